@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command strongroom-core is the process that holds keys. It opens one domain and serves it at a door on a Unix socket; it has no
+// other listener and opens no connection. Its closure is the trusted code (internal/archtest/testdata/tcb.txt).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"strongroom/internal/app/coreapp"
+	"strongroom/internal/core/hsm/passphrase"
+	"strongroom/internal/pure/custody"
+)
+
+const usage = `strongroom-core holds the keys of one domain and serves it at a door, a Unix socket.
+
+  strongroom-core run     --data DIR --socket PATH   open the domain and serve it
+  strongroom-core prepare --data DIR --document FILE --out FILE [--profile evaluation|production]
+                                                      make the keys of a new domain; write its genesis, for the first persons to sign
+  strongroom-core create  --data DIR --genesis FILE   make the domain from the signed genesis
+
+The passphrase of the root of trust comes from --passphrase-fd, else the systemd credential strongroom-passphrase, else the terminal.
+'strongroom-core COMMAND --help' lists the flags. People use 'strongroom', which calls this program.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "strongroom-core: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+		_, err := io.WriteString(stdout, usage)
+		return err
+	}
+	f := flag.NewFlagSet("strongroom-core "+args[0], flag.ContinueOnError)
+	f.SetOutput(stderr)
+	var (
+		o        = coreapp.Options{Log: slog.New(slog.NewJSONHandler(stderr, nil))}
+		fd       = f.Int("passphrase-fd", -1, "read the passphrase from this file descriptor")
+		socket   = f.String("socket", "", "path of the door; default DIR/door/core.sock")
+		uids     = f.String("allow-uids", "", "user ids that may connect, with commas; default: our own")
+		readyFD  = f.Int("ready-fd", -1, "write a line to this file descriptor once the door is open")
+		profile  = f.String("profile", string(custody.Evaluation), "evaluation or production")
+		document = f.String("document", "", "first rule document, canonical encoding")
+		genesis  = f.String("genesis", "", "genesis, signed by every first person")
+		out      = f.String("out", "", "where the genesis is written")
+	)
+	f.StringVar(&o.Data, "data", "", "folder of the domain")
+	f.IntVar(&o.Memory, "memory", 0, "bytes of locked memory for keys; 0 is 16 MiB")
+	f.IntVar(&o.CacheKeys, "cache-keys", 0, "keys kept unsealed; 0 is 65536")
+	f.DurationVar(&o.ClockBound, "clock-bound", 0, "what to take as the error of the system clock; 0 is 1s")
+	f.DurationVar(&o.FlushDelay, "flush-delay", 0, "wait this long at each flush, as a slower disk would; for benchmarks")
+	f.BoolVar(&o.TakeOver, "take-over", false, "take the log over from a core that may still run")
+	f.BoolVar(&o.NoTiles, "no-tiles", false, "write no tiles")
+	f.Uint64Var(&o.SnapshotEvery, "snapshot-every", 0, "entries between snapshots; 0 is 65536")
+	f.BoolVar(&o.WeakPassphraseUnsafe, "weak-passphrase-unsafe", false, "make guessing the passphrase of a new root cheap; for tests and benchmarks")
+	if err := f.Parse(args[1:]); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return fmt.Errorf("%q is not understood; see strongroom-core %s --help", f.Arg(0), args[0])
+	}
+	if o.Data == "" {
+		return errors.New("--data is required: the folder of the domain")
+	}
+	o.Passphrase = passphrase.Source{FD: *fd, Credentials: os.Getenv("CREDENTIALS_DIRECTORY"), Terminal: os.Stdin, Prompt: stderr}
+	switch args[0] {
+	case "run":
+		allowed, err := parseUIDs(*uids)
+		if err != nil {
+			return err
+		}
+		if *socket == "" {
+			*socket = o.Data + "/door/core.sock"
+			if err := os.MkdirAll(o.Data+"/door", 0o700); err != nil {
+				return err
+			}
+		}
+		return coreapp.Run(ctx, o, *socket, allowed, func() { announce(*readyFD) })
+	case "prepare":
+		if *document == "" || *out == "" {
+			return errors.New("--document and --out are required")
+		}
+		p := custody.Profile(*profile)
+		if err := p.Check(); err != nil {
+			return err
+		}
+		return coreapp.Prepare(ctx, o, p, *document, *out)
+	case "create":
+		if *genesis == "" {
+			return errors.New("--genesis is required")
+		}
+		id, err := coreapp.Create(ctx, o, *genesis)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(stdout, id)
+		return err
+	default:
+		return fmt.Errorf("command %q is not known; see strongroom-core --help", args[0])
+	}
+}
+
+// announce tells who started us that the door is open.
+func announce(fd int) {
+	if fd < 0 {
+		return
+	}
+	f := os.NewFile(uintptr(fd), "ready-fd")
+	fmt.Fprintln(f, "ready")
+	f.Close()
+}
+
+func parseUIDs(s string) ([]uint32, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var out []uint32
+	for _, w := range strings.Split(s, ",") {
+		n, err := strconv.ParseUint(w, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("--allow-uids: %q is not a user id", w)
+		}
+		out = append(out, uint32(n))
+	}
+	return out, nil
+}

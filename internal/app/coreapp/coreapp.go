@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package coreapp wires the core: from a data folder and a passphrase to a domain behind its door. It is all that
+// cmd/strongroom-core calls, so that the closure of that program is the trusted code.
+package coreapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"strongroom/internal/core/auditlog"
+	"strongroom/internal/core/auditlog/anchor/file"
+	"strongroom/internal/core/auditlog/disk"
+	"strongroom/internal/core/auditlog/segment"
+	"strongroom/internal/core/hsm/passphrase"
+	"strongroom/internal/core/hsm/soft"
+	"strongroom/internal/core/keystore/files"
+	"strongroom/internal/core/securedomain"
+	"strongroom/internal/core/snapshots"
+	"strongroom/internal/core/timeguard"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/secret"
+)
+
+// The kinds of root and anchor that this program has, as genesis names them.
+const (
+	RootSoft   = "soft"
+	AnchorFile = "file"
+)
+
+// Options say how to run a core.
+type Options struct {
+	Data          string // folder of the domain, mode 0700
+	Passphrase    passphrase.Source
+	Memory        int           // bytes of locked memory for keys; 0: 16 MiB
+	CacheKeys     int           // keys kept unsealed; 0: the default
+	ClockBound    time.Duration // taken as the error of the system clock; 0: 1 second
+	FlushDelay    time.Duration // added to each flush, for benchmarks
+	TakeOver      bool          // take the log over from a core that may still run
+	NoTiles       bool          // write no tiles
+	SnapshotEvery uint64        // entries between snapshots; 0: the default
+	Log           *slog.Logger
+
+	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
+	WeakPassphraseUnsafe bool
+}
+
+// defaultMemory is room for some tens of thousands of unsealed keys.
+const defaultMemory = 16 << 20
+
+func (o *Options) check() error {
+	if o.Data == "" || o.Log == nil {
+		return errors.New("a data folder and a log are required")
+	}
+	if o.Memory == 0 {
+		o.Memory = defaultMemory
+	}
+	if o.ClockBound == 0 {
+		o.ClockBound = time.Second
+	}
+	return nil
+}
+
+// parts is what a domain stands on, in the order in which it is closed.
+type parts struct {
+	cfg     securedomain.Config
+	lockErr error // why memory is not locked, or nil
+	closers []func() error
+}
+
+func (p *parts) close() error {
+	var errs []error
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		errs = append(errs, p.closers[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// arena hardens the process and makes its locked memory. Where the limit is too low it is unlocked, and the reason is kept: the
+// production profile refuses then, the evaluation profile says so in status.
+func arena(o Options) (*secret.Arena, error, error) {
+	if err := secret.HardenProcess(); err != nil {
+		return nil, nil, fmt.Errorf("harden the process: %w", err)
+	}
+	a, err := secret.NewArena(secret.Config{Size: o.Memory, RequireLock: false})
+	if err != nil {
+		return nil, nil, err
+	}
+	return a, a.LockError(), nil
+}
+
+// folder makes a folder of the data folder.
+func folder(o Options, name string) (string, error) {
+	path := filepath.Join(o.Data, name)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return "", fmt.Errorf("data folder: %w", err)
+	}
+	return path, nil
+}
+
+// build opens everything but the domain.
+func build(o Options, create bool) (*parts, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	p := &parts{}
+	if err := p.fill(o, create); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+func (p *parts) fill(o Options, create bool) error {
+	a, lockErr, err := arena(o)
+	if err != nil {
+		return err
+	}
+	p.lockErr = lockErr
+	p.closers = append(p.closers, a.Close)
+	if _, err := folder(o, ""); err != nil {
+		return err
+	}
+	root, err := openRoot(o, a, create)
+	if err != nil {
+		return err
+	}
+	p.closers = append(p.closers, func() error { root.Close(); return nil })
+	store, anchor, err := p.openLog(o)
+	if err != nil {
+		return err
+	}
+	blobs, err := files.Open(filepath.Join(o.Data, "blobs"))
+	if err != nil {
+		return err
+	}
+	snaps, err := snapshots.Open(filepath.Join(o.Data, "snapshots"))
+	if err != nil {
+		return err
+	}
+	clock, err := timeguard.NewSystem(o.ClockBound)
+	if err != nil {
+		return err
+	}
+	p.cfg = securedomain.Config{Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
+		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, CacheKeys: o.CacheKeys}
+	if lockErr != nil {
+		p.cfg.Notes = append(p.cfg.Notes, "memory that holds keys is not locked: "+lockErr.Error())
+	}
+	if !o.NoTiles {
+		if p.cfg.Tiles, err = folder(o, "tiles"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *parts) openLog(o Options) (auditlog.Store, auditlog.Anchor, error) {
+	logPath, err := folder(o, "log")
+	if err != nil {
+		return nil, nil, err
+	}
+	anchorPath, err := folder(o, "anchor")
+	if err != nil {
+		return nil, nil, err
+	}
+	logDir, err := disk.OS(logPath, disk.Options{FlushDelay: o.FlushDelay})
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := segment.Open(logDir, segment.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	p.closers = append(p.closers, store.Close)
+	anchorDir, err := disk.OS(anchorPath, disk.Options{FlushDelay: o.FlushDelay})
+	if err != nil {
+		return nil, nil, err
+	}
+	anchor, err := file.Open(anchorDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.closers = append(p.closers, anchor.Close)
+	return store, anchor, nil
+}
+
+// openRoot opens the soft root with the passphrase, or makes one.
+func openRoot(o Options, a *secret.Arena, create bool) (*soft.Root, error) {
+	cfg := soft.Config{Arena: a, Dir: filepath.Join(o.Data, "root")}
+	if o.WeakPassphraseUnsafe {
+		cfg.Argon, cfg.WeakUnsafe = soft.Argon{Time: 1, Memory: 8 << 10, Lanes: 1}, true
+	}
+	_, err := os.Stat(filepath.Join(cfg.Dir, "root.soft"))
+	fresh := errors.Is(err, os.ErrNotExist)
+	if fresh && !create {
+		return nil, fmt.Errorf("%w in %s", securedomain.ErrNoDomain, o.Data)
+	}
+	read := o.Passphrase.Read
+	if fresh {
+		read = o.Passphrase.ReadNew
+	}
+	pass, err := read(a)
+	if err != nil {
+		return nil, err
+	}
+	defer pass.Wipe()
+	if fresh {
+		return soft.Create(cfg, pass)
+	}
+	return soft.Open(cfg, pass)
+}
+
+// refuseUnlocked says whether a domain of a profile may run on memory that is not locked.
+func refuseUnlocked(profile custody.Profile, lockErr error) error {
+	if profile == custody.Production && lockErr != nil {
+		return fmt.Errorf("a production domain needs locked memory: %w", lockErr)
+	}
+	return nil
+}
+
+// openDomain opens the domain of a data folder.
+func openDomain(ctx context.Context, p *parts) (*securedomain.Domain, error) {
+	d, err := securedomain.Open(ctx, p.cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := refuseUnlocked(d.Status().Profile, p.lockErr); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}

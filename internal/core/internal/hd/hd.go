@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package hd derives private keys as BIP-32 says: the master key from a seed, hardened and normal children, and the extended public key that
+// hands a branch to the watching side. All scalar work goes through package curve; seeds, scalars, chain codes and HMAC inputs lie in a
+// secret.Arena.
+//
+// It refuses seeds that are not 16 to 64 bytes, paths deeper than 255, and the indexes at which no key exists (BIP-32 tells to take the next
+// one, which is for the caller to decide and to record). It reads and writes no extended private keys: seeds are sealed, nodes are derived.
+//
+// What stays behind: HMAC-SHA512 runs over buffers in the arena and SHA-512 keeps its state on the stack, in secret.Do, which erases it.
+// Nothing secret is put on the Go heap. Processor registers are erased only in a build with GOEXPERIMENT=runtimesecret.
+package hd
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"strongroom/internal/core/internal/curve"
+	"strongroom/internal/pure/secp"
+	"strongroom/internal/secret"
+)
+
+// Sizes of a seed in bytes, BIP-32 "Master key generation".
+const (
+	MinSeedSize = 16
+	MaxSeedSize = 64
+)
+
+// ErrSeed says that a seed has the wrong size, or, with a probability below 1 in 2^127, that no master key comes out of it.
+var ErrSeed = errors.New("hd: seed gives no master key; use 16 to 64 random bytes")
+
+// Config says what a [Deriver] works with. Both are required.
+type Config struct {
+	Arena *secret.Arena // holds nodes and the working memory of derivations, under 1 KiB each
+	Curve *curve.Backend
+}
+
+// Deriver makes nodes. Its methods are safe for concurrent use.
+type Deriver struct {
+	arena *secret.Arena
+	curve *curve.Backend
+}
+
+// New checks cfg and makes a deriver.
+func New(cfg Config) (*Deriver, error) {
+	if cfg.Arena == nil || cfg.Curve == nil {
+		return nil, errors.New("hd: config needs an arena and a curve backend")
+	}
+	return &Deriver{arena: cfg.Arena, curve: cfg.Curve}, nil
+}
+
+// Node is an extended private key. Its methods are safe for concurrent use. After [Node.Wipe] those that need the secret return
+// [secret.ErrWiped].
+type Node struct {
+	deriver *Deriver
+	key     secret.Bytes // scalar, then chain code
+	pub     secp.PublicKey
+	depth   uint8
+	parent  [4]byte // fingerprint
+	number  uint32
+}
+
+const nodeSize = curve.ScalarSize + chainSize
+
+// Master makes the master node of a seed, which stays with the caller.
+func (d *Deriver) Master(seed secret.Bytes) (*Node, error) {
+	var n *Node
+	err := seed.Use(func(seed []byte) error {
+		if len(seed) < MinSeedSize || len(seed) > MaxSeedSize {
+			return fmt.Errorf("%w: it has %d", ErrSeed, len(seed))
+		}
+		return d.work(func(w *work) error {
+			w.hmac([]byte("Bitcoin seed"), copy(w.message, seed))
+			copy(w.node, w.sum)
+			var err error
+			n, err = d.finish(w, Node{})
+			if errors.Is(err, curve.ErrScalar) {
+				return ErrSeed
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("hd: master key: %w", err)
+	}
+	return n, nil
+}
+
+// Derive makes the descendant of n at path, which is relative to n. n stays as it is; with the empty path the result is a copy of it.
+// Errors are [secp.ErrTooDeep] and, with a probability below 1 in 2^127 a level, [secp.ErrNoChild].
+func (n *Node) Derive(path secp.Path) (*Node, error) {
+	if int(n.depth)+len(path) > secp.MaxDepth {
+		return nil, fmt.Errorf("hd: derive %v below depth %d: %w", path, n.depth, secp.ErrTooDeep)
+	}
+	var child *Node
+	err := n.key.Use(func(key []byte) error {
+		return n.deriver.work(func(w *work) error {
+			copy(w.node, key)
+			at := Node{pub: n.pub, depth: n.depth, parent: n.parent, number: n.number}
+			for i, index := range path {
+				if err := n.deriver.step(w, &at, index, i == len(path)-1); err != nil {
+					return err
+				}
+			}
+			var err error
+			child, err = n.deriver.finish(w, at)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("hd: derive %v: %w", path, err)
+	}
+	return child, nil
+}
+
+// step replaces the node in w, described by at, by its child: CKDpriv of BIP-32. A public key costs more than the rest of a step, so that of
+// the parent is computed only where it is needed: for a normal child, and for the fingerprint in the last one.
+func (d *Deriver) step(w *work, at *Node, index uint32, last bool) error {
+	hardened := index&secp.HardenedBit != 0
+	if at.pub.IsZero() && (last || !hardened) {
+		pub, err := d.publicKey(w)
+		if err != nil {
+			return err
+		}
+		at.pub = pub
+	}
+	if hardened {
+		w.message[0] = 0
+		copy(w.message[1:33], w.scalar())
+	} else {
+		pub := at.pub.Compressed()
+		copy(w.message[:33], pub[:])
+	}
+	binary.BigEndian.PutUint32(w.message[33:], index)
+	w.hmac(w.chain(), 37)
+	if err := d.apply(w); err != nil {
+		return err
+	}
+	if last {
+		at.parent = at.pub.Fingerprint()
+	}
+	at.pub = secp.PublicKey{}
+	at.depth++
+	at.number = index
+	return nil
+}
+
+// apply makes the child of the node in w from I, the result of the HMAC: the scalar is I_L + k mod n, the chain code I_R.
+func (d *Deriver) apply(w *work) error {
+	err := d.curve.TweakAdd(w.scalar(), w.sum[:32], w.scalar())
+	if errors.Is(err, curve.ErrScalar) {
+		return secp.ErrNoChild
+	}
+	copy(w.chain(), w.sum[32:])
+	return err
+}
+
+// finish moves the node in w into a secret of its own and completes its description.
+func (d *Deriver) finish(w *work, at Node) (*Node, error) {
+	if at.pub.IsZero() {
+		pub, err := d.publicKey(w)
+		if err != nil {
+			return nil, err
+		}
+		at.pub = pub
+	}
+	key, err := secret.New(d.arena, nodeSize, func(b []byte) error {
+		copy(b, w.node)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Node{deriver: d, key: key, pub: at.pub, depth: at.depth, parent: at.parent, number: at.number}, nil
+}
+
+func (d *Deriver) publicKey(w *work) (secp.PublicKey, error) {
+	raw, err := d.curve.PublicKey(w.scalar())
+	if err != nil {
+		return secp.PublicKey{}, err
+	}
+	return secp.ParsePublicKey(raw[:])
+}
+
+// Use calls f with the 32-byte secret scalar; the rules of [secret.Bytes.Use] hold.
+func (n *Node) Use(f func(sk []byte) error) error {
+	return n.key.Use(func(key []byte) error { return f(key[:curve.ScalarSize:curve.ScalarSize]) })
+}
+
+// PublicKey returns the public key.
+func (n *Node) PublicKey() secp.PublicKey { return n.pub }
+
+// Neuter returns the extended public key: N of BIP-32. It is not secret, but shows every address of the branch, and together with one
+// normal child's scalar it gives this node's.
+func (n *Node) Neuter() (secp.ExtendedKey, error) {
+	public := secp.ExtendedKey{Depth: n.depth, ParentFingerprint: n.parent, ChildNumber: n.number, PublicKey: n.pub}
+	err := n.key.Use(func(key []byte) error {
+		copy(public.ChainCode[:], key[curve.ScalarSize:])
+		return nil
+	})
+	if err != nil {
+		return secp.ExtendedKey{}, fmt.Errorf("hd: neuter: %w", err)
+	}
+	return public, nil
+}
+
+// Mask hides the node at rest, as [secret.Bytes.Mask] does.
+func (n *Node) Mask() error { return n.key.Mask() }
+
+// Wipe zeroes scalar and chain code, as [secret.Bytes.Wipe] does.
+func (n *Node) Wipe() { n.key.Wipe() }

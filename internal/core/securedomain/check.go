@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package securedomain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"strongroom/internal/core/auditlog"
+	"strongroom/internal/core/keystore"
+	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/tlog"
+)
+
+// checker is the full re-check: one at a time, in the background.
+type checker struct {
+	mu    sync.Mutex // guards state
+	state message.Check
+}
+
+func (c *checker) progress() message.Check {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+func (c *checker) set(f func(*message.Check)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(&c.state)
+}
+
+// Check starts the full re-check if asked to, and tells how it goes. It reads everything from the beginning: chain, tree, bodies,
+// every decision again with every signature, and every blob. A fault stops the domain.
+func (d *Domain) Check(in message.CheckStart) message.Check {
+	started := false
+	d.checks.set(func(c *message.Check) {
+		if in.Start && !c.Running {
+			*c = message.Check{Running: true, Total: d.log.Head().Size}
+			started = true
+		}
+	})
+	if started {
+		d.work.Add(1)
+		go func() {
+			defer d.work.Done()
+			err := d.recheck(d.ctx)
+			if d.ctx.Err() != nil {
+				return
+			}
+			d.checks.set(func(c *message.Check) {
+				c.Running, c.Done = false, err == nil
+				if err != nil {
+					c.Fault = err.Error()
+				}
+			})
+			if err != nil {
+				d.slog.Error("the re-check found a fault", slog.Any("error", err))
+				d.fail(fmt.Errorf("re-check: %w", err))
+			}
+		}()
+	}
+	return d.checks.progress()
+}
+
+func (d *Domain) recheck(ctx context.Context) error {
+	head := d.log.Head()
+	if err := d.log.Check(ctx, tlog.Frontier{}, nil); err != nil {
+		return err
+	}
+	s, err := d.refold(ctx, head.Size)
+	if err != nil {
+		return err
+	}
+	for _, k := range s.Keys() {
+		blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: k.ID, Hash: k.Blob})
+		if err != nil {
+			return fmt.Errorf("blob of key %s: %w", k.ID, err)
+		}
+		if keystore.Hash(blob) != k.Blob {
+			return fmt.Errorf("blob of key %s is not the one that the log names", k.ID)
+		}
+		seed, _, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, authority.Moment{Time: s.Time}), d.dwk.Key())
+		if err != nil {
+			return fmt.Errorf("blob of key %s: %w", k.ID, err)
+		}
+		seed.Wipe()
+	}
+	return nil
+}
+
+// recheckBatch is how many entries are read at once.
+const recheckBatch = 512
+
+// refold folds and audits the entries below size, and compares the result with the state that is in use, if that has not moved on.
+func (d *Domain) refold(ctx context.Context, size uint64) (*authority.State, error) {
+	s := authority.New()
+	derive := newAddressCache(cachedAddresses).derive
+	for seq := uint64(0); seq < size; {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		list, err := d.clear(ctx, seq, int(min(recheckBatch, size-seq)))
+		if err != nil {
+			return nil, err
+		}
+		if len(list) == 0 {
+			return nil, &auditlog.BehindError{Have: seq, Pinned: size, Where: d.cfg.Store.Where(seq)}
+		}
+		for _, o := range list {
+			body, err := authority.DecodeBody(o.leaf.Kind, o.leaf.KindVersion, o.bodies[0].Body)
+			if err != nil {
+				return nil, fmt.Errorf("entry %d (%s): %w", o.leaf.Seq, d.cfg.Store.Where(o.leaf.Seq), err)
+			}
+			if err := s.Audit(o.leaf, body, derive, d.history(ctx)); err != nil {
+				return nil, fmt.Errorf("%s: %w", d.cfg.Store.Where(o.leaf.Seq), err)
+			}
+			if err := s.Apply(o.leaf, entry.Hash(o.raw), body); err != nil {
+				return nil, fmt.Errorf("%s: %w", d.cfg.Store.Where(o.leaf.Seq), err)
+			}
+		}
+		seq += uint64(len(list))
+		d.checks.set(func(c *message.Check) { c.Checked = seq })
+	}
+	return s, d.sameState(s)
+}
+
+// sameState compares a fold with the state in use, where both are at the same entry.
+func (d *Domain) sameState(s *authority.State) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.state.Next == s.Next && d.state.StateRoot() != s.StateRoot() {
+		return errors.New("the state in use is not the fold of the log")
+	}
+	return nil
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package securedomain runs one domain inside the core: it checks who asks, decides by the rules, records, and only then uses
+// keys. It refuses whatever it can't decode, decide or make durable; nothing outside can make it sign what its log does not
+// permit.
+//
+// One mutex is the sequencer: under it an entry is decided, applied to the state and handed to the log, in that order. Waiting
+// for the disk, verifying signatures and signing happen outside. An act takes effect only after [auditlog.Log.Wait] says that
+// its entry is durable and pinned.
+package securedomain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"strongroom/internal/core/auditlog"
+	"strongroom/internal/core/domainkeys"
+	"strongroom/internal/core/internal/curve"
+	"strongroom/internal/core/internal/hd"
+	"strongroom/internal/core/keystore"
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/readkey"
+	"strongroom/internal/pure/tlog"
+	"strongroom/internal/secret"
+)
+
+// Domain is an open domain. Its methods are safe for concurrent use.
+type Domain struct {
+	cfg     Config
+	log     *auditlog.Log
+	ids     *domainkeys.Identity
+	dwk     *domainkeys.DWK
+	curve   *curve.Backend
+	hd      *hd.Deriver
+	signers *signerCache
+	derive  authority.Deriver
+	slog    *slog.Logger
+
+	mu         sync.Mutex // the sequencer: guards the following and the order of log.Append
+	state      *authority.State
+	last       auditlog.Handle // of the last entry
+	grown      chan struct{}   // closed with the next entry; nil if nobody waits
+	frontier   tlog.Frontier   // of the tree over all entries, for snapshots
+	snapshotAt uint64          // entry of the last snapshot
+
+	failed chan struct{} // closed by fail
+	cause  atomic.Pointer[error]
+
+	sessionMu sync.Mutex // guards sessions
+	sessions  map[[16]byte]secret.Bytes
+
+	checks   checker
+	snapshot snapshotter
+	work     sync.WaitGroup // background goroutines; Close waits for them
+	stop     context.CancelFunc
+	ctx      context.Context // ends with Close; for background work and key loads
+}
+
+// Authority gives the authority's id, which never changes.
+func (d *Domain) Authority() custody.AuthorityID { return d.state.Authority }
+
+// ID gives the domain's id, which never changes.
+func (d *Domain) ID() custody.DomainID { return d.state.Domain }
+
+// Failed closes when the domain can't go on; the process must end then.
+func (d *Domain) Failed() <-chan struct{} { return d.failed }
+
+// Cause says why the domain failed, or nil.
+func (d *Domain) Cause() error {
+	if err := d.cause.Load(); err != nil {
+		return *err
+	}
+	return d.log.Err()
+}
+
+// fail latches the error state: nothing is decided any more.
+func (d *Domain) fail(err error) {
+	if d.cause.CompareAndSwap(nil, &err) {
+		close(d.failed)
+	}
+}
+
+// waitProblem says why waiting for an entry ended without it.
+func waitProblem(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return problem.Wrap(problem.Busy, err, "gave up waiting; the act may still happen: ask again with the same idempotency key")
+	}
+	return problem.Wrap(problem.Stopped, err, "the log has failed; the core is ending")
+}
+
+// waitFor waits until an entry that was recorded earlier is durable and pinned.
+func (d *Domain) waitFor(ctx context.Context, seq uint64) error {
+	if d.log.Head().Size > seq {
+		return nil
+	}
+	d.mu.Lock()
+	h := d.last
+	d.mu.Unlock()
+	if h.Seq < seq {
+		return problem.New(problem.NotFound, "entry %d does not exist yet", seq)
+	}
+	if err := h.Wait(ctx); err != nil {
+		return waitProblem(ctx, err)
+	}
+	return nil
+}
+
+// now reads the clock. Nothing is decided while it is not certain.
+func (d *Domain) now() (authority.Moment, error) {
+	r := d.cfg.Clock.Now()
+	if !r.Certain {
+		return authority.Moment{}, problem.New(problem.TimeUncertain, "the clock is not certain: %s", r.Why)
+	}
+	return authority.Moment{Time: r.Time, Bound: r.Bound}, nil
+}
+
+// recorded is an entry that was applied and handed to the log.
+type recorded struct {
+	seq    uint64
+	hash   [32]byte
+	leaf   entry.Leaf
+	boot   int64 // clock since boot when it was handed over
+	handle auditlog.Handle
+}
+
+// record applies an entry and hands it to the log. The caller holds mu. Log time never runs back.
+func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class, body any) (recorded, error) {
+	if err := d.Cause(); err != nil {
+		return recorded{}, problem.Wrap(problem.Stopped, err, "the core has failed and is ending")
+	}
+	s := d.state
+	enc := canon.Encode(body)
+	salt := d.ids.Salt(s.Next, 0)
+	l := entry.Leaf{V: 1, Authority: s.Authority, Domain: s.Domain, Seq: s.Next, Prev: s.Last, Kind: kind, KindVersion: 1, Engine: entry.Engine1,
+		Writer: d.cfg.writer, Time: max(at.Time, s.Time), Bound: at.Bound, Bodies: []entry.BodyRef{entry.Ref(class, salt, enc)}}
+	leaf := l.Encode()
+	hash := entry.Hash(leaf)
+	stored, err := d.storedForm(l, salt, enc)
+	if err != nil {
+		return recorded{}, err
+	}
+	if err := s.Apply(l, hash, body); err != nil {
+		return recorded{}, problem.Wrap(problem.Internal, err, "the entry does not fit the state")
+	}
+	d.frontier.Append(hash)
+	h, err := d.log.Append(d.ctx, auditlog.Record{Leaf: leaf, Bodies: [][]byte{stored}})
+	if err != nil {
+		d.fail(fmt.Errorf("append entry %d: %w", l.Seq, err)) // the state is ahead of the log: the process ends
+		return recorded{}, problem.Wrap(problem.Stopped, err, "the log takes no entries; the core is ending")
+	}
+	d.last = h
+	if d.grown != nil {
+		close(d.grown)
+		d.grown = nil
+	}
+	rec := recorded{seq: l.Seq, hash: hash, leaf: l, boot: d.cfg.Clock.Boot(), handle: h}
+	if kind != entry.KindSnapshot {
+		d.maybeSnapshot(at)
+	}
+	return rec, nil
+}
+
+// storedForm is how a body lies in the store: sealed under the period's read key, or in clear behind its salt.
+func (d *Domain) storedForm(l entry.Leaf, salt [entry.SaltSize]byte, body []byte) ([]byte, error) {
+	if l.Bodies[0].Class == entry.Public {
+		return append(salt[:], body...), nil
+	}
+	return d.ids.SealBody(readkey.Period(l.Time), l.Seq, 0, salt, body)
+}
+
+// durable waits until an entry is on disk and pinned, and says whether this process may still act on it: not if it was stopped
+// for longer than its lease, because a successor may have taken over meanwhile.
+func (d *Domain) durable(ctx context.Context, r recorded) error {
+	if err := r.handle.Wait(ctx); err != nil {
+		return waitProblem(ctx, err)
+	}
+	if d.cfg.Clock.Boot()-r.boot > int64(d.cfg.Lease) {
+		return problem.New(problem.Busy, "this process was stopped for longer than its lease; ask again with the same idempotency key")
+	}
+	return nil
+}
+
+// readEntry gives an entry of the log, its first body decoded.
+func (d *Domain) readEntry(ctx context.Context, seq uint64) (entry.Leaf, any, error) {
+	e, err := d.clear(ctx, seq, 1)
+	if err != nil {
+		return entry.Leaf{}, nil, err
+	}
+	if len(e) == 0 {
+		return entry.Leaf{}, nil, fmt.Errorf("entry %d is not in the store", seq)
+	}
+	body, err := authority.DecodeBody(e[0].leaf.Kind, e[0].leaf.KindVersion, e[0].bodies[0].Body)
+	return e[0].leaf, body, err
+}
+
+// history is readEntry for decisions that look back.
+func (d *Domain) history(ctx context.Context) authority.History {
+	return func(seq uint64) (any, error) {
+		_, body, err := d.readEntry(ctx, seq)
+		return body, err
+	}
+}
+
+// opened is an entry in clear.
+type opened struct {
+	raw    []byte
+	leaf   entry.Leaf
+	bodies []clearBody
+}
+
+type clearBody struct {
+	Salt [entry.SaltSize]byte
+	Body []byte
+}
+
+// clear reads entries from the store and opens their bodies, each checked against its leaf.
+func (d *Domain) clear(ctx context.Context, from uint64, most int) ([]opened, error) {
+	recs, err := d.cfg.Store.Read(ctx, from, most)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]opened, 0, len(recs))
+	for i, r := range recs {
+		o, err := d.openRecord(r)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d: %w", from+uint64(i), err)
+		}
+		if o.leaf.Seq != from+uint64(i) {
+			return nil, fmt.Errorf("entry %d calls itself %d", from+uint64(i), o.leaf.Seq)
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// openRecord decodes a record and opens its bodies.
+func (d *Domain) openRecord(r auditlog.Record) (opened, error) { return openRecord(d.ids, r) }
+
+func openRecord(ids *domainkeys.Identity, r auditlog.Record) (opened, error) {
+	l, err := entry.DecodeLeaf(r.Leaf)
+	if err != nil {
+		return opened{}, err
+	}
+	o := opened{raw: r.Leaf, leaf: l}
+	if len(r.Bodies) != len(l.Bodies) || len(l.Bodies) == 0 {
+		return o, fmt.Errorf("has %d bodies; its leaf names %d", len(r.Bodies), len(l.Bodies))
+	}
+	for i, ref := range l.Bodies {
+		b, err := openBody(ids, l, i, ref, r.Bodies[i])
+		if err != nil {
+			return o, fmt.Errorf("body %d: %w", i, err)
+		}
+		o.bodies = append(o.bodies, b)
+	}
+	return o, nil
+}
+
+func openBody(ids *domainkeys.Identity, l entry.Leaf, i int, ref entry.BodyRef, stored []byte) (b clearBody, err error) {
+	switch ref.Class {
+	case entry.Public:
+		if len(stored) < entry.SaltSize {
+			return b, errors.New("is shorter than its salt")
+		}
+		b.Salt, b.Body = [entry.SaltSize]byte(stored), stored[entry.SaltSize:]
+	case entry.Confidential:
+		if b.Salt, b.Body, err = ids.OpenBody(readkey.Period(l.Time), l.Seq, uint32(i), stored); err != nil {
+			return b, err
+		}
+	default:
+		return b, fmt.Errorf("class %d is not read here", ref.Class)
+	}
+	return b, entry.CheckBody(ref, b.Salt, b.Body)
+}
+
+// want says which blob a key's is, as the state tells.
+func (d *Domain) want(k entry.NewKey, at authority.Moment) keystore.Want {
+	return keystore.Want{Authority: d.state.Authority, Domain: d.state.Domain, Epoch: k.Epoch, Pattern: d.dwk.Pattern,
+		Key: k.ID, Purpose: keystore.Custody, Now: (at.Time + at.Bound) / 1e9}
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package securedomain
+
+import (
+	"context"
+
+	"strongroom/internal/gate"
+	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// Serve registers the domain's methods at a door.
+func (d *Domain) Serve(m *gate.Mux) {
+	gate.Handle(m, message.MethodStatus, func(context.Context, gate.Caller, message.Empty) (message.Status, error) { return d.Status(), nil })
+	gate.Handle(m, message.MethodSubmit, func(ctx context.Context, _ gate.Caller, in message.Submit) (message.Request, error) {
+		return d.Submit(ctx, in)
+	})
+	gate.Handle(m, message.MethodApprove, func(ctx context.Context, _ gate.Caller, in message.Approve) (message.Request, error) {
+		return d.Approve(ctx, in)
+	})
+	gate.Handle(m, message.MethodExecute, func(ctx context.Context, _ gate.Caller, in message.Execute) (message.Request, error) {
+		// A retry after the effect finds the request ended: what became of it is the answer.
+		if _, err := d.Execute(ctx, in.ID); err != nil && problem.KindOf(err) != problem.Conflict {
+			return message.Request{}, err
+		}
+		return d.Request(ctx, in.ID)
+	})
+	gate.Handle(m, message.MethodSign, func(ctx context.Context, _ gate.Caller, in message.Sign) (message.Signed, error) {
+		return d.Sign(ctx, in.ID, in.Payload)
+	})
+	gate.Handle(m, message.MethodRequest, func(ctx context.Context, _ gate.Caller, in message.ByID) (message.Request, error) {
+		return d.Request(ctx, in.ID)
+	})
+	gate.Handle(m, message.MethodRequests, func(_ context.Context, _ gate.Caller, in message.List) (message.Requests, error) {
+		return d.Requests(in), nil
+	})
+	gate.Handle(m, message.MethodWallet, func(_ context.Context, _ gate.Caller, in message.WalletID) (message.Wallet, error) {
+		return d.Wallet(in.ID)
+	})
+	gate.Handle(m, message.MethodWallets, func(_ context.Context, _ gate.Caller, in message.List) (message.Wallets, error) {
+		return d.Wallets(in)
+	})
+	gate.Handle(m, message.MethodAddresses, func(_ context.Context, _ gate.Caller, in message.Addresses) (message.AddressList, error) {
+		return d.Addresses(in)
+	})
+	gate.Handle(m, message.MethodPolicy, func(context.Context, gate.Caller, message.Empty) (message.Policy, error) { return d.Policy(), nil })
+	gate.Handle(m, message.MethodSession, func(ctx context.Context, _ gate.Caller, in message.OpenSession) (request.SessionGrant, error) {
+		return d.OpenSession(ctx, in)
+	})
+	gate.Handle(m, message.MethodProof, func(ctx context.Context, _ gate.Caller, in message.ByID) (message.Proof, error) {
+		f, err := d.Proof(ctx, in.ID)
+		return message.Proof{File: f}, err
+	})
+	gate.Handle(m, message.MethodFeed, func(ctx context.Context, _ gate.Caller, in message.Feed) (message.Entries, error) {
+		return d.Feed(ctx, in)
+	})
+	gate.Handle(m, message.MethodCheck, func(_ context.Context, _ gate.Caller, in message.CheckStart) (message.Check, error) {
+		return d.Check(in), nil
+	})
+}

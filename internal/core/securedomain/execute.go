@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package securedomain
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+
+	"strongroom/internal/core/keystore"
+	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+	"strongroom/internal/secret"
+)
+
+// SeedSize is the length of a new seed in bytes: the 256 bits that BIP-32 advises.
+const SeedSize = 32
+
+// Execute does an approved request other than a transfer, if that did not happen with the last approval.
+func (d *Domain) Execute(ctx context.Context, id custody.RequestID) (message.State, error) {
+	made, err := d.prepare(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	rec, err := d.effect(id, made)
+	if err != nil {
+		return "", err
+	}
+	if err := d.durable(ctx, rec); err != nil {
+		return "", err
+	}
+	return message.StateExecuted, nil
+}
+
+// creation is what a new wallet needs, made before the effect is decided for good: its blob is durable, but no entry names it
+// yet. If the effect does not come about, the blob is an orphan that the next start erases.
+type creation struct {
+	wallet *entry.Wallet
+	key    *entry.NewKey
+	first  *entry.AddressBatch
+}
+
+// prepare makes the key and wallet of a wallet_create, once the rules and approvals allow it.
+func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, error) {
+	d.mu.Lock()
+	p, err := d.waiting(id)
+	if err != nil {
+		d.mu.Unlock()
+		return nil, err
+	}
+	at, err := d.now()
+	if err != nil {
+		d.mu.Unlock()
+		return nil, err
+	}
+	_, body, err := d.state.DecideEffect(p, at, d.derive)
+	if err != nil {
+		err = d.refused(p, err)
+		d.mu.Unlock()
+		return nil, err
+	}
+	o, ok := body.(*request.WalletCreateBody)
+	if !ok {
+		d.mu.Unlock()
+		return &creation{}, nil
+	}
+	seed, have := d.state.Key(o.Seed)
+	d.mu.Unlock()
+	return d.createWallet(ctx, id, o, seed, have, at)
+}
+
+// refused records that the rules refuse an execution. A denial ends the request; missing approvals do not even leave a trace.
+// The caller holds mu.
+func (d *Domain) refused(p *authority.Pending, cause error) error {
+	if problem.KindOf(cause) == problem.QuorumNotMet {
+		return cause
+	}
+	return d.refuse(p.ID, "execute", nil, cause)
+}
+
+// effect decides again, now for good, and records.
+func (d *Domain) effect(id custody.RequestID, made *creation) (recorded, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, err := d.waiting(id)
+	if err != nil {
+		return recorded{}, err
+	}
+	at, err := d.now()
+	if err != nil {
+		return recorded{}, err
+	}
+	e, _, err := d.state.DecideEffect(p, at, d.derive)
+	if err != nil {
+		return recorded{}, d.refused(p, err)
+	}
+	if made.wallet != nil {
+		e.Wallet, e.Key, e.Addresses = made.wallet, made.key, made.first
+	}
+	rec, err := d.record(at, entry.KindEffect, entry.Confidential, e)
+	if err == nil && e.Document != nil {
+		d.signers.clear() // rules changed: keys are unsealed anew
+		d.dropSessions()
+	}
+	return rec, err
+}
+
+// createWallet makes a seed if none is named, keeps its blob, and derives the account.
+func (d *Domain) createWallet(ctx context.Context, id custody.RequestID, o *request.WalletCreateBody, k entry.NewKey, have bool, at authority.Moment) (*creation, error) {
+	c := &creation{}
+	var seed secret.Bytes
+	var err error
+	if have {
+		seed, err = d.unseal(ctx, k, at)
+	} else if o.Seed == "" {
+		seed, k, err = d.newSeed(ctx, id, at)
+		c.key = &k
+	} else {
+		return nil, problem.New(problem.NotFound, "seed %s does not exist", o.Seed)
+	}
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "make the seed")
+	}
+	defer seed.Wipe()
+	w := entry.Wallet{ID: o.Wallet, Chain: o.Chain, Scheme: o.Scheme, Key: k.ID, Account: o.Account}
+	if err := d.fillAccount(&w, seed); err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "derive the account")
+	}
+	first := entry.AddressBatch{Wallet: w.ID, Count: 1}
+	if first.Root, err = authority.BatchRoot(w, first, d.derive); err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "derive the first address")
+	}
+	c.wallet, c.first = &w, &first
+	return c, nil
+}
+
+// newSeed draws a seed and keeps its blob.
+func (d *Domain) newSeed(ctx context.Context, id custody.RequestID, at authority.Moment) (secret.Bytes, entry.NewKey, error) {
+	var name [16]byte
+	rand.Read(name[:])
+	k := entry.NewKey{ID: custody.KeyID(hex.EncodeToString(name[:])), Purpose: string(keystore.Custody), Kind: string(keystore.HDSeed), Epoch: d.dwk.Epoch}
+	seed, err := secret.New(d.cfg.Arena, SeedSize, func(b []byte) error {
+		_, err := rand.Read(b)
+		return err
+	})
+	if err != nil {
+		return seed, k, err
+	}
+	h := keystore.Header{V: 1, Authority: d.Authority(), Domain: d.ID(), Epoch: k.Epoch, Pattern: d.dwk.Pattern, Key: k.ID, Purpose: keystore.Custody,
+		Kind: keystore.HDSeed, Class: keystore.Core, Attributes: seedAttributes, Mechanisms: seedMechanisms(), CreatedBy: id}
+	blob, hash, err := keystore.Seal(d.dwk.Key(), h, seed)
+	if err == nil {
+		k.Blob = hash
+		err = d.cfg.Blobs.Put(ctx, keystore.Ref{Key: k.ID, Hash: hash}, blob)
+	}
+	if err != nil {
+		seed.Wipe()
+	}
+	return seed, k, err
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package securedomain
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"strongroom/internal/core/auditlog"
+	"strongroom/internal/core/domainkeys"
+	"strongroom/internal/core/hsm"
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/tlog"
+	"strongroom/internal/secret"
+)
+
+// Prepare makes the keys of a new domain in the root of trust and gives its genesis, which every first person then signs. Asked
+// again before the domain exists, it uses the keys that are there.
+func Prepare(ctx context.Context, arena *secret.Arena, root hsm.Root, profile custody.Profile, rootKind, anchorKind string, document []byte) (entry.Genesis, error) {
+	var g entry.Genesis
+	doc, err := policy.DecodeDocument(document)
+	if err != nil {
+		return g, problem.New(problem.Malformed, "%v", err)
+	}
+	if err := doc.Check(profile); err != nil {
+		return g, problem.New(problem.Malformed, "%v", err)
+	}
+	ids, err := domainkeys.LoadIdentity(ctx, arena, root)
+	if errors.Is(err, hsm.ErrNotFound) {
+		if ids, err = domainkeys.GenerateIdentity(arena); err == nil {
+			err = ids.Save(ctx, root)
+		}
+	}
+	if err != nil {
+		return g, fmt.Errorf("prepare domain: %w", err)
+	}
+	defer ids.Wipe()
+	dwk, err := domainkeys.LoadDWK(ctx, root, ids.IdentityKey(), 1)
+	if errors.Is(err, hsm.ErrNotFound) {
+		if dwk, err = domainkeys.GenerateDWK(arena, ids.IdentityKey(), 1); err == nil {
+			err = dwk.Save(ctx, root)
+		}
+	}
+	if err != nil {
+		return g, fmt.Errorf("prepare domain: %w", err)
+	}
+	defer dwk.Wipe()
+	log, id := ids.LogKey(), ids.IdentityKey()
+	g = entry.Genesis{V: 1, Profile: profile, LogKey: log[:], Identity: id[:], Root: rootKind, Anchor: anchorKind, Epoch: 1, Pattern: dwk.Pattern[:],
+		Document: document, Nonce: make([]byte, 16)}
+	rand.Read(g.Nonce)
+	return g, nil
+}
+
+// Create records the genesis, signed by every first person, as the first entry of an empty log, and opens the domain.
+func Create(ctx context.Context, cfg Config, g entry.Genesis) (*Domain, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if size, _, err := cfg.Store.Head(ctx); err != nil || size != 0 {
+		return nil, errors.Join(err, problem.New(problem.Conflict, "the log is not empty: a domain exists here"))
+	}
+	if err := authority.AuditGenesis(&g); err != nil {
+		return nil, problem.New(problem.Unauthenticated, "genesis: %v", err)
+	}
+	ids, err := domainkeys.LoadIdentity(ctx, cfg.Arena, cfg.Root)
+	if err != nil {
+		return nil, fmt.Errorf("create domain: %w", err)
+	}
+	d, err := create(ctx, cfg, ids, g)
+	if err != nil {
+		ids.Wipe()
+		return nil, fmt.Errorf("create domain: %w", err)
+	}
+	return d, nil
+}
+
+func create(ctx context.Context, cfg Config, ids *domainkeys.Identity, g entry.Genesis) (*Domain, error) {
+	log, id := ids.LogKey(), ids.IdentityKey()
+	if string(g.LogKey) != string(log[:]) || string(g.Identity) != string(id[:]) {
+		return nil, problem.New(problem.Conflict, "the genesis was prepared with other keys than this root holds; prepare it again")
+	}
+	r := cfg.Clock.Now()
+	if !r.Certain {
+		return nil, problem.New(problem.TimeUncertain, "the clock is not certain: %s", r.Why)
+	}
+	body := canon.Encode(g)
+	salt := ids.Salt(0, 0)
+	l := entry.Leaf{V: 1, Kind: entry.KindGenesis, KindVersion: 1, Engine: entry.Engine1, Writer: 1, Time: r.Time, Bound: r.Bound,
+		Bodies: []entry.BodyRef{entry.Ref(entry.Public, salt, body)}}
+	leaf := l.Encode()
+	hash := entry.Hash(leaf)
+	if err := authority.New().Apply(l, hash, &g); err != nil {
+		return nil, problem.New(problem.Malformed, "genesis: %v", err)
+	}
+	if err := recordGenesis(ctx, cfg, ids, custody.DomainID(hash), auditlog.Record{Leaf: leaf, Bodies: [][]byte{append(salt[:], body...)}}); err != nil {
+		return nil, err
+	}
+	return open(ctx, cfg, custody.DomainID(hash), ids)
+}
+
+// recordGenesis writes the first entry and waits until it is pinned.
+func recordGenesis(ctx context.Context, cfg Config, ids *domainkeys.Identity, id custody.DomainID, rec auditlog.Record) error {
+	pub := ids.LogKey()
+	key, err := tlog.NewKey(Origin(id), pub[:])
+	if err != nil {
+		return err
+	}
+	log, err := auditlog.Open(ctx, auditlog.Config{Store: cfg.Store, Anchor: cfg.Anchor, Key: key, Writer: 1, Entries: logEntries(ids),
+		Sign: func(m []byte) ([]byte, error) { return ids.SignLog(m), nil }})
+	if err != nil {
+		return err
+	}
+	h, err := log.Append(ctx, rec)
+	if err == nil {
+		err = h.Wait(ctx)
+	}
+	return errors.Join(err, log.Close())
+}

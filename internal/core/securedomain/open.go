@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package securedomain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"strongroom/internal/core/auditlog"
+	"strongroom/internal/core/domainkeys"
+	"strongroom/internal/core/hsm"
+	"strongroom/internal/core/internal/curve"
+	"strongroom/internal/core/internal/hd"
+	"strongroom/internal/core/keystore"
+	"strongroom/internal/core/timeguard"
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/tlog"
+	"strongroom/internal/secret"
+)
+
+// ErrNoDomain says that the log is empty: there is no domain here yet.
+var ErrNoDomain = errors.New("there is no domain here yet; 'strongroom domain create' makes one")
+
+// Config is what a domain runs on. All fields are required but what says otherwise. Open takes ownership of nothing: the caller
+// closes store, anchor and root after the domain.
+type Config struct {
+	Arena     *secret.Arena
+	Root      hsm.Root
+	Store     auditlog.Store
+	Anchor    auditlog.Anchor
+	Blobs     keystore.Blobs
+	Snapshots Snapshots
+	Clock     timeguard.Clock
+	Logger    *slog.Logger
+
+	TakeOver      bool          // take the log over from a writer that may still live
+	Tiles         string        // folder for tiles, or empty
+	SnapshotEvery uint64        // entries between snapshots; 0: 65,536
+	CacheKeys     int           // keys kept unsealed; 0: 65,536
+	CacheIdle     time.Duration // after which an unused key is wiped; 0: 15 minutes
+	Lease         time.Duration // longest pause between handing an entry over and acting on it; 0: 30 seconds
+	Linger        time.Duration // how long a batch waits for company; 0: not at all
+	Notes         []string      // for status: what the operator should know
+
+	writer uint64 // epoch under which this process writes
+}
+
+// Defaults.
+const (
+	DefaultSnapshotEvery = 1 << 16
+	DefaultCacheKeys     = 1 << 16
+	DefaultCacheIdle     = 15 * time.Minute
+	DefaultLease         = 30 * time.Second
+	cachedAddresses      = 1 << 18
+)
+
+func (c *Config) check() error {
+	if c.Arena == nil || c.Root == nil || c.Store == nil || c.Anchor == nil || c.Blobs == nil || c.Snapshots == nil || c.Clock == nil || c.Logger == nil {
+		return errors.New("open domain: arena, root, store, anchor, blobs, snapshots, clock and logger are required")
+	}
+	if c.CacheKeys < 0 || c.CacheIdle < 0 || c.Lease < 0 || c.Linger < 0 {
+		return errors.New("open domain: sizes and durations must not be negative")
+	}
+	setDefault(&c.SnapshotEvery, DefaultSnapshotEvery)
+	setDefault(&c.CacheKeys, DefaultCacheKeys)
+	setDefault(&c.CacheIdle, DefaultCacheIdle)
+	setDefault(&c.Lease, DefaultLease)
+	return nil
+}
+
+func setDefault[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// Origin gives the origin of a domain's checkpoints.
+func Origin(d custody.DomainID) string { return "strongroom/domain/" + d.String() }
+
+// Open opens the domain whose log is in the store: it verifies snapshot and tail against the pin, and refuses to start where the
+// log is behind its pin or altered. Nothing that was never acknowledged is used.
+func Open(ctx context.Context, cfg Config) (*Domain, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	id, err := firstLeaf(ctx, cfg.Store)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := domainkeys.LoadIdentity(ctx, cfg.Arena, cfg.Root)
+	if err != nil {
+		return nil, fmt.Errorf("open domain: %w", err)
+	}
+	d, err := open(ctx, cfg, id, ids)
+	if err != nil {
+		ids.Wipe()
+		return nil, fmt.Errorf("open domain: %w", err)
+	}
+	return d, nil
+}
+
+// firstLeaf gives the id of the domain that the store seems to hold. It is not trusted: the pin is signed under that id.
+func firstLeaf(ctx context.Context, s auditlog.Store) (custody.DomainID, error) {
+	recs, err := s.Read(ctx, 0, 1)
+	if err != nil {
+		return custody.DomainID{}, fmt.Errorf("open domain: %w", err)
+	}
+	if len(recs) == 0 {
+		return custody.DomainID{}, ErrNoDomain
+	}
+	return custody.DomainID(entry.Hash(recs[0].Leaf)), nil
+}
+
+func open(ctx context.Context, cfg Config, id custody.DomainID, ids *domainkeys.Identity) (*Domain, error) {
+	d, err := newDomain(cfg, ids)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.openLog(ctx, id); err != nil {
+		return nil, err
+	}
+	if err := d.settle(ctx); err != nil {
+		d.stop()
+		return nil, errors.Join(err, d.log.Close())
+	}
+	return d, nil
+}
+
+// newDomain makes a domain without state and log.
+func newDomain(cfg Config, ids *domainkeys.Identity) (*Domain, error) {
+	c, err := curve.New()
+	if err != nil {
+		return nil, err
+	}
+	h, err := hd.New(hd.Config{Arena: cfg.Arena, Curve: c})
+	if err != nil {
+		return nil, err
+	}
+	signers, err := newSignerCache(cfg.CacheKeys, cfg.CacheIdle)
+	if err != nil {
+		return nil, err
+	}
+	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, signers: signers, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
+		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{})}
+	d.ctx, d.stop = context.WithCancel(context.Background())
+	return d, nil
+}
+
+// openLog folds the log: from the newest snapshot that leads to the pin, else from the beginning.
+func (d *Domain) openLog(ctx context.Context, id custody.DomainID) error {
+	_, writer, err := d.cfg.Store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	if d.cfg.TakeOver {
+		writer++
+	}
+	list, err := d.cfg.Snapshots.List(ctx)
+	if err != nil {
+		return err
+	}
+	for i := len(list) - 1; i >= -1; i-- {
+		start := fold{state: authority.New()}
+		if i >= 0 {
+			if start, err = d.loadSnapshot(ctx, list[i]); err != nil {
+				d.slog.WarnContext(ctx, "snapshot not usable", slog.Uint64("seq", list[i]), slog.Any("error", err))
+				continue
+			}
+		}
+		if d.log, err = d.tryOpen(ctx, id, writer, start); err == nil {
+			return nil
+		}
+		if i < 0 || !errors.Is(err, auditlog.ErrStart) && !errors.Is(err, errSnapshot) {
+			return err
+		}
+		d.slog.WarnContext(ctx, "snapshot does not lead to the pin", slog.Uint64("seq", list[i]), slog.Any("error", err))
+	}
+	return err
+}
+
+// fold is a state with the tree over its entries.
+type fold struct {
+	state    *authority.State
+	frontier tlog.Frontier
+}
+
+// tryOpen opens the log from a start; the state is the fold of what it was given.
+func (d *Domain) tryOpen(ctx context.Context, id custody.DomainID, writer uint64, from fold) (*auditlog.Log, error) {
+	pub := d.ids.LogKey()
+	key, err := tlog.NewKey(Origin(id), pub[:])
+	if err != nil {
+		return nil, err
+	}
+	d.state, d.frontier, d.snapshotAt = from.state, from.frontier, from.state.Next
+	return auditlog.Open(ctx, auditlog.Config{
+		Store: d.cfg.Store, Anchor: d.cfg.Anchor, Key: key, Writer: writer, TakeOver: d.cfg.TakeOver, Linger: d.cfg.Linger,
+		Sign:    func(m []byte) ([]byte, error) { return d.ids.SignLog(m), nil },
+		Entries: logEntries(d.ids),
+		Start:   from.frontier,
+		Tiles:   auditlog.Tiles{Dir: d.cfg.Tiles},
+		Tail:    d.foldTail,
+		Elapsed: func() time.Duration { return time.Duration(d.cfg.Clock.Boot()) },
+	})
+}
+
+// logEntries tells the log how to read leaves and bodies.
+func logEntries(ids *domainkeys.Identity) auditlog.Entries {
+	return auditlog.Entries{
+		PrevOf: func(leaf []byte) ([32]byte, error) {
+			l, err := entry.DecodeLeaf(leaf)
+			return l.Prev, err
+		},
+		CheckBodies: func(leaf []byte, bodies [][]byte) error {
+			_, err := openRecord(ids, auditlog.Record{Leaf: leaf, Bodies: bodies})
+			return err
+		},
+	}
+}
+
+// foldTail applies an entry read at start.
+func (d *Domain) foldTail(seq uint64, hash [32]byte, rec auditlog.Record) error {
+	o, err := openRecord(d.ids, rec)
+	if err != nil {
+		return err
+	}
+	body, err := authority.DecodeBody(o.leaf.Kind, o.leaf.KindVersion, o.bodies[0].Body)
+	if err != nil {
+		return err
+	}
+	if err := d.state.Apply(o.leaf, hash, body); err != nil {
+		if o.leaf.Kind == entry.KindSnapshot && seq == d.frontier.Size() && seq == d.snapshotAt {
+			return fmt.Errorf("%w: %w", errSnapshot, err)
+		}
+		return err
+	}
+	d.frontier.Append(hash)
+	if o.leaf.Kind == entry.KindSnapshot {
+		d.snapshotAt = seq
+	}
+	return nil
+}
+
+// settle checks keys against the log, becomes the writer on record, and starts background work.
+func (d *Domain) settle(ctx context.Context) error {
+	if d.state.LogKey != d.ids.LogKey() || d.state.Identity != d.ids.IdentityKey() {
+		return errors.New("the root of trust holds the keys of another domain than the log")
+	}
+	dwk, err := domainkeys.LoadDWK(ctx, d.cfg.Root, d.ids.IdentityKey(), d.state.Epoch)
+	if err != nil {
+		return err
+	}
+	if string(dwk.Pattern[:]) != string(d.state.Pattern) {
+		dwk.Wipe()
+		return errors.New("the domain working key is not the one that the log names")
+	}
+	d.dwk = dwk
+	_, writer, err := d.cfg.Store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	d.cfg.writer = writer
+	d.work.Add(1)
+	go d.watch()
+	if d.state.Writer == writer {
+		return nil
+	}
+	at, err := d.now()
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	rec, err := d.record(at, entry.KindWriter, entry.Public, &entry.Writer{Epoch: writer})
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return d.durable(ctx, rec)
+}
+
+// watch latches the domain's error state when the log's does.
+func (d *Domain) watch() {
+	defer d.work.Done()
+	select {
+	case <-d.log.Failed():
+		d.fail(d.log.Err())
+	case <-d.ctx.Done():
+	}
+}
+
+// Close ends background work, commits what is queued, and wipes every key.
+func (d *Domain) Close() error {
+	d.stop()
+	d.work.Wait()
+	err := d.log.Close()
+	d.signers.clear()
+	d.sessionMu.Lock()
+	for id, key := range d.sessions {
+		key.Wipe()
+		delete(d.sessions, id)
+	}
+	d.sessionMu.Unlock()
+	if d.dwk != nil {
+		d.dwk.Wipe()
+	}
+	d.ids.Wipe()
+	return err
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package securedomain
+
+import (
+	"context"
+	"errors"
+
+	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// problemOf gives an error as data, or nil.
+func problemOf(err error) *message.Problem {
+	if err == nil {
+		return nil
+	}
+	var q *problem.Error
+	if !errors.As(err, &q) {
+		return &message.Problem{Kind: problem.Internal, Detail: "the core could not decide; see its log"}
+	}
+	return &message.Problem{Kind: q.Kind, Detail: q.Detail, Rule: q.Rule, Unmet: q.Unmet}
+}
+
+// Request tells all that the log says of a request.
+func (d *Domain) Request(ctx context.Context, id custody.RequestID) (message.Request, error) {
+	d.mu.Lock()
+	if p, ok := d.state.Pending(id); ok {
+		v := d.pendingView(p)
+		d.mu.Unlock()
+		return v, nil
+	}
+	if g, ok := d.state.Signed(id); ok {
+		x := *g
+		d.mu.Unlock()
+		return d.signedView(ctx, x)
+	}
+	o, ok := d.state.Done(id)
+	d.mu.Unlock()
+	if !ok {
+		return message.Request{}, problem.New(problem.NotFound, "request %s does not exist, or ended more than 90 days ago", id)
+	}
+	return d.doneView(ctx, id, o)
+}
+
+// pendingView tells of a request that waits, and for what. The caller holds mu.
+func (d *Domain) pendingView(p *authority.Pending) message.Request {
+	v := message.Request{ID: p.ID, State: message.StatePending, Request: p.Request, Effects: p.Effects, Bounds: p.Bounds, Decision: p.Decision,
+		Seq: p.Seq, Last: p.Seq}
+	for _, x := range p.Approvals {
+		v.Approvals = append(v.Approvals, message.Vote(x))
+		v.Last = x.Seq
+	}
+	r := d.cfg.Clock.Now()
+	if err := d.state.Ready(p, authority.Moment{Time: r.Time, Bound: r.Bound}, d.derive); err != nil {
+		v.Missing = problemOf(err)
+	} else if p.Effects.Operation == request.Transfer {
+		v.State = message.StateReady
+	}
+	return v
+}
+
+// entryOf reads a request's entry.
+func (d *Domain) entryOf(ctx context.Context, seq uint64) (*entry.Request, error) {
+	_, body, err := d.readEntry(ctx, seq)
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "read entry %d", seq)
+	}
+	e, ok := body.(*entry.Request)
+	if !ok {
+		return nil, problem.New(problem.Internal, "entry %d is not a request", seq)
+	}
+	return e, nil
+}
+
+func (d *Domain) signedView(ctx context.Context, g authority.Signed) (message.Request, error) {
+	if err := d.waitFor(ctx, max(g.Permit, g.Result)); err != nil {
+		return message.Request{}, err
+	}
+	e, err := d.entryOf(ctx, g.Seq)
+	if err != nil {
+		return message.Request{}, err
+	}
+	v := message.Request{ID: g.ID, State: message.StateSigned, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
+		Seq: g.Seq, Last: max(g.Permit, g.Result)}
+	v.Signed, err = d.released(ctx, g.Permit, g.Result)
+	return v, err
+}
+
+// released rebuilds what a permit released, from its result; nil if there is none yet.
+func (d *Domain) released(ctx context.Context, permit, result uint64) (*message.Signed, error) {
+	_, pb, err := d.readEntry(ctx, permit)
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "read entry %d", permit)
+	}
+	p, ok := pb.(*entry.Permit)
+	if !ok {
+		return nil, problem.New(problem.Internal, "entry %d is not a permit", permit)
+	}
+	if result == 0 {
+		return &message.Signed{Attempt: p.Attempt, Permit: permit}, nil
+	}
+	_, rb, err := d.readEntry(ctx, result)
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "read entry %d", result)
+	}
+	r, ok := rb.(*entry.Result)
+	if !ok {
+		return nil, problem.New(problem.Internal, "entry %d is not a result", result)
+	}
+	d.mu.Lock()
+	w, _, _ := d.state.Wallet(p.Wallet)
+	d.mu.Unlock()
+	raw, txid, err := authority.Assemble(w, p, r.Signatures, d.derive)
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "assemble the transaction of entry %d", result)
+	}
+	return &message.Signed{Attempt: p.Attempt, Permit: permit, TxID: txid, Bytes: raw}, nil
+}
+
+func (d *Domain) doneView(ctx context.Context, id custody.RequestID, o authority.Outcome) (message.Request, error) {
+	if err := d.waitFor(ctx, o.Seq); err != nil {
+		return message.Request{}, err
+	}
+	e, err := d.entryOf(ctx, o.Request)
+	if err != nil {
+		return message.Request{}, err
+	}
+	v := message.Request{ID: id, State: message.State(o.End.String()), Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
+		Seq: o.Request, Last: o.Seq}
+	_, body, err := d.readEntry(ctx, o.Seq)
+	if err != nil {
+		return v, problem.Wrap(problem.Internal, err, "read entry %d", o.Seq)
+	}
+	switch b := body.(type) {
+	case *entry.Request:
+		v.Missing = problemOf(authority.Refused(b.Decision))
+	case *entry.Refusal:
+		v.Missing = &message.Problem{Kind: b.Kind, Detail: b.Detail, Rule: b.Rule, Unmet: b.Unmet}
+	case *entry.Result:
+		v.Signed, err = d.released(ctx, b.Permit, o.Seq)
+	case *entry.Permit:
+		v.Signed = &message.Signed{Attempt: b.Attempt, Permit: o.Seq}
+	}
+	return v, err
+}
+
+// Requests lists requests that wait, oldest first, from an entry on.
+func (d *Domain) Requests(in message.List) message.Requests {
+	limit := min(max(in.Limit, 1), 500)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out message.Requests
+	for _, p := range d.state.PendingList() {
+		if p.Seq >= in.From && uint64(len(out.Requests)) < limit {
+			out.Requests = append(out.Requests, d.pendingView(p))
+		}
+	}
+	return out
+}
+
+// Wallet tells of one wallet.
+func (d *Domain) Wallet(id custody.WalletID) (message.Wallet, error) {
+	d.mu.Lock()
+	w, next, ok := d.state.Wallet(id)
+	d.mu.Unlock()
+	if !ok {
+		return message.Wallet{}, problem.New(problem.NotFound, "wallet %q does not exist", id)
+	}
+	return d.walletView(w, next)
+}
+
+func (d *Domain) walletView(w entry.Wallet, next [2]uint32) (message.Wallet, error) {
+	first, err := d.derive(w, entry.KeyPath{})
+	if err != nil {
+		return message.Wallet{}, problem.Wrap(problem.Internal, err, "derive an address")
+	}
+	return message.Wallet{Wallet: w, NextReceive: next[0], NextChange: next[1], Address: first.Address}, nil
+}
+
+// Wallets lists wallets in order of birth.
+func (d *Domain) Wallets(in message.List) (message.Wallets, error) {
+	limit := int(min(max(in.Limit, 1), 500))
+	d.mu.Lock()
+	list := d.state.Wallets(int(min(in.From, authority.MaxWallets)), limit)
+	nexts := make([][2]uint32, len(list))
+	for i, w := range list {
+		_, nexts[i], _ = d.state.Wallet(w.ID)
+	}
+	out := message.Wallets{Total: uint64(d.state.Counts().Wallets)}
+	d.mu.Unlock()
+	for i, w := range list {
+		v, err := d.walletView(w, nexts[i])
+		if err != nil {
+			return out, err
+		}
+		out.Wallets = append(out.Wallets, v)
+	}
+	return out, nil
+}
+
+// MaxAddresses is how many addresses one call gives.
+const MaxAddresses = 10_000
+
+// Addresses derives a run of a wallet's addresses: receiving ones that were created, change ones up to the gap.
+func (d *Domain) Addresses(in message.Addresses) (message.AddressList, error) {
+	var out message.AddressList
+	d.mu.Lock()
+	w, next, ok := d.state.Wallet(in.Wallet)
+	d.mu.Unlock()
+	if !ok {
+		return out, problem.New(problem.NotFound, "wallet %q does not exist", in.Wallet)
+	}
+	if in.Branch > 1 || in.Count > MaxAddresses {
+		return out, problem.New(problem.Malformed, "branch is 0 (receiving) or 1 (change), and a call gives at most %d addresses", MaxAddresses)
+	}
+	end := next[in.Branch]
+	if in.Branch == 1 && w.Scheme != request.SchemeEVM {
+		end += authority.ChangeGap
+	}
+	for i := in.From; i < end && i-in.From < in.Count; i++ {
+		a, err := d.derive(w, entry.KeyPath{Branch: in.Branch, Index: i})
+		if err != nil {
+			return out, problem.Wrap(problem.Internal, err, "derive address %d", i)
+		}
+		pub := a.Public.Compressed()
+		x := message.Address{Index: i, Address: a.Address, Public: pub[:]}
+		if w.Scheme == request.SchemeEVM {
+			d.mu.Lock()
+			x.Nonce = d.state.NextNonce(w.ID, i)
+			d.mu.Unlock()
+		}
+		out.Addresses = append(out.Addresses, x)
+	}
+	return out, nil
+}
+
+// Policy gives the current rule document.
+func (d *Domain) Policy() message.Policy {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return message.Policy{Document: d.state.Doc.Encode(), Hash: d.state.Rules.Hash()}
+}
+
+// awaitEntry waits until there is an entry with a sequence number, pinned, or ctx ends.
+func (d *Domain) awaitEntry(ctx context.Context, seq uint64) error {
+	for {
+		d.mu.Lock()
+		if d.state.Next > seq {
+			d.mu.Unlock()
+			return d.waitFor(ctx, seq)
+		}
+		if d.grown == nil {
+			d.grown = make(chan struct{})
+		}
+		grown := d.grown
+		d.mu.Unlock()
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return nil // the caller is told that there is nothing yet
+		case <-d.failed:
+			return problem.Wrap(problem.Stopped, d.Cause(), "the core has failed and is ending")
+		}
+	}
+}
+
+// Feed gives entries below the pin, in clear.
+func (d *Domain) Feed(ctx context.Context, in message.Feed) (message.Entries, error) {
+	limit := int(min(max(in.Limit, 1), 1000))
+	if in.Wait {
+		if err := d.awaitEntry(ctx, in.From); err != nil {
+			return message.Entries{}, err
+		}
+	}
+	pinned := d.log.Head().Size
+	out := message.Entries{Pinned: pinned}
+	if in.From >= pinned {
+		return out, nil
+	}
+	list, err := d.clear(ctx, in.From, int(min(uint64(limit), pinned-in.From)))
+	if err != nil {
+		return out, problem.Wrap(problem.Internal, err, "read entries from %d", in.From)
+	}
+	for _, o := range list {
+		e := message.Entry{Leaf: o.raw}
+		for _, b := range o.bodies {
+			e.Bodies = append(e.Bodies, message.Body{Salt: b.Salt[:], Body: b.Body})
+		}
+		out.Entries = append(out.Entries, e)
+	}
+	return out, nil
+}

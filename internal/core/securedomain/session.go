@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package securedomain
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+
+	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+	"strongroom/internal/secret"
+)
+
+// OpenSession opens a session for a service, which signed the opening. The MAC key is known to the two sides only, lives in
+// memory, and ends with the process: after a restart a service opens another session.
+func (d *Domain) OpenSession(ctx context.Context, in message.OpenSession) (request.SessionGrant, error) {
+	var o request.SessionOpening
+	if err := canon.Decode(in.Opening, &o); err != nil {
+		return request.SessionGrant{}, problem.New(problem.Malformed, "session opening: %v", err)
+	}
+	peer, err := ecdh.X25519().NewPublicKey(o.Ephemeral)
+	if err != nil {
+		return request.SessionGrant{}, problem.New(problem.Malformed, "session opening: the ephemeral key must be 32 bytes of X25519")
+	}
+	own, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return request.SessionGrant{}, problem.Wrap(problem.Internal, err, "make a session key")
+	}
+	shared, err := own.ECDH(peer)
+	if err != nil {
+		return request.SessionGrant{}, problem.New(problem.Malformed, "session opening: the ephemeral key is of low order")
+	}
+	var id [16]byte
+	rand.Read(id[:])
+	b := &entry.Session{Opening: in.Opening, Key: in.Key, Sig: in.Sig, Session: id[:], Ephemeral: own.PublicKey().Bytes()}
+	rec, err := d.recordSession(o, b)
+	if err != nil {
+		clear(shared)
+		return request.SessionGrant{}, err
+	}
+	key, err := d.sessionKey(shared, in.Opening, id)
+	if err != nil {
+		return request.SessionGrant{}, err
+	}
+	if err := d.durable(ctx, rec); err != nil {
+		key.Wipe()
+		return request.SessionGrant{}, err
+	}
+	d.sessionMu.Lock()
+	d.sessions[id] = key
+	d.sessionMu.Unlock()
+	g := request.SessionGrant{Session: id[:], Ephemeral: b.Ephemeral, Seq: rec.seq}
+	g.Sig = d.ids.SignIdentity(canon.Message(canon.TagReply, g))
+	return g, nil
+}
+
+func (d *Domain) recordSession(o request.SessionOpening, b *entry.Session) (recorded, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, err := d.now()
+	if err != nil {
+		return recorded{}, err
+	}
+	if err := d.state.CheckSession(o, b, at); err != nil {
+		return recorded{}, err
+	}
+	return d.record(at, entry.KindSession, entry.Confidential, b)
+}
+
+// sessionKey derives the MAC key; shared is wiped.
+func (d *Domain) sessionKey(shared, opening []byte, id [16]byte) (secret.Bytes, error) {
+	defer clear(shared)
+	salt := canon.HashBytes(canon.TagSession, opening)
+	k, err := hkdf.Key(sha256.New, shared, salt[:], string(canon.TagBytes(canon.TagSessionKey, id[:])), 32)
+	if err != nil {
+		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "derive the session key")
+	}
+	out, err := secret.Take(d.cfg.Arena, k)
+	if err != nil {
+		return out, problem.Wrap(problem.Busy, err, "no room for another session key")
+	}
+	return out, nil
+}
+
+// dropSessions wipes the keys of sessions that the state has ended. The caller holds mu.
+func (d *Domain) dropSessions() {
+	d.sessionMu.Lock()
+	defer d.sessionMu.Unlock()
+	for id, key := range d.sessions {
+		if _, ok := d.state.Session(id); !ok {
+			delete(d.sessions, id)
+			key.Wipe()
+		}
+	}
+}

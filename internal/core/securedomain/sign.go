@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package securedomain
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/btc"
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/eth"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// Sign decides on a payload for a request, records the permit, and releases the signed transaction once the permit is durable.
+// The payload of the latest permit, or none, gives that transaction again, the same bytes. Another payload replaces it, in the
+// same slot.
+func (d *Domain) Sign(ctx context.Context, id custody.RequestID, payload []byte) (message.Signed, error) {
+	asked, permitted, err := d.askedFor(ctx, id)
+	if err != nil {
+		return message.Signed{}, err
+	}
+	if permitted != 0 && len(payload) == 0 {
+		return d.resign(ctx, permitted)
+	}
+	d.mu.Lock()
+	if g, ok := d.state.Signed(id); ok && g.Payload == canon.HashBytes(canon.TagPayload, payload) {
+		seq := g.Permit
+		d.mu.Unlock()
+		return d.resign(ctx, seq)
+	}
+	p, rec, err := d.permit(id, asked, payload)
+	if err != nil {
+		err = d.refuse(id, "permit", payload, err)
+		d.mu.Unlock()
+		return message.Signed{}, err
+	}
+	w, _, _ := d.state.Wallet(p.Wallet)
+	d.mu.Unlock()
+	return d.release(ctx, w, p, rec)
+}
+
+// askedFor gives an open request as it was asked, and the entry of its latest permit, or 0.
+func (d *Domain) askedFor(ctx context.Context, id custody.RequestID) (a authority.Asked, permit uint64, err error) {
+	d.mu.Lock()
+	if g, ok := d.state.Signed(id); ok {
+		seq, permit := g.Seq, g.Permit
+		d.mu.Unlock()
+		_, body, err := d.readEntry(ctx, seq)
+		if err != nil {
+			return a, 0, problem.Wrap(problem.Internal, err, "read the request's entry")
+		}
+		e, ok := body.(*entry.Request)
+		if !ok {
+			return a, 0, problem.New(problem.Internal, "entry %d is not a request", seq)
+		}
+		a, err = authority.AskedOf(e)
+		return a, permit, err
+	}
+	defer d.mu.Unlock()
+	p, err := d.waiting(id)
+	if err != nil {
+		return a, 0, err
+	}
+	r, err := request.Decode(p.Request)
+	return authority.Asked{Request: r, Effects: p.Effects, Bounds: p.Bounds, Kind: p.Evidence}, 0, err
+}
+
+// permit decides on a payload and records the permit. The caller holds mu.
+func (d *Domain) permit(id custody.RequestID, asked authority.Asked, payload []byte) (*entry.Permit, recorded, error) {
+	at, err := d.now()
+	if err != nil {
+		return nil, recorded{}, err
+	}
+	p, err := d.state.DecidePermit(id, asked, payload, at, d.derive)
+	if err != nil {
+		return nil, recorded{}, err
+	}
+	rec, err := d.record(at, entry.KindPermit, entry.Confidential, p)
+	return p, rec, err
+}
+
+// resign signs a recorded permit again: the same bytes.
+func (d *Domain) resign(ctx context.Context, seq uint64) (message.Signed, error) {
+	if err := d.waitFor(ctx, seq); err != nil {
+		return message.Signed{}, err
+	}
+	leaf, body, err := d.readEntry(ctx, seq)
+	if err != nil {
+		return message.Signed{}, problem.Wrap(problem.Internal, err, "read the permit's entry")
+	}
+	p, ok := body.(*entry.Permit)
+	if !ok {
+		return message.Signed{}, problem.New(problem.Internal, "entry %d is not a permit", seq)
+	}
+	d.mu.Lock()
+	w, _, ok := d.state.Wallet(p.Wallet)
+	d.mu.Unlock()
+	if !ok {
+		return message.Signed{}, problem.New(problem.Internal, "the permit's wallet does not exist")
+	}
+	return d.signNow(w, p, recorded{seq: seq, hash: entry.Hash(leaf.Encode()), leaf: leaf})
+}
+
+// release waits for the permit, signs, verifies and gives out the transaction; then it records the result, for which nobody
+// waits: if it is lost, the same bytes are signed again.
+func (d *Domain) release(ctx context.Context, w entry.Wallet, p *entry.Permit, rec recorded) (message.Signed, error) {
+	if err := d.durable(ctx, rec); err != nil {
+		return message.Signed{}, err
+	}
+	return d.signNow(w, p, rec)
+}
+
+// signNow signs a permit that is durable.
+func (d *Domain) signNow(w entry.Wallet, p *entry.Permit, rec recorded) (message.Signed, error) {
+	sigs, err := d.signPermit(w, p, rec.hash)
+	if err != nil {
+		return message.Signed{}, err
+	}
+	raw, txid, err := authority.Assemble(w, p, sigs, d.derive)
+	if err != nil {
+		return message.Signed{}, problem.Wrap(problem.Internal, err, "assemble the transaction")
+	}
+	out := message.Signed{Attempt: p.Attempt, Permit: rec.seq, TxID: txid, Bytes: raw}
+	return out, d.result(&entry.Result{Request: p.Request, Permit: rec.seq, Signatures: sigs, TxID: txid, Signed: sha256.Sum256(raw)})
+}
+
+// result records what was released, unless that stands in the log already or a later permit took its place.
+func (d *Domain) result(b *entry.Result) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g, ok := d.state.Signed(b.Request)
+	if !ok || g.Permit != b.Permit || g.Result != 0 {
+		return nil
+	}
+	r := d.cfg.Clock.Now() // a result records what happened; it decides nothing, so an uncertain clock does not stop it
+	_, err := d.record(authority.Moment{Time: r.Time, Bound: r.Bound}, entry.KindResult, entry.Confidential, b)
+	return err
+}
+
+// signPermit makes the signatures of a permit, each verified by the curve backend before it is returned. Auxiliary randomness
+// follows from the permit's entry, so that signing it again gives the same bytes.
+func (d *Domain) signPermit(w entry.Wallet, p *entry.Permit, leaf [32]byte) ([][]byte, error) {
+	aux := d.ids.Aux(leaf)
+	if w.Scheme == request.SchemeEVM {
+		tx, err := eth.DecodeUnsigned(p.Payload)
+		if err != nil {
+			return nil, problem.Wrap(problem.Internal, err, "decode the payload")
+		}
+		digest, err := tx.SigningHash()
+		if err != nil {
+			return nil, problem.Wrap(problem.Internal, err, "signing hash")
+		}
+		sig, err := d.signEthereum(w, p.Keys[0], digest, aux)
+		return [][]byte{sig}, err
+	}
+	psbt, err := btc.DecodePSBT(p.Payload)
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "decode the payload")
+	}
+	h, err := btc.NewSighasher(psbt.Tx, psbt.Prevouts())
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "signature hash")
+	}
+	sigs := make([][]byte, len(p.Keys))
+	for i, k := range p.Keys {
+		digest, err := h.Hash(i)
+		if err != nil {
+			return nil, problem.Wrap(problem.Internal, err, "signature hash of input %d", i)
+		}
+		if sigs[i], err = d.signBitcoin(w, k, digest, aux); err != nil {
+			return nil, err
+		}
+	}
+	return sigs, nil
+}
+
+func (d *Domain) signEthereum(w entry.Wallet, k entry.KeyPath, digest, aux [32]byte) (out []byte, err error) {
+	pub, err := d.derive(w, k)
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "derive the public key")
+	}
+	err = d.withKey(w, k, func(sk []byte) error {
+		sig, recid, err := d.curve.SignECDSA(sk, pub.Public.Compressed(), digest, aux)
+		out = append(append(make([]byte, 0, 65), sig[:]...), recid)
+		return err
+	})
+	if err == nil && out[64] > 1 {
+		err = fmt.Errorf("recovery id %d has no y parity", out[64]) // r overflowed: probability 2^-127
+	}
+	return out, signFailure(err)
+}
+
+func (d *Domain) signBitcoin(w entry.Wallet, k entry.KeyPath, digest, aux [32]byte) (out []byte, err error) {
+	pub, err := d.derive(w, k)
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "derive the public key")
+	}
+	err = d.withKey(w, k, func(sk []byte) error {
+		if w.Scheme == request.SchemeP2TR {
+			sig, err := d.curve.SignTaproot(sk, pub.Public.Compressed(), nil, digest, aux)
+			out = sig[:]
+			return err
+		}
+		sig, _, err := d.curve.SignECDSA(sk, pub.Public.Compressed(), digest, aux)
+		if err != nil {
+			return err
+		}
+		der, err := btc.EncodeDER(sig)
+		out = append(der, btc.SighashAll)
+		return err
+	})
+	return out, signFailure(err)
+}
+
+func signFailure(err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem.Wrap(problem.Internal, err, "signing failed; nothing was released")
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package securedomain
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+
+	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// Submit takes a request. The same idempotency key with the same request gives what became of it; with another it is refused.
+// On an automatic route a transfer is signed at once if its payload comes along, and anything else is executed.
+func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request, error) {
+	r, err := request.Decode(in.Request)
+	if err != nil {
+		return message.Request{}, problem.New(problem.Malformed, "%v", err)
+	}
+	kind, err := d.authenticate(r, in.Evidence)
+	if err != nil {
+		return message.Request{}, err
+	}
+	id, hash := r.ID(), r.Hash()
+
+	d.mu.Lock()
+	if known, ok := d.state.Known(id); ok {
+		d.mu.Unlock()
+		if known != hash {
+			return message.Request{}, problem.New(problem.IdempotencyReuse, "idempotency key %q of %s was used for another request", r.Key, r.Initiator)
+		}
+		return d.again(ctx, id, in.Payload)
+	}
+	e, rec, err := d.accept(r, kind, in.Evidence)
+	if err != nil {
+		d.mu.Unlock()
+		return message.Request{}, err
+	}
+	switch {
+	case e.Decision.Outcome != policy.Allowed || !e.Decision.Auto:
+		d.mu.Unlock()
+		return d.submitted(ctx, id, e, rec)
+	case r.Operation == request.Transfer && len(in.Payload) > 0:
+		return d.signAtOnce(ctx, id, r, e, rec, in.Payload) // unlocks
+	case r.Operation == request.Transfer:
+		d.mu.Unlock()
+		return d.submitted(ctx, id, e, rec)
+	}
+	d.mu.Unlock()
+	if _, err := d.Execute(ctx, id); err != nil {
+		return message.Request{}, err
+	}
+	return d.Request(ctx, id)
+}
+
+// authenticate says how the initiator showed who they are. The document may change before the request is decided; Apply
+// checks again that key or session is theirs.
+func (d *Domain) authenticate(r request.Request, e request.Evidence) (policy.EvidenceKind, error) {
+	if err := e.Check(); err != nil {
+		return "", problem.New(problem.Unauthenticated, "%v", err)
+	}
+	if e.Key != "" {
+		d.mu.Lock()
+		rules := d.state.Rules
+		d.mu.Unlock()
+		return policy.BySignature, authority.CheckSignedEvidence(rules, r, e)
+	}
+	id := [16]byte(e.Session)
+	d.sessionMu.Lock()
+	key, ok := d.sessions[id]
+	d.sessionMu.Unlock()
+	if !ok {
+		return "", problem.New(problem.Unauthenticated, "the session is not open; open one and sign the request again")
+	}
+	message := canon.Message(canon.TagRequest, r)
+	err := key.Use(func(k []byte) error {
+		mac := hmac.New(sha256.New, k)
+		mac.Write(message)
+		if !hmac.Equal(mac.Sum(nil), e.MAC) {
+			return problem.New(problem.Unauthenticated, "the MAC does not verify over this request")
+		}
+		return nil
+	})
+	return policy.BySession, err
+}
+
+// accept decides a new request and records it. The caller holds mu.
+func (d *Domain) accept(r request.Request, kind policy.EvidenceKind, ev request.Evidence) (*entry.Request, recorded, error) {
+	at, err := d.now()
+	if err != nil {
+		return nil, recorded{}, err
+	}
+	if kind == policy.BySession {
+		if x, ok := d.state.Session([16]byte(ev.Session)); !ok || x.Service != r.Initiator || authority.Expired(x.NotAfter, at.Time, at.Bound) {
+			return nil, recorded{}, problem.New(problem.Unauthenticated, "the session is past its time, or another's; open one and sign the request again")
+		}
+	}
+	if c := d.state.Counts(); c.Pending >= authority.MaxPending || c.Signed >= authority.MaxSigned {
+		return nil, recorded{}, problem.New(problem.Busy, "too many requests are open; let some end first")
+	}
+	e, err := d.state.DecideRequest(r, kind, at, d.derive)
+	if err != nil {
+		return nil, recorded{}, err
+	}
+	e.Evidence = ev
+	rec, err := d.record(at, entry.KindRequest, entry.Confidential, e)
+	return e, rec, err
+}
+
+// submitted waits for a request's entry and tells how it stands.
+func (d *Domain) submitted(ctx context.Context, id custody.RequestID, e *entry.Request, rec recorded) (message.Request, error) {
+	if err := d.durable(ctx, rec); err != nil {
+		return message.Request{}, err
+	}
+	v, err := d.Request(ctx, id)
+	if err != nil {
+		return v, err
+	}
+	v.Receipt = d.receipt(id, rec, v.State)
+	return v, nil
+}
+
+// again answers a retry: what became of the request. If it waits for this payload, it is signed now.
+func (d *Domain) again(ctx context.Context, id custody.RequestID, payload []byte) (message.Request, error) {
+	v, err := d.Request(ctx, id)
+	if err != nil {
+		return v, err
+	}
+	if err := d.waitFor(ctx, v.Last); err != nil {
+		return v, err
+	}
+	if len(payload) > 0 && v.State == message.StateReady {
+		if _, err := d.Sign(ctx, id, payload); err != nil {
+			return v, err
+		}
+		return d.Request(ctx, id)
+	}
+	return v, nil
+}
+
+// signAtOnce is the short way of an automatic route: request and permit in one batch. The caller holds mu; it is released here.
+func (d *Domain) signAtOnce(ctx context.Context, id custody.RequestID, r request.Request, e *entry.Request, rec recorded, payload []byte) (message.Request, error) {
+	asked := authority.Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: e.Facts.Evidence}
+	p, prec, err := d.permit(id, asked, payload)
+	if err != nil {
+		err = d.refuse(id, "permit", payload, err)
+		d.mu.Unlock()
+		if waitErr := d.durable(ctx, rec); waitErr != nil {
+			return message.Request{}, waitErr
+		}
+		return message.Request{}, err
+	}
+	w, _, _ := d.state.Wallet(p.Wallet)
+	d.mu.Unlock()
+	signed, err := d.release(ctx, w, p, prec)
+	if err != nil {
+		return message.Request{}, err
+	}
+	return message.Request{ID: id, State: message.StateSigned, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
+		Signed: &signed, Seq: rec.seq, Last: prec.seq}, nil
+}
+
+// refuse records that an act on an open request was refused, and gives the refusal. A rule that denies ends the request. The
+// caller holds mu. What is no refusal (a fault of ours, a busy log) is not recorded.
+func (d *Domain) refuse(id custody.RequestID, act string, payload []byte, cause error) error {
+	var q *problem.Error
+	if !errors.As(cause, &q) || !recordable(q.Kind) {
+		return cause
+	}
+	at, err := d.now()
+	if err != nil {
+		return cause
+	}
+	b := &entry.Refusal{Request: id, Act: act, Kind: q.Kind, Detail: q.Detail, Rule: q.Rule, Unmet: q.Unmet}
+	if len(payload) > 0 {
+		b.Payload = canon.HashBytes(canon.TagPayload, payload)
+	}
+	// A full trail is no reason to hide the refusal from the caller; docs/THREATS.md says what is lost then.
+	_, err = d.record(at, entry.KindRefusal, entry.Confidential, b)
+	if problem.KindOf(err) == problem.Stopped {
+		return err
+	}
+	return cause
+}
+
+func recordable(k problem.Kind) bool {
+	switch k {
+	case problem.RefusedByRule, problem.QuorumNotMet, problem.OutsideBounds, problem.WrongNetwork, problem.Unauthenticated,
+		problem.Forbidden, problem.Expired, problem.Malformed:
+		return true
+	default:
+		return false
+	}
+}
+
+// receipt is the domain's signed word for an entry.
+func (d *Domain) receipt(id custody.RequestID, rec recorded, s message.State) *message.Receipt {
+	r := &message.Receipt{Authority: d.Authority(), Domain: d.ID(), Request: id, Seq: rec.seq, Leaf: rec.hash, State: s}
+	r.Sig = d.ids.SignIdentity(r.Message())
+	return r
+}

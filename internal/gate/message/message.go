@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package message has what crosses the door: one request and one reply type a method, in canonical CBOR. Everything that the
+// core says is untrusted to nobody but checked by those who matter: receipts are signed by the domain identity key, proofs
+// verify offline. docs/spec/door.md lists the methods.
+package message
+
+import (
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// The methods of the door.
+const (
+	MethodStatus    = "status"
+	MethodSubmit    = "submit"
+	MethodApprove   = "approve"
+	MethodExecute   = "execute"
+	MethodSign      = "sign"
+	MethodRequest   = "request"
+	MethodRequests  = "requests"
+	MethodWallet    = "wallet"
+	MethodWallets   = "wallets"
+	MethodAddresses = "addresses"
+	MethodPolicy    = "policy"
+	MethodSession   = "session"
+	MethodProof     = "proof"
+	MethodFeed      = "feed"
+	MethodCheck     = "check"
+)
+
+// Empty is a request or reply that says nothing.
+type Empty struct{}
+
+// Status is how a core is.
+type Status struct {
+	Profile      custody.Profile     `cbor:"1,keyasint"`
+	Authority    custody.AuthorityID `cbor:"2,keyasint"`
+	Domain       custody.DomainID    `cbor:"3,keyasint"`
+	Origin       string              `cbor:"4,keyasint"` // of checkpoints
+	LogKey       []byte              `cbor:"5,keyasint"` // Ed25519
+	Identity     []byte              `cbor:"6,keyasint"` // Ed25519
+	Size         uint64              `cbor:"7,keyasint"` // entries in the state
+	Pinned       uint64              `cbor:"8,keyasint"` // entries below the pin
+	Checkpoint   []byte              `cbor:"9,keyasint"` // latest pinned checkpoint, signed note
+	Writer       uint64              `cbor:"10,keyasint"`
+	Root         string              `cbor:"11,keyasint"` // root of trust
+	Anchor       string              `cbor:"12,keyasint"`
+	MemoryLocked bool                `cbor:"13,keyasint"` // false only in the evaluation profile
+	Notes        []string            `cbor:"14,keyasint"` // what an operator should know, for instance why memory is not locked
+	KeysUnlocked uint64              `cbor:"15,keyasint"` // keys in the cache
+	Wallets      uint64              `cbor:"16,keyasint"`
+	Pending      uint64              `cbor:"17,keyasint"`
+	Signed       uint64              `cbor:"18,keyasint"`
+	Sessions     uint64              `cbor:"19,keyasint"`
+	Policy       uint64              `cbor:"20,keyasint"` // version of the rule document
+	PolicyHash   [32]byte            `cbor:"21,keyasint"`
+	Time         int64               `cbor:"22,keyasint"` // Unix nanoseconds
+	Bound        int64               `cbor:"23,keyasint"`
+	TimeCertain  bool                `cbor:"24,keyasint"`
+	Failed       string              `cbor:"25,keyasint"` // why nothing is decided any more, or empty
+	Check        Check               `cbor:"26,keyasint"`
+	Log          LogStats            `cbor:"27,keyasint"`
+}
+
+// LogStats counts what the log did since start.
+type LogStats struct {
+	Appends uint64 `cbor:"1,keyasint"`
+	Batches uint64 `cbor:"2,keyasint"` // one flush each
+	Pins    uint64 `cbor:"3,keyasint"`
+}
+
+// State is where a request stands.
+type State string
+
+// The states of a request. Wire format.
+const (
+	StatePending   State = "pending" // approvals are missing
+	StateReady     State = "ready"   // a transfer that may be signed
+	StateSigned    State = "signed"  // has a permit; can be replaced in its slot
+	StateExecuted  State = "executed"
+	StateRefused   State = "refused"
+	StateRejected  State = "rejected"
+	StateCancelled State = "cancelled"
+	StateExpired   State = "expired"
+)
+
+// Receipt is the core's signed word that an entry is in the log, at this place, with this outcome.
+type Receipt struct {
+	Authority custody.AuthorityID `cbor:"1,keyasint"`
+	Domain    custody.DomainID    `cbor:"2,keyasint"`
+	Request   custody.RequestID   `cbor:"3,keyasint"`
+	Seq       uint64              `cbor:"4,keyasint"`
+	Leaf      [32]byte            `cbor:"5,keyasint"` // leaf hash
+	State     State               `cbor:"6,keyasint"`
+	Sig       []byte              `cbor:"7,keyasint,omitempty"` // domain identity key over the rest, [canon.TagReply]
+}
+
+// Message is what the domain identity key signs.
+func (r Receipt) Message() []byte {
+	r.Sig = nil
+	return canon.Message(canon.TagReply, r)
+}
+
+// Submit asks for something. A payload may come along for a transfer on an automatic route; then the reply holds the signed bytes.
+type Submit struct {
+	Request  []byte           `cbor:"1,keyasint"` // canonical request.Request
+	Evidence request.Evidence `cbor:"2,keyasint"`
+	Payload  []byte           `cbor:"3,keyasint,omitempty"`
+}
+
+// Approve hands in a person's decision.
+type Approve struct {
+	Approval request.Approval `cbor:"1,keyasint"`
+}
+
+// Execute asks to do an approved request other than a transfer, where that did not happen with the last approval.
+type Execute struct {
+	ID custody.RequestID `cbor:"1,keyasint"`
+}
+
+// Sign asks for the signature of a payload for a request. The same payload again gives the same bytes.
+type Sign struct {
+	ID      custody.RequestID `cbor:"1,keyasint"`
+	Payload []byte            `cbor:"2,keyasint"`
+}
+
+// Signed is a released transaction.
+type Signed struct {
+	Attempt uint32 `cbor:"1,keyasint"`
+	Permit  uint64 `cbor:"2,keyasint"` // entry
+	TxID    string `cbor:"3,keyasint"`
+	Bytes   []byte `cbor:"4,keyasint"` // ready to broadcast
+}
+
+// ByID asks about a request.
+type ByID struct {
+	ID custody.RequestID `cbor:"1,keyasint"`
+}
+
+// Request is all that the log says of a request.
+type Request struct {
+	ID        custody.RequestID `cbor:"1,keyasint"`
+	State     State             `cbor:"2,keyasint"`
+	Request   []byte            `cbor:"3,keyasint"` // canonical request.Request
+	Effects   request.Effects   `cbor:"4,keyasint"`
+	Bounds    request.Bounds    `cbor:"5,keyasint"`
+	Decision  policy.Decision   `cbor:"6,keyasint"` // on acceptance
+	Approvals []Vote            `cbor:"7,keyasint"`
+	Missing   *Problem          `cbor:"8,keyasint,omitempty"`  // what it waits for, or why it was refused
+	Signed    *Signed           `cbor:"9,keyasint,omitempty"`  // latest attempt
+	Seq       uint64            `cbor:"10,keyasint"`           // entry of the request
+	Last      uint64            `cbor:"11,keyasint"`           // entry that decided its state
+	Receipt   *Receipt          `cbor:"12,keyasint,omitempty"` // for the act that this replies to
+}
+
+// Vote is an approval that stands.
+type Vote struct {
+	Person custody.PersonID `cbor:"1,keyasint"`
+	Key    request.KeyRef   `cbor:"2,keyasint"`
+	Seq    uint64           `cbor:"3,keyasint"`
+	Time   int64            `cbor:"4,keyasint"`
+}
+
+// Problem is a problem as data.
+type Problem struct {
+	Kind   problem.Kind    `cbor:"1,keyasint" json:"kind"`
+	Detail string          `cbor:"2,keyasint" json:"detail"`
+	Rule   string          `cbor:"3,keyasint,omitempty" json:"rule,omitempty"`
+	Unmet  []problem.Unmet `cbor:"4,keyasint,omitempty" json:"unmet,omitempty"`
+}
+
+// List asks for a run of things.
+type List struct {
+	From  uint64 `cbor:"1,keyasint"`
+	Limit uint64 `cbor:"2,keyasint"`
+}
+
+// Requests are requests that wait or can be replaced, oldest first.
+type Requests struct {
+	Requests []Request `cbor:"1,keyasint"`
+}
+
+// WalletID asks for a wallet.
+type WalletID struct {
+	ID custody.WalletID `cbor:"1,keyasint"`
+}
+
+// Wallet is a wallet with its counters.
+type Wallet struct {
+	Wallet      entry.Wallet `cbor:"1,keyasint"`
+	NextReceive uint32       `cbor:"2,keyasint"`
+	NextChange  uint32       `cbor:"3,keyasint"`
+	Address     string       `cbor:"4,keyasint"` // receiving address 0
+}
+
+// Wallets are wallets in order of birth.
+type Wallets struct {
+	Wallets []Wallet `cbor:"1,keyasint"`
+	Total   uint64   `cbor:"2,keyasint"`
+}
+
+// Addresses asks for a run of a wallet's addresses.
+type Addresses struct {
+	Wallet custody.WalletID `cbor:"1,keyasint"`
+	Branch uint32           `cbor:"2,keyasint"`
+	From   uint32           `cbor:"3,keyasint"`
+	Count  uint32           `cbor:"4,keyasint"` // at most 10,000
+}
+
+// Address is one address.
+type Address struct {
+	Index   uint32 `cbor:"1,keyasint" json:"index"`
+	Address string `cbor:"2,keyasint" json:"address"`
+	Public  []byte `cbor:"3,keyasint" json:"-"`     // compressed
+	Nonce   uint64 `cbor:"4,keyasint" json:"nonce"` // Ethereum: least nonce that no permit has used
+}
+
+// AddressList is the reply.
+type AddressList struct {
+	Addresses []Address `cbor:"1,keyasint"`
+}
+
+// Policy is the current rule document.
+type Policy struct {
+	Document []byte   `cbor:"1,keyasint"` // canonical policy.Document
+	Hash     [32]byte `cbor:"2,keyasint"`
+}
+
+// OpenSession asks for a session.
+type OpenSession struct {
+	Opening []byte         `cbor:"1,keyasint"` // canonical request.SessionOpening
+	Key     request.KeyRef `cbor:"2,keyasint"`
+	Sig     []byte         `cbor:"3,keyasint"`
+}
+
+// Proof is a proof file; docs/spec/proof-file.md.
+type Proof struct {
+	File []byte `cbor:"1,keyasint"`
+}
+
+// Feed asks for entries below the pin, in clear, from a sequence number on. With Wait it answers when there is one.
+type Feed struct {
+	From  uint64 `cbor:"1,keyasint"`
+	Limit uint64 `cbor:"2,keyasint"` // at most 1,000
+	Wait  bool   `cbor:"3,keyasint,omitempty"`
+}
+
+// Entries is the reply.
+type Entries struct {
+	Entries []Entry `cbor:"1,keyasint"`
+	Pinned  uint64  `cbor:"2,keyasint"`
+}
+
+// Entry is an entry in clear.
+type Entry struct {
+	Leaf   []byte `cbor:"1,keyasint"`
+	Bodies []Body `cbor:"2,keyasint"`
+}
+
+// Body is a body in clear with its salt; a personal body whose key was destroyed is Shredded.
+type Body struct {
+	Salt     []byte `cbor:"1,keyasint"`
+	Body     []byte `cbor:"2,keyasint"`
+	Shredded bool   `cbor:"3,keyasint,omitempty"`
+}
+
+// CheckStart asks for the full re-check, or only how it goes.
+type CheckStart struct {
+	Start bool `cbor:"1,keyasint"`
+}
+
+// Check is the full re-check of log, bodies, decisions and blobs.
+type Check struct {
+	Running bool   `cbor:"1,keyasint"`
+	Checked uint64 `cbor:"2,keyasint"` // entries so far
+	Total   uint64 `cbor:"3,keyasint"`
+	Done    bool   `cbor:"4,keyasint"` // the last run reached the end
+	Fault   string `cbor:"5,keyasint"` // what is wrong and where, or empty
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package apiv1
+
+import (
+	"encoding/hex"
+	"fmt"
+
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/request"
+)
+
+// Document is policy.Document in JSON, for people and tools. Only the canonical encoding is signed; [Document.Canonical] and
+// [DocumentOf] go between the two without loss.
+type Document struct {
+	Schema      uint        `json:"schema" doc:"1"`
+	Version     uint64      `json:"version"`
+	PrevHash    string      `json:"prevHash" doc:"64 hex digits; zeros at genesis"`
+	Principals  []Principal `json:"principals"`
+	Groups      []Group     `json:"groups"`
+	AddressBook []BookEntry `json:"addressBook"`
+	Floor       Floor       `json:"floor"`
+	Guards      []Guard     `json:"guards"`
+	Routes      []Route     `json:"routes"`
+	ChangePlan  []Branch    `json:"changePlan" doc:"any one branch is enough"`
+}
+
+// Principal is a person or service.
+type Principal struct {
+	ID     custody.PersonID     `json:"id"`
+	Kind   policy.PrincipalKind `json:"kind"`
+	Keys   []Key                `json:"keys"`
+	Active bool                 `json:"active"`
+}
+
+// Key is a public key of a principal. Ref follows from the other two and is not read.
+type Key struct {
+	Alg request.Algorithm `json:"alg"`
+	Pub []byte            `json:"pub"`
+	Ref request.KeyRef    `json:"ref,omitempty"`
+}
+
+// Group is a named set of principals.
+type Group struct {
+	ID      custody.GroupID    `json:"id"`
+	Members []custody.PersonID `json:"members"`
+}
+
+// BookEntry is a destination that rules may call whitelisted.
+type BookEntry struct {
+	ID      string          `json:"id"`
+	Chain   custody.ChainID `json:"chain"`
+	Address string          `json:"address"`
+}
+
+// Floor holds for every request.
+type Floor struct {
+	MinDistinctUsers   uint32 `json:"minDistinctUsers"`
+	ForbidSelfApproval bool   `json:"forbidSelfApproval"`
+	RequestTTL         int64  `json:"requestTtl" doc:"seconds"`
+	MaxApprovalAge     int64  `json:"maxApprovalAge" doc:"seconds"`
+}
+
+// Guard refuses or holds what it matches.
+type Guard struct {
+	ID     string        `json:"id"`
+	Title  string        `json:"title,omitempty"`
+	When   Match         `json:"when"`
+	Effect policy.Effect `json:"effect"`
+	Reason string        `json:"reason,omitempty"`
+}
+
+// Route says which approvals a request needs.
+type Route struct {
+	ID       string           `json:"id"`
+	Priority uint32           `json:"priority"`
+	When     Match            `json:"when"`
+	Plan     []Branch         `json:"plan,omitempty"`
+	Auto     bool             `json:"auto,omitempty"`
+	FeeCap   *custody.Uint256 `json:"feeCap,omitempty"`
+}
+
+// Match is true when every field that is present is.
+type Match struct {
+	Operations    []request.Operation      `json:"operations,omitempty"`
+	Initiators    []custody.PersonID       `json:"initiators,omitempty"`
+	InitiatorIn   []custody.GroupID        `json:"initiatorIn,omitempty"`
+	InitiatorKind []policy.PrincipalKind   `json:"initiatorKind,omitempty"`
+	Wallets       []custody.WalletID       `json:"wallets,omitempty"`
+	Chains        []custody.ChainID        `json:"chains,omitempty"`
+	Assets        []custody.AssetID        `json:"assets,omitempty"`
+	Destination   []policy.DestinationKind `json:"destination,omitempty"`
+	DestNot       []policy.DestinationKind `json:"destinationNot,omitempty"`
+	Books         []string                 `json:"books,omitempty"`
+	AmountMax     *custody.Uint256         `json:"amountMax,omitempty"`
+	AmountOver    *custody.Uint256         `json:"amountOver,omitempty"`
+	Expr          string                   `json:"expr,omitempty" doc:"CEL"`
+}
+
+// DocumentOf gives the JSON form.
+func DocumentOf(d policy.Document) Document {
+	out := Document{Schema: d.V, Version: d.Version, PrevHash: Hex(d.PrevHash[:]), Floor: Floor(d.Floor), ChangePlan: PlanOf(d.ChangePlan),
+		Principals: []Principal{}, Groups: []Group{}, AddressBook: []BookEntry{}, Guards: []Guard{}, Routes: []Route{}}
+	for _, p := range d.Principals {
+		out.Principals = append(out.Principals, PrincipalOf(p))
+	}
+	for _, g := range d.Groups {
+		x := Group(g)
+		if x.Members == nil {
+			x.Members = []custody.PersonID{}
+		}
+		out.Groups = append(out.Groups, x)
+	}
+	for _, b := range d.AddressBook {
+		out.AddressBook = append(out.AddressBook, BookEntry(b))
+	}
+	for _, g := range d.Guards {
+		out.Guards = append(out.Guards, Guard{g.ID, g.Title, Match(g.When), g.Effect, g.Reason})
+	}
+	for _, r := range d.Routes {
+		out.Routes = append(out.Routes, Route{r.ID, r.Priority, Match(r.When), PlanOf(r.Plan), r.Auto, r.FeeCap})
+	}
+	return out
+}
+
+// PrincipalOf gives the JSON form.
+func PrincipalOf(p policy.Principal) Principal {
+	out := Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Keys: []Key{}}
+	for _, k := range p.Keys {
+		out.Keys = append(out.Keys, Key{k.Alg, k.Pub, k.Ref()})
+	}
+	return out
+}
+
+// PlanOf gives the JSON form.
+func PlanOf(p policy.Plan) []Branch {
+	var out []Branch
+	for _, b := range p.AnyOf {
+		x := Branch{Steps: []Step{}}
+		for _, s := range b.Steps {
+			x.Steps = append(x.Steps, Step(s))
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+func planFrom(in []Branch) policy.Plan {
+	var out policy.Plan
+	for _, b := range in {
+		x := policy.Branch{}
+		for _, s := range b.Steps {
+			x.Steps = append(x.Steps, policy.Step(s))
+		}
+		out.AnyOf = append(out.AnyOf, x)
+	}
+	return out
+}
+
+// Canonical gives the document that the JSON stands for. Its form is checked where it is used (policy.Document.Check).
+func (d Document) Canonical() (policy.Document, error) {
+	out := policy.Document{V: d.Schema, Version: d.Version, Floor: policy.Floor(d.Floor), ChangePlan: planFrom(d.ChangePlan)}
+	h, err := hex.DecodeString(d.PrevHash)
+	if err != nil || len(h) != 32 {
+		return out, fmt.Errorf("prevHash must be 64 hex digits")
+	}
+	out.PrevHash = [32]byte(h)
+	for _, p := range d.Principals {
+		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active}
+		for _, k := range p.Keys {
+			key := request.PublicKey{Alg: k.Alg, Pub: k.Pub}
+			if k.Ref != "" && k.Ref != key.Ref() {
+				return out, fmt.Errorf("principal %s: key ref %s is not the key's, %s; leave ref out", p.ID, k.Ref, key.Ref())
+			}
+			x.Keys = append(x.Keys, key)
+		}
+		out.Principals = append(out.Principals, x)
+	}
+	for _, g := range d.Groups {
+		out.Groups = append(out.Groups, policy.Group(g))
+	}
+	for _, b := range d.AddressBook {
+		out.AddressBook = append(out.AddressBook, policy.BookEntry(b))
+	}
+	for _, g := range d.Guards {
+		out.Guards = append(out.Guards, policy.Guard{ID: g.ID, Title: g.Title, When: policy.Match(g.When), Effect: g.Effect, Reason: g.Reason})
+	}
+	for _, r := range d.Routes {
+		out.Routes = append(out.Routes, policy.Route{ID: r.ID, Priority: r.Priority, When: policy.Match(r.When), Plan: planFrom(r.Plan), Auto: r.Auto, FeeCap: r.FeeCap})
+	}
+	return out, nil
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package apiv1
+
+import (
+	"encoding/json"
+
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// Health is the reply of GET /healthz.
+type Health struct {
+	Status string `json:"status" doc:"ok: serve answers and reaches the core; degraded: it does not reach the core"`
+}
+
+// Status is how core and serve are.
+type Status struct {
+	Profile      custody.Profile `json:"profile"`
+	Authority    string          `json:"authority"`
+	Domain       string          `json:"domain"`
+	Origin       string          `json:"origin" doc:"origin line of checkpoints"`
+	LogKey       []byte          `json:"logKey" doc:"Ed25519 public key that signs checkpoints"`
+	Identity     []byte          `json:"identity" doc:"Ed25519 public key that signs receipts and session grants"`
+	Size         uint64          `json:"size" doc:"entries of the log"`
+	Pinned       uint64          `json:"pinned" doc:"entries below the pin"`
+	Writer       uint64          `json:"writer"`
+	Root         string          `json:"root" doc:"root of trust"`
+	Anchor       string          `json:"anchor"`
+	MemoryLocked bool            `json:"memoryLocked"`
+	Notes        []string        `json:"notes"`
+	KeysUnlocked uint64          `json:"keysUnlocked"`
+	Wallets      uint64          `json:"wallets"`
+	Pending      uint64          `json:"pending"`
+	Signed       uint64          `json:"signed"`
+	Sessions     uint64          `json:"sessions"`
+	Policy       uint64          `json:"policyVersion"`
+	PolicyHash   string          `json:"policyHash"`
+	Time         string          `json:"time" doc:"the core's clock"`
+	Bound        int64           `json:"timeBoundNanos" doc:"the true time is within time plus or minus this"`
+	TimeCertain  bool            `json:"timeCertain"`
+	Failed       string          `json:"failed,omitempty" doc:"why nothing is decided any more"`
+	Check        Check           `json:"check"`
+	Appends      uint64          `json:"logAppends"`
+	Batches      uint64          `json:"logBatches"`
+	Pins         uint64          `json:"logPins"`
+	Cache        Cache           `json:"cache"`
+	Chains       []Chain         `json:"chains"`
+}
+
+// Cache says how far serve's cache follows the log.
+type Cache struct {
+	Entries uint64 `json:"entries"`
+	Behind  uint64 `json:"behind"`
+}
+
+// Check is the full re-check of log, decisions and blobs.
+type Check struct {
+	Running bool   `json:"running"`
+	Checked uint64 `json:"checked"`
+	Total   uint64 `json:"total"`
+	Done    bool   `json:"done"`
+	Fault   string `json:"fault,omitempty" doc:"what is wrong and where"`
+}
+
+// Chain is how a chain's node is.
+type Chain struct {
+	Chain   custody.ChainID `json:"chain"`
+	Node    string          `json:"node"`
+	Version string          `json:"version,omitempty"`
+	Height  uint64          `json:"height"`
+	Hash    string          `json:"hash,omitempty"`
+	Time    int64           `json:"blockTime,omitempty" doc:"of the newest block, Unix seconds"`
+	Behind  uint64          `json:"behind"`
+	Peers   uint64          `json:"peers"`
+	Error   string          `json:"error,omitempty" doc:"why the node can't be asked"`
+}
+
+// RequestView is all that is known of a request. Canonical is what was signed; the rest can be derived from it or is the
+// core's record.
+type RequestView struct {
+	ID             string            `json:"id"`
+	State          string            `json:"state" doc:"pending, ready, signed, executed, refused, rejected, cancelled or expired"`
+	Operation      request.Operation `json:"operation"`
+	Initiator      custody.PersonID  `json:"initiator"`
+	IdempotencyKey string            `json:"idempotencyKey"`
+	NotAfter       int64             `json:"notAfter"`
+	Body           json.RawMessage   `json:"body"`
+	Canonical      []byte            `json:"canonical" doc:"canonical CBOR of the request"`
+	Effects        request.Effects   `json:"effects"`
+	Bounds         request.Bounds    `json:"bounds"`
+	Decision       Decision          `json:"decision" doc:"of the rules, on acceptance"`
+	Approvals      []Vote            `json:"approvals"`
+	Missing        *Lack             `json:"missing,omitempty" doc:"what it waits for, or why it was refused"`
+	Signed         *Signed           `json:"signed,omitempty" doc:"latest attempt that the core released"`
+	Attempts       []Attempt         `json:"attempts,omitempty" doc:"what the chain shows of each attempt"`
+	Seq            uint64            `json:"seq" doc:"log entry of the request"`
+	Last           uint64            `json:"last" doc:"log entry that decided its state"`
+	Receipt        *Receipt          `json:"receipt,omitempty"`
+}
+
+// Lack is what a request lacks.
+type Lack struct {
+	Kind   problem.Kind    `json:"kind"`
+	Detail string          `json:"detail"`
+	Rule   string          `json:"rule,omitempty"`
+	Unmet  []problem.Unmet `json:"unmet,omitempty"`
+}
+
+// Decision is what the rules said.
+type Decision struct {
+	Outcome       policy.Outcome   `json:"outcome"`
+	PolicyVersion uint64           `json:"policyVersion"`
+	PolicyHash    string           `json:"policyHash"`
+	Rule          string           `json:"rule"`
+	Reason        string           `json:"reason,omitempty"`
+	Auto          bool             `json:"auto"`
+	Plan          []Branch         `json:"plan,omitempty" doc:"any one branch is enough"`
+	FeeCap        *custody.Uint256 `json:"feeCap,omitempty"`
+	Unmet         []problem.Unmet  `json:"unmet,omitempty"`
+}
+
+// Branch is met when each step is.
+type Branch struct {
+	Steps []Step `json:"steps"`
+}
+
+// Step is met when min members of the group approved.
+type Step struct {
+	Group custody.GroupID `json:"group"`
+	Min   uint32          `json:"min"`
+}
+
+// Vote is an approval that stands.
+type Vote struct {
+	Person custody.PersonID `json:"person"`
+	Key    request.KeyRef   `json:"key"`
+	Seq    uint64           `json:"seq"`
+	Time   string           `json:"time"`
+}
+
+// Signed is a released transaction.
+type Signed struct {
+	Attempt uint32 `json:"attempt"`
+	Permit  uint64 `json:"permit" doc:"log entry"`
+	TxID    string `json:"txid,omitempty"`
+	Bytes   []byte `json:"bytes,omitempty" doc:"ready to broadcast"`
+}
+
+// Attempt is one signed transaction of a transfer, as the chain shows it.
+type Attempt struct {
+	Attempt       uint32 `json:"attempt"`
+	State         string `json:"state"`
+	TxID          string `json:"txid,omitempty"`
+	Confirmations uint64 `json:"confirmations"`
+	Required      uint64 `json:"required,omitempty" doc:"confirmations until it is final"`
+	Height        uint64 `json:"height,omitempty"`
+	Note          string `json:"note,omitempty"`
+}
+
+// Receipt is the core's signed word.
+type Receipt struct {
+	Seq       uint64 `json:"seq"`
+	Leaf      string `json:"leaf"`
+	State     string `json:"state"`
+	Signature []byte `json:"signature"`
+}
+
+// RequestList is a page of requests.
+type RequestList struct {
+	Requests []RequestView `json:"requests"`
+	Next     string        `json:"next,omitempty" doc:"cursor of the next page"`
+}
+
+// StatementView is what an approver signs: the canonical bytes, and the same decoded for comparison. Who signs recomputes it.
+type StatementView struct {
+	Canonical []byte    `json:"canonical" doc:"canonical CBOR"`
+	Message   []byte    `json:"message" doc:"what is signed: tag, zero byte, canonical"`
+	Hash      string    `json:"hash" doc:"SHA-256 of message"`
+	Statement Statement `json:"statement"`
+}
+
+// Statement is request.Statement in JSON.
+type Statement struct {
+	Authority     string           `json:"authority"`
+	Domain        string           `json:"domain"`
+	Request       string           `json:"request"`
+	Initiator     custody.PersonID `json:"initiator"`
+	Effects       request.Effects  `json:"effects"`
+	BodyHash      string           `json:"bodyHash" doc:"hash of the whole request"`
+	Bounds        request.Bounds   `json:"bounds"`
+	PolicyVersion uint64           `json:"policyVersion"`
+	PolicyHash    string           `json:"policyHash"`
+	Approver      custody.PersonID `json:"approver"`
+	Decision      request.Decision `json:"decision"`
+}
+
+// DecisionIn is a person's signed decision on a request.
+type DecisionIn struct {
+	Person    custody.PersonID `json:"person"`
+	Key       request.KeyRef   `json:"key"`
+	Signature []byte           `json:"signature" doc:"64 bytes over the statement's message"`
+}
+
+// SignIn asks for the signature of a transfer.
+type SignIn struct {
+	Payload []byte `json:"payload,omitempty" doc:"unsigned bytes; without them serve builds them"`
+}
+
+// Wallet is a wallet with its counters.
+type Wallet struct {
+	ID          custody.WalletID `json:"id"`
+	Chain       custody.ChainID  `json:"chain"`
+	Scheme      request.Scheme   `json:"scheme"`
+	Seed        custody.KeyID    `json:"seed"`
+	Account     uint32           `json:"account"`
+	Public      []byte           `json:"public" doc:"account public key, compressed"`
+	ChainCode   []byte           `json:"chainCode"`
+	Master      string           `json:"master" doc:"fingerprint of the master key"`
+	Parent      string           `json:"parent" doc:"fingerprint of the account key's parent"`
+	NextReceive uint32           `json:"nextReceive"`
+	NextChange  uint32           `json:"nextChange"`
+	Address     string           `json:"address" doc:"receiving address 0"`
+}
+
+// WalletList is a page of wallets.
+type WalletList struct {
+	Wallets []Wallet `json:"wallets"`
+	Total   uint64   `json:"total"`
+	Next    string   `json:"next,omitempty"`
+}
+
+// Address is an address of a wallet.
+type Address struct {
+	Branch  uint32 `json:"branch" doc:"0 receives, 1 is change"`
+	Index   uint32 `json:"index"`
+	Address string `json:"address"`
+	Nonce   uint64 `json:"nonce" doc:"Ethereum: least nonce that no permit has used"`
+}
+
+// AddressList is a run of addresses.
+type AddressList struct {
+	Addresses []Address `json:"addresses"`
+	Next      string    `json:"next,omitempty"`
+}
+
+// Balance is what a wallet holds of an asset, as the chain's node says.
+type Balance struct {
+	Asset     custody.AssetID `json:"asset"`
+	Confirmed custody.Uint256 `json:"confirmed" doc:"base units"`
+	Pending   custody.Uint256 `json:"pending" doc:"base units that are seen and not yet confirmed"`
+}
+
+// BalanceList is the balances of a wallet.
+type BalanceList struct {
+	Balances []Balance `json:"balances"`
+}
+
+// PolicyView is the rule document in both forms.
+type PolicyView struct {
+	Hash      string   `json:"hash"`
+	Canonical []byte   `json:"canonical"`
+	Document  Document `json:"document"`
+}
+
+// PersonList is the document's principals.
+type PersonList struct {
+	Persons []Principal `json:"persons"`
+}
+
+// GroupList is the document's groups.
+type GroupList struct {
+	Groups []Group `json:"groups"`
+}
+
+// AddressBook is the document's address book.
+type AddressBook struct {
+	Entries []BookEntry `json:"entries"`
+}
+
+// SessionIn asks for a service's session.
+type SessionIn struct {
+	Opening   []byte         `json:"opening" doc:"canonical CBOR of the opening"`
+	Key       request.KeyRef `json:"key"`
+	Signature []byte         `json:"signature"`
+}
+
+// SessionView is an open session.
+type SessionView struct {
+	Session   string `json:"session" doc:"32 hex digits"`
+	Ephemeral []byte `json:"ephemeral" doc:"the core's one-time X25519 public key"`
+	Seq       uint64 `json:"seq"`
+	Signature []byte `json:"signature" doc:"of the domain identity key"`
+}
+
+// CertificateIn asks for a client certificate.
+type CertificateIn struct {
+	CSR       []byte         `json:"csr" doc:"PKCS #10, DER"`
+	Key       request.KeyRef `json:"key" doc:"approval key of the person that signed"`
+	NotAfter  int64          `json:"notAfter" doc:"Unix seconds: end of the statement, at most an hour ahead"`
+	Signature []byte         `json:"signature" doc:"over the certificate statement"`
+}
+
+// CertificateView is a new client certificate.
+type CertificateView struct {
+	Certificate []byte `json:"certificate" doc:"X.509, DER"`
+	Authority   []byte `json:"authority" doc:"certificate of the authority that issued it, DER"`
+}
+
+// EntryList is a run of log entries.
+type EntryList struct {
+	Entries []Entry `json:"entries"`
+	Pinned  uint64  `json:"pinned"`
+	Next    uint64  `json:"next" doc:"where to go on"`
+}
+
+// Entry is a log entry in clear.
+type Entry struct {
+	Seq    uint64 `json:"seq"`
+	Kind   string `json:"kind"`
+	Time   string `json:"time"`
+	Leaf   []byte `json:"leaf" doc:"canonical CBOR of the header"`
+	Hash   string `json:"hash" doc:"RFC 6962 leaf hash"`
+	Bodies []Body `json:"bodies"`
+}
+
+// Body is a body in clear with its salt.
+type Body struct {
+	Salt     []byte `json:"salt,omitempty"`
+	Body     []byte `json:"body,omitempty" doc:"canonical CBOR"`
+	Shredded bool   `json:"shredded,omitempty"`
+}

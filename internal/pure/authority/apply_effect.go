@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authority
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// checkApprovals says whether the recorded approvals are exactly those that stand, and meet both the plan that the request was
+// accepted on and the one that the rules ask for now.
+func (s *State) checkApprovals(p *Pending, d policy.Decision, used, trail []uint64) error {
+	if d.Version != s.Doc.Version || d.Hash != s.Rules.Hash() || d.Outcome != policy.Allowed {
+		return errors.New("the decision is not an allowance of the current rule document")
+	}
+	if !slices.Equal(trail, p.Trail) {
+		return errors.New("the trail is not the request's")
+	}
+	if len(used) != len(p.Approvals) {
+		return fmt.Errorf("%d approvals are recorded, %d stand", len(used), len(p.Approvals))
+	}
+	for i, v := range p.Approvals {
+		if used[i] != v.Seq {
+			return fmt.Errorf("approval %d is entry %d, not %d", i, v.Seq, used[i])
+		}
+	}
+	r, err := request.Decode(p.Request)
+	if err != nil {
+		return err
+	}
+	return s.plansMet(r.Initiator, p, d)
+}
+
+// plansMet checks the pinned plan and the current one against the votes that still count.
+func (s *State) plansMet(initiator custody.PersonID, p *Pending, d policy.Decision) error {
+	votes := s.votes(p)
+	for _, x := range []policy.Decision{p.Decision, d} {
+		if ok, unmet := x.Met(s.Rules, initiator, votes); !ok {
+			return &QuorumError{Rule: x.Rule, Unmet: unmet}
+		}
+	}
+	return nil
+}
+
+// votes lists the persons whose approvals still count: the key that signed is still an active key of theirs.
+func (s *State) votes(p *Pending) []policy.Vote {
+	var out []policy.Vote
+	for _, v := range p.Approvals {
+		if s.holds(v.Person, v.Key) == nil {
+			out = append(out, policy.Vote{Person: v.Person, Decision: request.Approve})
+		}
+	}
+	return out
+}
+
+// counts says whether a person is an active human in a group that a plan names.
+func (s *State) counts(plan policy.Plan, who custody.PersonID) bool {
+	if p, ok := s.Rules.Principal(who); !ok || !p.Active || p.Kind != policy.Human {
+		return false
+	}
+	for _, b := range plan.AnyOf {
+		for _, st := range b.Steps {
+			if s.Rules.InGroup(who, st.Group) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
+	p, ok := s.pending[b.Request]
+	if !ok {
+		return nil, fmt.Errorf("request %s does not wait", b.Request)
+	}
+	if err := s.checkApprovals(p, b.Decision, b.Approvals, b.Trail); err != nil {
+		return nil, err
+	}
+	r, err := request.Decode(p.Request)
+	if err != nil {
+		return nil, err
+	}
+	body, err := r.DecodeBody()
+	if err != nil {
+		return nil, err
+	}
+	var apply func()
+	switch o := body.(type) {
+	case *request.WalletCreateBody:
+		apply, err = s.createWallet(l, o, b)
+	case *request.AddressCreateBody:
+		apply, err = s.createAddresses(o, b)
+	case *request.TransferBody:
+		err = errors.New("a transfer has permits, not an effect")
+	default:
+		apply, err = s.changeDocument(l, r.Operation, body, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() { apply(); s.end(p, l, EndExecuted) }, nil
+}
+
+func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.Body, b *entry.Effect) (func(), error) {
+	if b.Wallet != nil || b.Key != nil || b.Addresses != nil {
+		return nil, errors.New("the effect holds more than a document")
+	}
+	doc, err := policy.Apply(s.Profile, s.Doc, op, body)
+	if err != nil {
+		return nil, err
+	}
+	if canonical := doc.Encode(); string(canonical) != string(b.Document) {
+		return nil, errors.New("the recorded document is not what the request makes of the current one")
+	}
+	rules, err := policy.Compile(doc)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		s.Doc, s.Rules = doc, rules
+		s.docs = append(s.docs, l.Seq)
+		for id, x := range s.sessions {
+			if s.holds(x.Service, x.Key) != nil {
+				delete(s.sessions, id)
+			}
+		}
+	}, nil
+}
+
+func (s *State) createWallet(l entry.Leaf, o *request.WalletCreateBody, b *entry.Effect) (func(), error) {
+	w := b.Wallet
+	if w == nil || b.Document != nil || b.Addresses == nil {
+		return nil, errors.New("the effect must hold the wallet and its first address")
+	}
+	if _, ok := s.walletIndex[o.Wallet]; ok || len(s.walletList) >= MaxWallets {
+		return nil, fmt.Errorf("wallet %s exists, or there are too many", o.Wallet)
+	}
+	switch {
+	case w.ID != o.Wallet || w.Chain != o.Chain || w.Scheme != o.Scheme || w.Account != o.Account || len(w.Public) != 33:
+		return nil, errors.New("the wallet is not the one asked for")
+	case (b.Key != nil) != (o.Seed == ""):
+		return nil, errors.New("a wallet has a new seed exactly if none is named")
+	case b.Addresses.Wallet != o.Wallet || b.Addresses.Branch != 0 || b.Addresses.From != 0 || b.Addresses.Count != 1:
+		return nil, errors.New("the wallet's first address must be number 0")
+	}
+	if k := b.Key; k != nil {
+		if k.ID != w.Key || k.Purpose != "custody" || k.Kind != "hd-seed" || k.Epoch != s.Epoch || k.ID.Check() != nil {
+			return nil, errors.New("the new key is not a custody seed of the current epoch")
+		}
+		if _, ok := s.keyIndex[k.ID]; ok {
+			return nil, fmt.Errorf("key %s exists", k.ID)
+		}
+	} else if _, ok := s.keyIndex[w.Key]; !ok || w.Key != o.Seed {
+		return nil, fmt.Errorf("seed %s does not exist", o.Seed)
+	}
+	return func() {
+		if b.Key != nil {
+			s.keyIndex[b.Key.ID] = len(s.keys)
+			s.keys = append(s.keys, *b.Key)
+		}
+		s.addWallet(*w, l.Seq)
+		s.next[len(s.next)-1] = [2]uint32{1, 0}
+	}, nil
+}
+
+func (s *State) addWallet(w entry.Wallet, born uint64) {
+	s.wallets.add(canon.Encode(w), 0)
+	s.walletIndex[w.ID] = len(s.walletList)
+	s.walletList = append(s.walletList, w)
+	s.next = append(s.next, [2]uint32{})
+	s.born = append(s.born, born)
+}
+
+func (s *State) createAddresses(o *request.AddressCreateBody, b *entry.Effect) (func(), error) {
+	if b.Addresses == nil || b.Document != nil || b.Wallet != nil || b.Key != nil {
+		return nil, errors.New("the effect must hold addresses and nothing else")
+	}
+	i, ok := s.walletIndex[o.Wallet]
+	if !ok {
+		return nil, fmt.Errorf("wallet %s does not exist", o.Wallet)
+	}
+	a := b.Addresses
+	if a.Wallet != o.Wallet || a.Branch != 0 || a.Count != o.Count || a.From != s.next[i][0] || uint64(a.From)+uint64(a.Count) > 1<<31 {
+		return nil, fmt.Errorf("the addresses are not the next %d of wallet %s", o.Count, o.Wallet)
+	}
+	return func() { s.next[i][0] += a.Count }, nil
+}
+
+// QuorumError says which approvals are missing.
+type QuorumError struct {
+	Rule  string
+	Unmet []problem.Unmet
+}
+
+// Error names the rule.
+func (e *QuorumError) Error() string { return fmt.Sprintf("approvals for %q are missing", e.Rule) }

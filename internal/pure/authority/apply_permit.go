@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authority
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/request"
+)
+
+// SlotHash names a slot of a wallet.
+func SlotHash(w custody.WalletID, s entry.Slot) [32]byte {
+	return canon.Hash(canon.TagSlot, struct {
+		W custody.WalletID `cbor:"1,keyasint"`
+		S entry.Slot       `cbor:"2,keyasint"`
+	}{w, s})
+}
+
+// FeeCap gives the stricter of the request's cap and the route's.
+func FeeCap(b request.Bounds, d policy.Decision) custody.Uint256 {
+	if d.FeeCap != nil && d.FeeCap.Cmp(b.FeeCap) < 0 {
+		return *d.FeeCap
+	}
+	return b.FeeCap
+}
+
+func (s *State) applyPermit(l entry.Leaf, b *entry.Permit) (func(), error) {
+	if canon.HashBytes(canon.TagPayload, b.Payload) != b.PayloadHash {
+		return nil, errors.New("payload hash is not the payload's")
+	}
+	if len(b.Keys) == 0 {
+		return nil, errors.New("no key is to sign")
+	}
+	if d := b.Decision; d.Version != s.Doc.Version || d.Hash != s.Rules.Hash() || d.Outcome != policy.Allowed {
+		return nil, errors.New("the decision is not an allowance of the current rule document")
+	}
+	if g, ok := s.signed[b.Request]; ok {
+		return s.replace(l, b, g)
+	}
+	p, ok := s.pending[b.Request]
+	if !ok {
+		return nil, fmt.Errorf("request %s does not wait", b.Request)
+	}
+	if err := s.checkApprovals(p, b.Decision, b.Approvals, b.Trail); err != nil {
+		return nil, err
+	}
+	wi, ok := s.walletIndex[p.Effects.Wallet]
+	switch {
+	case p.Effects.Operation != request.Transfer || !ok:
+		return nil, errors.New("only a transfer of an existing wallet has permits")
+	case b.Attempt != 1:
+		return nil, fmt.Errorf("first permit is attempt %d, not 1", b.Attempt)
+	case b.Fee.Cmp(FeeCap(p.Bounds, b.Decision)) > 0:
+		return nil, errors.New("the fee is above the cap")
+	case len(s.signed) >= MaxSigned:
+		return nil, fmt.Errorf("%d signed requests are open already", MaxSigned)
+	}
+	take, err := s.takeSlot(uint32(wi), p.Bounds.Slot, b)
+	if err != nil {
+		return nil, err
+	}
+	g := &Signed{ID: p.ID, Seq: p.Seq, BodyHash: p.BodyHash, Permit: l.Seq, Attempt: 1, Payload: b.PayloadHash,
+		Slot: SlotHash(p.Effects.Wallet, b.Slot), Fee: b.Fee,
+		FeeCap: FeeCap(p.Bounds, b.Decision), NotAfter: p.Bounds.NotAfter,
+		Trail: append(slices.Clone(p.Trail), l.Seq)}
+	return func() {
+		take()
+		s.useChange(wi, b.Change)
+		delete(s.pending, p.ID)
+		s.signed[p.ID] = g
+	}, nil
+}
+
+// takeSlot checks that a slot is free and gives what takes it, for ever.
+func (s *State) takeSlot(wallet uint32, rule request.SlotPolicy, b *entry.Permit) (func(), error) {
+	if rule == request.AccountNonce {
+		if len(b.Slot.Inputs) != 0 || b.Slot.Account == "" || len(b.Keys) != 1 || len(b.Change) != 0 {
+			return nil, errors.New("the slot must be one account's nonce")
+		}
+		a := account{wallet, b.Keys[0].Index}
+		i, seen := s.accountIndex[a]
+		if seen && b.Slot.Nonce < s.nonces[i] {
+			return nil, fmt.Errorf("nonce %d is taken; the least free one is %d", b.Slot.Nonce, s.nonces[i])
+		}
+		if b.Slot.Nonce == 1<<64-1 {
+			return nil, errors.New("the nonce is beyond what a chain accepts (EIP-2681)")
+		}
+		return func() {
+			if !seen {
+				i = len(s.nonces)
+				s.accounts.add(canon.Encode(a), 0)
+				s.accountIndex[a] = i
+				s.nonces = append(s.nonces, 0)
+			}
+			s.nonces[i] = b.Slot.Nonce + 1
+		}, nil
+	}
+	if rule != request.InputSet || b.Slot.Account != "" || b.Slot.Nonce != 0 || len(b.Slot.Inputs) == 0 || len(b.Slot.Inputs) != len(b.Keys) {
+		return nil, errors.New("the slot must be a set of inputs, one key each")
+	}
+	if len(s.spentIndex)+len(b.Slot.Inputs) > MaxSpent {
+		return nil, fmt.Errorf("%d inputs are recorded; this domain can't spend more", MaxSpent)
+	}
+	for i, in := range b.Slot.Inputs {
+		if _, ok := s.spentIndex[in]; ok {
+			return nil, fmt.Errorf("input %d is taken by another permit", i)
+		}
+		for _, other := range b.Slot.Inputs[:i] {
+			if other == in {
+				return nil, fmt.Errorf("input %d stands twice", i)
+			}
+		}
+	}
+	return func() {
+		for _, in := range b.Slot.Inputs {
+			s.addSpent(in)
+		}
+	}, nil
+}
+
+func (s *State) addSpent(in entry.Input) {
+	s.spent.add(encodeSpent(in), 0)
+	s.spentIndex[in] = struct{}{}
+}
+
+// replace is a further attempt in the same slot: only the fee, and where it comes from, may differ.
+func (s *State) replace(l entry.Leaf, b *entry.Permit, g *Signed) (func(), error) {
+	switch {
+	case b.Attempt != g.Attempt+1:
+		return nil, fmt.Errorf("attempt %d follows attempt %d", b.Attempt, g.Attempt)
+	case b.PayloadHash == g.Payload:
+		return nil, errors.New("the payload is the one that has a permit already")
+	case b.Fee.Cmp(g.Fee) <= 0:
+		return nil, errors.New("a replacement pays a higher fee")
+	case b.Fee.Cmp(g.FeeCap) > 0:
+		return nil, errors.New("the fee is above the cap")
+	case !slices.Equal(b.Trail, g.Trail) || len(g.Trail) >= MaxTrail-1:
+		return nil, errors.New("the trail is not the request's, or too long")
+	case len(b.Approvals) != 0:
+		return nil, errors.New("a replacement rides on the approvals of the first attempt")
+	}
+	wi, ok := s.walletIndex[b.Wallet]
+	if !ok || SlotHash(b.Wallet, b.Slot) != g.Slot {
+		return nil, errors.New("a replacement uses the same slot")
+	}
+	return func() {
+		s.useChange(wi, b.Change)
+		g.Permit, g.Result, g.Attempt, g.Payload, g.Fee = l.Seq, 0, b.Attempt, b.PayloadHash, b.Fee
+		g.Trail = append(g.Trail, l.Seq)
+	}, nil
+}
+
+// useChange moves a wallet's next change index past the ones that a permit pays.
+func (s *State) useChange(wallet int, change []entry.KeyPath) {
+	for _, c := range change {
+		s.next[wallet][1] = max(s.next[wallet][1], c.Index+1)
+	}
+}
+
+func (s *State) applyResult(l entry.Leaf, b *entry.Result) (func(), error) {
+	g, ok := s.signed[b.Request]
+	if !ok {
+		return nil, fmt.Errorf("request %s has no permit", b.Request)
+	}
+	switch {
+	case b.Permit != g.Permit:
+		return nil, fmt.Errorf("the latest permit is entry %d, not %d", g.Permit, b.Permit)
+	case g.Result != 0:
+		return nil, fmt.Errorf("entry %d has the result already", g.Result)
+	case len(b.Signatures) == 0 || b.TxID == "":
+		return nil, errors.New("the result has no signature or no transaction id")
+	}
+	return func() { g.Result = l.Seq; g.Trail = append(g.Trail, l.Seq) }, nil
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authority
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"strongroom/internal/pure/btc"
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/eth"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/secp"
+)
+
+// Moment is a reading of the clock: the true time is within Time ± Bound, Unix nanoseconds.
+type Moment struct{ Time, Bound int64 }
+
+// DecideRequest says what the rules make of a new request: the entry to record, without its evidence. A failure means that the
+// request is not recorded: it is malformed, expired, for another domain, or names what does not exist. A refusal by the rules
+// is no failure: it is in the entry's decision.
+func (s *State) DecideRequest(r request.Request, kind policy.EvidenceKind, at Moment, derive Deriver) (*entry.Request, error) {
+	if err := r.Check(); err != nil {
+		return nil, problem.New(problem.Malformed, "%v", err)
+	}
+	if r.Authority != s.Authority || r.Domain != s.Domain {
+		return nil, problem.New(problem.Forbidden, "the request is for domain %s; this is %s", r.Domain, s.Domain)
+	}
+	ttl := min(s.Doc.Floor.RequestTTL, request.MaxLifetime)
+	if Expired(r.NotAfter, at.Time, at.Bound) {
+		return nil, problem.New(problem.Expired, "the request's notAfter is past")
+	}
+	if r.NotAfter*1e9 > at.Time-at.Bound+ttl*1e9 {
+		return nil, problem.New(problem.Malformed, "notAfter is more than %d seconds ahead, the longest that the rules allow", ttl)
+	}
+	body, err := r.DecodeBody()
+	if err != nil {
+		return nil, problem.New(problem.Malformed, "%v", err)
+	}
+	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind}
+	e := request.Effects{Operation: r.Operation, BodyHash: r.Hash()}
+	b := request.Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}
+	switch o := body.(type) {
+	case *request.TransferBody:
+		err = s.transferFacts(o, &f, &e, &b, derive)
+	case *request.WalletCreateBody:
+		err = s.walletFacts(o, &f, &e)
+	case *request.AddressCreateBody:
+		w, _, ok := s.Wallet(o.Wallet)
+		if !ok {
+			return nil, problem.New(problem.NotFound, "wallet %q does not exist", o.Wallet)
+		}
+		f.Wallet, f.Chain, f.Count = o.Wallet, w.Chain, o.Count
+		e.Wallet, e.Chain = o.Wallet, w.Chain
+	default:
+		_, err = s.editDocument(r.Operation, body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &entry.Request{Request: r.Encode(), Facts: f, Effects: e, Bounds: b, Decision: s.Rules.Evaluate(f)}, nil
+}
+
+func (s *State) walletFacts(o *request.WalletCreateBody, f *policy.Facts, e *request.Effects) error {
+	if _, _, ok := s.Wallet(o.Wallet); ok {
+		return problem.New(problem.Conflict, "wallet %q exists; choose another id", o.Wallet)
+	}
+	if o.Seed != "" {
+		if _, ok := s.Key(o.Seed); !ok {
+			return problem.New(problem.NotFound, "seed %s does not exist", o.Seed)
+		}
+	}
+	f.Wallet, f.Chain = o.Wallet, o.Chain
+	e.Wallet, e.Chain = o.Wallet, o.Chain
+	return nil
+}
+
+// editDocument gives the document that a governance request makes of the current one.
+func (s *State) editDocument(op request.Operation, body request.Body) (policy.Document, error) {
+	if p, ok := body.(*request.PersonEnrolBody); ok && !p.Key.Verify(p.EnrolMessage(s.Authority), p.Possession) {
+		return policy.Document{}, problem.New(problem.Unauthenticated, "the new key's proof of possession does not verify")
+	}
+	doc, err := policy.Apply(s.Profile, s.Doc, op, body)
+	if err != nil {
+		return doc, problem.New(problem.Conflict, "the change can't be made to rule document version %d: %v", s.Doc.Version, err)
+	}
+	return doc, nil
+}
+
+func (s *State) transferFacts(o *request.TransferBody, f *policy.Facts, e *request.Effects, b *request.Bounds, derive Deriver) error {
+	w, next, ok := s.Wallet(o.Wallet)
+	if !ok {
+		return problem.New(problem.NotFound, "wallet %q does not exist", o.Wallet)
+	}
+	if o.Asset.Chain() != w.Chain {
+		return problem.New(problem.WrongNetwork, "wallet %q is on %s; the asset is on %s", o.Wallet, w.Chain, o.Asset.Chain())
+	}
+	f.Wallet, f.Chain, f.Asset, f.FeeCap = o.Wallet, w.Chain, o.Asset, o.FeeCap
+	e.Wallet, e.Chain, e.Asset, e.Outputs = o.Wallet, w.Chain, o.Asset, o.Outputs
+	for _, x := range o.Outputs {
+		d := policy.Destination{Address: x.Address, Amount: x.Amount, Kind: policy.OneTime}
+		if id, ok := s.Rules.Book(w.Chain, x.Address); ok {
+			d.Kind, d.Book = policy.Whitelisted, id
+		}
+		f.Destinations = append(f.Destinations, d)
+		if f.Total, ok = f.Total.Add(x.Amount); !ok {
+			return problem.New(problem.Malformed, "the outputs' sum does not fit in 256 bits")
+		}
+	}
+	e.Total = f.Total
+	b.FeeCap, b.FeeAsset = o.FeeCap, w.Chain.Native()
+	if w.Scheme != request.SchemeEVM {
+		b.Change, b.Slot = request.OwnChange, request.InputSet
+		return bitcoinAmounts(o)
+	}
+	b.Slot = request.AccountNonce
+	if o.Source >= next[0] {
+		return problem.New(problem.NotFound, "wallet %q has no address number %d; it has %d", o.Wallet, o.Source, next[0])
+	}
+	d, err := derive(w, entry.KeyPath{Index: o.Source})
+	if err != nil {
+		return problem.Wrap(problem.Internal, err, "derive the paying address")
+	}
+	e.Source = d.Address
+	if c, ok := o.Asset.ERC20(); ok {
+		contract, err := eth.ParseAddress(c)
+		if err != nil {
+			return problem.New(problem.Malformed, "asset %s: %v", o.Asset, err)
+		}
+		to, err := eth.ParseAddress(o.Outputs[0].Address)
+		if err != nil {
+			return problem.New(problem.Malformed, "output 0: %v", err)
+		}
+		e.Call = erc20Call(contract, to, o.Outputs[0].Amount)
+	}
+	return nil
+}
+
+func bitcoinAmounts(o *request.TransferBody) error {
+	var total btc.Sat
+	for i, x := range o.Outputs {
+		v, ok := x.Amount.Uint64()
+		if !ok || btc.Sat(v) > btc.MaxSat {
+			return problem.New(problem.Malformed, "output %d pays more than 21 million bitcoin", i)
+		}
+		if total += btc.Sat(v); total > btc.MaxSat {
+			return problem.New(problem.Malformed, "the outputs pay more than 21 million bitcoin")
+		}
+	}
+	if v, ok := o.FeeCap.Uint64(); !ok || btc.Sat(v) > btc.MaxSat {
+		return problem.New(problem.Malformed, "feeCap is more than 21 million bitcoin")
+	}
+	return nil
+}
+
+func erc20Call(contract, to eth.Address, amount custody.Uint256) *request.Call {
+	return &request.Call{Contract: contract.String(), Selector: "transfer(address,uint256)", Args: []string{to.String(), amount.String()},
+		DataHash: sha256Sum(eth.EncodeTransfer(to, eth.Uint256(amount)))}
+}
+
+// Facts gives the facts of an accepted request as they are now: the address book may have changed.
+func (s *State) factsNow(r request.Request, kind policy.EvidenceKind, at Moment, derive Deriver) (policy.Facts, error) {
+	e, err := s.DecideRequest(r, kind, at, derive)
+	if err != nil {
+		return policy.Facts{}, err
+	}
+	return e.Facts, nil
+}
+
+// refusal turns a decision that does not allow into a problem.
+func refusal(d policy.Decision) error {
+	detail := fmt.Sprintf("rule %q of document version %d refuses", d.Rule, d.Version)
+	if d.Outcome == policy.Held {
+		detail = fmt.Sprintf("rule %q of document version %d holds this back for now", d.Rule, d.Version)
+	}
+	if d.Reason != "" {
+		detail += ": " + d.Reason
+	}
+	return &problem.Error{Kind: problem.RefusedByRule, Detail: detail, Rule: d.Rule, Unmet: d.Unmet}
+}
+
+// Refused gives the problem that says why a recorded decision does not allow, or nil if it allows.
+func Refused(d policy.Decision) error {
+	if d.Outcome == policy.Allowed {
+		return nil
+	}
+	return refusal(d)
+}
+
+// decideNow evaluates the rules again for a request that waits, and checks its approvals.
+func (s *State) decideNow(p *Pending, r request.Request, at Moment, derive Deriver) (policy.Decision, []uint64, error) {
+	if Expired(r.NotAfter, at.Time, at.Bound) {
+		return policy.Decision{}, nil, problem.New(problem.Expired, "the request is past its notAfter")
+	}
+	f, err := s.factsNow(r, p.Evidence, Moment{at.Time, at.Bound}, derive)
+	if err != nil {
+		return policy.Decision{}, nil, err
+	}
+	d := s.Rules.Evaluate(f)
+	if d.Outcome != policy.Allowed {
+		return d, nil, refusal(d)
+	}
+	if err := s.plansMet(r.Initiator, p, d); err != nil {
+		var q *QuorumError
+		if errors.As(err, &q) {
+			return d, nil, &problem.Error{Kind: problem.QuorumNotMet, Detail: q.Error(), Rule: q.Rule, Unmet: q.Unmet}
+		}
+		return d, nil, err
+	}
+	used := make([]uint64, 0, len(p.Approvals))
+	for _, v := range p.Approvals {
+		used = append(used, v.Seq)
+	}
+	return d, used, nil
+}
+
+// Ready says whether a request that waits has what it needs now: nil, or the problem that says what is missing.
+func (s *State) Ready(p *Pending, at Moment, derive Deriver) error {
+	r, err := request.Decode(p.Request)
+	if err != nil {
+		return err
+	}
+	_, _, err = s.decideNow(p, r, at, derive)
+	return err
+}
+
+// DecideEffect says whether an approved request other than a transfer may take effect now: the entry to record, without the
+// wallet, key or addresses that the core makes.
+func (s *State) DecideEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect, request.Body, error) {
+	r, err := request.Decode(p.Request)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := r.DecodeBody()
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.Operation == request.Transfer {
+		return nil, nil, problem.New(problem.Conflict, "a transfer is signed, not executed")
+	}
+	d, used, err := s.decideNow(p, r, at, derive)
+	if err != nil {
+		return nil, nil, err
+	}
+	e := &entry.Effect{Request: p.ID, Decision: d, Approvals: used, Trail: slices.Clone(p.Trail)}
+	switch o := body.(type) {
+	case *request.WalletCreateBody:
+	case *request.AddressCreateBody:
+		w, next, _ := s.Wallet(o.Wallet)
+		b := entry.AddressBatch{Wallet: o.Wallet, From: next[0], Count: o.Count}
+		if uint64(b.From)+uint64(b.Count) > uint64(secp.HardenedBit) {
+			return nil, nil, problem.New(problem.TooLarge, "wallet %q has no %d addresses left", o.Wallet, o.Count)
+		}
+		if b.Root, err = BatchRoot(w, b, derive); err != nil {
+			return nil, nil, err
+		}
+		e.Addresses = &b
+	default:
+		doc, err := s.editDocument(r.Operation, body)
+		if err != nil {
+			return nil, nil, err
+		}
+		e.Document = doc.Encode()
+	}
+	return e, body, nil
+}
+
+// Statement gives the approval statement of a request that waits; each approver signs their own copy ([request.Statement.By]).
+func (s *State) Statement(p *Pending, initiator custody.PersonID) request.Statement {
+	return StatementOf(s.Authority, s.Domain, p.ID, initiator, p.Effects, p.Bounds, p.Decision)
+}
+
+// StatementOf builds the statement from what the log records of a request.
+func StatementOf(a custody.AuthorityID, d custody.DomainID, id custody.RequestID, by custody.PersonID, e request.Effects, b request.Bounds, dec policy.Decision) request.Statement {
+	return request.Statement{V: 1, Authority: a, Domain: d, Request: id, Initiator: by, Effects: e, Bounds: b, PolicyVersion: dec.Version, PolicyHash: dec.Hash}
+}
+
+// CheckApproval says whether a person's decision on a request that waits may be recorded: key, role, signature, time.
+func (s *State) CheckApproval(p *Pending, a request.Approval, at Moment) error {
+	if err := a.Check(); err != nil {
+		return problem.New(problem.Malformed, "%v", err)
+	}
+	r, err := request.Decode(p.Request)
+	if err != nil {
+		return err
+	}
+	if Expired(r.NotAfter, at.Time, at.Bound) {
+		return problem.New(problem.Expired, "the request is past its notAfter")
+	}
+	who, key, ok := s.Rules.Key(a.Key)
+	if !ok || who.ID != a.Person || !who.Active {
+		return problem.New(problem.Unauthenticated, "key %s is not an active key of %s", a.Key, a.Person)
+	}
+	if !key.Verify(s.Statement(p, r.Initiator).By(a.Person, a.Decision).Message(), a.Sig) {
+		return problem.New(problem.Unauthenticated, "the signature does not verify for this request, these effects and this decision")
+	}
+	return s.mayDecide(p, r, a)
+}
+
+func (s *State) mayDecide(p *Pending, r request.Request, a request.Approval) error {
+	if a.Decision == request.Cancel {
+		if a.Person != r.Initiator {
+			return problem.New(problem.Forbidden, "only the initiator cancels; an approver rejects")
+		}
+		return nil
+	}
+	if a.Person == r.Initiator {
+		return problem.New(problem.Forbidden, "the initiator can't approve or reject their own request")
+	}
+	if !s.counts(p.Decision.Plan, a.Person) {
+		return problem.New(problem.Forbidden, "%s is in no group that the plan of rule %q names", a.Person, p.Decision.Rule)
+	}
+	for _, v := range p.Approvals {
+		if v.Person == a.Person && a.Decision == request.Approve {
+			return problem.New(problem.AlreadyDone, "%s approved this request already, in entry %d", a.Person, v.Seq)
+		}
+	}
+	return nil
+}
+
+// CheckSession says whether a session may be opened now: by an active service, with its signature, for a day at most.
+func (s *State) CheckSession(o request.SessionOpening, b *entry.Session, at Moment) error {
+	switch {
+	case o.V != 1 || o.Authority != s.Authority || o.Domain != s.Domain:
+		return problem.New(problem.Forbidden, "the session opening is for another domain")
+	case Expired(o.NotAfter, at.Time, at.Bound) || o.NotAfter > at.Time/1e9+request.MaxSession:
+		return problem.New(problem.Malformed, "a session ends within %d seconds from now", request.MaxSession)
+	case len(s.sessions) >= MaxSessions:
+		return problem.New(problem.Busy, "%d sessions are open already", MaxSessions)
+	}
+	who, key, ok := s.Rules.Key(b.Key)
+	if !ok || who.ID != o.Service || !who.Active || len(b.Sig) != 64 || !key.Verify(canon.TagBytes(canon.TagSession, b.Opening), b.Sig) {
+		return problem.New(problem.Unauthenticated, "the opening is not signed by an active key of %s", o.Service)
+	}
+	if who.Kind != policy.Service {
+		return problem.New(problem.Forbidden, "sessions are for services; people sign each request")
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authority
+
+import (
+	"cmp"
+	"container/heap"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/request"
+)
+
+// deadline is when something open ends: a request, or a session.
+type deadline struct {
+	at      int64 // Unix seconds
+	seq     uint64
+	request custody.RequestID
+	session [16]byte
+}
+
+// expiryQueue is a heap of deadlines by time, then entry. It holds deadlines of things that have ended meanwhile, which are
+// skipped when they come up.
+type expiryQueue []deadline
+
+func (q *expiryQueue) push(d deadline) { heap.Push((*deadlines)(q), d) }
+
+type deadlines expiryQueue
+
+func (d deadlines) Len() int      { return len(d) }
+func (d deadlines) Swap(i, j int) { d[i], d[j] = d[j], d[i] }
+func (d deadlines) Less(i, j int) bool {
+	if d[i].at != d[j].at {
+		return d[i].at < d[j].at
+	}
+	return d[i].seq < d[j].seq
+}
+func (d *deadlines) Push(x any) { *d = append(*d, x.(deadline)) }
+func (d *deadlines) Pop() any {
+	last := len(*d) - 1
+	x := (*d)[last]
+	*d = (*d)[:last]
+	return x
+}
+
+// expire ends what is past its time for certain: before the entry's time less its bound. What is decided uses time plus bound
+// (see [Expired]), so that nothing is used after it may have ended nor forgotten before it must have.
+func (s *State) expire(l entry.Leaf) {
+	now := (l.Time - l.Bound) / 1e9
+	for len(s.expiry) > 0 && s.expiry[0].at < now {
+		d := heap.Pop((*deadlines)(&s.expiry)).(deadline)
+		if x, ok := s.sessions[d.session]; ok && x.Seq == d.seq {
+			delete(s.sessions, d.session)
+		}
+		if p, ok := s.pending[d.request]; ok && p.Seq == d.seq {
+			delete(s.pending, d.request)
+			s.finish(p.ID, Outcome{BodyHash: p.BodyHash, Seq: p.Seq, Request: p.Seq, End: EndExpired}, l.Time)
+		}
+		if g, ok := s.signed[d.request]; ok && g.Seq == d.seq {
+			delete(s.signed, d.request)
+			s.finish(g.ID, Outcome{BodyHash: g.BodyHash, Seq: max(g.Result, g.Permit), Request: g.Seq, End: EndSigned}, l.Time)
+		}
+	}
+	for len(s.done.full) > 0 && s.done.full[0].last < l.Time-l.Bound {
+		// A chunk's records were checked when it was filled or restored.
+		_ = records(s.done.dropFront(), func(b []byte) error {
+			id, _, err := decodeDone(b)
+			delete(s.doneIndex, id)
+			return err
+		})
+	}
+}
+
+// Expired says whether a time limit in Unix seconds may have passed at a time with a bound, in nanoseconds.
+func Expired(notAfter, now, bound int64) bool { return now+bound > notAfter*1e9 }
+
+// doneRecord is an outcome as the chain keeps it: id, body hash, deciding entry, request's entry (8 bytes big-endian each), end.
+const doneSize = 32 + 32 + 8 + 8 + 1
+
+func encodeDone(id custody.RequestID, o Outcome) []byte {
+	b := make([]byte, 0, doneSize)
+	b = append(b, id[:]...)
+	b = append(b, o.BodyHash[:]...)
+	b = binary.BigEndian.AppendUint64(b, o.Seq)
+	b = binary.BigEndian.AppendUint64(b, o.Request)
+	return append(b, byte(o.End))
+}
+
+func decodeDone(b []byte) (id custody.RequestID, o Outcome, err error) {
+	if len(b) != doneSize {
+		return id, o, fmt.Errorf("outcome has %d bytes, not %d", len(b), doneSize)
+	}
+	copy(id[:], b)
+	copy(o.BodyHash[:], b[32:])
+	o.Seq, o.Request, o.End = binary.BigEndian.Uint64(b[64:]), binary.BigEndian.Uint64(b[72:]), End(b[80])
+	return id, o, nil
+}
+
+// encodeSpent is an input as the chain keeps it: transaction id, index (4 bytes big-endian).
+func encodeSpent(in entry.Input) []byte {
+	return binary.BigEndian.AppendUint32(append(make([]byte, 0, 36), in.TxID[:]...), in.Index)
+}
+
+func decodeSpent(b []byte) (in entry.Input, err error) {
+	if len(b) != 36 {
+		return in, fmt.Errorf("input has %d bytes, not 36", len(b))
+	}
+	copy(in.TxID[:], b)
+	in.Index = binary.BigEndian.Uint32(b[32:])
+	return in, nil
+}
+
+// finish keeps an outcome for 90 days from at, in Unix nanoseconds.
+func (s *State) finish(id custody.RequestID, o Outcome, at int64) {
+	s.done.add(encodeDone(id, o), at+request.OutcomeKept*1e9)
+	s.doneIndex[id] = o
+}
+
+// end takes a pending request out and keeps how it ended.
+func (s *State) end(p *Pending, l entry.Leaf, e End) {
+	delete(s.pending, p.ID)
+	s.finish(p.ID, Outcome{BodyHash: p.BodyHash, Seq: l.Seq, Request: p.Seq, End: e}, l.Time)
+}
+
+func sortedPending(m map[custody.RequestID]*Pending) []*Pending {
+	out := make([]*Pending, 0, len(m))
+	for _, p := range m {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b *Pending) int { return cmp.Compare(a.Seq, b.Seq) })
+	return out
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authority
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+)
+
+// Image is the canonical encoding of a state, but for the data of full chunks, which it names by hash. The state's root is the
+// hash over the hashes of its sections, in order; a section's hash covers its number.
+type Image struct {
+	Head     headSection     `cbor:"1,keyasint"`
+	Document []byte          `cbor:"2,keyasint"` // canonical policy.Document
+	Keys     []entry.NewKey  `cbor:"3,keyasint"`
+	Wallets  chainState      `cbor:"4,keyasint"`
+	Next     [][2]uint32     `cbor:"5,keyasint"`
+	Accounts chainState      `cbor:"6,keyasint"`
+	Nonces   []uint64        `cbor:"7,keyasint"`
+	Spent    chainState      `cbor:"8,keyasint"`
+	Sessions []sessionRecord `cbor:"9,keyasint"`  // sorted by entry
+	Pending  []*Pending      `cbor:"10,keyasint"` // sorted by entry
+	Signed   []*Signed       `cbor:"11,keyasint"` // sorted by entry
+	Done     chainState      `cbor:"12,keyasint"`
+	Docs     []uint64        `cbor:"13,keyasint"` // by version less 1: entry that made the document
+	Born     []uint64        `cbor:"14,keyasint"` // by wallet: entry that made it
+}
+
+type headSection struct {
+	Authority custody.AuthorityID `cbor:"1,keyasint"`
+	Domain    custody.DomainID    `cbor:"2,keyasint"`
+	Profile   custody.Profile     `cbor:"3,keyasint"`
+	LogKey    [32]byte            `cbor:"4,keyasint"`
+	Identity  [32]byte            `cbor:"5,keyasint"`
+	Root      string              `cbor:"6,keyasint"`
+	Anchor    string              `cbor:"7,keyasint"`
+	Next      uint64              `cbor:"8,keyasint"`
+	Last      [32]byte            `cbor:"9,keyasint"`
+	Time      int64               `cbor:"10,keyasint"`
+	Writer    uint64              `cbor:"11,keyasint"`
+	Epoch     uint64              `cbor:"12,keyasint"`
+	Pattern   []byte              `cbor:"13,keyasint"`
+}
+
+type sessionRecord struct {
+	ID      [16]byte `cbor:"1,keyasint"`
+	Session Session  `cbor:"2,keyasint"`
+}
+
+// Image gives the state's image. It shares memory with the state and is good until the next Apply.
+func (s *State) Image() Image {
+	m := Image{
+		Head: headSection{s.Authority, s.Domain, s.Profile, s.LogKey, s.Identity, s.Root, s.Anchor, s.Next, s.Last, s.Time, s.Writer,
+			s.Epoch, s.Pattern},
+		Document: s.Doc.Encode(),
+		Keys:     s.keys,
+		Wallets:  s.wallets.state(),
+		Next:     s.next,
+		Accounts: s.accounts.state(),
+		Nonces:   s.nonces,
+		Spent:    s.spent.state(),
+		Pending:  sortedPending(s.pending),
+		Done:     s.done.state(),
+		Docs:     s.docs,
+		Born:     s.born,
+	}
+	for id, x := range s.sessions {
+		m.Sessions = append(m.Sessions, sessionRecord{id, x})
+	}
+	slices.SortFunc(m.Sessions, func(a, b sessionRecord) int { return cmp.Compare(a.Session.Seq, b.Session.Seq) })
+	for _, g := range s.signed {
+		m.Signed = append(m.Signed, g)
+	}
+	slices.SortFunc(m.Signed, func(a, b *Signed) int { return cmp.Compare(a.Seq, b.Seq) })
+	return m
+}
+
+// Root gives the root hash of an image.
+func (m Image) Root() [32]byte {
+	var hashes [][32]byte
+	for i, v := range []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born} {
+		hashes = append(hashes, canon.Hash(canon.TagSection, struct {
+			N uint `cbor:"1,keyasint"`
+			V any  `cbor:"2,keyasint"`
+		}{uint(i + 1), v}))
+	}
+	return canon.Hash(canon.TagStateRoot, hashes)
+}
+
+// StateRoot gives the root hash of the state.
+func (s *State) StateRoot() [32]byte { return s.Image().Root() }
+
+// Chunks lists the full chunks by hash; a snapshot keeps the ones that it does not have yet.
+func (s *State) Chunks() map[[32]byte][]byte {
+	out := map[[32]byte][]byte{}
+	for _, c := range []*chain{&s.wallets, &s.accounts, &s.spent, &s.done} {
+		for _, f := range c.full {
+			out[f.hash] = f.data
+		}
+	}
+	return out
+}
+
+// Restore rebuilds a state from an image; load gives a chunk's data by hash. Neither is trusted: the root of the result must be
+// the one that a snapshot entry commits, and the caller checks that.
+func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
+	s := New()
+	h := m.Head
+	s.Authority, s.Domain, s.Profile, s.LogKey, s.Identity = h.Authority, h.Domain, h.Profile, h.LogKey, h.Identity
+	s.Root, s.Anchor, s.Next, s.Last, s.Time, s.Writer, s.Epoch, s.Pattern = h.Root, h.Anchor, h.Next, h.Last, h.Time, h.Writer, h.Epoch, h.Pattern
+	var err error
+	if s.Doc, err = policy.DecodeDocument(m.Document); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	if s.Rules, err = policy.Compile(s.Doc); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	s.keys = m.Keys
+	for i, k := range s.keys {
+		s.keyIndex[k.ID] = i
+	}
+	if err := s.restoreChains(m, load); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	for _, x := range m.Sessions {
+		s.sessions[x.ID] = x.Session
+		s.expiry.push(deadline{at: x.Session.NotAfter, seq: x.Session.Seq, session: x.ID})
+	}
+	for _, p := range m.Pending {
+		s.pending[p.ID] = p
+		s.expiry.push(deadline{at: p.Bounds.NotAfter, seq: p.Seq, request: p.ID})
+	}
+	for _, g := range m.Signed {
+		s.signed[g.ID] = g
+		s.expiry.push(deadline{at: g.NotAfter, seq: g.Seq, request: g.ID})
+	}
+	return s, nil
+}
+
+func (s *State) restoreChains(m Image, load func([32]byte) ([]byte, error)) (err error) {
+	if s.wallets, err = m.Wallets.restore(walletChunk, load); err != nil {
+		return err
+	}
+	if s.accounts, err = m.Accounts.restore(accountChunk, load); err != nil {
+		return err
+	}
+	if s.spent, err = m.Spent.restore(spentChunk, load); err != nil {
+		return err
+	}
+	if s.done, err = m.Done.restore(doneChunk, load); err != nil {
+		return err
+	}
+	err = s.wallets.each(func(b []byte) error {
+		var w entry.Wallet
+		if err := canon.Decode(b, &w); err != nil {
+			return err
+		}
+		s.walletIndex[w.ID] = len(s.walletList)
+		s.walletList = append(s.walletList, w)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = s.accounts.each(func(b []byte) error {
+		var a account
+		if err := canon.Decode(b, &a); err != nil {
+			return err
+		}
+		s.accountIndex[a] = len(s.accountIndex)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.next, s.nonces, s.docs, s.born = m.Next, m.Nonces, m.Docs, m.Born
+	if len(s.next) != len(s.walletList) || len(s.born) != len(s.walletList) || uint64(len(s.docs)) != s.Doc.Version || len(s.nonces) != len(s.accountIndex) {
+		return fmt.Errorf("lists of wallets or accounts disagree")
+	}
+	err = s.spent.each(func(b []byte) error {
+		in, err := decodeSpent(b)
+		s.spentIndex[in] = struct{}{}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.done.each(func(b []byte) error {
+		id, o, err := decodeDone(b)
+		s.doneIndex[id] = o
+		return err
+	})
+}

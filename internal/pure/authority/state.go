@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package authority is what a domain is: the fold of its log. [State.Apply] takes one entry after the other, checks structure,
+// authority and arithmetic, and applies the recorded effects; it is frozen for each kind and version. [Audit] decides again
+// from the recorded inputs, with the engine that the entry names. The decisions themselves stand in decide*.go and are used
+// by the core, which records them, and by the auditor, who repeats them.
+//
+// It refuses unknown kinds, entries out of order, and whatever would use a slot, an approval or an id twice.
+// docs/spec/state.md describes the state's encoding, its root and the snapshot.
+package authority
+
+import (
+	"fmt"
+
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/request"
+)
+
+// State is the fold of a log up to and including entry Next-1. It is not safe for concurrent use: its owner is one sequencer.
+type State struct {
+	Authority custody.AuthorityID
+	Domain    custody.DomainID
+	Profile   custody.Profile
+	LogKey    [32]byte // Ed25519
+	Identity  [32]byte // Ed25519
+	Root      string
+	Anchor    string
+	Next      uint64   // sequence number of the entry that comes next
+	Last      [32]byte // leaf hash of the last entry
+	Time      int64    // of the last entry, Unix nanoseconds
+	Writer    uint64   // writer epoch
+	Epoch     uint64   // epoch of the domain working key
+	Pattern   []byte   // its verification pattern
+	Doc       policy.Document
+	Rules     *policy.Rules // Doc, prepared
+	docs      []uint64      // by version less 1: entry that made the document
+
+	keys     []entry.NewKey // in order of birth
+	keyIndex map[custody.KeyID]int
+
+	wallets     chain // canonical entry.Wallet
+	walletIndex map[custody.WalletID]int
+	walletList  []entry.Wallet
+	next        [][2]uint32 // by wallet: next receiving and change index
+	born        []uint64    // by wallet: entry that made it
+
+	accounts     chain // canonical account
+	accountIndex map[account]int
+	nonces       []uint64 // by account: least nonce that no permit has used
+
+	spent      chain // 36-byte outpoints
+	spentIndex map[entry.Input]struct{}
+
+	sessions map[[16]byte]Session
+	pending  map[custody.RequestID]*Pending
+	signed   map[custody.RequestID]*Signed
+	expiry   expiryQueue
+
+	done      chain
+	doneIndex map[custody.RequestID]Outcome
+}
+
+// account is a paying address of an EVM wallet.
+type account struct {
+	Wallet uint32 `cbor:"1,keyasint"` // position in walletList
+	Index  uint32 `cbor:"2,keyasint"`
+}
+
+// Session is an open session of a service.
+type Session struct {
+	Service  custody.PersonID `cbor:"1,keyasint"`
+	Key      request.KeyRef   `cbor:"2,keyasint"` // that signed the opening; if it goes, so does the session
+	NotAfter int64            `cbor:"3,keyasint"` // Unix seconds
+	Seq      uint64           `cbor:"4,keyasint"`
+}
+
+// Pending is a request that has not ended and of which nothing was signed.
+type Pending struct {
+	ID        custody.RequestID   `cbor:"1,keyasint"`
+	Seq       uint64              `cbor:"2,keyasint"` // its entry
+	BodyHash  [32]byte            `cbor:"3,keyasint"` // request.Request.Hash
+	Request   []byte              `cbor:"4,keyasint"` // canonical request
+	Evidence  policy.EvidenceKind `cbor:"5,keyasint"`
+	Effects   request.Effects     `cbor:"6,keyasint"`
+	Bounds    request.Bounds      `cbor:"7,keyasint"`
+	Decision  policy.Decision     `cbor:"8,keyasint"` // on acceptance
+	Approvals []Vote              `cbor:"9,keyasint"`
+	Trail     []uint64            `cbor:"10,keyasint"` // refusals so far
+}
+
+// Vote is an approval that stands.
+type Vote struct {
+	Person custody.PersonID `cbor:"1,keyasint"`
+	Key    request.KeyRef   `cbor:"2,keyasint"`
+	Seq    uint64           `cbor:"3,keyasint"`
+	Time   int64            `cbor:"4,keyasint"` // of its entry
+}
+
+// Signed is a request with a permit. It can be replaced in its slot until it expires.
+type Signed struct {
+	ID       custody.RequestID `cbor:"1,keyasint"`
+	Seq      uint64            `cbor:"2,keyasint"` // entry of the request
+	BodyHash [32]byte          `cbor:"3,keyasint"`
+	Permit   uint64            `cbor:"4,keyasint"` // entry of the latest permit
+	Result   uint64            `cbor:"5,keyasint"` // entry of its result, or 0
+	Attempt  uint32            `cbor:"6,keyasint"`
+	Payload  [32]byte          `cbor:"7,keyasint"` // hash of the latest payload
+	Slot     [32]byte          `cbor:"8,keyasint"` // SlotHash
+	Fee      custody.Uint256   `cbor:"9,keyasint"` // of the latest payload
+	NotAfter int64             `cbor:"10,keyasint"`
+	FeeCap   custody.Uint256   `cbor:"11,keyasint"` // no replacement pays more
+	Trail    []uint64          `cbor:"12,keyasint"` // refusals, permits and results so far
+}
+
+// End says how a request ended.
+type End uint8
+
+// The ways to end. They are wire format.
+const (
+	EndExecuted  End = 1 // the effect is in the log
+	EndSigned    End = 2 // signed, and now past its time
+	EndRefused   End = 3 // by the rules
+	EndRejected  End = 4 // by a person
+	EndCancelled End = 5 // by its initiator
+	EndExpired   End = 6 // unsigned past its time
+)
+
+// String gives the word that the API shows.
+func (e End) String() string {
+	switch e {
+	case EndExecuted:
+		return "executed"
+	case EndSigned:
+		return "signed"
+	case EndRefused:
+		return "refused"
+	case EndRejected:
+		return "rejected"
+	case EndCancelled:
+		return "cancelled"
+	case EndExpired:
+		return "expired"
+	default:
+		return fmt.Sprintf("end-%d", uint8(e))
+	}
+}
+
+// Outcome is what is kept of a request that ended, for retries, for 90 days.
+type Outcome struct {
+	BodyHash [32]byte `cbor:"1,keyasint"`
+	Seq      uint64   `cbor:"2,keyasint"` // entry that decided: result, effect, approval, refusal, or the request itself
+	Request  uint64   `cbor:"3,keyasint"` // entry of the request
+	End      End      `cbor:"4,keyasint"`
+}
+
+// Limits of a state. What would pass one is refused.
+const (
+	MaxPending   = 100_000
+	MaxTrail     = 64 // refusals, permits and results of one request
+	MaxSigned    = 2_000_000
+	MaxSessions  = 10_000
+	MaxWallets   = 1_000_000
+	MaxSpent     = 20_000_000
+	doneChunk    = 16_384
+	walletChunk  = 1_024
+	accountChunk = 4_096
+	spentChunk   = 16_384
+)
+
+// New gives the state before genesis.
+func New() *State {
+	return &State{
+		keyIndex:     map[custody.KeyID]int{},
+		wallets:      newChain(walletChunk),
+		walletIndex:  map[custody.WalletID]int{},
+		accounts:     newChain(accountChunk),
+		accountIndex: map[account]int{},
+		spent:        newChain(spentChunk),
+		spentIndex:   map[entry.Input]struct{}{},
+		sessions:     map[[16]byte]Session{},
+		pending:      map[custody.RequestID]*Pending{},
+		signed:       map[custody.RequestID]*Signed{},
+		done:         newChain(doneChunk),
+		doneIndex:    map[custody.RequestID]Outcome{},
+	}
+}
+
+// Wallet gives a wallet and its next receiving and change index.
+func (s *State) Wallet(id custody.WalletID) (w entry.Wallet, next [2]uint32, ok bool) {
+	i, ok := s.walletIndex[id]
+	if !ok {
+		return w, next, false
+	}
+	return s.walletList[i], s.next[i], true
+}
+
+// WalletEntry gives the entry that made a wallet.
+func (s *State) WalletEntry(id custody.WalletID) (uint64, bool) {
+	i, ok := s.walletIndex[id]
+	if !ok {
+		return 0, false
+	}
+	return s.born[i], true
+}
+
+// DocumentEntry gives the entry that made a version of the rule document.
+func (s *State) DocumentEntry(version uint64) (uint64, bool) {
+	if version < 1 || version > uint64(len(s.docs)) {
+		return 0, false
+	}
+	return s.docs[version-1], true
+}
+
+// Wallets gives wallets in order of birth, from position from, at most n.
+func (s *State) Wallets(from, n int) []entry.Wallet {
+	if from < 0 || from >= len(s.walletList) || n <= 0 {
+		return nil
+	}
+	return append([]entry.Wallet(nil), s.walletList[from:min(from+n, len(s.walletList))]...)
+}
+
+// Key gives a key's record.
+func (s *State) Key(id custody.KeyID) (entry.NewKey, bool) {
+	i, ok := s.keyIndex[id]
+	if !ok {
+		return entry.NewKey{}, false
+	}
+	return s.keys[i], true
+}
+
+// Keys gives all key records in order of birth.
+func (s *State) Keys() []entry.NewKey { return append([]entry.NewKey(nil), s.keys...) }
+
+// Session gives an open session.
+func (s *State) Session(id [16]byte) (Session, bool) { x, ok := s.sessions[id]; return x, ok }
+
+// Pending gives a request that waits. The caller must not change it.
+func (s *State) Pending(id custody.RequestID) (*Pending, bool) { p, ok := s.pending[id]; return p, ok }
+
+// Signed gives a request that has a permit. The caller must not change it.
+func (s *State) Signed(id custody.RequestID) (*Signed, bool) { p, ok := s.signed[id]; return p, ok }
+
+// Done gives how a request ended.
+func (s *State) Done(id custody.RequestID) (Outcome, bool) { o, ok := s.doneIndex[id]; return o, ok }
+
+// Known gives the body hash of a request in any state, for idempotency.
+func (s *State) Known(id custody.RequestID) (bodyHash [32]byte, ok bool) {
+	if p, ok := s.pending[id]; ok {
+		return p.BodyHash, true
+	}
+	if p, ok := s.signed[id]; ok {
+		return p.BodyHash, true
+	}
+	o, ok := s.doneIndex[id]
+	return o.BodyHash, ok
+}
+
+// NextNonce gives the least nonce of an EVM wallet's address that no permit has used.
+func (s *State) NextNonce(id custody.WalletID, index uint32) uint64 {
+	w, ok := s.walletIndex[id]
+	if !ok {
+		return 0
+	}
+	if i, ok := s.accountIndex[account{uint32(w), index}]; ok {
+		return s.nonces[i]
+	}
+	return 0
+}
+
+// Spent says whether a permit has used an input.
+func (s *State) Spent(in entry.Input) bool { _, ok := s.spentIndex[in]; return ok }
+
+// Counts are sizes for status and metrics.
+type Counts struct{ Wallets, Keys, Pending, Signed, Done, Sessions, Spent int }
+
+// Counts gives the state's sizes.
+func (s *State) Counts() Counts {
+	return Counts{len(s.walletList), len(s.keys), len(s.pending), len(s.signed), len(s.doneIndex), len(s.sessions), len(s.spentIndex)}
+}
+
+// Unsettled lists permits without a result: the same bytes may be signed again, nothing else.
+func (s *State) Unsettled() []*Signed {
+	var out []*Signed
+	for _, p := range s.signed {
+		if p.Result == 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// PendingList gives the requests that wait, oldest first.
+func (s *State) PendingList() []*Pending { return sortedPending(s.pending) }

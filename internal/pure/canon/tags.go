@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package canon
+
+// Tag is a domain-separation tag: what a hash, signature or MAC is for. All of them stand here, none twice (a test checks).
+// A tag's meaning never changes; a new meaning gets a new tag.
+type Tag string
+
+// The tags. The last part is the version of the thing that is hashed or signed.
+const (
+	TagBody       Tag = "strongroom/body/v1"              // a body of a log entry, with its salt
+	TagStateRoot  Tag = "strongroom/state-root/v1"        // root over the section hashes of a state
+	TagSection    Tag = "strongroom/state-section/v1"     // one section of a state
+	TagChain      Tag = "strongroom/state-chain/v1"       // running hash of an append-only list in a state
+	TagRequestID  Tag = "strongroom/request-id/v1"        // authority, initiator, idempotency key
+	TagRequest    Tag = "strongroom/request/v1"           // a request, signed or MACed by its initiator
+	TagSession    Tag = "strongroom/session/v1"           // opening of a service's session, signed by the service
+	TagSessionKey Tag = "strongroom/session-key/v1"       // key agreement of a session
+	TagStatement  Tag = "strongroom/approval/v1"          // approval statement, signed by an approver
+	TagPolicy     Tag = "strongroom/policy/v1"            // rule document
+	TagGenesis    Tag = "strongroom/genesis/v1"           // genesis, signed by each first person
+	TagEnrol      Tag = "strongroom/enrol/v1"             // possession of a new approval key, signed with it
+	TagBlob       Tag = "strongroom/blob/v1"              // header of a blob
+	TagBlobHash   Tag = "strongroom/blob-hash/v1"         // whole blob, as the log names it
+	TagPayload    Tag = "strongroom/payload/v1"           // unsigned bytes a permit is for
+	TagPermitAux  Tag = "strongroom/permit-aux/v1"        // auxiliary randomness of a signature
+	TagAddresses  Tag = "strongroom/addresses/v1"         // batch of derived addresses
+	TagReply      Tag = "strongroom/reply/v1"             // a reply of a core, signed with the domain identity key
+	TagSeal       Tag = "strongroom/seal/v1"              // something sealed by the root of trust
+	TagReadKey    Tag = "strongroom/read-key/v1"          // read key of a period
+	TagSalt       Tag = "strongroom/salt/v1"              // salt of a body
+	TagSnapshot   Tag = "strongroom/snapshot/v1"          // snapshot file
+	TagProof      Tag = "strongroom/proof/v1"             // proof file
+	TagWriter     Tag = "strongroom/writer/v1"            // take-over of a log by a writer
+	TagSlot       Tag = "strongroom/slot/v1"              // slot of a wallet
+	TagAddressKey Tag = "strongroom/address-ownership/v1" // reserved: proof of ownership of an address
+	TagCertify    Tag = "strongroom/certificate/v1"       // a person's asking for a client certificate, signed with an approval key
+)
+
+// Tags lists every tag above, for the test that no two are alike.
+func Tags() []Tag {
+	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
+		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagSeal, TagReadKey, TagSalt,
+		TagSnapshot, TagProof, TagWriter, TagSlot, TagAddressKey, TagCertify}
+}

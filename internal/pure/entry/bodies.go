@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package entry
+
+import (
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// Genesis is the first entry of a domain; its leaf hash is the domain's id, and the authority's. Body class: public.
+type Genesis struct {
+	V          uint               `cbor:"1,keyasint"` // 1
+	Profile    custody.Profile    `cbor:"2,keyasint"`
+	LogKey     []byte             `cbor:"3,keyasint"`            // Ed25519 public key that signs checkpoints, 32 bytes
+	Identity   []byte             `cbor:"4,keyasint"`            // Ed25519 public key that signs replies, 32 bytes
+	Root       string             `cbor:"5,keyasint"`            // root of trust: "soft"
+	Anchor     string             `cbor:"6,keyasint"`            // "file"
+	Epoch      uint64             `cbor:"7,keyasint"`            // epoch of the domain working key: 1
+	Pattern    []byte             `cbor:"8,keyasint"`            // its verification pattern, 16 bytes
+	Document   []byte             `cbor:"9,keyasint"`            // first rule document, canonical
+	Nonce      []byte             `cbor:"10,keyasint"`           // 16 random bytes: two domains never share an id
+	Signatures []GenesisSignature `cbor:"11,keyasint,omitempty"` // one of each principal of the document, in its order
+}
+
+// GenesisSignature is one first person's signature over the Genesis without signatures, under canon.TagGenesis.
+type GenesisSignature struct {
+	Person custody.PersonID `cbor:"1,keyasint"`
+	Key    request.KeyRef   `cbor:"2,keyasint"`
+	Sig    []byte           `cbor:"3,keyasint"`
+}
+
+// Request records that somebody asked, and what the rules said at once. Body class: confidential.
+type Request struct {
+	Request  []byte           `cbor:"1,keyasint"` // canonical request
+	Evidence request.Evidence `cbor:"2,keyasint"`
+	Facts    policy.Facts     `cbor:"3,keyasint"` // as the core decoded them
+	Effects  request.Effects  `cbor:"4,keyasint"`
+	Bounds   request.Bounds   `cbor:"5,keyasint"`
+	Decision policy.Decision  `cbor:"6,keyasint"`
+}
+
+// Approval records a person's signed decision: approve, reject or cancel. Body class: confidential.
+type Approval struct {
+	Approval request.Approval `cbor:"1,keyasint"`
+}
+
+// Slot is what only one payload may use.
+type Slot struct {
+	Account string  `cbor:"1,keyasint,omitempty"` // paying address (Ethereum)
+	Nonce   uint64  `cbor:"2,keyasint,omitempty"`
+	Inputs  []Input `cbor:"3,keyasint,omitempty"` // Bitcoin, sorted as in the transaction
+}
+
+// Input is an output of an earlier transaction that a payload spends.
+type Input struct {
+	TxID  [32]byte `cbor:"1,keyasint"` // internal byte order
+	Index uint32   `cbor:"2,keyasint"`
+}
+
+// KeyPath says which key of a wallet signs: branch 0 receives, 1 is change.
+type KeyPath struct {
+	Branch uint32 `cbor:"1,keyasint"`
+	Index  uint32 `cbor:"2,keyasint"`
+}
+
+// Permit records that one payload may be signed. It is durable and pinned before a key is used, and consumes its slot for ever.
+// Signing it again gives the same bytes. Body class: confidential.
+type Permit struct {
+	Request     custody.RequestID `cbor:"1,keyasint"`
+	Attempt     uint32            `cbor:"2,keyasint"` // 1, 2, … : each replaces the one before in the same slot
+	Payload     []byte            `cbor:"3,keyasint"` // what the core decoded: unsigned EIP-2718 bytes, or a PSBT
+	PayloadHash [32]byte          `cbor:"4,keyasint"` // of Payload, under canon.TagPayload
+	Slot        Slot              `cbor:"5,keyasint"`
+	Keys        []KeyPath         `cbor:"6,keyasint"`            // one a signature, in order
+	Fee         custody.Uint256   `cbor:"7,keyasint"`            // most that the payload can cost, base units of the chain's coin
+	Change      []KeyPath         `cbor:"8,keyasint,omitempty"`  // change addresses that it pays
+	Decision    policy.Decision   `cbor:"9,keyasint"`            // the rules, evaluated again now
+	Wallet      custody.WalletID  `cbor:"11,keyasint"`           // that pays
+	Approvals   []uint64          `cbor:"10,keyasint,omitempty"` // entries of the approvals that it consumes
+	Trail       []uint64          `cbor:"12,keyasint,omitempty"` // every other entry of the request so far: refusals, earlier permits and results
+}
+
+// Result records what a permit's signing released. Body class: confidential.
+type Result struct {
+	Request    custody.RequestID `cbor:"1,keyasint"`
+	Permit     uint64            `cbor:"2,keyasint"` // entry of the permit
+	Signatures [][]byte          `cbor:"3,keyasint"` // as in the signed transaction: r||s||v for Ethereum, DER or BIP-340 for Bitcoin
+	TxID       string            `cbor:"4,keyasint"` // as the chain's explorers spell it
+	Signed     [32]byte          `cbor:"5,keyasint"` // SHA-256 of the signed transaction
+}
+
+// Refusal records that the core refused an act on a request that exists. Body class: confidential.
+type Refusal struct {
+	Request custody.RequestID `cbor:"1,keyasint"`
+	Act     string            `cbor:"2,keyasint"` // "approve", "permit", "execute"
+	Kind    problem.Kind      `cbor:"3,keyasint"`
+	Detail  string            `cbor:"4,keyasint"`
+	Rule    string            `cbor:"5,keyasint,omitempty"`
+	Unmet   []problem.Unmet   `cbor:"6,keyasint,omitempty"`
+	Payload [32]byte          `cbor:"7,keyasint"`           // hash of the payload that was refused, or zero
+	Final   bool              `cbor:"8,keyasint,omitempty"` // the request is over
+}
+
+// Wallet is what a domain holds assets with.
+type Wallet struct {
+	ID        custody.WalletID `cbor:"1,keyasint"`
+	Chain     custody.ChainID  `cbor:"2,keyasint"`
+	Scheme    request.Scheme   `cbor:"3,keyasint"`
+	Key       custody.KeyID    `cbor:"4,keyasint"` // seed
+	Account   uint32           `cbor:"5,keyasint"`
+	Master    [4]byte          `cbor:"6,keyasint"` // fingerprint of the master key (BIP-32)
+	Parent    [4]byte          `cbor:"9,keyasint"` // fingerprint of the account key's parent
+	ChainCode [32]byte         `cbor:"7,keyasint"` // of the account key
+	Public    []byte           `cbor:"8,keyasint"` // account public key, 33 bytes
+}
+
+// NewKey is a key born with an effect.
+type NewKey struct {
+	ID      custody.KeyID `cbor:"1,keyasint"`
+	Purpose string        `cbor:"2,keyasint"` // "custody"
+	Kind    string        `cbor:"3,keyasint"` // "hd-seed"
+	Epoch   uint64        `cbor:"4,keyasint"`
+	Blob    [32]byte      `cbor:"5,keyasint"` // hash of the blob, under canon.TagBlobHash
+}
+
+// AddressBatch is a run of addresses.
+type AddressBatch struct {
+	Wallet custody.WalletID `cbor:"1,keyasint"`
+	Branch uint32           `cbor:"2,keyasint"`
+	From   uint32           `cbor:"3,keyasint"`
+	Count  uint32           `cbor:"4,keyasint"`
+	Root   [32]byte         `cbor:"5,keyasint"` // RFC 6962 tree over the addresses' text
+}
+
+// Effect records what an approved request other than a transfer did; exactly one of the three is present. A new document is
+// recorded whole. Body class: confidential.
+type Effect struct {
+	Request   custody.RequestID `cbor:"1,keyasint"`
+	Decision  policy.Decision   `cbor:"2,keyasint"`
+	Approvals []uint64          `cbor:"3,keyasint,omitempty"`
+	Document  []byte            `cbor:"4,keyasint,omitempty"`
+	Wallet    *Wallet           `cbor:"5,keyasint,omitempty"`
+	Key       *NewKey           `cbor:"6,keyasint,omitempty"` // with Wallet, if the seed is new
+	Addresses *AddressBatch     `cbor:"7,keyasint,omitempty"` // alone, or the first address of Wallet
+	Trail     []uint64          `cbor:"8,keyasint,omitempty"` // every other entry of the request so far: refusals
+}
+
+// Session records that a service opened a session. Body class: confidential.
+type Session struct {
+	Opening   []byte         `cbor:"1,keyasint"` // canonical request.SessionOpening
+	Key       request.KeyRef `cbor:"2,keyasint"`
+	Sig       []byte         `cbor:"3,keyasint"`
+	Session   []byte         `cbor:"4,keyasint"`
+	Ephemeral []byte         `cbor:"5,keyasint"`
+}
+
+// Snapshot commits the state after the entry before it. Body class: public.
+type Snapshot struct {
+	Root [32]byte `cbor:"1,keyasint"`
+}
+
+// Writer records that a writer took the log over. Body class: public.
+type Writer struct {
+	Epoch uint64 `cbor:"1,keyasint"` // the entry before has a lower one
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+)
+
+func compare[T ~string](a, b T) int { return cmp.Compare(a, b) }
+
+func (d Document) checkRules() error {
+	if len(d.Guards) > MaxGuards || len(d.Routes) > MaxRoutes {
+		return fmt.Errorf("has %d guards and %d routes; want at most %d and %d", len(d.Guards), len(d.Routes), MaxGuards, MaxRoutes)
+	}
+	ids := make(map[string]bool, len(d.Guards)+len(d.Routes))
+	fresh := func(what, id string) error {
+		if err := custody.CheckSlug(what, id); err != nil {
+			return err
+		}
+		switch id {
+		case RuleChangePlan, RuleFloor, RuleDefaultDeny, "facts", "plan", "principals":
+			return fmt.Errorf("%s: the id %q is reserved", what, id)
+		}
+		if ids[id] {
+			return fmt.Errorf("%s %s: another rule has this id", what, id)
+		}
+		ids[id] = true
+		return nil
+	}
+	for i, g := range d.Guards {
+		if err := fresh("guard", g.ID); err != nil {
+			return err
+		}
+		if i > 0 && d.Guards[i-1].ID >= g.ID {
+			return fmt.Errorf("guards must be sorted by id: %s comes after %s", g.ID, d.Guards[i-1].ID)
+		}
+		if err := d.checkGuard(g); err != nil {
+			return fmt.Errorf("guard %s: %w", g.ID, err)
+		}
+	}
+	for i, r := range d.Routes {
+		if err := fresh("route", r.ID); err != nil {
+			return err
+		}
+		if i > 0 && d.Routes[i-1].Priority >= r.Priority {
+			return fmt.Errorf("routes must be sorted by priority and no two may share one: %s (%d) comes after %s (%d)",
+				r.ID, r.Priority, d.Routes[i-1].ID, d.Routes[i-1].Priority)
+		}
+		if err := d.checkRoute(r); err != nil {
+			return fmt.Errorf("route %s: %w", r.ID, err)
+		}
+	}
+	return nil
+}
+
+func (d Document) checkGuard(g Guard) error {
+	if err := checkText("title", g.Title, MaxTitle); err != nil {
+		return err
+	}
+	if g.Reason != "" {
+		if err := custody.CheckSlug("reason code", g.Reason); err != nil {
+			return err
+		}
+	}
+	if g.Effect != Deny && g.Effect != Hold {
+		return fmt.Errorf("effect %q is neither %q nor %q", string(g.Effect), Deny, Hold)
+	}
+	return d.checkMatch(g.When)
+}
+
+func (d Document) checkRoute(r Route) error {
+	for _, o := range r.When.Operations {
+		if o.Governance() {
+			return fmt.Errorf("operation %s always takes the changePlan; take it out of the route", o)
+		}
+		if r.Auto && !automatic(o) {
+			return fmt.Errorf("operation %s can't be automatic; give the route a plan", o)
+		}
+	}
+	switch {
+	case r.Auto && len(r.Plan.AnyOf) > 0:
+		return errors.New("an automatic route has no plan; take one of the two out")
+	case r.Auto && len(r.When.Operations) == 0:
+		return errors.New("an automatic route must name its operations")
+	case !r.Auto && len(r.Plan.AnyOf) == 0:
+		return errors.New("needs a plan, or auto: true")
+	}
+	return d.checkMatch(r.When)
+}
+
+// automatic says whether an operation may go without approvals.
+func automatic(o request.Operation) bool { return o == request.Transfer || o == request.AddressCreate }
+
+func (d Document) checkMatch(m Match) error {
+	known := func(s string, ok bool) error {
+		if ok {
+			return nil
+		}
+		return fmt.Errorf("%q is not in the document", s)
+	}
+	if err := cmp.Or(
+		list("operation", m.Operations, func(o request.Operation) error { return oneOf(o, request.Operations()) }),
+		list("initiator.principals", m.Initiators, func(p custody.PersonID) error { _, ok := d.principal(p); return known(string(p), ok) }),
+		list("initiator.groups", m.InitiatorIn, func(g custody.GroupID) error { _, ok := d.group(g); return known(string(g), ok) }),
+		list("initiator.kind", m.InitiatorKind, func(k PrincipalKind) error { return oneOf(k, []PrincipalKind{Human, Service}) }),
+		list("source.wallets", m.Wallets, custody.WalletID.Check),
+		list("source.chains", m.Chains, custody.ChainID.Check),
+		list("asset.ids", m.Assets, custody.AssetID.Check),
+		list("destination.kind", m.Destination, checkKind),
+		list("destination.not", m.DestNot, checkKind),
+		list("destination.ids", m.Books, func(id string) error { _, ok := d.bookEntry(id); return known(id, ok) }),
+		checkText("expr", m.Expr, MaxExpr),
+	); err != nil {
+		return fmt.Errorf("when.%w", err)
+	}
+	if m.AmountMax != nil && m.AmountOver != nil && m.AmountOver.Cmp(*m.AmountMax) >= 0 {
+		return fmt.Errorf("when.amount: over %s is not less than max %s, so nothing matches", m.AmountOver, m.AmountMax)
+	}
+	return nil
+}
+
+func checkKind(k DestinationKind) error {
+	return oneOf(k, []DestinationKind{Whitelisted, InternalWallet, OneTime})
+}
+
+func oneOf[T ~string](v T, of []T) error {
+	if slices.Contains(of, v) {
+		return nil
+	}
+	return fmt.Errorf("%q is none of %v", string(v), of)
+}
+
+// list checks one field of a match: sorted, distinct, not too long, each value fit.
+func list[T ~string](what string, vs []T, check func(T) error) error {
+	if len(vs) > MaxList {
+		return fmt.Errorf("%s has %d values, more than %d", what, len(vs), MaxList)
+	}
+	if !sortedDistinct(vs) {
+		return fmt.Errorf("%s must be sorted and distinct", what)
+	}
+	for _, v := range vs {
+		if err := check(v); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return nil
+}
+
+func (d Document) checkPlans() error {
+	if len(d.ChangePlan.AnyOf) == 0 {
+		return errors.New("changePlan: needs a branch; without one nothing could ever be changed")
+	}
+	if err := d.checkPlan(d.ChangePlan); err != nil {
+		return fmt.Errorf("changePlan: %w", err)
+	}
+	for _, r := range d.Routes {
+		if err := d.checkPlan(r.Plan); err != nil {
+			return fmt.Errorf("route %s: plan: %w", r.ID, err)
+		}
+	}
+	return nil
+}
+
+func (d Document) checkPlan(p Plan) error {
+	if len(p.AnyOf) > MaxBranches {
+		return fmt.Errorf("has %d branches, more than %d", len(p.AnyOf), MaxBranches)
+	}
+	for i, b := range p.AnyOf {
+		if len(b.Steps) == 0 || len(b.Steps) > MaxSteps {
+			return fmt.Errorf("branch %d has %d steps; want 1 to %d", i+1, len(b.Steps), MaxSteps)
+		}
+		for j, s := range b.Steps {
+			if err := d.checkStep(b, j); err != nil {
+				return fmt.Errorf("branch %d step %d (group %s): %w", i+1, j+1, s.Group, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (d Document) checkStep(b Branch, j int) error {
+	s := b.Steps[j]
+	if slices.ContainsFunc(b.Steps[:j], func(o Step) bool { return o.Group == s.Group }) {
+		return errors.New("an earlier step names the same group; add the two numbers up")
+	}
+	if s.Min < 1 || s.Min > MaxStepMin {
+		return fmt.Errorf("min is %d; want 1 to %d", s.Min, MaxStepMin)
+	}
+	g, ok := d.group(s.Group)
+	if !ok {
+		return errors.New("the group is not in the document")
+	}
+	for _, m := range g.Members {
+		if p, _ := d.principal(m); p.Kind != Human {
+			return fmt.Errorf("member %s is a service; a group that approves has people only", m)
+		}
+	}
+	if int(s.Min) > len(g.Members) {
+		return fmt.Errorf("asks for %d approvals, but the group has %d active people", s.Min, len(g.Members))
+	}
+	return nil
+}
+
+// seats is how many people a branch asks for.
+func (b Branch) seats() (n int) {
+	for _, s := range b.Steps {
+		n += int(s.Min)
+	}
+	return n
+}
+
+// satisfiable says whether each branch of each plan can be met when somebody else asks, and whether some active principal can
+// still have the rules changed. With lone, a first document with one active principal is let through.
+func (r *Rules) satisfiable(lone bool) error {
+	active := 0
+	for _, p := range r.persons {
+		if p.Active {
+			active++
+		}
+	}
+	if lone && r.doc.Version == 1 && active == 1 {
+		return nil
+	}
+	if err := r.satisfiablePlan(r.doc.ChangePlan, active); err != nil {
+		return r.doc.bad("changePlan %w", err)
+	}
+	for _, rt := range r.doc.Routes {
+		if err := r.satisfiablePlan(rt.Plan, active); err != nil {
+			return r.doc.bad("route %s: plan %w", rt.ID, err)
+		}
+	}
+	var guard string
+	for _, p := range r.doc.Principals { // in order, so that the same document gives the same error
+		d := r.Evaluate(Facts{Operation: request.PolicyChange, Initiator: p.ID, Evidence: BySignature})
+		if d.Outcome == Allowed {
+			return nil
+		}
+		if p.Active && d.Rule != RuleFloor && guard == "" {
+			guard = d.Rule
+		}
+	}
+	if guard != "" {
+		return r.doc.bad("guard %s would refuse every change of the rules, its own removal too; limit it with operation, for instance [transfer]", guard)
+	}
+	return r.doc.bad("nobody could ask for a change of the rules that others could then approve; see changePlan")
+}
+
+func (r *Rules) satisfiablePlan(p Plan, active int) error {
+	for i, b := range p.AnyOf {
+		people := make(map[custody.PersonID]bool)
+		for _, s := range b.Steps {
+			for _, m := range r.groups[s.Group] {
+				people[m] = true
+			}
+		}
+		have := len(people)
+		if active == have { // whoever asks is one of them
+			have--
+		}
+		need := max(b.seats(), int(r.doc.Floor.MinDistinctUsers))
+		if need > have {
+			return fmt.Errorf("branch %d needs %d different people beside the one who asks, and its groups have %d", i+1, need, have)
+		}
+		if lacks := r.lacks(b, func(custody.PersonID) bool { return true }); len(lacks) > 0 {
+			return fmt.Errorf("branch %d can't be met, because each person counts for one step only: %s", i+1, lacks[0].Criterion)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// Outcome is what the rules say.
+type Outcome string
+
+// The outcomes.
+const (
+	Allowed Outcome = "allow" // on the route's plan
+	Denied  Outcome = "deny"
+	Held    Outcome = "hold"
+)
+
+// EvidenceKind says how the initiator showed who they are.
+type EvidenceKind string
+
+// The kinds of evidence.
+const (
+	BySignature EvidenceKind = "signature"
+	BySession   EvidenceKind = "session"
+)
+
+// Destination is one output as the rules see it.
+type Destination struct {
+	Address string          `cbor:"1,keyasint"`
+	Amount  custody.Uint256 `cbor:"2,keyasint"`
+	Kind    DestinationKind `cbor:"3,keyasint"`
+	Book    string          `cbor:"4,keyasint,omitempty"` // address-book id, if Kind is whitelisted
+}
+
+// Facts is everything a decision may depend on besides the document.
+type Facts struct {
+	Operation    request.Operation `cbor:"1,keyasint"`
+	Initiator    custody.PersonID  `cbor:"2,keyasint"`
+	Evidence     EvidenceKind      `cbor:"3,keyasint"`
+	Wallet       custody.WalletID  `cbor:"4,keyasint,omitempty"`
+	Chain        custody.ChainID   `cbor:"5,keyasint,omitempty"`
+	Asset        custody.AssetID   `cbor:"6,keyasint,omitempty"`
+	Destinations []Destination     `cbor:"7,keyasint,omitempty"`
+	Total        custody.Uint256   `cbor:"8,keyasint"`
+	FeeCap       custody.Uint256   `cbor:"9,keyasint"`
+	Count        uint32            `cbor:"10,keyasint,omitempty"` // addresses asked for
+}
+
+// Decision is what the rules say about one set of facts.
+type Decision struct {
+	Outcome Outcome          `cbor:"1,keyasint"`
+	Version uint64           `cbor:"2,keyasint"`           // of the document
+	Hash    [32]byte         `cbor:"3,keyasint"`           // of the document
+	Rule    string           `cbor:"4,keyasint,omitempty"` // guard or route that decided; "change-plan", "floor" or "default-deny"
+	Reason  string           `cbor:"5,keyasint,omitempty"` // the guard's reason code
+	Auto    bool             `cbor:"6,keyasint,omitempty"`
+	Plan    Plan             `cbor:"7,keyasint"`
+	FeeCap  *custody.Uint256 `cbor:"8,keyasint,omitempty"` // the route's
+	Unmet   []problem.Unmet  `cbor:"9,keyasint,omitempty"` // first unmet criterion of each route, when nothing matched
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+)
+
+// Diff tells in plain words what next changes in old, for the people who approve it: one sentence a change, people first, then
+// groups, address book, floor, guards, routes and change plan. It is empty only if the two say the same; version and previous
+// hash are not counted.
+func Diff(old, next Document) []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	diffPrincipals(old, next, say)
+	both(old.Groups, next.Groups, func(g Group) custody.GroupID { return g.ID },
+		func(g Group) { say("group %s is new: %s", g.ID, names(g.Members)) },
+		func(g Group) { say("group %s is removed; it had %s", g.ID, names(g.Members)) },
+		func(a, b Group) {
+			if in := minus(b.Members, a.Members); len(in) > 0 {
+				say("group %s gains %s", a.ID, names(in))
+			}
+			if gone := minus(a.Members, b.Members); len(gone) > 0 {
+				say("group %s loses %s", a.ID, names(gone))
+			}
+		})
+	entry := func(e BookEntry) string { return fmt.Sprintf("%s on %s", e.Address, e.Chain) }
+	both(old.AddressBook, next.AddressBook, func(e BookEntry) string { return e.ID },
+		func(e BookEntry) { say("address book gains %s: %s", e.ID, entry(e)) },
+		func(e BookEntry) { say("address book loses %s: %s", e.ID, entry(e)) },
+		func(a, b BookEntry) {
+			if a != b {
+				say("address book entry %s is now %s; it was %s", a.ID, entry(b), entry(a))
+			}
+		})
+	diffFloor(old.Floor, next.Floor, say)
+	both(old.Guards, next.Guards, func(g Guard) string { return g.ID },
+		func(g Guard) { say("guard %s is new: %s", g.ID, g) },
+		func(g Guard) { say("guard %s is removed; it was: %s", g.ID, g) },
+		func(a, b Guard) {
+			if !same(a, b) {
+				say("guard %s is now: %s; it was: %s", a.ID, b, a)
+			}
+		})
+	both(old.Routes, next.Routes, func(r Route) string { return r.ID },
+		func(r Route) { say("route %s is new: %s", r.ID, r) },
+		func(r Route) { say("route %s is removed; it was: %s", r.ID, r) },
+		func(a, b Route) {
+			if !same(a, b) {
+				say("route %s is now: %s; it was: %s", a.ID, b, a)
+			}
+		})
+	if !same(old.ChangePlan, next.ChangePlan) {
+		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
+	}
+	return out
+}
+
+func diffPrincipals(old, next Document, say func(string, ...any)) {
+	keys := func(ks []request.PublicKey) string {
+		refs := make([]string, len(ks))
+		for i, k := range ks {
+			refs[i] = string(k.Ref())
+		}
+		return strings.Join(refs, ", ")
+	}
+	both(old.Principals, next.Principals, func(p Principal) custody.PersonID { return p.ID },
+		func(p Principal) {
+			state := ""
+			if !p.Active {
+				state = ", revoked"
+			}
+			say("%s %s is new%s, with key %s", p.Kind, p.ID, state, keys(p.Keys))
+		},
+		func(p Principal) { say("%s %s is removed", p.Kind, p.ID) },
+		func(a, b Principal) {
+			switch {
+			case a.Active && !b.Active:
+				say("%s %s is revoked", a.Kind, a.ID)
+			case !a.Active && b.Active:
+				say("%s %s is made active again", a.Kind, a.ID)
+			}
+			if a.Kind != b.Kind {
+				say("%s is now a %s; it was a %s", a.ID, b.Kind, a.Kind)
+			}
+			has := func(ks []request.PublicKey, k request.PublicKey) bool {
+				return slices.ContainsFunc(ks, func(o request.PublicKey) bool { return o.Alg == k.Alg && bytes.Equal(o.Pub, k.Pub) })
+			}
+			lost := slices.DeleteFunc(slices.Clone(a.Keys), func(k request.PublicKey) bool { return has(b.Keys, k) })
+			won := slices.DeleteFunc(slices.Clone(b.Keys), func(k request.PublicKey) bool { return has(a.Keys, k) })
+			if len(won) > 0 {
+				say("%s gains key %s", a.ID, keys(won))
+			}
+			if len(lost) > 0 {
+				say("%s loses key %s", a.ID, keys(lost))
+			}
+			if len(won)+len(lost) == 0 && !same(a.Keys, b.Keys) {
+				say("the keys of %s are in another order", a.ID)
+			}
+		})
+}
+
+func diffFloor(a, b Floor, say func(string, ...any)) {
+	if a.MinDistinctUsers != b.MinDistinctUsers {
+		say("each plan now needs %d different people at least; it needed %d", b.MinDistinctUsers, a.MinDistinctUsers)
+	}
+	if a.ForbidSelfApproval != b.ForbidSelfApproval {
+		say("forbidSelfApproval is now %t", b.ForbidSelfApproval)
+	}
+	if a.RequestTTL != b.RequestTTL {
+		say("a request may now live %d seconds; it was %d", b.RequestTTL, a.RequestTTL)
+	}
+	if a.MaxApprovalAge != b.MaxApprovalAge {
+		say("an approval now counts for %d seconds; it was %d", b.MaxApprovalAge, a.MaxApprovalAge)
+	}
+}
+
+// both walks two lists by id: what is new, what is gone, what is in both.
+func both[T any, K ~string](old, next []T, id func(T) K, added, removed func(T), kept func(a, b T)) {
+	was, is := make(map[K]T, len(old)), make(map[K]bool, len(next))
+	for _, v := range old {
+		was[id(v)] = v
+	}
+	for _, v := range next {
+		is[id(v)] = true
+		if o, ok := was[id(v)]; ok {
+			kept(o, v)
+		} else {
+			added(v)
+		}
+	}
+	for _, v := range old {
+		if !is[id(v)] {
+			removed(v)
+		}
+	}
+}
+
+// same compares encodings, because pointers and empty lists make == useless.
+func same[T any](a, b T) bool { return bytes.Equal(canon.Encode(a), canon.Encode(b)) }
+
+func minus(a, b []custody.PersonID) []custody.PersonID {
+	return slices.DeleteFunc(slices.Clone(a), func(p custody.PersonID) bool { return slices.Contains(b, p) })
+}
+
+func names[T ~string](vs []T) string {
+	if len(vs) == 0 {
+		return "nobody"
+	}
+	return joined(vs, ", ")
+}
+
+func joined[T ~string](vs []T, sep string) string {
+	ss := make([]string, len(vs))
+	for i, v := range vs {
+		ss[i] = string(v)
+	}
+	return strings.Join(ss, sep)
+}
+
+// String tells a guard in words.
+func (g Guard) String() string {
+	s := fmt.Sprintf("%s when %s", g.Effect, g.When)
+	if g.Reason != "" {
+		s += ", reason " + g.Reason
+	}
+	if g.Title != "" {
+		s += fmt.Sprintf(" (%q)", g.Title)
+	}
+	return s
+}
+
+// String tells a route in words.
+func (r Route) String() string {
+	s := fmt.Sprintf("priority %d, when %s, ", r.Priority, r.When)
+	if r.Auto {
+		s += "automatic, without approvals"
+	} else {
+		s += "needs " + r.Plan.String()
+	}
+	if r.FeeCap != nil {
+		s += ", fee at most " + r.FeeCap.String()
+	}
+	return s
+}
+
+// String tells a plan in words.
+func (p Plan) String() string {
+	if len(p.AnyOf) == 0 {
+		return "nothing that can be met"
+	}
+	branches := make([]string, len(p.AnyOf))
+	for i, b := range p.AnyOf {
+		steps := make([]string, len(b.Steps))
+		for j, s := range b.Steps {
+			steps[j] = fmt.Sprintf("%d of %s", s.Min, s.Group)
+		}
+		branches[i] = strings.Join(steps, " and ")
+	}
+	return strings.Join(branches, ", or ")
+}
+
+// String tells a match in words.
+func (m Match) String() string {
+	var parts []string
+	say := func(present bool, format string, args ...any) {
+		if present {
+			parts = append(parts, fmt.Sprintf(format, args...))
+		}
+	}
+	say(len(m.Operations) > 0, "the operation is %s", joined(m.Operations, " or "))
+	say(len(m.Initiators) > 0, "%s asks", joined(m.Initiators, " or "))
+	say(len(m.InitiatorIn) > 0, "a member of %s asks", joined(m.InitiatorIn, " or "))
+	say(len(m.InitiatorKind) > 0, "a %s asks", joined(m.InitiatorKind, " or "))
+	say(len(m.Wallets) > 0, "the wallet is %s", joined(m.Wallets, " or "))
+	say(len(m.Chains) > 0, "the chain is %s", joined(m.Chains, " or "))
+	say(len(m.Assets) > 0, "the asset is %s", joined(m.Assets, " or "))
+	say(len(m.Destination) > 0, "every destination is %s", joined(m.Destination, " or "))
+	say(len(m.DestNot) > 0, "some destination is not %s", joined(m.DestNot, " or "))
+	say(len(m.Books) > 0, "every destination is %s of the address book", joined(m.Books, " or "))
+	say(m.AmountMax != nil, "the total is at most %s", m.AmountMax)
+	say(m.AmountOver != nil, "the total is more than %s", m.AmountOver)
+	say(m.Expr != "", "%q is true", m.Expr)
+	if len(parts) == 0 {
+		return "anything is asked"
+	}
+	return strings.Join(parts, " and ")
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package policy has the rule document and its evaluation: who the people are, what is forbidden, which approvals each kind of
+// request needs. A decision is a pure function of document and facts. What can't be evaluated is refused or held, never skipped.
+//
+// The document grows (docs/spec/rule-document.md): fields are added, never renumbered, and a document that uses a field this
+// version does not know is refused, not read in part.
+package policy
+
+import (
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+)
+
+// Document is the one rule document of an authority.
+type Document struct {
+	V           uint        `cbor:"1,keyasint"` // 1: version of this schema
+	Version     uint64      `cbor:"2,keyasint"` // 1 at genesis, then +1 with each change
+	PrevHash    [32]byte    `cbor:"3,keyasint"` // hash of the document before; zero at genesis
+	Principals  []Principal `cbor:"4,keyasint"` // sorted by id
+	Groups      []Group     `cbor:"5,keyasint"` // sorted by id
+	AddressBook []BookEntry `cbor:"6,keyasint"` // sorted by id
+	Floor       Floor       `cbor:"7,keyasint"`
+	Guards      []Guard     `cbor:"8,keyasint"` // sorted by id; order has no meaning
+	Routes      []Route     `cbor:"9,keyasint"` // sorted by priority; priorities are distinct
+	ChangePlan  Plan        `cbor:"10,keyasint"`
+}
+
+// PrincipalKind says what a principal is.
+type PrincipalKind string
+
+// The kinds of principal.
+const (
+	Human   PrincipalKind = "human"
+	Service PrincipalKind = "service"
+)
+
+// Principal is a person or service. It is counted once, however many keys it has.
+type Principal struct {
+	ID     custody.PersonID    `cbor:"1,keyasint"`
+	Kind   PrincipalKind       `cbor:"2,keyasint"`
+	Keys   []request.PublicKey `cbor:"3,keyasint"` // 1 to 8, distinct in the whole document
+	Active bool                `cbor:"4,keyasint"` // false once revoked; never true again
+}
+
+// Group is a named set of principals.
+type Group struct {
+	ID      custody.GroupID    `cbor:"1,keyasint"`
+	Members []custody.PersonID `cbor:"2,keyasint"` // sorted, distinct
+}
+
+// BookEntry is a destination that rules may call whitelisted.
+type BookEntry struct {
+	ID      string          `cbor:"1,keyasint"`
+	Chain   custody.ChainID `cbor:"2,keyasint"`
+	Address string          `cbor:"3,keyasint"` // canonical spelling
+}
+
+// Floor holds for every request, whatever a route says.
+type Floor struct {
+	MinDistinctUsers   uint32 `cbor:"1,keyasint"` // approvals by this many people at least, on routes that are not automatic
+	ForbidSelfApproval bool   `cbor:"2,keyasint"` // always true in this version
+	RequestTTL         int64  `cbor:"3,keyasint"` // seconds a request may live; at most request.MaxLifetime
+	MaxApprovalAge     int64  `cbor:"4,keyasint"` // seconds an approval counts
+}
+
+// Effect is what a guard does.
+type Effect string
+
+// The effects of guards.
+const (
+	Deny Effect = "deny"
+	Hold Effect = "hold"
+)
+
+// Guard refuses or holds whatever it matches. An error or missing fact counts as a match.
+type Guard struct {
+	ID     string `cbor:"1,keyasint"`
+	Title  string `cbor:"2,keyasint,omitempty"`
+	When   Match  `cbor:"3,keyasint"`
+	Effect Effect `cbor:"4,keyasint"`
+	Reason string `cbor:"5,keyasint,omitempty"` // reason code for the caller
+}
+
+// Route says which approvals a request needs. The first that matches, by priority, decides; none means deny.
+type Route struct {
+	ID       string           `cbor:"1,keyasint"`
+	Priority uint32           `cbor:"2,keyasint"` // lower is earlier
+	When     Match            `cbor:"3,keyasint"`
+	Plan     Plan             `cbor:"4,keyasint"`           // empty on an automatic route
+	Auto     bool             `cbor:"5,keyasint,omitempty"` // no approvals; the only routes for sessions of services
+	FeeCap   *custody.Uint256 `cbor:"6,keyasint,omitempty"` // most fee in base units of the chain's coin, whatever the request allows
+}
+
+// Plan says which approvals meet a request: any one of its branches.
+type Plan struct {
+	AnyOf []Branch `cbor:"1,keyasint,omitempty"`
+}
+
+// Branch is met when each of its steps is.
+type Branch struct {
+	Steps []Step `cbor:"1,keyasint"`
+}
+
+// Step is met when Min distinct members of Group approved.
+type Step struct {
+	Group custody.GroupID `cbor:"1,keyasint"`
+	Min   uint32          `cbor:"2,keyasint"` // at least 1
+}
+
+// DestinationKind classifies one output's destination.
+type DestinationKind string
+
+// The kinds of destination.
+const (
+	Whitelisted    DestinationKind = "whitelisted"     // in the address book
+	InternalWallet DestinationKind = "internal_wallet" // an address of a wallet of this domain
+	OneTime        DestinationKind = "one_time"        // neither
+)
+
+// Match is true when every field that is present is. An empty Match matches everything.
+type Match struct {
+	Operations    []request.Operation `cbor:"1,keyasint,omitempty"`
+	Initiators    []custody.PersonID  `cbor:"2,keyasint,omitempty"`
+	InitiatorIn   []custody.GroupID   `cbor:"3,keyasint,omitempty"` // in any of these groups
+	InitiatorKind []PrincipalKind     `cbor:"4,keyasint,omitempty"`
+	Wallets       []custody.WalletID  `cbor:"5,keyasint,omitempty"`
+	Chains        []custody.ChainID   `cbor:"6,keyasint,omitempty"`
+	Assets        []custody.AssetID   `cbor:"7,keyasint,omitempty"`
+	Destination   []DestinationKind   `cbor:"8,keyasint,omitempty"`  // every output is of one of these kinds
+	DestNot       []DestinationKind   `cbor:"9,keyasint,omitempty"`  // some output is of none of these kinds
+	Books         []string            `cbor:"10,keyasint,omitempty"` // every output goes to one of these address-book entries
+	AmountMax     *custody.Uint256    `cbor:"11,keyasint,omitempty"` // total at most, base units of the asset
+	AmountOver    *custody.Uint256    `cbor:"12,keyasint,omitempty"` // total more than
+	Expr          string              `cbor:"13,keyasint,omitempty"` // CEL over the facts; must give a bool
+}
+
+// Encode gives the canonical encoding.
+func (d Document) Encode() []byte { return canon.Encode(d) }
+
+// Hash names the document.
+func (d Document) Hash() [32]byte { return canon.Hash(canon.TagPolicy, d) }

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"pgregory.net/rapid"
+
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/request"
+)
+
+// errMissing is what a model expression gives for a fact that the operation has not.
+var errMissing = errors.New("missing")
+
+// modelExpr is an expression and, written by hand, what it means.
+type modelExpr struct {
+	text string
+	is   func(f policy.Facts, groups []custody.GroupID) (bool, error)
+}
+
+func modelExprs() []modelExpr {
+	transfer := func(f policy.Facts) bool { return f.Operation == request.Transfer }
+	return []modelExpr{
+		{`total > amount("50")`, func(f policy.Facts, _ []custody.GroupID) (bool, error) {
+			if !transfer(f) {
+				return false, errMissing
+			}
+			return f.Total.Cmp(*u("50")) > 0, nil
+		}},
+		{`destinations.exists(d, d.kind == "one_time" && d.amount >= amount("10"))`, func(f policy.Facts, _ []custody.GroupID) (bool, error) {
+			if !transfer(f) {
+				return false, errMissing
+			}
+			return slices.ContainsFunc(f.Destinations, func(d policy.Destination) bool {
+				return d.Kind == policy.OneTime && d.Amount.Cmp(*u("10")) >= 0
+			}), nil
+		}},
+		{`count > 3`, func(f policy.Facts, _ []custody.GroupID) (bool, error) {
+			if f.Operation != request.AddressCreate {
+				return false, errMissing
+			}
+			return f.Count > 3, nil
+		}},
+		{`"g1" in initiatorGroups`, func(_ policy.Facts, gs []custody.GroupID) (bool, error) { return slices.Contains(gs, "g1"), nil }},
+		{`wallet == "hot" || count > 3`, func(f policy.Facts, _ []custody.GroupID) (bool, error) {
+			switch {
+			case !f.Operation.Governance() && f.Wallet == "hot":
+				return true, nil
+			case f.Operation == request.AddressCreate:
+				return f.Count > 3, nil
+			default:
+				return false, errMissing
+			}
+		}},
+	}
+}
+
+func some[T any](t *rapid.T, label string, of ...T) []T {
+	var out []T
+	for i, v := range of {
+		if rapid.Bool().Draw(t, fmt.Sprintf("%s%d", label, i)) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func drawMatch(t *rapid.T, humans []custody.PersonID) policy.Match {
+	var m policy.Match
+	switch rapid.IntRange(0, 7).Draw(t, "shape") {
+	case 0:
+		m.Initiators = some(t, "initiator", humans...)
+	case 1:
+		m.InitiatorIn = some(t, "in", custody.GroupID("g0"), "g1")
+	case 2:
+		m.InitiatorKind = some(t, "kind", policy.Human, policy.Service)
+	case 3:
+		m.Destination = some(t, "dest", policy.InternalWallet, policy.OneTime, policy.Whitelisted)
+	case 4:
+		m.DestNot = some(t, "not", policy.InternalWallet, policy.OneTime, policy.Whitelisted)
+	case 5:
+		m.Books = some(t, "books", "bank", "broker")
+	case 6:
+		m.Chains, m.Assets = []custody.ChainID{chain}, some(t, "assets", custody.AssetID("eip155:1/erc20:"+vendor), ether)
+	}
+	m.Wallets = some(t, "wallet", custody.WalletID("cold"), "hot")
+	if rapid.Bool().Draw(t, "capped") {
+		m.AmountMax = u(rapid.SampledFrom([]string{"10", "60", "1000"}).Draw(t, "max"))
+	}
+	if rapid.IntRange(0, 3).Draw(t, "floored") == 0 {
+		m.AmountOver = u(rapid.SampledFrom([]string{"1", "5"}).Draw(t, "over"))
+	}
+	if rapid.IntRange(0, 3).Draw(t, "expr") == 0 {
+		m.Expr = rapid.SampledFrom(modelExprs()).Draw(t, "which").text
+	}
+	return m
+}
+
+func drawPlan(t *rapid.T, d policy.Document) policy.Plan {
+	var p policy.Plan
+	for range rapid.IntRange(1, 2).Draw(t, "branches") {
+		var b policy.Branch
+		for _, g := range some(t, "step", d.Groups[:len(d.Groups)-1]...) {
+			if len(g.Members) > 0 {
+				b.Steps = append(b.Steps, policy.Step{Group: g.ID, Min: uint32(rapid.IntRange(1, len(g.Members)).Draw(t, "min"))})
+			}
+		}
+		if len(b.Steps) == 0 {
+			b.Steps = []policy.Step{{Group: "all", Min: 2}}
+		}
+		p.AnyOf = append(p.AnyOf, b)
+	}
+	return p
+}
+
+// drawDocument gives a document that evaluation accepts.
+func drawDocument(t *rapid.T) policy.Document {
+	d := policy.Document{V: 1, Version: 1, Floor: policy.Floor{
+		MinDistinctUsers: uint32(rapid.IntRange(1, 2).Draw(t, "floor")), ForbidSelfApproval: true, RequestTTL: 60, MaxApprovalAge: 60}}
+	var humans []custody.PersonID
+	for i := range rapid.IntRange(3, 6).Draw(t, "people") {
+		humans = append(humans, person(i))
+		d.Principals = append(d.Principals, principal(person(i), i, policy.Human))
+	}
+	d.Principals = append(d.Principals, principal(bot, 99, policy.Service))
+	d.Groups = []policy.Group{{ID: "all", Members: humans}}
+	for i := range 3 {
+		d.Groups = append(d.Groups, policy.Group{ID: custody.GroupID(fmt.Sprintf("g%d", i)), Members: some(t, "member", humans...)})
+	}
+	d.Groups = append(d.Groups, policy.Group{ID: "svc", Members: []custody.PersonID{bot}})
+	d.AddressBook = sample().AddressBook[:rapid.IntRange(0, 2).Draw(t, "book")]
+	for i := range rapid.IntRange(0, 4).Draw(t, "guards") {
+		d.Guards = append(d.Guards, policy.Guard{ID: fmt.Sprintf("guard%d", i), Effect: rapid.SampledFrom([]policy.Effect{policy.Deny, policy.Hold}).Draw(t, "effect"),
+			When: withOperations(drawMatch(t, humans), some(t, "op", request.AddressCreate, request.PersonRevoke, request.Transfer))})
+	}
+	for i := range rapid.IntRange(0, 6).Draw(t, "routes") {
+		r := policy.Route{ID: fmt.Sprintf("route%d", i), Priority: uint32(10 * i), When: drawMatch(t, humans)}
+		if rapid.Bool().Draw(t, "auto") {
+			r.Auto = true
+			r.When.Operations = rapid.SampledFrom([][]request.Operation{{request.AddressCreate}, {request.Transfer}, {request.AddressCreate, request.Transfer}}).Draw(t, "auto op")
+			if rapid.Bool().Draw(t, "fee") {
+				r.FeeCap = u("7")
+			}
+		} else {
+			r.Plan = drawPlan(t, d)
+			r.When.Operations = some(t, "op", request.AddressCreate, request.Transfer, request.WalletCreate)
+		}
+		d.Routes = append(d.Routes, r)
+	}
+	d.ChangePlan = drawPlan(t, d)
+	return accepted(t, d)
+}
+
+func withOperations(m policy.Match, ops []request.Operation) policy.Match {
+	m.Operations = ops
+	return m
+}
+
+// accepted makes d one that evaluation accepts: what does not fit is replaced by something simple that does.
+func accepted(t *rapid.T, d policy.Document) policy.Document {
+	book := make(map[string]bool)
+	for _, e := range d.AddressBook {
+		book[e.ID] = true
+	}
+	fix := func(m *policy.Match) { m.Books = slices.DeleteFunc(m.Books, func(id string) bool { return !book[id] }) }
+	for i := range d.Guards {
+		fix(&d.Guards[i].When)
+	}
+	for i := range d.Routes {
+		fix(&d.Routes[i].When)
+	}
+	if d.Check(custody.Evaluation) == nil {
+		return d
+	}
+	plans := func(d *policy.Document, p policy.Plan) {
+		d.ChangePlan = p
+		for i := range d.Routes {
+			if !d.Routes[i].Auto {
+				d.Routes[i].Plan = p
+			}
+		}
+	}
+	plans(&d, plan("all", 2))
+	if d.Check(custody.Evaluation) == nil {
+		return d
+	}
+	for i := range d.Guards {
+		d.Guards[i].When.Operations = []request.Operation{request.Transfer}
+	}
+	if err := d.Check(custody.Evaluation); err != nil {
+		t.Fatalf("the generator makes a document that is refused: %v", err)
+	}
+	return d
+}
+
+// drawFacts gives facts that fit the document's address book, mostly complete.
+func drawFacts(t *rapid.T, d policy.Document) policy.Facts {
+	who := d.Principals[rapid.IntRange(0, len(d.Principals)-1).Draw(t, "who")].ID
+	f := policy.Facts{
+		Operation: rapid.SampledFrom([]request.Operation{request.Transfer, request.Transfer, request.Transfer, request.AddressCreate, request.WalletCreate, request.PersonRevoke, request.PolicyChange}).Draw(t, "operation"),
+		Initiator: who, Evidence: policy.BySignature,
+	}
+	if rapid.IntRange(0, 3).Draw(t, "session") == 0 {
+		f.Evidence = policy.BySession
+	}
+	if f.Operation.Governance() {
+		return f
+	}
+	f.Wallet, f.Chain = rapid.SampledFrom([]custody.WalletID{"cold", "hot", "warm"}).Draw(t, "wallet"), chain
+	switch f.Operation {
+	case request.AddressCreate:
+		f.Count = uint32(rapid.IntRange(1, 6).Draw(t, "count"))
+	case request.Transfer:
+		f.Asset = rapid.SampledFrom([]custody.AssetID{ether, "eip155:1/erc20:" + vendor}).Draw(t, "asset")
+		for range rapid.IntRange(1, 3).Draw(t, "outputs") {
+			dest := policy.Destination{Address: rapid.SampledFrom([]string{bank, broker, vendor, thief}).Draw(t, "address"), Amount: *u(rapid.SampledFrom([]string{"1", "5", "10", "55", "2000"}).Draw(t, "amount"))}
+			dest.Kind = rapid.SampledFrom([]policy.DestinationKind{policy.OneTime, policy.InternalWallet}).Draw(t, "kind")
+			for _, e := range d.AddressBook {
+				if e.Address == dest.Address {
+					dest.Kind, dest.Book = policy.Whitelisted, e.ID
+				}
+			}
+			f.Destinations = append(f.Destinations, dest)
+			f.Total, _ = f.Total.Add(dest.Amount)
+		}
+	}
+	return f
+}

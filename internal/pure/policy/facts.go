@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+)
+
+// has says which attributes an operation has. A table field about one that it has not is no match; an expression that reads
+// one can't be evaluated.
+type has struct{ wallet, chain, asset, destinations, count bool }
+
+func attributes(o request.Operation) has {
+	switch o {
+	case request.Transfer:
+		return has{wallet: true, chain: true, asset: true, destinations: true}
+	case request.WalletCreate:
+		return has{wallet: true, chain: true}
+	case request.AddressCreate:
+		return has{wallet: true, chain: true, count: true}
+	default:
+		return has{} // governance: who asks is all there is
+	}
+}
+
+// complete says whether the facts hold every attribute that their operation has, agree with each other, and agree with the
+// address book. What is wrong is named by criterion and observation.
+func (r *Rules) complete(f *Facts) (criterion, observed string) {
+	if !slices.Contains(request.Operations(), f.Operation) {
+		return "operation", fmt.Sprintf("operation %q is not known", string(f.Operation))
+	}
+	if f.Evidence != BySignature && f.Evidence != BySession {
+		return "evidence", fmt.Sprintf("%q is neither %q nor %q", string(f.Evidence), BySignature, BySession)
+	}
+	h := attributes(f.Operation)
+	switch {
+	case h.wallet && f.Wallet == "":
+		return "source.wallets", "the wallet is not known"
+	case h.chain && f.Chain == "":
+		return "source.chains", "the chain is not known"
+	case h.asset && f.Asset == "":
+		return "asset.ids", "the asset is not known"
+	case h.asset && f.Asset.Chain() != f.Chain:
+		return "asset.ids", fmt.Sprintf("asset %s is not of chain %s", f.Asset, f.Chain)
+	case h.count && f.Count == 0:
+		return "count", "the number of addresses is not known"
+	case h.destinations && len(f.Destinations) == 0:
+		return "destination", "the destinations are not known"
+	case h.destinations:
+		return r.completeDestinations(f)
+	default:
+		return "", ""
+	}
+}
+
+func (r *Rules) completeDestinations(f *Facts) (criterion, observed string) {
+	if len(f.Destinations) > request.MaxOutputs {
+		return "destination", fmt.Sprintf("%d destinations, more than %d", len(f.Destinations), request.MaxOutputs)
+	}
+	var sum custody.Uint256
+	for i, d := range f.Destinations {
+		var fits bool
+		if sum, fits = sum.Add(d.Amount); !fits {
+			return "amount", "the sum of the amounts does not fit in 256 bits"
+		}
+		if len(d.Address) > maxStringChars {
+			return "destination", fmt.Sprintf("destination %d: the address is too long", i)
+		}
+		id, inBook := r.Book(f.Chain, d.Address)
+		switch d.Kind {
+		case Whitelisted:
+			if !inBook || id != d.Book {
+				return "destination.kind", fmt.Sprintf("destination %d: %s is not in the address book as %q", i, d.Address, d.Book)
+			}
+		case OneTime:
+			if inBook || d.Book != "" {
+				return "destination.kind", fmt.Sprintf("destination %d: %s is in the address book as %q, not one_time", i, d.Address, id)
+			}
+		case InternalWallet:
+			if d.Book != "" {
+				return "destination.kind", fmt.Sprintf("destination %d: an internal wallet has no address-book id", i)
+			}
+		default:
+			return "destination.kind", fmt.Sprintf("destination %d: kind %q is not known", i, string(d.Kind))
+		}
+	}
+	if sum != f.Total {
+		return "amount", fmt.Sprintf("total %s is not the sum of the amounts, %s", f.Total, sum)
+	}
+	return "", ""
+}
+
+// activation gives the facts to expressions and remembers their results, because several rules may hold the same expression.
+// It belongs to one evaluation.
+type activation struct {
+	facts   *Facts
+	who     *person
+	has     has
+	dests   ref.Val
+	results []exprResult // by number of the expression
+}
+
+type exprResult struct {
+	done bool
+	is   bool
+	err  error
+}
+
+// ResolveName gives a fact, or false if the operation has no such attribute.
+func (a *activation) ResolveName(name string) (any, bool) {
+	f := a.facts
+	switch name {
+	case "operation":
+		return types.String(f.Operation), true
+	case "initiator":
+		return types.String(f.Initiator), true
+	case "initiatorKind":
+		return types.String(a.who.Kind), true
+	case "initiatorGroups":
+		return a.who.groupList, true
+	case "evidence":
+		return types.String(f.Evidence), true
+	case "wallet":
+		return types.String(f.Wallet), a.has.wallet
+	case "chain":
+		return types.String(f.Chain), a.has.chain
+	case "asset":
+		return types.String(f.Asset), a.has.asset
+	case "total":
+		return amountValue{f.Total}, a.has.destinations
+	case "feeCap":
+		return amountValue{f.FeeCap}, a.has.destinations
+	case "count":
+		return types.Int(f.Count), a.has.count
+	case "destinations":
+		return a.destinations(), a.has.destinations
+	default:
+		return nil, false
+	}
+}
+
+func (a *activation) destinations() ref.Val {
+	if a.dests == nil {
+		vs := make([]ref.Val, len(a.facts.Destinations))
+		for i, d := range a.facts.Destinations {
+			vs[i] = destinationValue{d}
+		}
+		a.dests = types.NewRefValList(types.DefaultTypeAdapter, vs)
+	}
+	return a.dests
+}
+
+// Parent is nil: there is nothing but the facts.
+func (*activation) Parent() cel.Activation { return nil }
+
+// eval gives the result of expression number i, or an error if it can't be evaluated.
+func (a *activation) eval(p cel.Program, i int) (bool, error) {
+	if r := &a.results[i]; r.done {
+		return r.is, r.err
+	}
+	v, _, err := p.Eval(a)
+	is, ok := v.(types.Bool)
+	if err == nil && !ok {
+		err = fmt.Errorf("gave %T, not a bool", v)
+	}
+	a.results[i] = exprResult{done: true, is: err == nil && bool(is), err: err}
+	return a.results[i].is, a.results[i].err
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+// Limits of a document. A document beyond one of them is refused; together they bound the time of [Document.Check] and of a
+// decision, because anybody who may propose a change can make the core check a document.
+const (
+	MaxDocument   = 1000 << 10 // bytes of the encoding; fits in a request (request.MaxRequest)
+	MaxPrincipals = 2000       // persons and services, revoked ones included
+	MaxKeys       = 8          // keys of one principal
+	MaxGroups     = 200
+	MaxMembers    = 200 // members of one group
+	MaxBook       = 5000
+	MaxGuards     = 1000
+	MaxRoutes     = 1000
+	MaxList       = 100    // values in one field of a match
+	MaxBranches   = 8      // branches of a plan
+	MaxSteps      = 8      // steps of a branch
+	MaxStepMin    = 16     // approvals that one step may ask for
+	MaxTitle      = 200    // bytes of a guard's title
+	MaxExpr       = 1000   // bytes of an expression
+	MaxExprs      = 128    // different expressions in one document
+	MaxExprCost   = 20_000 // worst case of one evaluation, in CEL cost units
+	MaxUnmet      = 20     // entries of Decision.Unmet
+	MaxObserved   = 200    // bytes of one Observed
+	MinTTL        = 60     // shortest life of a request or an approval, seconds
+)
+
+// Bounds that the cost of an expression is worked out with.
+const (
+	maxStringChars  = 200 // longest string fact, in characters
+	exprNesting     = 24  // nested calls in an expression
+	exprNodes       = 400 // nodes of its syntax tree, macros written out
+	destinationsMax = 500 // request.MaxOutputs
+)

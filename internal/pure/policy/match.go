@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"cel.dev/cel-go/cel"
+)
+
+// field numbers the fields of [Match] in the order in which they are tried.
+type field int
+
+const (
+	noField field = iota
+	fOperation
+	fPrincipals
+	fGroups
+	fKind
+	fWallets
+	fChains
+	fAssets
+	fDestKind
+	fDestNot
+	fDestIDs
+	fAmountMax
+	fAmountOver
+	fExpr
+)
+
+// criterion names a field as the rule file spells it.
+func (f field) criterion() string {
+	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
+		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr"}[f]
+}
+
+// table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
+func (m *Match) table(a *activation) (unmet, last field) {
+	f, h := a.facts, a.has
+	met := func(x field, present, ok bool) bool {
+		if !present {
+			return true
+		}
+		if !ok {
+			unmet = x
+			return false
+		}
+		last = x
+		return true
+	}
+	_ = met(fOperation, len(m.Operations) > 0, slices.Contains(m.Operations, f.Operation)) &&
+		met(fPrincipals, len(m.Initiators) > 0, slices.Contains(m.Initiators, f.Initiator)) &&
+		met(fGroups, len(m.InitiatorIn) > 0, slices.ContainsFunc(m.InitiatorIn, a.who.in)) &&
+		met(fKind, len(m.InitiatorKind) > 0, slices.Contains(m.InitiatorKind, a.who.Kind)) &&
+		met(fWallets, len(m.Wallets) > 0, h.wallet && slices.Contains(m.Wallets, f.Wallet)) &&
+		met(fChains, len(m.Chains) > 0, h.chain && slices.Contains(m.Chains, f.Chain)) &&
+		met(fAssets, len(m.Assets) > 0, h.asset && slices.Contains(m.Assets, f.Asset)) &&
+		met(fDestKind, len(m.Destination) > 0, h.destinations && odd(f, m.kindIn) < 0) &&
+		met(fDestNot, len(m.DestNot) > 0, h.destinations && odd(f, m.kindNot) >= 0) &&
+		met(fDestIDs, len(m.Books) > 0, h.destinations && odd(f, m.bookIn) < 0) &&
+		met(fAmountMax, m.AmountMax != nil, h.destinations && m.AmountMax != nil && f.Total.Cmp(*m.AmountMax) <= 0) &&
+		met(fAmountOver, m.AmountOver != nil, h.destinations && m.AmountOver != nil && f.Total.Cmp(*m.AmountOver) > 0)
+	return unmet, last
+}
+
+// observed tells what a field was compared with, fit for the caller.
+func (m *Match) observed(x field, a *activation) string {
+	f := a.facts
+	dest := func(ok func(Destination) bool) string {
+		if i := odd(f, ok); i >= 0 {
+			return fmt.Sprintf("%s %s", f.Destinations[i].Kind, f.Destinations[i].Address)
+		}
+		return fmt.Sprintf("%d destinations", len(f.Destinations))
+	}
+	switch x {
+	case fOperation:
+		return string(f.Operation)
+	case fPrincipals:
+		return string(f.Initiator)
+	case fGroups:
+		return fmt.Sprintf("%s is in %v", f.Initiator, a.who.groups)
+	case fKind:
+		return string(a.who.Kind)
+	case fWallets:
+		return string(f.Wallet)
+	case fChains:
+		return string(f.Chain)
+	case fAssets:
+		return string(f.Asset)
+	case fDestKind:
+		return dest(m.kindIn)
+	case fDestNot:
+		return dest(m.kindNot)
+	case fDestIDs:
+		return dest(m.bookIn)
+	case fAmountMax, fAmountOver:
+		return f.Total.String()
+	default:
+		return ""
+	}
+}
+
+func (m *Match) kindIn(d Destination) bool  { return slices.Contains(m.Destination, d.Kind) }
+func (m *Match) kindNot(d Destination) bool { return slices.Contains(m.DestNot, d.Kind) }
+func (m *Match) bookIn(d Destination) bool {
+	return d.Kind == Whitelisted && slices.Contains(m.Books, d.Book)
+}
+
+// odd gives the first destination that is not ok, or -1.
+func odd(f *Facts, ok func(Destination) bool) int {
+	return slices.IndexFunc(f.Destinations, func(d Destination) bool { return !ok(d) })
+}
+
+// matcher is a [Match] that is ready to run. It holds no state: one matcher may serve many evaluations at once.
+type matcher struct {
+	m    Match
+	prog cel.Program // nil without an expression
+	expr int         // number of the expression
+}
+
+// verdict is what a matcher says. decided is the first field that was not met; of a match, the last that was.
+type verdict struct {
+	match   bool
+	decided field
+	err     error // the expression can't be evaluated; match is then false
+}
+
+func (x *matcher) match(a *activation) verdict {
+	unmet, last := x.m.table(a)
+	switch {
+	case unmet != noField:
+		return verdict{decided: unmet}
+	case x.prog == nil:
+		return verdict{match: true, decided: last}
+	}
+	is, err := a.eval(x.prog, x.expr)
+	return verdict{match: is, decided: fExpr, err: err}
+}
+
+// observed tells what decided v.
+func (x *matcher) observed(v verdict, a *activation) string {
+	switch {
+	case v.err != nil:
+		return clip("can't be evaluated: " + v.err.Error())
+	case v.decided == fExpr:
+		return fmt.Sprint(v.match)
+	default:
+		return clip(x.m.observed(v.decided, a))
+	}
+}

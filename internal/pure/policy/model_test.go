@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/request"
+)
+
+// The naive model: no index, no compiled expressions, no cleverness, quorums by trying every choice of people.
+
+type modelVerdict int
+
+const (
+	no modelVerdict = iota
+	yes
+	broken
+)
+
+func modelGroups(d policy.Document, p custody.PersonID) (out []custody.GroupID) {
+	for _, g := range d.Groups {
+		if slices.Contains(g.Members, p) {
+			out = append(out, g.ID)
+		}
+	}
+	return out
+}
+
+func modelMatch(d policy.Document, m policy.Match, f policy.Facts) modelVerdict {
+	transfer := f.Operation == request.Transfer
+	hasWallet := !f.Operation.Governance()
+	groups := modelGroups(d, f.Initiator)
+	var kind policy.PrincipalKind
+	for _, p := range d.Principals {
+		if p.ID == f.Initiator {
+			kind = p.Kind
+		}
+	}
+	all := func(ok func(policy.Destination) bool) bool {
+		for _, x := range f.Destinations {
+			if !ok(x) {
+				return false
+			}
+		}
+		return true
+	}
+	if len(m.Operations) > 0 && !slices.Contains(m.Operations, f.Operation) ||
+		len(m.Initiators) > 0 && !slices.Contains(m.Initiators, f.Initiator) ||
+		len(m.InitiatorIn) > 0 && !slices.ContainsFunc(m.InitiatorIn, func(g custody.GroupID) bool { return slices.Contains(groups, g) }) ||
+		len(m.InitiatorKind) > 0 && !slices.Contains(m.InitiatorKind, kind) ||
+		len(m.Wallets) > 0 && !(hasWallet && slices.Contains(m.Wallets, f.Wallet)) ||
+		len(m.Chains) > 0 && !(hasWallet && slices.Contains(m.Chains, f.Chain)) ||
+		len(m.Assets) > 0 && !(transfer && slices.Contains(m.Assets, f.Asset)) ||
+		len(m.Destination) > 0 && !(transfer && all(func(x policy.Destination) bool { return slices.Contains(m.Destination, x.Kind) })) ||
+		len(m.DestNot) > 0 && !(transfer && !all(func(x policy.Destination) bool { return slices.Contains(m.DestNot, x.Kind) })) ||
+		len(m.Books) > 0 && !(transfer && all(func(x policy.Destination) bool { return slices.Contains(m.Books, x.Book) })) ||
+		m.AmountMax != nil && !(transfer && f.Total.Cmp(*m.AmountMax) <= 0) ||
+		m.AmountOver != nil && !(transfer && f.Total.Cmp(*m.AmountOver) > 0) {
+		return no
+	}
+	if m.Expr == "" {
+		return yes
+	}
+	for _, e := range modelExprs() {
+		if e.text == m.Expr {
+			is, err := e.is(f, groups)
+			switch {
+			case err != nil:
+				return broken
+			case is:
+				return yes
+			default:
+				return no
+			}
+		}
+	}
+	panic("an expression without a model")
+}
+
+// modelMet tries every way to give each seat another voter.
+func modelMet(d policy.Document, p policy.Plan, initiator custody.PersonID, voters []custody.PersonID) bool {
+	counts := func(id custody.PersonID) bool {
+		return id != initiator && slices.Contains(voters, id) &&
+			slices.ContainsFunc(d.Principals, func(x policy.Principal) bool { return x.ID == id && x.Active && x.Kind == policy.Human })
+	}
+	members := func(g custody.GroupID) (out []custody.PersonID) {
+		for _, x := range d.Groups {
+			if x.ID == g {
+				for _, m := range x.Members {
+					if counts(m) {
+						out = append(out, m)
+					}
+				}
+			}
+		}
+		return out
+	}
+	var fill func(seats []custody.GroupID, used []custody.PersonID) bool
+	fill = func(seats []custody.GroupID, used []custody.PersonID) bool {
+		if len(seats) == 0 {
+			return true
+		}
+		for _, m := range members(seats[0]) {
+			if !slices.Contains(used, m) && fill(seats[1:], append(slices.Clone(used), m)) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, b := range p.AnyOf {
+		var seats []custody.GroupID
+		people := make(map[custody.PersonID]bool)
+		for _, s := range b.Steps {
+			for range s.Min {
+				seats = append(seats, s.Group)
+			}
+			for _, m := range members(s.Group) {
+				people[m] = true
+			}
+		}
+		if len(people) >= int(d.Floor.MinDistinctUsers) && fill(seats, nil) {
+			return true
+		}
+	}
+	return false
+}
+
+func everybody(d policy.Document) (out []custody.PersonID) {
+	for _, p := range d.Principals {
+		out = append(out, p.ID)
+	}
+	return out
+}
+
+// modelEvaluate gives outcome, deciding rule and whether it is automatic.
+func modelEvaluate(d policy.Document, f policy.Facts) string {
+	service := f.Initiator == bot
+	if f.Evidence == policy.BySession && !service {
+		return "deny default-deny"
+	}
+	held := ""
+	for _, effect := range []policy.Effect{policy.Deny, policy.Hold} {
+		for _, g := range d.Guards {
+			if g.Effect == effect && modelMatch(d, g.When, f) != no {
+				if effect == policy.Deny {
+					return "deny " + g.ID
+				}
+				if held == "" {
+					held = "hold " + g.ID
+				}
+			}
+		}
+	}
+	routed := modelRoute(d, f)
+	if held != "" && routed[:5] == "allow" {
+		return held
+	}
+	return routed
+}
+
+func modelRoute(d policy.Document, f policy.Facts) string {
+	onPlan := func(rule string, p policy.Plan) string {
+		switch {
+		case f.Evidence == policy.BySession:
+			return "deny " + rule
+		case !modelMet(d, p, f.Initiator, everybody(d)):
+			return "deny floor"
+		default:
+			return "allow " + rule
+		}
+	}
+	if f.Operation.Governance() {
+		return onPlan("change-plan", d.ChangePlan)
+	}
+	for _, r := range d.Routes {
+		switch modelMatch(d, r.When, f) {
+		case broken:
+			return "deny " + r.ID
+		case yes:
+			if r.Auto {
+				return "allow " + r.ID + " auto"
+			}
+			return onPlan(r.ID, r.Plan)
+		case no:
+		}
+	}
+	return "deny default-deny"
+}
+
+func short(d policy.Decision) string {
+	d.Unmet = nil
+	return describe(d)
+}
+
+func TestEvaluateAgreesWithModel(t *testing.T) {
+	t.Parallel()
+	seen := make(map[string]int)
+	rapid.Check(t, func(t *rapid.T) {
+		d := drawDocument(t)
+		r, err := policy.Compile(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 8 {
+			f := drawFacts(t, d)
+			got := r.Evaluate(f)
+			if want := modelEvaluate(d, f); short(got) != want {
+				t.Fatalf("got %s, the model says %s\nfacts %+v\nrules %v", short(got), want, f, policy.Diff(policy.Document{}, d))
+			}
+			seen[string(got.Outcome)+fmt.Sprint(got.Auto)]++
+		}
+	})
+	for _, k := range []string{"allowfalse", "allowtrue", "denyfalse", "holdfalse"} {
+		if seen[k] < 5 {
+			t.Errorf("the generator reaches %s only %d times", k, seen[k])
+		}
+	}
+}
+
+func rank(d policy.Decision) int {
+	return map[policy.Outcome]int{policy.Denied: 0, policy.Held: 1, policy.Allowed: 2}[d.Outcome]
+}
+
+// TestGuardsOnlyReduce: adding a guard never allows more, and where it still allows, nothing changed.
+func TestGuardsOnlyReduce(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		d := drawDocument(t)
+		before, err := policy.Compile(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		with := d
+		with.Guards = append(slices.Clone(d.Guards), policy.Guard{ID: "new", Effect: rapid.SampledFrom([]policy.Effect{policy.Deny, policy.Hold}).Draw(t, "effect"),
+			When: withOperations(drawMatch(t, []custody.PersonID{alice, bob}), []request.Operation{request.AddressCreate, request.Transfer})})
+		with = accepted(t, with)
+		if !slices.EqualFunc(with.Guards[:len(d.Guards)], d.Guards, func(a, b policy.Guard) bool { return a.String() == b.String() }) || policy.Diff(d, with)[0][:5] != "guard" {
+			t.Skip("the new guard would lock the document")
+		}
+		after, err := policy.Compile(with)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := drawFacts(t, d)
+		a, b := before.Evaluate(f), after.Evaluate(f)
+		if rank(b) > rank(a) {
+			t.Fatalf("a guard raised %s to %s", describe(a), describe(b))
+		}
+		if b.Outcome == policy.Allowed && (b.Rule != a.Rule || b.Auto != a.Auto || !slices.Equal(canon.Encode(a.Plan), canon.Encode(b.Plan))) {
+			t.Fatalf("a guard changed %+v to %+v", a, b)
+		}
+	})
+}
+
+// TestOrderHasNoEffect: guards renamed so that their order is another, and outputs in another order, give the same outcome.
+func TestOrderHasNoEffect(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		d := drawDocument(t)
+		shuffled := d
+		shuffled.Guards = rapid.Permutation(d.Guards).Draw(t, "guards")
+		for i := range shuffled.Guards {
+			shuffled.Guards[i].ID = fmt.Sprintf("guard%d", i)
+		}
+		f := drawFacts(t, d)
+		g := f
+		g.Destinations = rapid.Permutation(f.Destinations).Draw(t, "destinations")
+		a, err := policy.Compile(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := policy.Compile(shuffled)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, y := a.Evaluate(f), b.Evaluate(g)
+		if x.Outcome != y.Outcome || x.Auto != y.Auto || x.Outcome == policy.Allowed && x.Rule != y.Rule {
+			t.Fatalf("order changed %s to %s", describe(x), describe(y))
+		}
+	})
+}
+
+// TestSessionNeverAllowsMore: the same request, signed, is allowed on the same rule.
+func TestSessionNeverAllowsMore(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		d := drawDocument(t)
+		r, err := policy.Compile(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := drawFacts(t, d)
+		f.Initiator, f.Evidence = bot, policy.BySession
+		session := r.Evaluate(f)
+		f.Evidence = policy.BySignature
+		signed := r.Evaluate(f)
+		if session.Outcome == policy.Allowed && (!session.Auto || describe(signed) != describe(session)) {
+			t.Fatalf("session %s, signed %s", describe(session), describe(signed))
+		}
+	})
+}
+
+func FuzzDecodeDocument(f *testing.F) {
+	f.Add(sample().Encode())
+	f.Add(withExpr(`total > amount("5")`).Encode())
+	second := sample()
+	second.Version, second.PrevHash = 2, second.Hash()
+	f.Add(second.Encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d, err := policy.DecodeDocument(b)
+		if err != nil {
+			return
+		}
+		if !slices.Equal(d.Encode(), b) {
+			t.Fatal("a document has two encodings")
+		}
+		production, evaluation := d.Check(custody.Production), d.Check(custody.Evaluation)
+		if production == nil && evaluation != nil {
+			t.Fatalf("production accepts what evaluation refuses: %v", evaluation)
+		}
+		r, err := policy.Compile(d)
+		if (err == nil) != (evaluation == nil) {
+			t.Fatalf("Check says %v, Compile %v", evaluation, err)
+		}
+		_ = policy.Diff(sample(), d)
+		if err == nil {
+			for _, x := range []policy.Facts{facts(alice, "hot", "5"), {Operation: request.PolicyChange, Initiator: alice, Evidence: policy.BySignature}} {
+				_ = r.Evaluate(x)
+			}
+		}
+	})
+}

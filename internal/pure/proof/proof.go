@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package proof has the proof file: what a domain's log says of one request, with what an outsider needs to check it who has
+// nothing but the domain's public log key. docs/spec/proof-file.md describes it. The check itself is the public package verify.
+package proof
+
+import (
+	"fmt"
+
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+)
+
+// MaxFile is the largest proof file, in bytes.
+const MaxFile = 16 << 20
+
+// File is a proof file; its encoding is canonical, so that changing any byte breaks it.
+type File struct {
+	V          uint              `cbor:"1,keyasint"` // 1
+	Request    custody.RequestID `cbor:"2,keyasint"`
+	Checkpoint []byte            `cbor:"3,keyasint"` // C2SP signed checkpoint over all of Entries
+	Entries    []Entry           `cbor:"4,keyasint"` // ascending and distinct: genesis; the entries that made the rule documents, the
+	// wallet and the session in question; then every entry of the request
+}
+
+// Entry is one entry of the log with its place in the tree.
+type Entry struct {
+	Leaf   []byte     `cbor:"1,keyasint"`
+	Bodies []Body     `cbor:"2,keyasint"` // one a body of the leaf; a personal one is left out
+	Path   [][32]byte `cbor:"3,keyasint"` // RFC 6962 inclusion proof in the tree of Checkpoint
+}
+
+// Body is a body in clear with its salt, or left out.
+type Body struct {
+	Salt    []byte `cbor:"1,keyasint"` // 16 bytes
+	Body    []byte `cbor:"2,keyasint"`
+	LeftOut bool   `cbor:"3,keyasint,omitempty"`
+}
+
+// Encode gives the file.
+func (f File) Encode() []byte { return canon.Encode(f) }
+
+// Decode reads a file, strictly.
+func Decode(b []byte) (File, error) {
+	var f File
+	if len(b) > MaxFile {
+		return f, fmt.Errorf("proof file has %d bytes, more than %d", len(b), MaxFile)
+	}
+	if err := canon.Decode(b, &f); err != nil {
+		return f, fmt.Errorf("proof file: %w", err)
+	}
+	if f.V != 1 {
+		return f, fmt.Errorf("proof file: version %d is not known; this version reads 1", f.V)
+	}
+	return f, nil
+}

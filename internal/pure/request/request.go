@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package request has what people and services say to a domain: the request, the evidence of who asks, the statement that
+// approvers sign. Each has one encoding (canon) and one tag; docs/spec/request.md is its description for others.
+//
+// It checks form only. Whether a request may be done is decided in policy and authority.
+package request
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+)
+
+// Operation names what a request asks for. Names are wire format and never reused.
+type Operation string
+
+// The operations.
+const (
+	Transfer        Operation = "transfer"         // body [TransferBody]
+	WalletCreate    Operation = "wallet_create"    // body [WalletCreateBody]
+	AddressCreate   Operation = "address_create"   // body [AddressCreateBody]
+	PolicyChange    Operation = "policy_change"    // body [PolicyChangeBody]
+	PersonEnrol     Operation = "person_enrol"     // body [PersonEnrolBody]
+	PersonRevoke    Operation = "person_revoke"    // body [PersonRevokeBody]
+	GroupSet        Operation = "group_set"        // body [GroupSetBody]
+	WhitelistAdd    Operation = "whitelist_add"    // body [WhitelistAddBody]
+	WhitelistRemove Operation = "whitelist_remove" // body [WhitelistRemoveBody]
+)
+
+// Operations lists every operation.
+func Operations() []Operation {
+	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove}
+}
+
+// Governance says whether o changes persons, groups or rules. Such a request always needs the document's change plan.
+func (o Operation) Governance() bool {
+	switch o {
+	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove:
+		return true
+	default:
+		return false
+	}
+}
+
+// Request is what somebody asks of a domain. It is immutable: its hash is what evidence and approvals bind.
+type Request struct {
+	V         uint                `cbor:"1,keyasint"` // 1
+	Authority custody.AuthorityID `cbor:"2,keyasint"`
+	Domain    custody.DomainID    `cbor:"3,keyasint"`
+	Initiator custody.PersonID    `cbor:"4,keyasint"`
+	Key       string              `cbor:"5,keyasint"` // idempotency key, 1 to 64 characters of [A-Za-z0-9._:-]
+	Operation Operation           `cbor:"6,keyasint"`
+	Body      []byte              `cbor:"7,keyasint"` // canonical encoding of the operation's body
+	NotAfter  int64               `cbor:"8,keyasint"` // Unix seconds; at most [MaxLifetime] after it is accepted
+}
+
+// Encode gives the canonical encoding.
+func (r Request) Encode() []byte { return canon.Encode(r) }
+
+// Hash is what evidence signs and approvals name: SHA-256 under [canon.TagRequest].
+func (r Request) Hash() [32]byte { return canon.Hash(canon.TagRequest, r) }
+
+// ID names the request: the hash of authority, initiator and idempotency key, so that a retry has the same id.
+func (r Request) ID() custody.RequestID { return ID(r.Authority, r.Initiator, r.Key) }
+
+// ID gives the request id for an authority, an initiator and an idempotency key.
+func ID(a custody.AuthorityID, by custody.PersonID, key string) custody.RequestID {
+	return custody.RequestID(canon.Hash(canon.TagRequestID, struct {
+		A custody.AuthorityID `cbor:"1,keyasint"`
+		P custody.PersonID    `cbor:"2,keyasint"`
+		K string              `cbor:"3,keyasint"`
+	}{a, by, key}))
+}
+
+// Decode reads a canonical request and checks its form and its body's.
+func Decode(b []byte) (Request, error) {
+	var r Request
+	if len(b) > MaxRequest {
+		return r, fmt.Errorf("request has %d bytes, more than %d", len(b), MaxRequest)
+	}
+	if err := canon.Decode(b, &r); err != nil {
+		return r, fmt.Errorf("request: %w", err)
+	}
+	return r, r.Check()
+}
+
+// Check says whether r is well-formed, its body included.
+func (r Request) Check() error {
+	switch {
+	case r.V != 1:
+		return fmt.Errorf("request: version %d is not known; this version reads 1", r.V)
+	case r.NotAfter <= 0:
+		return errors.New("request: notAfter must be a time in Unix seconds")
+	}
+	if err := r.Initiator.Check(); err != nil {
+		return fmt.Errorf("request: initiator: %w", err)
+	}
+	if err := CheckIdempotencyKey(r.Key); err != nil {
+		return err
+	}
+	if _, err := r.DecodeBody(); err != nil {
+		return fmt.Errorf("request: %s: %w", r.Operation, err)
+	}
+	return nil
+}
+
+// CheckIdempotencyKey says whether k can be an idempotency key.
+func CheckIdempotencyKey(k string) error {
+	ok := len(k) >= 1 && len(k) <= 64
+	for _, c := range []byte(k) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == ':' || c == '-')
+	}
+	if !ok {
+		return errors.New("idempotency key must be 1 to 64 characters of A-Z a-z 0-9 . _ : -")
+	}
+	return nil
+}
+
+// Algorithm names a signature algorithm of people's and services' keys.
+type Algorithm string
+
+// The algorithms. Ed25519 signs the message (RFC 8032); P-256 signs its SHA-256 (FIPS 186-5), signature as r||s, 64 bytes.
+const (
+	Ed25519 Algorithm = "ed25519"
+	P256    Algorithm = "p256"
+)
+
+// PublicKey is a key that people or services sign with: Ed25519 as 32 bytes, P-256 as 33 bytes compressed (SEC 1).
+type PublicKey struct {
+	Alg Algorithm `cbor:"1,keyasint" json:"alg"`
+	Pub []byte    `cbor:"2,keyasint" json:"pub"`
+}
+
+// KeyRef names a public key: the first 16 bytes of SHA-256 over algorithm, zero byte and key, as 32 hex digits.
+type KeyRef string
+
+// Ref gives the key's name.
+func (k PublicKey) Ref() KeyRef {
+	h := sha256.Sum256(append(append([]byte(k.Alg), 0), k.Pub...))
+	return KeyRef(hex.EncodeToString(h[:16]))
+}
+
+// Evidence shows who made a request: the initiator's signature over [canon.TagRequest], or the MAC of an open session.
+// Exactly one of the two is present.
+type Evidence struct {
+	Key     KeyRef `cbor:"1,keyasint,omitempty"` // key that signed
+	Sig     []byte `cbor:"2,keyasint,omitempty"` // 64 bytes
+	Session []byte `cbor:"3,keyasint,omitempty"` // 16 bytes, from [SessionGrant]
+	MAC     []byte `cbor:"4,keyasint,omitempty"` // HMAC-SHA-256 of the same message, 32 bytes
+}
+
+// Check says whether e has one of its two forms.
+func (e Evidence) Check() error {
+	signed := e.Key != "" && len(e.Sig) == 64 && len(e.Session) == 0 && len(e.MAC) == 0
+	maced := e.Key == "" && len(e.Sig) == 0 && len(e.Session) == 16 && len(e.MAC) == 32
+	if !signed && !maced {
+		return errors.New("evidence must be a key id with a 64-byte signature, or a 16-byte session with a 32-byte MAC")
+	}
+	return nil
+}
+
+// SessionOpening asks for a session of a service; the service signs it under [canon.TagSession]. Requests that come with a
+// session's MAC are allowed on automatic routes only.
+type SessionOpening struct {
+	V         uint                `cbor:"1,keyasint"` // 1
+	Authority custody.AuthorityID `cbor:"2,keyasint"`
+	Domain    custody.DomainID    `cbor:"3,keyasint"`
+	Service   custody.PersonID    `cbor:"4,keyasint"`
+	Ephemeral []byte              `cbor:"5,keyasint"` // the service's one-time X25519 public key, 32 bytes
+	NotAfter  int64               `cbor:"6,keyasint"` // Unix seconds; at most [MaxSession] ahead
+}
+
+// SessionGrant is the core's answer. Both sides derive the MAC key: HKDF-SHA-256 of the X25519 secret, salt the hash of the
+// opening under [canon.TagSession], info [canon.TagSessionKey] and the session id.
+type SessionGrant struct {
+	Session   []byte `cbor:"1,keyasint"` // 16 bytes
+	Ephemeral []byte `cbor:"2,keyasint"` // the core's one-time X25519 public key
+	Seq       uint64 `cbor:"3,keyasint"` // its log entry
+	Sig       []byte `cbor:"4,keyasint"` // domain identity key over [SessionGrant] without Sig, [canon.TagReply]
+}
