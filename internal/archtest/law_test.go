@@ -83,7 +83,7 @@ func TestTableOfRings(t *testing.T) {
 // good is a small tree without violations. Cases add files to it or replace some.
 func good() map[string]string {
 	return map[string]string{
-		"cmd/strongroom-core/main.go":     "package main\nimport (\"time\"; \"strongroom/internal/core/signer\")\nvar now = time.Now\nfunc main() { signer.Run() }",
+		"cmd/strongroom-core/main.go":     "package main\nimport \"strongroom/internal/core/signer\"\nfunc main() { signer.Run() }",
 		"cmd/strongroom/main.go":          "package main\nimport \"strongroom/internal/app\"\nfunc main() { app.Main() }",
 		"internal/app/app.go":             "package app\nimport (_ \"strongroom/internal/edge/rest\"; _ \"strongroom/internal/core/signer\"; \"time\")\nvar started = time.Now()\nfunc Main() {}",
 		"internal/core/signer/signer.go":  "package signer\nimport (\"log/slog\"; _ \"strongroom/internal/gate\"; _ \"strongroom/internal/secret\"; _ \"golang.org/x/sys/unix\")\nfunc Run() { go slog.Info(\"x\") }",
@@ -170,6 +170,7 @@ func TestCheckerFindsViolations(t *testing.T) {
 		{"clock as a value", "internal/edge/a/a.go", "import \"time\"\nfunc f() any { return time.Now }", "time.Now reads the clock"},
 		{"clock renamed", "internal/core/a/a.go", "import tm \"time\"\nfunc f(t tm.Time) any { return tm.Since(t) }", "time.Since reads the clock"},
 		{"clock in cmd", "cmd/strongroom/a.go", "import \"time\"\nfunc f() any { return time.Now() }", "time.Now reads the clock"},
+		{"clock in the core's main", "cmd/strongroom-core/a.go", "import \"time\"\nfunc f() any { return time.Now() }", "time.Now reads the clock"},
 		{"dot import", "internal/app/a.go", "import . \"time\"", "dot import"},
 		{"pure timer", "internal/pure/a/a.go", "import \"time\"\nfunc f() { time.Sleep(1) }", "has no timers (time.Sleep)"},
 		{"pure goroutine", "internal/pure/a/a.go", "func f() { go f() }", "starts no goroutines"},

@@ -151,6 +151,8 @@ func TestParseRefuses(t *testing.T) {
 		{"request on stream zero", unhex("a301000261610340"), "stream 0"},
 		{"stream negative", unhex("a201200340"), "no number"},
 		{"stream not shortest", unhex("a20118170340"), "no number"},
+		{"stream in 2 bytes not shortest", unhex("a2011900ff0340"), "no number"},
+		{"stream in 4 bytes not shortest", unhex("a2011a0000ffff0340"), "no number"},
 		{"stream in 8 bytes not shortest", unhex("a2011b00000000ffffffff0340"), "no number"},
 		{"stream cut", unhex("a2011bff"), "no number"},
 		{"ends after stream", unhex("a20101"), "ends after"},

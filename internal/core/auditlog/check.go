@@ -46,7 +46,7 @@ func Check(ctx context.Context, store Store, e Entries, from tlog.Frontier, head
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
-	err := c.begin(ctx)
+	err := c.begin(ctx, head)
 	if err == nil {
 		err = c.follow(ctx, head, func(seq uint64, _ [32]byte, _ Record) error {
 			if seq%readBatch == 0 {
@@ -71,8 +71,11 @@ type chain struct {
 	last    [32]byte      // hash of the last entry so far; zero at the beginning
 }
 
-// begin finds the hash of the entry before the start point.
-func (c *chain) begin(ctx context.Context) error {
+// begin finds the hash of the entry before the start point, which head must not be before.
+func (c *chain) begin(ctx context.Context, head tlog.Checkpoint) error {
+	if c.start > head.Size {
+		return fmt.Errorf("%w: it is at entry %d, the pin at %d", ErrStart, c.start, head.Size)
+	}
 	if c.start == 0 {
 		return nil
 	}
@@ -103,7 +106,7 @@ func (c *chain) have(ctx context.Context) uint64 {
 // follow reads on up to the size of head and compares the root.
 func (c *chain) follow(ctx context.Context, head tlog.Checkpoint, visit visitFunc) error {
 	if c.tree.Size() > head.Size {
-		return fmt.Errorf("%w: it is at entry %d, the pin at %d", ErrStart, c.tree.Size(), head.Size)
+		return fmt.Errorf("the pin went back from %d entries to %d: %w", c.tree.Size(), head.Size, ErrPinMoved)
 	}
 	var before tlog.Frontier // two entries before the end
 	for c.tree.Size() < head.Size {

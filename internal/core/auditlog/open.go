@@ -39,7 +39,7 @@ func open(ctx context.Context, cfg Config) (*Log, error) {
 		return nil, err
 	}
 	if !fresh {
-		if err := o.chain.begin(ctx); err != nil {
+		if err := o.chain.begin(ctx, head.Checkpoint); err != nil {
 			return nil, err
 		}
 		if err := o.chain.follow(ctx, head.Checkpoint, cfg.Tail); err != nil {
@@ -69,20 +69,20 @@ type opening struct {
 
 // survey reads the pin and says whether the log is new. Nothing is changed.
 func (o *opening) survey(ctx context.Context) (head *Head, fresh bool, err error) {
-	size, _, err := o.cfg.Store.Head(ctx)
-	if err != nil {
+	head, err = o.readPin(ctx) // first: a writer that is still alive moves the store before the pin
+	if err != nil && !errors.Is(err, ErrNoPin) {
 		return nil, false, err
 	}
-	head, err = o.readPin(ctx)
+	size, _, sizeErr := o.cfg.Store.Head(ctx)
 	switch {
+	case sizeErr != nil:
+		return nil, false, sizeErr
 	case errors.Is(err, ErrNoPin) && size > 0:
 		return nil, false, fmt.Errorf("the store has %d entries, but %w: restore the anchor, or see the runbook on re-anchoring", size, ErrNoPin)
 	case errors.Is(err, ErrNoPin) && o.cfg.Start.Size() > 0:
 		return nil, false, fmt.Errorf("%w: the log is empty", ErrStart)
 	case errors.Is(err, ErrNoPin):
 		return nil, true, nil
-	case err != nil:
-		return nil, false, err
 	case size < head.Size:
 		return nil, false, &BehindError{Have: size, Pinned: head.Size, Where: o.cfg.Store.Where(size)}
 	}

@@ -31,8 +31,6 @@ type Disk interface {
 	WriteNew(path string, data []byte) error
 	// Read returns the content, or an error if it has more than limit bytes.
 	Read(path string, limit int) ([]byte, error)
-	// Sync syncs the content of an existing file.
-	Sync(path string) error
 	// Zero overwrites the content of an existing file with zeros and syncs it.
 	Zero(path string) error
 	// Link gives the file at path a second name, which must not exist.
@@ -56,10 +54,10 @@ func Add(d Disk, path string, data []byte) error {
 	if err := d.WriteNew(tmp, data); err != nil {
 		return errors.Join(fmt.Errorf("write %s: %w", tmp, err), d.Remove(tmp))
 	}
-	// A rename would replace an existing file; a link never does.
+	// A rename would replace an existing file; a link never does. The content was synced before it got the name, by whoever added it.
 	err := d.Link(tmp, path)
 	if errors.Is(err, fs.ErrExist) {
-		if e := errors.Join(d.Remove(tmp), d.Sync(path), d.SyncDir(dir)); e != nil {
+		if e := errors.Join(d.Remove(tmp), d.SyncDir(dir)); e != nil {
 			return fmt.Errorf("make the existing %s durable: %w", path, e)
 		}
 		return fmt.Errorf("add %s: %w", path, fs.ErrExist)

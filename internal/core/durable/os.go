@@ -41,14 +41,6 @@ func (osDisk) Read(path string, limit int) ([]byte, error) {
 	return b, nil
 }
 
-func (osDisk) Sync(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
 func (osDisk) Zero(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

@@ -112,7 +112,7 @@ func TestModel(t *testing.T) {
 				handles[i].Release()
 				handles = slices.Delete(handles, i, i+1)
 			},
-			"wait": func(r *rapid.T) { now = now.Add(time.Duration(rapid.IntRange(0, 10).Draw(r, "nanoseconds"))) },
+			"wait": func(r *rapid.T) { now = now.Add(time.Duration(rapid.IntRange(0, 30).Draw(r, "nanoseconds"))) },
 			"drop": func(r *rapid.T) {
 				k := key.Draw(r, "below")
 				c.Drop(func(x int) bool { return x < k })

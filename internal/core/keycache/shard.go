@@ -85,7 +85,7 @@ func (c *Cache[K]) add(s *shard[K], now time.Time, key K, h *held) (gone []*held
 	it := &item[K]{key: key, held: h, used: now, uses: 1}
 	s.items[key] = it
 	s.link(it)
-	if c.size.Add(1) >= int64(c.cfg.Entries) {
+	if c.size.Add(1) > int64(c.cfg.Entries) {
 		gone = append(gone, c.remove(s, s.oldest))
 	}
 	return gone

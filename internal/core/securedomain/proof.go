@@ -89,17 +89,20 @@ func (d *Domain) trail(ctx context.Context, id custody.RequestID) ([]uint64, err
 func (d *Domain) ownEntries(ctx context.Context, id custody.RequestID) ([]uint64, error) {
 	d.mu.Lock()
 	if p, ok := d.state.Pending(id); ok {
-		defer d.mu.Unlock()
 		seqs := append([]uint64{p.Seq}, p.Trail...)
 		for _, v := range p.Approvals {
 			seqs = append(seqs, v.Seq)
 		}
-		return seqs, nil
+		d.mu.Unlock()
+		return seqs, d.waitFor(ctx, slices.Max(seqs))
 	}
 	if g, ok := d.state.Signed(id); ok {
-		seq, trail := g.Seq, slices.Clone(g.Trail)
+		seqs := append([]uint64{g.Seq}, g.Trail...)
 		d.mu.Unlock()
-		return d.withApprovals(ctx, append([]uint64{seq}, trail...))
+		if err := d.waitFor(ctx, slices.Max(seqs)); err != nil {
+			return nil, err
+		}
+		return d.withApprovals(ctx, seqs)
 	}
 	o, ok := d.state.Done(id)
 	d.mu.Unlock()
@@ -107,6 +110,9 @@ func (d *Domain) ownEntries(ctx context.Context, id custody.RequestID) ([]uint64
 		return nil, problem.New(problem.NotFound, "request %s does not exist, or ended more than 90 days ago", id)
 	}
 	seqs := []uint64{o.Request, o.Seq}
+	if err := d.waitFor(ctx, o.Seq); err != nil {
+		return nil, err
+	}
 	_, body, err := d.readEntry(ctx, o.Seq)
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "read entry %d", o.Seq)

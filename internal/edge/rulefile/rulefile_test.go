@@ -222,7 +222,7 @@ func TestRefused(t *testing.T) {
 		{"algorithm", "alg: ed25519, pub: f286", "alg: rsa, pub: f286", `"rsa" is neither`},
 		{"hash", "version: 1 #", "prevHash: abc\nversion: 2 #", "prevHash: want 64 lower-case hex digits"},
 		{"hash in capitals", "version: 1 #", "prevHash: " + strings.Repeat("AB", 32) + "\nversion: 2 #", "prevHash: want 64 lower-case hex digits"},
-		{"alias", "effect: deny", "effect: *x", "line 53 column 13: not YAML: unknown anchor 'x' referenced"},
+		{"alias", "effect: deny", "effect: *x", "line 52 column 13: not YAML: unknown anchor 'x' referenced"},
 		{"anchor", "effect: deny", "effect: &x deny", "guards[0].effect: anchors and aliases are not allowed"},
 		{"anchor used", "    effect: deny", "    effect: &x deny\n    title: *x", "anchors and aliases are not allowed"},
 		{"merge key", "    effect: deny", "    <<: {effect: deny}", `key "<<" is not known`},

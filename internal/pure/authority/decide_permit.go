@@ -38,16 +38,11 @@ func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, 
 	if !ok {
 		return nil, problem.New(problem.NotFound, "wallet %q does not exist", asked.Effects.Wallet)
 	}
-	out := &entry.Permit{Request: id, Attempt: 1, Payload: payload, PayloadHash: canon.HashBytes(canon.TagPayload, payload), Wallet: w.ID}
-	var err error
-	if w.Scheme == request.SchemeEVM {
-		err = s.ethereumPayload(w, asked, out)
-	} else {
-		err = bitcoinPayload(w, next[1], asked, out, derive)
-	}
+	out, err := CheckPayload(w, next[1]+ChangeGap, asked, payload, derive)
 	if err != nil {
 		return nil, err
 	}
+	out.Request, out.Attempt = id, 1
 	if g, ok := s.signed[id]; ok {
 		return out, s.decideReplacement(g, asked, out, at, derive)
 	}
@@ -63,6 +58,16 @@ func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, 
 	}
 	out.Trail = slices.Clone(p.Trail)
 	return out, s.slotFree(w, out)
+}
+
+// CheckPayload decodes a payload and says whether it does what was asked of a wallet and nothing else: the permit's payload, slot,
+// keys, fee and change. Change addresses have indexes below changeEnd.
+func CheckPayload(w entry.Wallet, changeEnd uint32, asked Asked, payload []byte, derive Deriver) (*entry.Permit, error) {
+	out := &entry.Permit{Payload: payload, PayloadHash: canon.HashBytes(canon.TagPayload, payload), Wallet: w.ID}
+	if w.Scheme == request.SchemeEVM {
+		return out, ethereumPayload(w, asked, out)
+	}
+	return out, bitcoinPayload(w, changeEnd, asked, out, derive)
 }
 
 // decideReplacement checks a further attempt. It rides on the approvals of the first, but not past a rule that denies now.
@@ -106,7 +111,7 @@ func (s *State) slotFree(w entry.Wallet, p *entry.Permit) error {
 }
 
 // ethereumPayload decodes an unsigned EIP-1559 transaction and compares it with what was asked.
-func (s *State) ethereumPayload(w entry.Wallet, asked Asked, out *entry.Permit) error {
+func ethereumPayload(w entry.Wallet, asked Asked, out *entry.Permit) error {
 	tx, err := eth.DecodeUnsigned(out.Payload)
 	if err != nil {
 		return problem.New(problem.Malformed, "payload: %v", err)
@@ -150,7 +155,7 @@ func (s *State) ethereumPayload(w entry.Wallet, asked Asked, out *entry.Permit) 
 
 // bitcoinPayload decodes a PSBT and compares it with what was asked: every input is the wallet's own, every output is one that
 // was asked for, in order, or the one change output.
-func bitcoinPayload(w entry.Wallet, nextChange uint32, asked Asked, out *entry.Permit, derive Deriver) error {
+func bitcoinPayload(w entry.Wallet, changeEnd uint32, asked Asked, out *entry.Permit, derive Deriver) error {
 	p, err := btc.DecodePSBT(out.Payload)
 	if err != nil {
 		return problem.New(problem.Malformed, "payload: %v", err)
@@ -188,7 +193,7 @@ func bitcoinPayload(w entry.Wallet, nextChange uint32, asked Asked, out *entry.P
 		out.Keys = append(out.Keys, kp)
 		out.Slot.Inputs = append(out.Slot.Inputs, entry.Input{TxID: op.TxID, Index: op.Index})
 	}
-	if err := bitcoinOutputs(w, nextChange, asked, p, own, out); err != nil {
+	if err := bitcoinOutputs(w, changeEnd, asked, p, own, out); err != nil {
 		return err
 	}
 	fee, err := p.Tx.Fee(p.Prevouts())
@@ -199,7 +204,7 @@ func bitcoinPayload(w entry.Wallet, nextChange uint32, asked Asked, out *entry.P
 	return nil
 }
 
-func bitcoinOutputs(w entry.Wallet, nextChange uint32, asked Asked, p btc.PSBT, own func(btc.PSBTKeys, btc.Script) (entry.KeyPath, bool), out *entry.Permit) error {
+func bitcoinOutputs(w entry.Wallet, changeEnd uint32, asked Asked, p btc.PSBT, own func(btc.PSBTKeys, btc.Script) (entry.KeyPath, bool), out *entry.Permit) error {
 	n, err := request.BitcoinNetwork(w.Chain)
 	if err != nil {
 		return problem.Wrap(problem.Internal, err, "network")
@@ -219,7 +224,7 @@ func bitcoinOutputs(w entry.Wallet, nextChange uint32, asked Asked, p btc.PSBT, 
 			return problem.New(problem.OutsideBounds, "output %d pays %d to what was not asked for and is no change address of wallet %q", i, o.Value, w.ID)
 		case len(out.Change) > 0:
 			return problem.New(problem.OutsideBounds, "output %d is a second change output", i)
-		case kp.Index >= nextChange+ChangeGap:
+		case kp.Index >= changeEnd:
 			return problem.New(problem.OutsideBounds, "output %d: change index %d is more than %d beyond the last used one", i, kp.Index, ChangeGap)
 		}
 		out.Change = append(out.Change, kp)

@@ -15,12 +15,9 @@ import (
 // TransferGas is what a transfer of the chain's own coin to an account without code takes, in gas (yellow paper, G_transaction).
 const TransferGas = 21_000
 
-// bumpNum over bumpDen is how much more a replacement offers at least, for both tip and maximum: an eighth. go-ethereum asks
-// for a tenth, others for an eighth.
-const (
-	bumpNum = 9
-	bumpDen = 8
-)
+// bumpDivisor says how much more a replacement offers at least, for both tip and maximum: an eighth. go-ethereum asks for a
+// tenth, others for an eighth.
+const bumpDivisor = 8
 
 // EthereumInput is what an Ethereum transaction is built from.
 type EthereumInput struct {
@@ -153,19 +150,14 @@ func (in EthereumInput) build(tx eth.Tx1559) ([]byte, error) {
 	return b, nil
 }
 
-// raise gives an eighth more, rounded up, and at least 1 more.
+// raise gives an eighth more, and at least 1 more. What would not fit stays as it is: no such fee can be paid, and where it is
+// multiplied with the gas limit it is refused.
 func raise(v custody.Uint256) custody.Uint256 {
-	p, ok := v.Mul64(bumpNum)
-	if !ok {
-		return custody.Uint256{31: 0} // overflows are refused where the fee is summed up
+	eighth, _ := div64(v, bumpDivisor).Add(custody.U64(1)) // can't overflow
+	if up, ok := v.Add(eighth); ok {
+		return up
 	}
-	up, _ := p.Add(custody.U64(bumpDen - 1))
-	return maxOf(div64(up, bumpDen), increment(v))
-}
-
-func increment(v custody.Uint256) custody.Uint256 {
-	s, _ := v.Add(custody.U64(1))
-	return s
+	return v
 }
 
 func maxOf(a, b custody.Uint256) custody.Uint256 {

@@ -40,7 +40,7 @@ type FundState uint8
 
 // The states.
 const (
-	Spendable   FundState = iota
+	Spendable   FundState = iota + 1
 	Confirming            // too few confirmations
 	Immature              // coinbase that is not buried deep enough
 	Reserved              // an unsettled attempt spends it
@@ -95,6 +95,8 @@ func (f Funds) Balance() Balance {
 }
 
 // Funds gives the coins of a watched wallet, those in blocks and the change of unsettled attempts, and says which may be spent.
+// Who builds payloads from it does so one after the other for each wallet, and records the attempt before the next one:
+// between the two nothing here keeps a coin from being chosen twice. (The core would refuse the second.)
 func (s *Scanner) Funds(ctx context.Context, id custody.WalletID, attempts Attempts, r Rules) (Funds, error) {
 	if err := r.Check(); err != nil {
 		return Funds{}, err
@@ -133,7 +135,7 @@ func (s *Scanner) Funds(ctx context.Context, id custody.WalletID, attempts Attem
 
 // fund says whether a coin in a block may be spent.
 func (f Funds) fund(c Coin, p plans, r Rules) Fund {
-	out := Fund{Coin: c}
+	out := Fund{Coin: c, State: Spendable}
 	if f.Scanned.Height >= c.Height { // the view may be a block older than the coin
 		out.Depth = f.Scanned.Height - c.Height + 1
 	}

@@ -97,7 +97,10 @@ func (s *segment) find(want uint64) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	chunk := make([]byte, readChunk)
+	chunk, err := s.chunk()
+	if err != nil {
+		return err
+	}
 	var have []byte // unread part of what was read, at s.end
 	read := s.end   // offset up to which was read
 	for s.count < want {
@@ -128,6 +131,15 @@ func (s *segment) find(want uint64) error {
 	}
 	s.stop = errEnd.Error()
 	return nil
+}
+
+// chunk makes a buffer to go through the file with: readChunk bytes, or less for a small file.
+func (s *segment) chunk() ([]byte, error) {
+	size, err := s.file.Size()
+	if err != nil {
+		return nil, fmt.Errorf("read segment %s: %w", s.dir.Path(s.name), err)
+	}
+	return make([]byte, min(readChunk, max(size, fileHeader))), nil
 }
 
 // note enters a record of n bytes at the end. The caller holds mu.
@@ -243,10 +255,14 @@ func (s *segment) wipe(off int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	chunk, zeros := make([]byte, readChunk), make([]byte, readChunk)
+	chunk, err := s.chunk()
+	if err != nil {
+		return false, err
+	}
+	zeros := make([]byte, len(chunk))
 	wiped := false
 	for off < size {
-		n, err := s.file.ReadAt(chunk[:min(readChunk, size-off)], off)
+		n, err := s.file.ReadAt(chunk[:min(int64(len(chunk)), size-off)], off)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return wiped, err
 		}
@@ -268,9 +284,12 @@ func (s *segment) wipe(off int64) (bool, error) {
 // the disk, and would not write them again.
 func (s *segment) rewrite() error {
 	_, end := s.extent()
-	chunk := make([]byte, readChunk)
-	for off := int64(0); off < end; off += readChunk {
-		part := chunk[:min(readChunk, end-off)]
+	chunk, err := s.chunk()
+	if err != nil {
+		return err
+	}
+	for off := int64(0); off < end; off += int64(len(chunk)) {
+		part := chunk[:min(int64(len(chunk)), end-off)]
 		if _, err := s.file.ReadAt(part, off); err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}

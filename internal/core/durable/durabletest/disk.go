@@ -199,18 +199,6 @@ func (d *Disk) Read(path string, limit int) (out []byte, err error) {
 	return out, err
 }
 
-// Sync writes the content to the platter.
-func (d *Disk) Sync(path string) error {
-	return d.op(func() error {
-		n, err := d.find(path)
-		if err != nil {
-			return err
-		}
-		n.platter = append([]byte(nil), n.data...)
-		return nil
-	})
-}
-
 // Zero is two operations: overwrite, sync.
 func (d *Disk) Zero(path string) error {
 	err := d.op(func() error {
@@ -224,7 +212,14 @@ func (d *Disk) Zero(path string) error {
 	if err != nil {
 		return err
 	}
-	return d.Sync(path)
+	return d.op(func() error {
+		n, err := d.find(path)
+		if err != nil {
+			return err
+		}
+		n.platter = append([]byte(nil), n.data...)
+		return nil
+	})
 }
 
 // Link gives a file a second name.

@@ -99,6 +99,9 @@ func TestCrash(t *testing.T) {
 					case a.before && a.after && !there:
 						t.Errorf("%s: lost", name)
 					}
+					if names, err := disk.List("/blobs/" + string(ref.Key[:2])); err != nil || strings.Contains(fmt.Sprint(names), ".new-") || strings.Contains(fmt.Sprint(names), ".erase-") {
+						t.Errorf("%s: left behind %v, error %v", name, names, err)
+					}
 					if got, err := s.Get(t.Context(), bystander); err != nil || !bytes.Equal(got, bystanderBlob) {
 						t.Errorf("%s: another blob: %d bytes and error %v", name, len(got), err)
 					}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package verify checks what a domain claims, without the domain: proof files, and checkpoints. It has no keys and no network. Who
+// uses it brings the domain's public log key, from a source of their own; everything else must follow from the file.
+//
+// A proof shows that the entries in it are in the log that the checkpoint commits, that the people in it signed, that the rules as
+// recorded lead to the decision as recorded, that the payload does what was approved and nothing else, and that the signature is
+// the wallet's. It does not show that no other entry concerns the request: for that the whole log is audited ('audit check', or the
+// tiles), and two checkpoints are compared for consistency.
+package verify
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/proof"
+	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/tlog"
+)
+
+// ErrInvalid is wrapped by every error about a proof that does not hold.
+var ErrInvalid = errors.New("the proof does not hold")
+
+// Report is what a proof shows.
+type Report struct {
+	Domain     custody.DomainID
+	Profile    custody.Profile
+	Size       uint64 // entries that the checkpoint commits
+	Request    custody.RequestID
+	Initiator  custody.PersonID
+	Evidence   policy.EvidenceKind
+	Effects    request.Effects
+	Bounds     request.Bounds
+	Rule       string // route, guard or plan that decided
+	Outcome    policy.Outcome
+	Approvals  []Signature
+	Rejections []Signature
+	Refusals   []Refusal
+	Attempts   []Attempt
+	Executed   bool   // an operation other than a transfer took effect
+	Entries    []Line // all entries, in order
+	Notes      []string
+}
+
+// Signature is a person's verified decision.
+type Signature struct {
+	Person   custody.PersonID
+	Decision request.Decision
+	Entry    uint64
+	Time     time.Time
+}
+
+// Refusal is a recorded refusal.
+type Refusal struct {
+	Entry  uint64
+	Act    string
+	Kind   problem.Kind
+	Detail string
+}
+
+// Attempt is a permit and, if it was signed, its transaction.
+type Attempt struct {
+	Permit uint64
+	Fee    custody.Uint256
+	TxID   string // empty if no result is in the proof
+	Result uint64
+}
+
+// Line is one entry.
+type Line struct {
+	Entry uint64
+	Kind  entry.Kind
+	Time  time.Time
+	Bound time.Duration
+}
+
+// Proof checks a proof file against the domain's public log key, 32 bytes of Ed25519. The error names the entry and what is wrong.
+func Proof(file []byte, logKey ed25519.PublicKey) (*Report, error) {
+	f, err := proof.Decode(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	c := &checker{file: f, report: &Report{Request: f.Request}, docs: map[uint64]*policy.Rules{}, bodies: map[uint64]any{}, asked: map[uint64]time.Time{}}
+	if err := c.run(logKey); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return c.report, nil
+}
+
+// checker goes through a proof once.
+type checker struct {
+	file    proof.File
+	report  *Report
+	genesis *entry.Genesis
+	docs    map[uint64]*policy.Rules // by version
+	bodies  map[uint64]any           // by entry
+	asked   map[uint64]time.Time     // by entry: its time
+	order   []uint64
+	request *entry.Request
+	req     request.Request
+	wallet  *entry.Wallet
+}
+
+func (c *checker) run(logKey ed25519.PublicKey) error {
+	if len(c.file.Entries) == 0 {
+		return errors.New("the file has no entries")
+	}
+	if err := c.open(logKey); err != nil {
+		return err
+	}
+	if err := c.rules(); err != nil {
+		return err
+	}
+	if err := c.decided(); err != nil {
+		return err
+	}
+	return c.acts()
+}
+
+// open checks checkpoint, places and bodies.
+func (c *checker) open(logKey ed25519.PublicKey) error {
+	first := entry.Hash(c.file.Entries[0].Leaf)
+	c.report.Domain = custody.DomainID(first)
+	key, err := tlog.NewKey("strongroom/domain/"+c.report.Domain.String(), logKey)
+	if err != nil {
+		return err
+	}
+	cp, err := tlog.OpenExact(c.file.Checkpoint, key)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	c.report.Size = cp.Size
+	for i, e := range c.file.Entries {
+		l, err := entry.DecodeLeaf(e.Leaf)
+		if err != nil {
+			return fmt.Errorf("entry at position %d: %w", i, err)
+		}
+		if err := c.place(i, l, e, cp); err != nil {
+			return fmt.Errorf("entry %d: %w", l.Seq, err)
+		}
+	}
+	return nil
+}
+
+func (c *checker) place(i int, l entry.Leaf, e proof.Entry, cp tlog.Checkpoint) error {
+	switch {
+	case (i == 0) != (l.Seq == 0):
+		return errors.New("genesis must come first, and once")
+	case i > 0 && l.Seq <= c.order[i-1]:
+		return errors.New("entries must ascend")
+	case i > 0 && (l.Domain != c.report.Domain || custody.DomainID(l.Authority) != c.report.Domain):
+		return errors.New("it belongs to another domain")
+	case len(e.Bodies) != len(l.Bodies) || len(l.Bodies) == 0:
+		return errors.New("its bodies are not those that the leaf names")
+	}
+	if err := tlog.VerifyInclusion(e.Path, l.Seq, cp.Size, entry.Hash(e.Leaf), cp.Root); err != nil {
+		return fmt.Errorf("not in the tree of the checkpoint: %w", err)
+	}
+	for j, b := range e.Bodies {
+		if b.LeftOut && l.Bodies[j].Class == entry.Personal && len(b.Body) == 0 && len(b.Salt) == 0 {
+			continue
+		}
+		if b.LeftOut || len(b.Salt) != entry.SaltSize {
+			return fmt.Errorf("body %d is left out or has no salt", j)
+		}
+		if err := entry.CheckBody(l.Bodies[j], [entry.SaltSize]byte(b.Salt), b.Body); err != nil {
+			return fmt.Errorf("body %d: %w", j, err)
+		}
+	}
+	body, err := authority.DecodeBody(l.Kind, l.KindVersion, e.Bodies[0].Body)
+	if err != nil {
+		return err
+	}
+	at := time.Unix(0, l.Time).UTC()
+	c.bodies[l.Seq], c.asked[l.Seq] = body, at
+	c.order = append(c.order, l.Seq)
+	c.report.Entries = append(c.report.Entries, Line{Entry: l.Seq, Kind: l.Kind, Time: at, Bound: time.Duration(l.Bound)})
+	return nil
+}
+
+// rules collects the rule documents, the wallet and the request.
+func (c *checker) rules() error {
+	for _, seq := range c.order {
+		switch b := c.bodies[seq].(type) {
+		case *entry.Genesis:
+			if err := authority.AuditGenesis(b); err != nil {
+				return fmt.Errorf("genesis: %w", err)
+			}
+			c.genesis, c.report.Profile = b, b.Profile
+			if err := c.document(b.Document); err != nil {
+				return fmt.Errorf("genesis: %w", err)
+			}
+		case *entry.Effect:
+			if len(b.Document) > 0 {
+				if err := c.document(b.Document); err != nil {
+					return fmt.Errorf("entry %d: %w", seq, err)
+				}
+			}
+			if b.Wallet != nil {
+				c.wallet = b.Wallet
+			}
+		case *entry.Request:
+			r, err := request.Decode(b.Request)
+			if err != nil {
+				return fmt.Errorf("entry %d: %w", seq, err)
+			}
+			if r.ID() == c.file.Request {
+				c.request, c.req = b, r
+			}
+		}
+	}
+	if c.request == nil {
+		return fmt.Errorf("request %s is not in the file", c.file.Request)
+	}
+	if c.report.Profile == custody.Evaluation {
+		c.report.Notes = append(c.report.Notes, "the domain has the evaluation profile: soft root of trust, head kept in a file, plain system clock")
+	}
+	return nil
+}
+
+func (c *checker) document(b []byte) error {
+	d, err := policy.DecodeDocument(b)
+	if err != nil {
+		return err
+	}
+	r, err := policy.Compile(d)
+	if err != nil {
+		return err
+	}
+	c.docs[d.Version] = r
+	return nil
+}
+
+// rulesOf gives the rules that a decision names.
+func (c *checker) rulesOf(d policy.Decision) (*policy.Rules, error) {
+	r, ok := c.docs[d.Version]
+	if !ok || r.Hash() != d.Hash {
+		return nil, fmt.Errorf("rule document version %d, by which it was decided, is not in the file", d.Version)
+	}
+	return r, nil
+}
