@@ -86,13 +86,14 @@ func (l *Log) ProveConsistency(ctx context.Context, old, size uint64) (Consisten
 }
 
 func (l *Log) nodes() *nodeReader {
-	return &nodeReader{dir: l.cfg.Tiles.Dir, store: l.cfg.Store, tiles: map[tlog.Tile][][32]byte{}}
+	return &nodeReader{dir: l.cfg.Tiles.Dir, edge: l.tiles.edgeOf, store: l.cfg.Store, tiles: map[tlog.Tile][][32]byte{}}
 }
 
 // nodeReader computes hashes of complete subtrees: from full tiles where they are, else from entries. It is not trusted: what is made
 // of its answers is compared with the pinned root. It is for one call.
 type nodeReader struct {
-	dir   string // of the tiles; empty: none
+	dir   string                                              // of the tiles; empty: none
+	edge  func(level uint8) (first uint64, hashes [][32]byte) // the partial tile of a level
 	store Store
 	tiles map[tlog.Tile][][32]byte // read so far; nil: absent
 }
@@ -140,6 +141,9 @@ func (r *nodeReader) entries(ctx context.Context, level uint8, first uint64, cou
 	if tile != nil {
 		from := int(first % tlog.TileWidth)
 		return tile[from : from+count], nil
+	}
+	if from, hashes := r.edge(level); first >= from && first+uint64(count) <= from+uint64(len(hashes)) {
+		return hashes[first-from:][:count], nil
 	}
 	if level == 0 {
 		return r.leaves(ctx, first, count)

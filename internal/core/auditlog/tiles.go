@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,6 +59,7 @@ type publisher struct {
 
 	mu        sync.Mutex // guards the rest
 	published uint64
+	right     [tileLevels][][32]byte // edge as published; never written to
 	err       error
 }
 
@@ -96,6 +98,17 @@ func (p *publisher) state() (uint64, error) {
 	return p.published, p.err
 }
 
+// edgeOf gives the hashes of the partial tile of a level as it was published, and the number of the first.
+func (p *publisher) edgeOf(level uint8) (first uint64, hashes [][32]byte) {
+	if p == nil {
+		return 0, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	full, _ := tlog.TilesOf(p.published, level)
+	return full * tlog.TileWidth, p.right[level]
+}
+
 // run publishes until the log is closed or fails. publisher.close waits for it.
 func (p *publisher) run(ctx context.Context) {
 	defer close(p.ended)
@@ -111,6 +124,9 @@ func (p *publisher) run(ctx context.Context) {
 		p.mu.Lock()
 		if p.err = err; err == nil {
 			p.published = p.size
+			for level, hashes := range p.edge {
+				p.right[level] = slices.Clone(hashes)
+			}
 		}
 		p.mu.Unlock()
 		var corrupt *CorruptError
@@ -270,7 +286,7 @@ func (p *publisher) restore(ctx context.Context, head Head) error {
 			if err != nil {
 				return err
 			}
-			p.edge[level] = append([][32]byte(nil), edge...)
+			p.edge[level] = slices.Clone(edge)
 		}
 	}
 	p.size = c.Size

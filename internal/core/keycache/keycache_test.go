@@ -159,6 +159,17 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%d keys are kept after the sweep", got)
 		}
 	})
+	t.Run("idle ones go two at a time", func(t *testing.T) {
+		a := newArena(t, 1<<20)
+		c := newCache(t, Config{Entries: 10, Idle: time.Minute, Uses: 100})
+		for key := range 5 {
+			get(t, a, c, start, key)
+		}
+		get(t, a, c, start.Add(time.Hour), 9)
+		if got := c.Stats(); got.Entries != 4 || got.Evicted != 2 {
+			t.Errorf("got %+v, want 2 of 5 idle keys evicted", got)
+		}
+	})
 	t.Run("uses", func(t *testing.T) {
 		a := newArena(t, 1<<20)
 		for uses := 1; uses < 4; uses++ {
@@ -306,6 +317,29 @@ func TestSingleFlight(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLoadPanics: those who wait for a load that panics are told, and don't wait for ever.
+func TestLoadPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, usual)
+		gate := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			defer func() { _ = recover() }()
+			_, _ = c.Get(t.Context(), start, 1, func() (secret.Bytes, error) { <-gate; panic("boom") })
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			if _, err := c.Get(t.Context(), start, 1, noLoad); !errors.Is(err, ErrLoad) {
+				t.Errorf("got error %v", err)
+			}
+		})
+		synctest.Wait()
+		close(gate)
+		wg.Wait()
+	})
 }
 
 // TestConcurrent is for the race detector: everything at once, on one shard and on many.

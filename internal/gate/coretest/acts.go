@@ -71,7 +71,9 @@ func (c *Core) mux() *gate.Mux {
 		return message.Policy{Document: c.state.Doc.Encode(), Hash: c.state.Rules.Hash()}, nil
 	})
 	handle(m, message.MethodSession, c.openSession)
-	gate.Handle(m, message.MethodFeed, func(ctx context.Context, _ gate.Caller, in message.Feed) (message.Entries, error) { return c.feed(ctx, in) })
+	gate.Handle(m, message.MethodFeed, func(ctx context.Context, _ gate.Caller, in message.Feed) (message.Entries, error) {
+		return c.feed(ctx, in)
+	})
 	handle(m, message.MethodCheck, func(in message.CheckStart) (message.Check, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()

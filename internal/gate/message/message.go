@@ -16,6 +16,7 @@ import (
 
 // The methods of the door.
 const (
+	MethodPing      = "ping" // answers [Empty] with [Empty]
 	MethodStatus    = "status"
 	MethodSubmit    = "submit"
 	MethodApprove   = "approve"

@@ -78,6 +78,11 @@ type Chain struct {
 	Error   string          `json:"error,omitempty" doc:"why the node can't be asked"`
 }
 
+// ChainList is the chains that serve has nodes for.
+type ChainList struct {
+	Chains []Chain `json:"chains"`
+}
+
 // RequestView is all that is known of a request. Canonical is what was signed; the rest can be derived from it or is the
 // core's record.
 type RequestView struct {

@@ -116,6 +116,10 @@ func TestCheckRefuses(t *testing.T) {
 		{"reason", func(d D) { d.Guards[0].Reason = "Not Known" }, "reason code"},
 		{"too many guards", func(d D) { d.Guards = make([]policy.Guard, policy.MaxGuards+1) }, "1001 guards"},
 		{"guard on everything", func(d D) { d.Guards[0].When = policy.Match{} }, "guard known-only would refuse every change of the rules"},
+		{"guard on everything, first principal revoked", func(d D) {
+			d.Principals[0].Active, d.Guards[0].When = false, policy.Match{}
+			d.Groups[2].Members = []custody.PersonID{bob, carol, dave}
+		}, "guard known-only would refuse every change of the rules"},
 		{"guard that can't be evaluated on changes", func(d D) { d.Guards[0].When = policy.Match{Expr: `total > amount("5")`} }, "guard known-only would refuse every change"},
 		{"guard that holds everything", func(d D) { d.Guards[0].When, d.Guards[0].Effect = policy.Match{}, policy.Hold }, "would refuse every change"},
 
@@ -193,6 +197,27 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
+// TestBitcoinEntries: BIP-173's address is accepted on its own network only.
+func TestBitcoinEntries(t *testing.T) {
+	t.Parallel()
+	const p2wpkh = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
+	for _, c := range []struct {
+		chain   custody.ChainID
+		address string
+		ok      bool
+	}{
+		{custody.BitcoinMainnet, p2wpkh, true},
+		{custody.BitcoinTestnet, p2wpkh, false},
+		{custody.BitcoinMainnet, p2wpkh[:len(p2wpkh)-1] + "5", false},
+	} {
+		d := sample()
+		d.AddressBook = append(d.AddressBook, policy.BookEntry{ID: "cold", Chain: c.chain, Address: c.address})
+		if err := d.Check(custody.Production); (err == nil) != c.ok {
+			t.Errorf("%s on %s: %v", c.address, c.chain, err)
+		}
+	}
+}
+
 func TestEvaluationAsksForLess(t *testing.T) {
 	t.Parallel()
 	d := sample()
@@ -224,6 +249,14 @@ func TestLonePerson(t *testing.T) {
 	if describe(got) != "deny floor: change-plan floor.forbidSelfApproval" {
 		t.Errorf("got %s", describe(got))
 	}
+	two := d
+	two.Floor.MinDistinctUsers = 2
+	two.Groups = append(two.Groups, policy.Group{ID: "also", Members: []custody.PersonID{alice}})
+	two.ChangePlan = policy.Plan{AnyOf: []policy.Branch{{Steps: []policy.Step{{Group: "all", Min: 1}, {Group: "also", Min: 1}}}}}
+	if err := two.Check(custody.Evaluation); err != nil {
+		t.Error(err)
+	}
+	mustContain(t, two.Check(custody.Production), "beside the one who asks")
 	d.Version, d.PrevHash = 2, [32]byte{1}
 	mustContain(t, d.Check(custody.Evaluation), "beside the one who asks")
 }

@@ -35,7 +35,9 @@ type Destination struct {
 	Book    string          `cbor:"4,keyasint,omitempty"` // address-book id, if Kind is whitelisted
 }
 
-// Facts is everything a decision may depend on besides the document.
+// Facts is everything a decision may depend on besides the document. A transfer has wallet, chain, asset, destinations, their
+// sum as total, and fee cap; wallet_create has wallet and chain; address_create has wallet, chain and count; governance
+// operations have none of these. Facts that lack one are denied; those that an operation does not have are not looked at.
 type Facts struct {
 	Operation    request.Operation `cbor:"1,keyasint"`
 	Initiator    custody.PersonID  `cbor:"2,keyasint"`
@@ -49,15 +51,15 @@ type Facts struct {
 	Count        uint32            `cbor:"10,keyasint,omitempty"` // addresses asked for
 }
 
-// Decision is what the rules say about one set of facts.
+// Decision is what the rules say about one set of facts. Auto, Plan and FeeCap are set only if it allows.
 type Decision struct {
 	Outcome Outcome          `cbor:"1,keyasint"`
 	Version uint64           `cbor:"2,keyasint"`           // of the document
 	Hash    [32]byte         `cbor:"3,keyasint"`           // of the document
-	Rule    string           `cbor:"4,keyasint,omitempty"` // guard or route that decided; "change-plan", "floor" or "default-deny"
+	Rule    string           `cbor:"4,keyasint,omitempty"` // guard or route that decided, or RuleChangePlan, RuleFloor, RuleDefaultDeny
 	Reason  string           `cbor:"5,keyasint,omitempty"` // the guard's reason code
 	Auto    bool             `cbor:"6,keyasint,omitempty"`
 	Plan    Plan             `cbor:"7,keyasint"`
 	FeeCap  *custody.Uint256 `cbor:"8,keyasint,omitempty"` // the route's
-	Unmet   []problem.Unmet  `cbor:"9,keyasint,omitempty"` // first unmet criterion of each route, when nothing matched
+	Unmet   []problem.Unmet  `cbor:"9,keyasint,omitempty"` // why it is not allowed: each guard that matched, or the first unmet criterion of each route; at most MaxUnmet
 }

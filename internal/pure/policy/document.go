@@ -3,6 +3,8 @@
 // Package policy has the rule document and its evaluation: who the people are, what is forbidden, which approvals each kind of
 // request needs. A decision is a pure function of document and facts. What can't be evaluated is refused or held, never skipped.
 //
+// Expressions are a small part of CEL over the facts (docs/adr/0002-cel-in-pure-policy.md).
+//
 // The document grows (docs/spec/rule-document.md): fields are added, never renumbered, and a document that uses a field this
 // version does not know is refused, not read in part.
 package policy
@@ -74,7 +76,7 @@ const (
 	Hold Effect = "hold"
 )
 
-// Guard refuses or holds whatever it matches. An error or missing fact counts as a match.
+// Guard refuses or holds whatever it matches. An expression that can't be evaluated counts as a match.
 type Guard struct {
 	ID     string `cbor:"1,keyasint"`
 	Title  string `cbor:"2,keyasint,omitempty"`
@@ -83,7 +85,8 @@ type Guard struct {
 	Reason string `cbor:"5,keyasint,omitempty"` // reason code for the caller
 }
 
-// Route says which approvals a request needs. The first that matches, by priority, decides; none means deny.
+// Route says which approvals a request needs. The first that matches, by priority, decides; none means deny. An expression that
+// can't be evaluated is no match, and ends the search: a later, perhaps laxer, route must not stand in.
 type Route struct {
 	ID       string           `cbor:"1,keyasint"`
 	Priority uint32           `cbor:"2,keyasint"` // lower is earlier
@@ -103,7 +106,7 @@ type Branch struct {
 	Steps []Step `cbor:"1,keyasint"`
 }
 
-// Step is met when Min distinct members of Group approved.
+// Step is met when Min members of Group approved, none of whom is counted for another step of the branch.
 type Step struct {
 	Group custody.GroupID `cbor:"1,keyasint"`
 	Min   uint32          `cbor:"2,keyasint"` // at least 1
@@ -119,7 +122,8 @@ const (
 	OneTime        DestinationKind = "one_time"        // neither
 )
 
-// Match is true when every field that is present is. An empty Match matches everything.
+// Match is true when every field that is present is. An empty Match matches everything. A field about an attribute that the
+// operation does not have (an enrolment has no wallet) is not true. Lists are sorted and distinct.
 type Match struct {
 	Operations    []request.Operation `cbor:"1,keyasint,omitempty"`
 	Initiators    []custody.PersonID  `cbor:"2,keyasint,omitempty"`

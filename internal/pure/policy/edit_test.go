@@ -131,6 +131,27 @@ func TestApplyRefuses(t *testing.T) {
 	}
 }
 
+// TestEditsCopy: what the caller does with a body afterwards does not reach the document.
+func TestEditsCopy(t *testing.T) {
+	t.Parallel()
+	b := request.PersonEnrolBody{Person: person(4), Kind: "human", Key: key(50)}
+	enrolled, err := sample().WithPerson(custody.Production, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := successor(func(*policy.Document) {})
+	replaced, err := sample().WithDocument(custody.Production, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := []([32]byte){enrolled.Hash(), replaced.Hash()}
+	b.Key.Pub[0] ^= 1
+	next.Groups[0].ID = "other"
+	if enrolled.Hash() != was[0] || replaced.Hash() != was[1] {
+		t.Error("a document shares memory with the request")
+	}
+}
+
 // TestRevokedForGood: a revoked person can't be revoked twice, enrolled again, or brought back by a new document.
 func TestRevokedForGood(t *testing.T) {
 	t.Parallel()

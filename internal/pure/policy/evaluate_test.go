@@ -156,13 +156,24 @@ func TestFields(t *testing.T) {
 			}
 			// An operation without the attribute does not meet the field, neither on a route nor on a guard.
 			addr := policy.Facts{Operation: request.AddressCreate, Initiator: alice, Evidence: policy.BySignature, Wallet: "hot", Chain: chain, Count: 1}
-			revoke := policy.Facts{Operation: request.PersonRevoke, Initiator: alice, Evidence: policy.BySignature}
+			// Attributes that are there although the operation has none such are not looked at.
+			revoke := facts(alice, "hot", "100")
+			revoke.Operation = request.PersonRevoke
 			d = sample()
+			c.when.Operations = []request.Operation{request.PersonRevoke, request.Transfer}
 			d.Guards = []policy.Guard{{ID: "g", Effect: policy.Deny, When: c.when}}
-			if !strings.HasPrefix(c.criterion, "initiator") && c.criterion != "expr" {
-				if got := compile(t, d).Evaluate(revoke); describe(got) != "allow change-plan" {
-					t.Errorf("a guard on %s refuses a request without: %s", c.criterion, describe(got))
+			want := "allow change-plan"
+			if strings.HasPrefix(c.criterion, "initiator") || c.criterion == "expr" { // an initiator there is; an expression can't be evaluated
+				want = "deny g: g " + c.criterion
+			}
+			for range 2 {
+				if got := compile(t, d).Evaluate(revoke); describe(got) != want {
+					t.Errorf("a guard on %s: got %s, want %s", c.criterion, describe(got), want)
 				}
+				revoke.Destinations[0].Kind, revoke.Destinations[0].Book = policy.OneTime, ""
+			}
+			if got := compile(t, d).Evaluate(base); describe(got) != "deny g: g "+c.criterion || len(got.Unmet) != 1 {
+				t.Errorf("a guard on %s: got %s, %d times", c.criterion, describe(got), len(got.Unmet))
 			}
 			if strings.HasPrefix(c.criterion, "destination") || strings.HasPrefix(c.criterion, "amount") {
 				if got := r.Evaluate(addr); describe(got) != "deny default-deny: r "+c.criterion {

@@ -16,6 +16,7 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
 )
 
 // The language is a small part of CEL: logic, comparison, membership, string tests and the macros over lists. Regular
@@ -190,7 +191,7 @@ func (sizes) EstimateSize(n checker.AstNode) *checker.SizeEstimate {
 	if len(path) == 1 {
 		switch path[0] {
 		case "destinations":
-			return &checker.SizeEstimate{Max: destinationsMax}
+			return &checker.SizeEstimate{Max: request.MaxOutputs}
 		case "initiatorGroups":
 			return &checker.SizeEstimate{Max: MaxGroups}
 		}

@@ -87,6 +87,20 @@ func TestExpressionErrors(t *testing.T) {
 	}
 }
 
+// TestExpressionsSeeTheOperationOnly: an attribute that the operation has not is missing even if the facts hold a value.
+func TestExpressionsSeeTheOperationOnly(t *testing.T) {
+	t.Parallel()
+	f := facts(alice, "hot", "5")
+	f.Operation, f.Count = request.PersonRevoke, 7
+	for _, expr := range []string{`wallet == "hot"`, `chain != ""`, `asset != ""`, `size(destinations) == 1`, `total == amount("5")`, `feeCap > amount("1")`, `count == 7`} {
+		d := withExpr(expr)
+		d.Guards[0].When.Operations = []request.Operation{request.PersonRevoke}
+		if got := compile(t, d).Evaluate(f); describe(got) != "hold g: g expr" || !strings.Contains(got.Unmet[0].Observed, "no such attribute") {
+			t.Errorf("%s: got %+v", expr, got)
+		}
+	}
+}
+
 func TestExpressionsRefused(t *testing.T) {
 	t.Parallel()
 	for expr, want := range map[string]string{

@@ -171,6 +171,6 @@ func (a *activation) eval(p cel.Program, i int) (bool, error) {
 	if err == nil && !ok {
 		err = fmt.Errorf("gave %T, not a bool", v)
 	}
-	a.results[i] = exprResult{done: true, is: err == nil && bool(is), err: err}
+	a.results[i] = exprResult{done: true, is: bool(is), err: err}
 	return a.results[i].is, a.results[i].err
 }

@@ -28,8 +28,7 @@ const (
 
 // Bounds that the cost of an expression is worked out with.
 const (
-	maxStringChars  = 200 // longest string fact, in characters
-	exprNesting     = 24  // nested calls in an expression
-	exprNodes       = 400 // nodes of its syntax tree, macros written out
-	destinationsMax = 500 // request.MaxOutputs
+	maxStringChars = 200 // longest string fact, in characters
+	exprNesting    = 24  // nested calls in an expression
+	exprNodes      = 400 // nodes of its syntax tree, macros written out
 )

@@ -103,9 +103,7 @@ func (m *Match) observed(x field, a *activation) string {
 
 func (m *Match) kindIn(d Destination) bool  { return slices.Contains(m.Destination, d.Kind) }
 func (m *Match) kindNot(d Destination) bool { return slices.Contains(m.DestNot, d.Kind) }
-func (m *Match) bookIn(d Destination) bool {
-	return d.Kind == Whitelisted && slices.Contains(m.Books, d.Book)
-}
+func (m *Match) bookIn(d Destination) bool  { return slices.Contains(m.Books, d.Book) } // only whitelisted ones have a Book
 
 // odd gives the first destination that is not ok, or -1.
 func odd(f *Facts, ok func(Destination) bool) int {

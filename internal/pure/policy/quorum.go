@@ -75,7 +75,7 @@ func (d Decision) Met(r *Rules, initiator custody.PersonID, votes []Vote) (bool,
 	return ok, unmet
 }
 
-// lacks says what a branch lacks if those who are eligible approve.
+// lacks says what a branch lacks if those who are eligible approve. A branch without steps has no people and so lacks the floor's.
 func (r *Rules) lacks(b Branch, eligible func(custody.PersonID) bool) (unmet []problem.Unmet) {
 	voters := make([][]custody.PersonID, len(b.Steps))
 	distinct := make(map[custody.PersonID]bool)
@@ -96,9 +96,6 @@ func (r *Rules) lacks(b Branch, eligible func(custody.PersonID) bool) (unmet []p
 	if n := uint32(len(distinct)); n < r.doc.Floor.MinDistinctUsers {
 		unmet = append(unmet, problem.Unmet{Rule: RuleFloor, Criterion: more(r.doc.Floor.MinDistinctUsers-n) + " by different people (floor.minDistinctUsers)",
 			Observed: fmt.Sprintf("%d of %d", n, r.doc.Floor.MinDistinctUsers)})
-	}
-	if len(b.Steps) == 0 {
-		unmet = append(unmet, problem.Unmet{Rule: "plan", Criterion: "steps", Observed: "a branch without steps is never met"})
 	}
 	return unmet
 }
@@ -157,5 +154,5 @@ func (r *Rules) canMeetBranch(b Branch, initiator custody.PersonID) bool {
 		}
 		wide = wide && n >= need
 	}
-	return wide && len(b.Steps) > 0 || len(r.lacks(b, func(id custody.PersonID) bool { return id != initiator })) == 0
+	return wide || len(r.lacks(b, func(id custody.PersonID) bool { return id != initiator })) == 0
 }

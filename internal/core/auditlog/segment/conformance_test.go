@@ -14,7 +14,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for name, o := range map[string]segment.Options{"default segments": {}, "small segments": {SegmentSize: 2048}} {
+	for name, o := range map[string]segment.Options{"larger segments": {SegmentSize: 1 << 20}, "small segments": {SegmentSize: 2048}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			logtest.Run(t, func(t *testing.T) func() (auditlog.Store, error) {

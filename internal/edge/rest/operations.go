@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"net/http"
+
+	"strongroom/internal/pure/apiv1"
+	"strongroom/internal/pure/request"
+)
+
+// operations lists everything that the API does. Routes and description both follow from it.
+func (s *Server) operations() []*operation {
+	get, post := http.MethodGet, http.MethodPost
+	page := []param{{"limit", "most items of a page"}, {"cursor", "where the page begins, as the page before said"}}
+	with := func(p ...param) []param { return append(p, page...) }
+	view := apiv1.RequestView{}
+	return []*operation{
+		{id: "getHealth", method: get, path: "/healthz", summary: "Whether serve answers and reaches the core", anonymous: true, reply: apiv1.Health{}, handle: s.health},
+		{id: "getDescription", method: get, path: "/openapi.json", summary: "This description", anonymous: true, media: apiv1.JSON, handle: s.description},
+		{id: "getStatus", method: get, path: "/v1/status", summary: "How core, log and nodes are", reply: apiv1.Status{}, handle: s.status},
+		{id: "listChains", method: get, path: "/v1/chains", summary: "How the chains' nodes are", reply: apiv1.ChainList{}, handle: s.chains},
+
+		{id: "createRequest", method: post, path: "/v1/requests", summary: "Ask for something", create: true, body: apiv1.Submission{}, cbor: true,
+			reply: view, status: http.StatusCreated, handle: s.submit},
+		{id: "listRequests", method: get, path: "/v1/requests", summary: "Requests, oldest first", reply: apiv1.RequestList{}, handle: s.listRequests,
+			query: with(param{"state", "pending, ready, signed, executed, refused, rejected, cancelled or expired"},
+				param{"operation", "only of this operation"}, param{"wallet", "only of this wallet"})},
+		{id: "getRequest", method: get, path: "/v1/requests/{id}", summary: "One request", reply: view, handle: s.getRequest},
+		{id: "getStatement", method: get, path: "/v1/requests/{id}/statement", summary: "What an approver signs", reply: apiv1.StatementView{}, handle: s.getStatement,
+			query: []param{{"person", "who signs; the caller if absent"}, {"decision", "approve, reject or cancel; approve if absent"}}},
+		{id: "approveRequest", method: post, path: "/v1/requests/{id}:approve", summary: "Hand in a signed approval", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Approve)},
+		{id: "rejectRequest", method: post, path: "/v1/requests/{id}:reject", summary: "Hand in a signed rejection", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Reject)},
+		{id: "cancelRequest", method: post, path: "/v1/requests/{id}:cancel", summary: "Hand in the initiator's signed cancellation", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Cancel)},
+		{id: "executeRequest", method: post, path: "/v1/requests/{id}:execute", summary: "Carry out an approved request that is no transfer", reply: view, handle: s.execute},
+		{id: "signRequest", method: post, path: "/v1/requests/{id}:sign", summary: "Have a ready transfer signed", body: apiv1.SignIn{}, reply: apiv1.Signed{}, handle: s.sign},
+		{id: "getProof", method: get, path: "/v1/requests/{id}/proof", summary: "The proof file of a request", media: apiv1.Bytes, handle: s.proof},
+
+		{id: "listWallets", method: get, path: "/v1/wallets", summary: "Wallets in order of birth", query: page, reply: apiv1.WalletList{}, handle: s.listWallets},
+		{id: "getWallet", method: get, path: "/v1/wallets/{id}", summary: "One wallet", reply: apiv1.Wallet{}, handle: s.getWallet},
+		{id: "listAddresses", method: get, path: "/v1/wallets/{id}/addresses", summary: "Addresses of a wallet", reply: apiv1.AddressList{}, handle: s.listAddresses,
+			query: with(param{"branch", "0 for receiving addresses, 1 for change"})},
+		{id: "listBalances", method: get, path: "/v1/wallets/{id}/balances", summary: "What a wallet holds, as nodes say", reply: apiv1.BalanceList{}, handle: s.listBalances},
+
+		{id: "getPolicy", method: get, path: "/v1/policy", summary: "The current rule document", reply: apiv1.PolicyView{}, handle: s.getPolicy},
+		{id: "listPersons", method: get, path: "/v1/persons", summary: "Persons and services of the rule document", reply: apiv1.PersonList{}, handle: s.listPersons},
+		{id: "createCertificate", method: post, path: "/v1/persons/{id}/certificates", summary: "Get a client certificate", body: apiv1.CertificateIn{},
+			reply: apiv1.CertificateView{}, status: http.StatusCreated, handle: s.certify},
+		{id: "listGroups", method: get, path: "/v1/groups", summary: "Groups of the rule document", reply: apiv1.GroupList{}, handle: s.listGroups},
+		{id: "getAddressBook", method: get, path: "/v1/address-book", summary: "The address book of the rule document", reply: apiv1.AddressBook{}, handle: s.addressBook},
+		{id: "createSession", method: post, path: "/v1/sessions", summary: "Open a service's session", body: apiv1.SessionIn{}, reply: apiv1.SessionView{},
+			status: http.StatusCreated, handle: s.openSession},
+
+		{id: "startCheck", method: post, path: "/v1/audit/check", summary: "Start the full re-check of the log", reply: apiv1.Check{}, status: http.StatusAccepted, handle: s.check(true)},
+		{id: "getCheck", method: get, path: "/v1/audit/check", summary: "How the re-check goes", reply: apiv1.Check{}, handle: s.check(false)},
+		{id: "listEntries", method: get, path: "/v1/audit/entries", summary: "The log in clear, below the pin", reply: apiv1.EntryList{}, handle: s.entries,
+			query: []param{{"from", "first entry"}, {"limit", "most entries"}, {"wait", "seconds to wait for an entry, at most 30"}}},
+		{id: "getCheckpoint", method: get, path: "/checkpoint", summary: "The signed checkpoint of the tiles (C2SP tlog-checkpoint)", media: "text/plain; charset=utf-8", handle: s.tile},
+		{id: "getTile", method: get, path: "/tile/{path...}", summary: "Tiles and entry bundles (C2SP tlog-tiles)", media: apiv1.Bytes, handle: s.tile},
+	}
+}

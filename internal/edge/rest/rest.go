@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rest is the REST API of serve: /v1/<plural>, :verb actions, problems as RFC 9457, described by OpenAPI 3.1 at
+// /openapi.json. It rebuilds the canonical bytes that people signed from the JSON that they sent and hands them to the core,
+// which believes none of it: a lying serve can refuse service, nothing more.
+//
+// Callers show a client certificate of a person who is active in the rule document; only /healthz and /openapi.json are open.
+// It refuses plaintext, TLS below 1.3, unknown query parameters, JSON with two readings, and amounts that are not strings.
+//
+// The description is made by huma from the types of package apiv1. The bodies are read by package strictjson, because readers
+// based on encoding/json accept repeated members and names in another case.
+package rest
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"strongroom/internal/gate"
+	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/apiv1"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+)
+
+// Limits.
+const (
+	MaxBody        = 1 << 20  // bytes of a JSON body
+	MaxCBOR        = 2 << 20  // bytes of a CBOR body
+	MaxHeader      = 16 << 10 // bytes of a request's headers
+	MaxConnections = 1024     // at a time, unless configured
+	MaxWait        = 30       // seconds that a call may wait for an entry
+
+	callTime = 45 * time.Second // longest that a call may take
+)
+
+// Index finds requests in serve's cache of the log. What it says is not believed: each request is then read from the core.
+// Safe for concurrent use.
+type Index interface {
+	// Find gives requests from an entry on, oldest first.
+	Find(ctx context.Context, q Query) ([]Found, error)
+	// Folded says how many entries of the log the cache has seen.
+	Folded(ctx context.Context) (uint64, error)
+}
+
+// Query says which requests are looked for. Empty fields ask for nothing.
+type Query struct {
+	From      uint64 // least entry
+	Limit     int    // at most so many, 1 to 200
+	Open      bool   // those that no entry has ended or permitted: pending, ready, expired
+	State     message.State
+	Operation request.Operation
+	Wallet    custody.WalletID
+}
+
+// Found is a request in the cache.
+type Found struct {
+	ID  custody.RequestID
+	Seq uint64
+}
+
+// Transfers carries transfers out. Safe for concurrent use.
+type Transfers interface {
+	// Sign builds the payload of a ready transfer, or takes the one that was built, and has it signed.
+	Sign(ctx context.Context, id custody.RequestID) (message.Signed, error)
+	// Attempts gives what the chain shows of a transfer, in order; none if nothing is known.
+	Attempts(ctx context.Context, id custody.RequestID) ([]apiv1.Attempt, error)
+}
+
+// Chains knows nodes. Safe for concurrent use.
+type Chains interface {
+	Status(ctx context.Context) []apiv1.Chain
+	Balances(ctx context.Context, w custody.WalletID) ([]apiv1.Balance, error)
+}
+
+// Issuer issues client certificates for the key of a certificate request (DER), and gives its own certificate. A request that
+// is no such thing, or for a weak key, is a problem of kind malformed.
+type Issuer interface {
+	Issue(csr []byte, person custody.PersonID) (certificate, authority []byte, err error)
+}
+
+// Config is what the API needs. All fields are required but what says otherwise.
+type Config struct {
+	Core      gate.Door
+	Index     Index
+	Transfers Transfers
+	Chains    Chains
+	Issuer    Issuer
+	Tiles     fs.FS // the log's tile folder (C2SP tlog-tiles)
+	TLS       *tls.Config
+	Log       *slog.Logger
+	Now       func() time.Time
+	Version   string // of this program, for the description
+
+	MaxConnections int // 0: [MaxConnections]
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Core == nil || c.Index == nil || c.Transfers == nil || c.Chains == nil || c.Issuer == nil || c.Tiles == nil:
+		return errors.New("rest: core, index, transfers, chains, issuer and tiles are required")
+	case c.Log == nil || c.Now == nil || c.Version == "":
+		return errors.New("rest: log, clock and version are required")
+	case c.TLS == nil || c.TLS.MinVersion < tls.VersionTLS13 || c.TLS.ClientCAs == nil:
+		return errors.New("rest: TLS 1.3 and an authority of client certificates are required")
+	case c.MaxConnections < 0:
+		return errors.New("rest: the number of connections must not be negative")
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = MaxConnections
+	}
+	return nil
+}
+
+// Server is the API.
+type Server struct {
+	cfg     Config
+	people  *roster
+	handler http.Handler
+	openapi []byte
+}
+
+// New makes the API.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, people: &roster{core: cfg.Core, now: cfg.Now}}
+	ops := s.operations()
+	var err error
+	if s.openapi, err = describe(ops, cfg.Version); err != nil {
+		return nil, fmt.Errorf("describe the API: %w", err)
+	}
+	s.handler = s.route(ops)
+	return s, nil
+}
+
+// Serve answers on a listener until ctx ends, and then finishes open calls for at most 10 seconds. It closes the listener.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	conf := s.cfg.TLS.Clone()
+	conf.ClientAuth = tls.VerifyClientCertIfGiven // health and description are open; every other operation insists
+	conf.NextProtos = []string{"h2", "http/1.1"}
+	srv := &http.Server{
+		Handler:           s.handler,
+		TLSConfig:         conf,
+		ReadHeaderTimeout: 10 * time.Second, // the TLS handshake included
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      callTime + 15*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    MaxHeader,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug), // handshakes of strangers
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 250},
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.ServeTLS(limit(l, s.cfg.MaxConnections), "", "") }() // ends with Shutdown or Close; received below
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve REST: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err := srv.Shutdown(grace)
+	if err != nil {
+		err = errors.Join(err, srv.Close())
+	}
+	<-ended // http.ErrServerClosed
+	return err
+}
+
+// limited is a listener with so many open connections at most; the next one waits in the system's queue.
+type limited struct {
+	net.Listener
+	room   chan struct{}
+	closed chan struct{}
+	once   sync.Once
+}
+
+func limit(l net.Listener, n int) net.Listener {
+	return &limited{Listener: l, room: make(chan struct{}, n), closed: make(chan struct{})}
+}
+
+// Accept waits for room and a connection.
+func (l *limited) Accept() (net.Conn, error) {
+	select {
+	case l.room <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.room
+		return nil, err
+	}
+	return &limitedConn{Conn: c, room: l.room}, nil
+}
+
+// Close ends Accept.
+func (l *limited) Close() error {
+	err := l.Listener.Close()
+	l.once.Do(func() { close(l.closed) })
+	return err
+}

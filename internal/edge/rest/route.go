@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"strongroom/internal/pure/apiv1"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/strictjson"
+)
+
+// limitedConn gives its place back when it closes.
+type limitedConn struct {
+	net.Conn
+	room chan struct{}
+	once sync.Once
+}
+
+// Close closes the connection.
+func (c *limitedConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { <-c.room })
+	return err
+}
+
+// operation is one thing that the API does. Its fields make the route and the description.
+type operation struct {
+	id        string // operationId
+	method    string
+	path      string // as in the description; the last segment may end in ":verb"
+	summary   string
+	anonymous bool
+	create    bool    // needs an Idempotency-Key
+	query     []param // all that are known
+	body      any     // zero value of the JSON body's type; nil: there is none
+	cbor      bool    // a CBOR body is taken too
+	reply     any     // zero value of the JSON reply's type; nil: raw bytes
+	media     string  // of raw bytes
+	status    int     // of success; 0: 200
+	handle    func(*call) error
+}
+
+// param is a query parameter.
+type param struct{ name, doc string }
+
+// call is one call of an operation.
+type call struct {
+	w  http.ResponseWriter
+	r  *http.Request
+	op *operation
+	by custody.PersonID // who calls; empty for anonymous operations
+	id string           // the {id} of the path
+}
+
+func (c *call) ctx() context.Context { return c.r.Context() }
+
+// reply writes a JSON reply.
+func (c *call) reply(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write reply of %s: %w", c.op.id, err)
+	}
+	c.w.Header().Set("Content-Type", apiv1.JSON)
+	if c.op.status != 0 {
+		c.w.WriteHeader(c.op.status)
+	}
+	_, _ = c.w.Write(b) // the caller may be gone
+	return nil
+}
+
+// bytes reads the body.
+func (c *call) bytes(most int64) ([]byte, error) {
+	if c.r.ContentLength > most {
+		return nil, problem.New(problem.TooLarge, "the body has %d bytes, more than %d", c.r.ContentLength, most)
+	}
+	size := max(c.r.ContentLength, 511) // unknown is -1
+	b := make([]byte, 0, size+1)
+	body := http.MaxBytesReader(c.w, c.r.Body, most)
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		var large *http.MaxBytesError
+		switch {
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case errors.As(err, &large):
+			return nil, problem.New(problem.TooLarge, "the body has more than %d bytes", most)
+		case err != nil:
+			return nil, problem.Wrap(problem.Malformed, err, "the body could not be read to its end")
+		}
+	}
+}
+
+// media says which media type the body has.
+func (c *call) media() (string, error) {
+	t, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	ok := err == nil && (t == apiv1.JSON || c.op.cbor && t == apiv1.CBOR)
+	if cs := params["charset"]; ok && cs != "" && !strings.EqualFold(cs, "utf-8") {
+		ok = false
+	}
+	if !ok {
+		want := apiv1.JSON
+		if c.op.cbor {
+			want += " or " + apiv1.CBOR
+		}
+		return "", &refusal{problem: problem.New(problem.Unsupported, "Content-Type must be %s", want), status: http.StatusUnsupportedMediaType}
+	}
+	return t, nil
+}
+
+// read reads a JSON body strictly.
+func (c *call) read(v any) error {
+	if _, err := c.media(); err != nil {
+		return err
+	}
+	b, err := c.bytes(MaxBody)
+	if err != nil {
+		return err
+	}
+	return decode(b, v, "")
+}
+
+// decode reads JSON strictly; prefix is where the value stands in the body.
+func decode(b []byte, v any, prefix string) error {
+	err := strictjson.Decode(b, v)
+	var e *strictjson.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	ref := &refusal{problem: problem.New(problem.Malformed, "%s: %v", orBody(prefix+e.Pointer), e.Err), pointer: prefix + e.Pointer}
+	if !e.Syntax {
+		ref.status = http.StatusUnprocessableEntity
+	}
+	return ref
+}
+
+func orBody(pointer string) string {
+	if pointer == "" {
+		return "the body"
+	}
+	return pointer
+}
+
+// requestID reads the {id} of the path as a request's.
+func (c *call) requestID() (custody.RequestID, error) {
+	id, err := custody.ParseRequestID(c.id)
+	if err != nil {
+		return id, problem.New(problem.Malformed, "%v", err)
+	}
+	return id, nil
+}
+
+// routes are the operations of one method and pattern, by verb.
+type routes map[string]*operation
+
+// route makes the handler of the operations.
+func (s *Server) route(ops []*operation) http.Handler {
+	mux := http.NewServeMux()
+	byPattern := map[string]routes{}
+	for _, op := range ops {
+		path, verb := op.path, ""
+		if strings.HasPrefix(path[strings.LastIndex(path, "/"):], "/{id}:") {
+			path, verb, _ = strings.Cut(path, "}:")
+			path += "}"
+		}
+		p := op.method + " " + path
+		if byPattern[p] == nil {
+			byPattern[p] = routes{}
+			mux.HandleFunc(p, func(w http.ResponseWriter, r *http.Request) { s.dispatch(byPattern[p], w, r) })
+		}
+		byPattern[p][verb] = op
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.nowhere(mux, w, r) })
+	return mux
+}
+
+// nowhere answers what no operation does.
+func (s *Server) nowhere(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+	var allow []string
+	for _, m := range []string{http.MethodGet, http.MethodPost} {
+		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
+		if _, p := mux.Handler(probe); p != "/" && m != r.Method {
+			allow = append(allow, m)
+		}
+	}
+	if len(allow) > 0 {
+		w.Header().Set("Allow", strings.Join(allow, ", "))
+		s.fail(w, r, &refusal{problem: problem.New(problem.Unsupported, "%s is not allowed here", r.Method), status: http.StatusMethodNotAllowed})
+		return
+	}
+	s.fail(w, r, problem.New(problem.NotFound, "nothing is at %s; /openapi.json lists what is", r.URL.Path))
+}
+
+// dispatch finds the operation by verb, checks who calls, and runs it.
+func (s *Server) dispatch(rs routes, w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	id, verb, _ := strings.Cut(r.PathValue("id"), ":")
+	op, ok := rs[verb]
+	if !ok {
+		s.fail(w, r, problem.New(problem.NotFound, "nothing is at %s; /openapi.json lists what is", r.URL.Path))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), callTime)
+	defer cancel()
+	c := &call{w: w, r: r.WithContext(ctx), op: op, id: id}
+	if err := s.admit(c); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if err := op.handle(c); err != nil {
+		s.fail(w, r, err)
+	}
+}
+
+// admit says whether the caller may call at all, and whether the call has its form.
+func (s *Server) admit(c *call) error {
+	if !c.op.anonymous {
+		state := c.r.TLS
+		if state == nil || len(state.VerifiedChains) == 0 {
+			return problem.New(problem.Unauthenticated, "show a client certificate; 'strongroom person certificate' gets one")
+		}
+		c.by = custody.PersonID(state.PeerCertificates[0].Subject.CommonName)
+		if err := c.by.Check(); err != nil {
+			return problem.New(problem.Unauthenticated, "the client certificate names no person")
+		}
+		if _, err := s.people.person(c.ctx(), c.by); err != nil {
+			return err
+		}
+	}
+	if c.r.URL.RawQuery == "" {
+		return nil
+	}
+	q, err := parseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	for name, values := range q {
+		if !slices.ContainsFunc(c.op.query, func(p param) bool { return p.name == name }) {
+			return problem.New(problem.Malformed, "query parameter %q is not known here", name)
+		}
+		if len(values) != 1 {
+			return problem.New(problem.Malformed, "query parameter %q occurs twice", name)
+		}
+	}
+	return nil
+}
