@@ -95,7 +95,9 @@ func (d Document) checkRoute(r Route) error {
 }
 
 // automatic says whether an operation may go without approvals.
-func automatic(o request.Operation) bool { return o == request.Transfer || o == request.AddressCreate }
+func automatic(o request.Operation) bool {
+	return o == request.Transfer || o == request.AddressCreate || o == request.WalletCreate
+}
 
 func (d Document) checkMatch(m Match) error {
 	known := func(s string, ok bool) error {

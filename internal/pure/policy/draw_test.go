@@ -135,7 +135,7 @@ func drawDocument(t *rapid.T) policy.Document {
 	d.Groups = append(d.Groups, policy.Group{ID: "svc", Members: []custody.PersonID{bot}})
 	d.AddressBook = sample().AddressBook[:rapid.IntRange(0, 2).Draw(t, "book")]
 	for i := range rapid.IntRange(0, 4).Draw(t, "guards") {
-		d.Guards = append(d.Guards, policy.Guard{ID: fmt.Sprintf("guard%d", i), Effect: rapid.SampledFrom([]policy.Effect{policy.Deny, policy.Hold}).Draw(t, "effect"),
+		d.Guards = append(d.Guards, policy.Guard{ID: fmt.Sprintf("guard%d", i), Effect: rapid.SampledFrom([]policy.Effect{policy.Deny, policy.Hold, policy.Hold}).Draw(t, "effect"),
 			When: withOperations(drawMatch(t, humans), some(t, "op", request.AddressCreate, request.PersonRevoke, request.Transfer))})
 	}
 	for i := range rapid.IntRange(0, 6).Draw(t, "routes") {

@@ -40,8 +40,13 @@ func CanonicalAddress(c custody.ChainID, s string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := btc.ParseAddress(n, s); err != nil {
+	script, err := btc.ParseAddress(n, s)
+	if err != nil {
 		return "", err
 	}
-	return s, nil
+	one, err := script.Address(n)
+	if err == nil && one != s {
+		err = fmt.Errorf("address %q is valid, but its one spelling here is %q", s, one)
+	}
+	return one, err
 }
