@@ -79,9 +79,6 @@ func (d Document) checkRoute(r Route) error {
 		if o.Governance() {
 			return fmt.Errorf("operation %s always takes the changePlan; take it out of the route", o)
 		}
-		if r.Auto && !automatic(o) {
-			return fmt.Errorf("operation %s can't be automatic; give the route a plan", o)
-		}
 	}
 	switch {
 	case r.Auto && len(r.Plan.AnyOf) > 0:
@@ -92,11 +89,6 @@ func (d Document) checkRoute(r Route) error {
 		return errors.New("needs a plan, or auto: true")
 	}
 	return d.checkMatch(r.When)
-}
-
-// automatic says whether an operation may go without approvals.
-func automatic(o request.Operation) bool {
-	return o == request.Transfer || o == request.AddressCreate || o == request.WalletCreate
 }
 
 func (d Document) checkMatch(m Match) error {
