@@ -59,15 +59,11 @@ func same(a, b any) bool { return bytes.Equal(canon.Encode(a), canon.Encode(b)) 
 // facts checks that facts, effects and bounds are the request's.
 func (c *checker) facts(rules *policy.Rules) error {
 	e, r := c.request, c.req
-	body, err := r.DecodeBody()
-	if err != nil {
-		return err
-	}
-	if e.Effects.BodyHash != r.Hash() || e.Effects.Operation != r.Operation || e.Facts.Operation != r.Operation || e.Facts.Initiator != r.Initiator ||
+	if e.Effects.BodyHash != r.Digest || e.Effects.Operation != r.Operation || e.Facts.Operation != r.Operation || e.Facts.Initiator != r.Initiator ||
 		e.Bounds.NotAfter != r.NotAfter {
 		return errors.New("facts, effects or bounds are another request's")
 	}
-	t, ok := body.(*request.TransferBody)
+	t, ok := r.Decoded.(*request.TransferBody)
 	if !ok {
 		return nil
 	}

@@ -104,7 +104,7 @@ type checker struct {
 	asked   map[uint64]time.Time     // by entry: its time
 	order   []uint64
 	request *entry.Request
-	req     request.Request
+	req     *request.Parsed
 	wallet  *entry.Wallet
 }
 
@@ -207,11 +207,11 @@ func (c *checker) rules() error {
 				c.wallet = b.Wallet
 			}
 		case *entry.Request:
-			r, err := request.Decode(b.Request)
+			r, err := b.Parse()
 			if err != nil {
 				return fmt.Errorf("entry %d: %w", seq, err)
 			}
-			if r.ID() == c.file.Request {
+			if r.Ident == c.file.Request {
 				c.request, c.req = b, r
 			}
 		}

@@ -212,10 +212,7 @@ func (d *Domain) tryOpen(ctx context.Context, id custody.DomainID, writer uint64
 // logEntries tells the log how to read leaves and bodies.
 func logEntries(ids *domainkeys.Identity) auditlog.Entries {
 	return auditlog.Entries{
-		PrevOf: func(leaf []byte) ([32]byte, error) {
-			l, err := entry.DecodeLeaf(leaf)
-			return l.Prev, err
-		},
+		PrevOf: entry.PrevOf,
 		CheckBodies: func(leaf []byte, bodies [][]byte) error {
 			_, err := openRecord(ids, auditlog.Record{Leaf: leaf, Bodies: bodies})
 			return err

@@ -68,8 +68,8 @@ func (d *Domain) askedFor(ctx context.Context, id custody.RequestID) (a authorit
 	if err != nil {
 		return a, 0, err
 	}
-	r, err := request.Decode(p.Request)
-	return authority.Asked{Request: r, Effects: p.Effects, Bounds: p.Bounds, Kind: p.Evidence}, 0, err
+	a, err = p.Asked()
+	return a, 0, err
 }
 
 // permit decides on a payload and records the permit. The caller holds mu.

@@ -21,7 +21,7 @@ import (
 // Submit takes a request. The same idempotency key with the same request gives what became of it; with another it is refused.
 // On an automatic route a transfer is signed at once if its payload comes along, and anything else is executed.
 func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request, error) {
-	r, err := request.Decode(in.Request)
+	r, err := request.Parse(in.Request)
 	if err != nil {
 		return message.Request{}, problem.New(problem.Malformed, "%v", err)
 	}
@@ -29,7 +29,7 @@ func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request
 	if err != nil {
 		return message.Request{}, err
 	}
-	id, hash := r.ID(), r.Hash()
+	id, hash := r.Ident, r.Digest
 
 	d.mu.Lock()
 	if known, ok := d.state.Known(id); ok {
@@ -63,7 +63,7 @@ func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request
 
 // authenticate says how the initiator showed who they are. The document may change before the request is decided; Apply
 // checks again that key or session is theirs.
-func (d *Domain) authenticate(r request.Request, e request.Evidence) (policy.EvidenceKind, error) {
+func (d *Domain) authenticate(r *request.Parsed, e request.Evidence) (policy.EvidenceKind, error) {
 	if err := e.Check(); err != nil {
 		return "", problem.New(problem.Unauthenticated, "%v", err)
 	}
@@ -80,7 +80,7 @@ func (d *Domain) authenticate(r request.Request, e request.Evidence) (policy.Evi
 	if !ok {
 		return "", problem.New(problem.Unauthenticated, "the session is not open; open one and sign the request again")
 	}
-	message := canon.Message(canon.TagRequest, r)
+	message := r.Message()
 	err := key.Use(func(k []byte) error {
 		mac := hmac.New(sha256.New, k)
 		mac.Write(message)
@@ -93,7 +93,7 @@ func (d *Domain) authenticate(r request.Request, e request.Evidence) (policy.Evi
 }
 
 // accept decides a new request and records it. The caller holds mu.
-func (d *Domain) accept(r request.Request, kind policy.EvidenceKind, ev request.Evidence) (*entry.Request, recorded, error) {
+func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.Evidence) (*entry.Request, recorded, error) {
 	at, err := d.now()
 	if err != nil {
 		return nil, recorded{}, err
@@ -147,7 +147,7 @@ func (d *Domain) again(ctx context.Context, id custody.RequestID, payload []byte
 }
 
 // signAtOnce is the short way of an automatic route: request and permit in one batch. The caller holds mu; it is released here.
-func (d *Domain) signAtOnce(ctx context.Context, id custody.RequestID, r request.Request, e *entry.Request, rec recorded, payload []byte) (message.Request, error) {
+func (d *Domain) signAtOnce(ctx context.Context, id custody.RequestID, r *request.Parsed, e *entry.Request, rec recorded, payload []byte) (message.Request, error) {
 	asked := authority.Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: e.Facts.Evidence}
 	p, prec, err := d.permit(id, asked, payload)
 	if err != nil {

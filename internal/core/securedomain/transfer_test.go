@@ -22,7 +22,7 @@ func pay(h *domaintest.Harness, by domaintest.Person, to string, amount uint64) 
 }
 
 // payload builds the unsigned transaction of such a transfer.
-func payload(t *testing.T, to string, amount, nonce, gasPrice uint64) []byte {
+func payload(t testing.TB, to string, amount, nonce, gasPrice uint64) []byte {
 	t.Helper()
 	a, err := eth.ParseAddress(to)
 	if err != nil {

@@ -88,7 +88,7 @@ func handle[Req, Rep any](m *gate.Mux, method string, f func(Req) (Rep, error)) 
 
 func (c *Core) submit(in message.Submit) (message.Request, error) {
 	var none message.Request
-	r, err := request.Decode(in.Request)
+	r, err := request.Parse(in.Request)
 	if err != nil {
 		return none, problem.New(problem.Malformed, "%v", err)
 	}
@@ -98,9 +98,9 @@ func (c *Core) submit(in message.Submit) (message.Request, error) {
 	if err != nil {
 		return none, err
 	}
-	id := r.ID()
+	id := r.Ident
 	if known, ok := c.state.Known(id); ok {
-		if known != r.Hash() {
+		if known != r.Digest {
 			return none, problem.New(problem.IdempotencyReuse, "idempotency key %q of %s was used for another request", r.Key, r.Initiator)
 		}
 		v, err := c.view(id)
@@ -148,7 +148,7 @@ func (c *Core) receipted(v message.Request) message.Request {
 	return v
 }
 
-func (c *Core) authenticate(r request.Request, e request.Evidence) (policy.EvidenceKind, error) {
+func (c *Core) authenticate(r *request.Parsed, e request.Evidence) (policy.EvidenceKind, error) {
 	if err := e.Check(); err != nil {
 		return "", problem.New(problem.Unauthenticated, "%v", err)
 	}
@@ -257,8 +257,7 @@ func (c *Core) asked(id custody.RequestID) (authority.Asked, error) {
 	if err != nil {
 		return authority.Asked{}, err
 	}
-	r, err := request.Decode(p.Request)
-	return authority.Asked{Request: r, Effects: p.Effects, Bounds: p.Bounds, Kind: p.Evidence}, err
+	return p.Asked()
 }
 
 func (c *Core) release(permit uint64) (message.Signed, error) {

@@ -111,12 +111,12 @@ func Document() policy.Document {
 		AddressBook: []policy.BookEntry{{ID: "bank", Chain: Ethereum, Address: EthereumTo}},
 		Floor:       policy.Floor{MinDistinctUsers: 1, ForbidSelfApproval: true, RequestTTL: 86400, MaxApprovalAge: 86400},
 		Guards: []policy.Guard{{ID: "known", Effect: policy.Deny, Reason: "destination-not-whitelisted",
-			When: policy.Match{Operations: []request.Operation{request.Transfer}, DestNot: []policy.DestinationKind{policy.Whitelisted, policy.InternalWallet}}}},
+			When: policy.Match{Operations: []request.Operation{request.Transfer}, DestNot: []policy.DestinationKind{policy.InternalWallet, policy.Whitelisted}}}},
 		Routes: []policy.Route{
 			{ID: "small", Priority: 10, Auto: true, When: policy.Match{Operations: []request.Operation{request.Transfer},
 				InitiatorIn: []custody.GroupID{"payout"}, AmountMax: &u}},
 			{ID: "large", Priority: 20, Plan: plan(2), When: policy.Match{Operations: []request.Operation{request.Transfer}}},
-			{ID: "wallets", Priority: 30, Plan: plan(1), When: policy.Match{Operations: []request.Operation{request.WalletCreate, request.AddressCreate}}},
+			{ID: "wallets", Priority: 30, Plan: plan(1), When: policy.Match{Operations: []request.Operation{request.AddressCreate, request.WalletCreate}}},
 		},
 		ChangePlan: plan(2)}
 }
@@ -212,7 +212,7 @@ func (c *Core) record(kind entry.Kind, class entry.Class, body any) (uint64, err
 	var salt [entry.SaltSize]byte
 	rand.Read(salt[:])
 	l := entry.Leaf{V: 1, Authority: s.Authority, Domain: s.Domain, Seq: s.Next, Prev: s.Last, Kind: kind, KindVersion: 1, Engine: entry.Engine1,
-		Writer: s.Writer, Time: max(at.Time, s.Time), Bound: at.Bound, Bodies: []entry.BodyRef{entry.Ref(class, salt, enc)}}
+		Writer: max(s.Writer, 1), Time: max(at.Time, s.Time), Bound: at.Bound, Bodies: []entry.BodyRef{entry.Ref(class, salt, enc)}}
 	leaf := l.Encode()
 	if err := s.Apply(l, entry.Hash(leaf), body); err != nil {
 		return 0, problem.Wrap(problem.Internal, err, "the entry does not fit the state: %v", err)

@@ -32,7 +32,7 @@ func (s *State) checkApprovals(p *Pending, d policy.Decision, used, trail []uint
 			return fmt.Errorf("approval %d is entry %d, not %d", i, v.Seq, used[i])
 		}
 	}
-	r, err := request.Decode(p.Request)
+	r, err := p.Parse()
 	if err != nil {
 		return err
 	}
@@ -84,14 +84,11 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 	if err := s.checkApprovals(p, b.Decision, b.Approvals, b.Trail); err != nil {
 		return nil, err
 	}
-	r, err := request.Decode(p.Request)
+	r, err := p.Parse()
 	if err != nil {
 		return nil, err
 	}
-	body, err := r.DecodeBody()
-	if err != nil {
-		return nil, err
-	}
+	body := r.Decoded
 	var apply func()
 	switch o := body.(type) {
 	case *request.WalletCreateBody:

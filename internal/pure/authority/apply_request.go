@@ -14,11 +14,11 @@ import (
 )
 
 func (s *State) applyRequest(l entry.Leaf, b *entry.Request) (func(), error) {
-	r, err := request.Decode(b.Request)
+	r, err := b.Parse()
 	if err != nil {
 		return nil, err
 	}
-	id := r.ID()
+	id := r.Ident
 	_, known := s.Known(id)
 	switch {
 	case r.Authority != s.Authority || r.Domain != s.Domain:
@@ -35,7 +35,7 @@ func (s *State) applyRequest(l entry.Leaf, b *entry.Request) (func(), error) {
 	if err := s.authentic(r.Initiator, b.Evidence, b.Facts.Evidence); err != nil {
 		return nil, err
 	}
-	hash := r.Hash()
+	hash := r.Digest
 	if b.Effects.BodyHash != hash {
 		return nil, errors.New("effects bind another request")
 	}
@@ -46,7 +46,7 @@ func (s *State) applyRequest(l entry.Leaf, b *entry.Request) (func(), error) {
 		return nil, fmt.Errorf("%d requests wait already", MaxPending)
 	}
 	p := &Pending{ID: id, Seq: l.Seq, BodyHash: hash, Request: b.Request, Evidence: b.Facts.Evidence, Effects: b.Effects,
-		Bounds: b.Bounds, Decision: b.Decision}
+		Bounds: b.Bounds, Decision: b.Decision, parsed: r}
 	return func() {
 		s.pending[id] = p
 		s.expiry.push(deadline{at: r.NotAfter, seq: l.Seq, request: id})
@@ -94,7 +94,7 @@ func (s *State) applyApproval(l entry.Leaf, b *entry.Approval) (func(), error) {
 	if err := s.holds(a.Person, a.Key); err != nil {
 		return nil, err
 	}
-	r, err := request.Decode(p.Request)
+	r, err := p.Parse()
 	if err != nil {
 		return nil, err
 	}

@@ -84,19 +84,19 @@ func same(recorded, again any) error {
 }
 
 // CheckSignedEvidence checks the initiator's signature over a request under the people and keys of some rules.
-func CheckSignedEvidence(rules *policy.Rules, r request.Request, e request.Evidence) error {
+func CheckSignedEvidence(rules *policy.Rules, r *request.Parsed, e request.Evidence) error {
 	who, key, ok := rules.Key(e.Key)
 	if !ok || who.ID != r.Initiator || !who.Active {
 		return problem.New(problem.Unauthenticated, "key %s is not an active key of %s", e.Key, r.Initiator)
 	}
-	if !key.Verify(canon.Message(canon.TagRequest, r), e.Sig) {
+	if !key.Verify(r.Message(), e.Sig) {
 		return problem.New(problem.Unauthenticated, "the initiator's signature does not verify over this request")
 	}
 	return nil
 }
 
 func (s *State) auditRequest(b *entry.Request, at Moment, derive Deriver) error {
-	r, err := request.Decode(b.Request)
+	r, err := b.Parse()
 	if err != nil {
 		return err
 	}
@@ -131,8 +131,7 @@ func (s *State) auditPermit(b *entry.Permit, at Moment, derive Deriver, history 
 // asked gives a request from the state, or where it has a permit from the log.
 func (s *State) asked(id custody.RequestID, history History) (Asked, error) {
 	if p, ok := s.pending[id]; ok {
-		r, err := request.Decode(p.Request)
-		return Asked{Request: r, Effects: p.Effects, Bounds: p.Bounds, Kind: p.Evidence}, err
+		return p.Asked()
 	}
 	g, ok := s.signed[id]
 	if !ok {
@@ -151,7 +150,7 @@ func (s *State) asked(id custody.RequestID, history History) (Asked, error) {
 
 // AskedOf gives a request as its entry records it.
 func AskedOf(e *entry.Request) (Asked, error) {
-	r, err := request.Decode(e.Request)
+	r, err := e.Parse()
 	return Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: e.Facts.Evidence}, err
 }
 

@@ -24,10 +24,7 @@ type Moment struct{ Time, Bound int64 }
 // DecideRequest says what the rules make of a new request: the entry to record, without its evidence. A failure means that the
 // request is not recorded: it is malformed, expired, for another domain, or names what does not exist. A refusal by the rules
 // is no failure: it is in the entry's decision.
-func (s *State) DecideRequest(r request.Request, kind policy.EvidenceKind, at Moment, derive Deriver) (*entry.Request, error) {
-	if err := r.Check(); err != nil {
-		return nil, problem.New(problem.Malformed, "%v", err)
-	}
+func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Moment, derive Deriver) (*entry.Request, error) {
 	if r.Authority != s.Authority || r.Domain != s.Domain {
 		return nil, problem.New(problem.Forbidden, "the request is for domain %s; this is %s", r.Domain, s.Domain)
 	}
@@ -38,14 +35,22 @@ func (s *State) DecideRequest(r request.Request, kind policy.EvidenceKind, at Mo
 	if r.NotAfter*1e9 > at.Time-at.Bound+ttl*1e9 {
 		return nil, problem.New(problem.Malformed, "notAfter is more than %d seconds ahead, the longest that the rules allow", ttl)
 	}
-	body, err := r.DecodeBody()
+	f, e, b, err := s.describe(r, kind, derive)
 	if err != nil {
-		return nil, problem.New(problem.Malformed, "%v", err)
+		return nil, err
 	}
+	out := entry.NewRequest(r)
+	out.Facts, out.Effects, out.Bounds, out.Decision = f, e, b, s.Rules.Evaluate(f)
+	return out, nil
+}
+
+// describe says what a request does, as the rules and the approvers see it, in the state as it is.
+func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
 	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind}
-	e := request.Effects{Operation: r.Operation, BodyHash: r.Hash()}
+	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest}
 	b := request.Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}
-	switch o := body.(type) {
+	var err error
+	switch o := r.Decoded.(type) {
 	case *request.TransferBody:
 		err = s.transferFacts(o, &f, &e, &b, derive)
 	case *request.WalletCreateBody:
@@ -53,17 +58,14 @@ func (s *State) DecideRequest(r request.Request, kind policy.EvidenceKind, at Mo
 	case *request.AddressCreateBody:
 		w, _, ok := s.Wallet(o.Wallet)
 		if !ok {
-			return nil, problem.New(problem.NotFound, "wallet %q does not exist", o.Wallet)
+			err = problem.New(problem.NotFound, "wallet %q does not exist", o.Wallet)
 		}
 		f.Wallet, f.Chain, f.Count = o.Wallet, w.Chain, o.Count
 		e.Wallet, e.Chain = o.Wallet, w.Chain
 	default:
-		_, err = s.editDocument(r.Operation, body)
+		_, err = s.editDocument(r.Operation, r.Decoded)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &entry.Request{Request: r.Encode(), Facts: f, Effects: e, Bounds: b, Decision: s.Rules.Evaluate(f)}, nil
+	return f, e, b, err
 }
 
 func (s *State) walletFacts(o *request.WalletCreateBody, f *policy.Facts, e *request.Effects) error {
@@ -163,15 +165,6 @@ func erc20Call(contract, to eth.Address, amount custody.Uint256) *request.Call {
 		DataHash: sha256Sum(eth.EncodeTransfer(to, eth.Uint256(amount)))}
 }
 
-// Facts gives the facts of an accepted request as they are now: the address book may have changed.
-func (s *State) factsNow(r request.Request, kind policy.EvidenceKind, at Moment, derive Deriver) (policy.Facts, error) {
-	e, err := s.DecideRequest(r, kind, at, derive)
-	if err != nil {
-		return policy.Facts{}, err
-	}
-	return e.Facts, nil
-}
-
 // refusal turns a decision that does not allow into a problem.
 func refusal(d policy.Decision) error {
 	detail := fmt.Sprintf("rule %q of document version %d refuses", d.Rule, d.Version)
@@ -193,11 +186,11 @@ func Refused(d policy.Decision) error {
 }
 
 // decideNow evaluates the rules again for a request that waits, and checks its approvals.
-func (s *State) decideNow(p *Pending, r request.Request, at Moment, derive Deriver) (policy.Decision, []uint64, error) {
+func (s *State) decideNow(p *Pending, r *request.Parsed, at Moment, derive Deriver) (policy.Decision, []uint64, error) {
 	if Expired(r.NotAfter, at.Time, at.Bound) {
 		return policy.Decision{}, nil, problem.New(problem.Expired, "the request is past its notAfter")
 	}
-	f, err := s.factsNow(r, p.Evidence, Moment{at.Time, at.Bound}, derive)
+	f, _, _, err := s.describe(r, p.Evidence, derive) // the address book may have changed
 	if err != nil {
 		return policy.Decision{}, nil, err
 	}
@@ -221,7 +214,7 @@ func (s *State) decideNow(p *Pending, r request.Request, at Moment, derive Deriv
 
 // Ready says whether a request that waits has what it needs now: nil, or the problem that says what is missing.
 func (s *State) Ready(p *Pending, at Moment, derive Deriver) error {
-	r, err := request.Decode(p.Request)
+	r, err := p.Parse()
 	if err != nil {
 		return err
 	}
@@ -232,14 +225,11 @@ func (s *State) Ready(p *Pending, at Moment, derive Deriver) error {
 // DecideEffect says whether an approved request other than a transfer may take effect now: the entry to record, without the
 // wallet, key or addresses that the core makes.
 func (s *State) DecideEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect, request.Body, error) {
-	r, err := request.Decode(p.Request)
+	r, err := p.Parse()
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := r.DecodeBody()
-	if err != nil {
-		return nil, nil, err
-	}
+	body := r.Decoded
 	if r.Operation == request.Transfer {
 		return nil, nil, problem.New(problem.Conflict, "a transfer is signed, not executed")
 	}
@@ -285,7 +275,7 @@ func (s *State) CheckApproval(p *Pending, a request.Approval, at Moment) error {
 	if err := a.Check(); err != nil {
 		return problem.New(problem.Malformed, "%v", err)
 	}
-	r, err := request.Decode(p.Request)
+	r, err := p.Parse()
 	if err != nil {
 		return err
 	}
@@ -302,7 +292,7 @@ func (s *State) CheckApproval(p *Pending, a request.Approval, at Moment) error {
 	return s.mayDecide(p, r, a)
 }
 
-func (s *State) mayDecide(p *Pending, r request.Request, a request.Approval) error {
+func (s *State) mayDecide(p *Pending, r *request.Parsed, a request.Approval) error {
 	if a.Decision == request.Cancel {
 		if a.Person != r.Initiator {
 			return problem.New(problem.Forbidden, "only the initiator cancels; an approver rejects")

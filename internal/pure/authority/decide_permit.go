@@ -21,10 +21,16 @@ func sha256Sum(b []byte) [32]byte { return sha256.Sum256(b) }
 
 // Asked is a request as the log records it, for the acts that come after it.
 type Asked struct {
-	Request request.Request
+	Request *request.Parsed
 	Effects request.Effects
 	Bounds  request.Bounds
 	Kind    policy.EvidenceKind
+}
+
+// Asked gives a request that waits as it was asked.
+func (p *Pending) Asked() (Asked, error) {
+	r, err := p.Parse()
+	return Asked{Request: r, Effects: p.Effects, Bounds: p.Bounds, Kind: p.Evidence}, err
 }
 
 // DecidePermit says whether a payload may be signed for a request now: the entry to record. The payload is decoded here, built
@@ -84,7 +90,7 @@ func (s *State) decideReplacement(g *Signed, asked Asked, out *entry.Permit, at 
 	case out.Fee.Cmp(g.FeeCap) > 0:
 		return problem.New(problem.OutsideBounds, "the payload may cost %s in fee; the cap is %s", out.Fee, g.FeeCap)
 	}
-	f, err := s.factsNow(asked.Request, asked.Kind, at, derive)
+	f, _, _, err := s.describe(asked.Request, asked.Kind, derive)
 	if err != nil {
 		return err
 	}
@@ -142,11 +148,10 @@ func ethereumPayload(w entry.Wallet, asked Asked, out *entry.Permit) error {
 	if err != nil {
 		return problem.New(problem.OutsideBounds, "payload: %v", err)
 	}
-	body, err := asked.Request.DecodeBody()
-	if err != nil {
-		return err
+	t, ok := asked.Request.Decoded.(*request.TransferBody)
+	if !ok {
+		return problem.New(problem.Conflict, "a %s has no payload", asked.Request.Operation)
 	}
-	t := body.(*request.TransferBody) // the operation was checked
 	out.Fee = custody.Uint256(fee)
 	out.Slot = entry.Slot{Account: asked.Effects.Source, Nonce: tx.Nonce}
 	out.Keys = []entry.KeyPath{{Index: t.Source}}

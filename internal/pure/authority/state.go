@@ -88,6 +88,20 @@ type Pending struct {
 	Decision  policy.Decision     `cbor:"8,keyasint"` // on acceptance
 	Approvals []Vote              `cbor:"9,keyasint"`
 	Trail     []uint64            `cbor:"10,keyasint"` // refusals so far
+
+	parsed *request.Parsed // of Request, once needed
+}
+
+// Parse gives the request, parsed once. Its caller owns the state.
+func (p *Pending) Parse() (*request.Parsed, error) {
+	if p.parsed == nil {
+		r, err := request.Parse(p.Request)
+		if err != nil {
+			return nil, err
+		}
+		p.parsed = r
+	}
+	return p.parsed, nil
 }
 
 // Vote is an approval that stands.

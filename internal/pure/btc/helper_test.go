@@ -5,10 +5,7 @@ package btc
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -45,22 +42,6 @@ func unhex32(t testing.TB, s string) [32]byte {
 		t.Fatalf("bad length in test: %d", len(b))
 	}
 	return [32]byte(b)
-}
-
-// loadVectors reads a published file from the folder that STRONGROOM_VECTORS names.
-func loadVectors(t *testing.T, name string, into any) {
-	t.Helper()
-	dir := os.Getenv("STRONGROOM_VECTORS")
-	if dir == "" {
-		t.Skip("STRONGROOM_VECTORS is not set: it names the folder with the published vectors")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, into); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // testKey is a private key with what both kinds of output make of it.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/btcsuite/btcd/txscript/v2"
 	"pgregory.net/rapid"
+
+	"strongroom/internal/vectors"
 )
 
 // BIP-143 "Native P2WPKH".
@@ -80,44 +82,38 @@ func TestBIP143P2SHP2WPKH(t *testing.T) {
 	}
 }
 
-// walletVectors is bip-0341-wallet-test-vectors.json.
-type walletVectors struct {
-	ScriptPubKey []struct {
-		Given struct {
-			InternalPubkey string
-			ScriptTree     any
-		}
-		Intermediary struct{ Tweak, TweakedPubkey string }
-		Expected     struct{ ScriptPubKey, BIP350Address string }
+// outputVector and spendingVector are members of bip-0341-wallet-test-vectors.json.
+type outputVector struct {
+	Given struct {
+		InternalPubkey string
+		ScriptTree     any
 	}
-	KeyPathSpending []struct {
+	Intermediary struct{ Tweak, TweakedPubkey string }
+	Expected     struct{ ScriptPubKey, BIP350Address string }
+}
+
+type spendingVector struct {
+	Given struct {
+		RawUnsignedTx string
+		UTXOsSpent    []struct {
+			ScriptPubKey string
+			AmountSats   uint64
+		}
+	}
+	Intermediary  struct{ HashAmounts, HashOutputs, HashPrevouts, HashScriptPubkeys, HashSequences string }
+	InputSpending []struct {
 		Given struct {
-			RawUnsignedTx string
-			UTXOsSpent    []struct {
-				ScriptPubKey string
-				AmountSats   uint64
-			}
+			TxinIndex, HashType int
 		}
-		Intermediary  struct{ HashAmounts, HashOutputs, HashPrevouts, HashScriptPubkeys, HashSequences string }
-		InputSpending []struct {
-			Given struct {
-				TxinIndex, HashType int
-			}
-			Intermediary struct{ InternalPubkey, Tweak, SigHash string }
-			Expected     struct{ Witness []string }
-		}
+		Intermediary struct{ InternalPubkey, Tweak, SigHash string }
+		Expected     struct{ Witness []string }
 	}
 }
 
 func TestBIP341ScriptPubKeys(t *testing.T) {
 	t.Parallel()
-	var all walletVectors
-	loadVectors(t, "bip/bip-0341-wallet-test-vectors.json", &all)
-	if len(all.ScriptPubKey) != 7 {
-		t.Fatalf("got %d vectors, want 7", len(all.ScriptPubKey))
-	}
 	withTree := 0
-	for i, v := range all.ScriptPubKey {
+	for i, v := range vectors.Load[outputVector](t, "bip/bip-0341-wallet-test-vectors.json#scriptPubKey", 7) {
 		internal := unhex32(t, v.Given.InternalPubkey)
 		out, err := tweakKey(internal, unhex32(t, v.Intermediary.Tweak))
 		if err != nil || hex.EncodeToString(out[:]) != v.Intermediary.TweakedPubkey {
@@ -148,12 +144,10 @@ func TestBIP341ScriptPubKeys(t *testing.T) {
 
 func TestBIP341KeyPathSpending(t *testing.T) {
 	t.Parallel()
-	var all walletVectors
-	loadVectors(t, "bip/bip-0341-wallet-test-vectors.json", &all)
-	if len(all.KeyPathSpending) != 1 || len(all.KeyPathSpending[0].InputSpending) != 7 {
-		t.Fatal("want 1 transaction with 7 inputs")
+	v := vectors.Load[spendingVector](t, "bip/bip-0341-wallet-test-vectors.json#keyPathSpending", 1)[0]
+	if len(v.InputSpending) != 7 {
+		t.Fatalf("%d inputs, 7 were published", len(v.InputSpending))
 	}
-	v := all.KeyPathSpending[0]
 	tx, err := DecodeUnsigned(unhex(t, v.Given.RawUnsignedTx))
 	if err != nil {
 		t.Fatal(err)

@@ -31,7 +31,8 @@ type GenesisSignature struct {
 	Sig    []byte           `cbor:"3,keyasint"`
 }
 
-// Request records that somebody asked, and what the rules said at once. Body class: confidential.
+// Request records that somebody asked, and what the rules said at once. Body class: confidential. Request is not changed once it was
+// parsed.
 type Request struct {
 	Request  []byte           `cbor:"1,keyasint"` // canonical request
 	Evidence request.Evidence `cbor:"2,keyasint"`
@@ -39,6 +40,23 @@ type Request struct {
 	Effects  request.Effects  `cbor:"4,keyasint"`
 	Bounds   request.Bounds   `cbor:"5,keyasint"`
 	Decision policy.Decision  `cbor:"6,keyasint"`
+
+	parsed *request.Parsed // of Request, once needed
+}
+
+// NewRequest makes the entry of a request that was parsed already.
+func NewRequest(p *request.Parsed) *Request { return &Request{Request: p.Raw, parsed: p} }
+
+// Parse gives the request, parsed once. Not for concurrent use.
+func (r *Request) Parse() (*request.Parsed, error) {
+	if r.parsed == nil {
+		p, err := request.Parse(r.Request)
+		if err != nil {
+			return nil, err
+		}
+		r.parsed = p
+	}
+	return r.parsed, nil
 }
 
 // Approval records a person's signed decision: approve, reject or cancel. Body class: confidential.

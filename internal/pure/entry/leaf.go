@@ -137,3 +137,27 @@ func CheckBody(ref BodyRef, salt [SaltSize]byte, body []byte) error {
 	}
 	return nil
 }
+
+// prevAt is where seq begins in an encoded leaf: behind the map's head, the version, two ids and the key 4.
+const prevAt = 1 + 2 + (1 + 2 + 32) + (1 + 2 + 32) + 1
+
+// PrevOf reads a leaf's prev without decoding the rest: what stands before it has fixed places in the canonical encoding but for the
+// length of seq. Whether the leaf is well-formed is for [DecodeLeaf] to say.
+func PrevOf(leaf []byte) (prev [32]byte, err error) {
+	bad := errors.New("leaf: it does not begin as a leaf of version 1 does")
+	if len(leaf) < prevAt+1 || leaf[0] != 0xac || leaf[1] != 1 || leaf[2] != 1 || leaf[3] != 2 || leaf[38] != 3 || leaf[73] != 4 {
+		return prev, bad
+	}
+	at := prevAt + 1 // behind the first byte of seq
+	switch head := leaf[prevAt]; {
+	case head <= 0x17:
+	case head >= 0x18 && head <= 0x1b:
+		at += 1 << (head - 0x18)
+	default:
+		return prev, bad
+	}
+	if len(leaf) < at+3+32 || leaf[at] != 5 || leaf[at+1] != 0x58 || leaf[at+2] != 0x20 {
+		return prev, bad
+	}
+	return [32]byte(leaf[at+3:]), nil
+}

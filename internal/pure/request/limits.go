@@ -11,4 +11,6 @@ const (
 	MaxSession     = 24 * 3600      // a service's session
 	OutcomeKept    = 90 * 24 * 3600 // how long an outcome answers retries
 	MaxApprovalAge = 30 * 24 * 3600 // an approval counts no longer than its request lives
+
+	maxTime = 1<<63/1_000_000_000 - 1<<32 // Unix seconds that still fit as nanoseconds, with room to add bounds
 )

@@ -79,34 +79,66 @@ func ID(a custody.AuthorityID, by custody.PersonID, key string) custody.RequestI
 
 // Decode reads a canonical request and checks its form and its body's.
 func Decode(b []byte) (Request, error) {
-	var r Request
-	if len(b) > MaxRequest {
-		return r, fmt.Errorf("request has %d bytes, more than %d", len(b), MaxRequest)
+	p, err := Parse(b)
+	if err != nil {
+		return Request{}, err
 	}
-	if err := canon.Decode(b, &r); err != nil {
-		return r, fmt.Errorf("request: %w", err)
-	}
-	return r, r.Check()
+	return p.Request, nil
 }
+
+// Parsed is a request that was decoded and checked, with what follows from it. It is not changed after [Parse].
+type Parsed struct {
+	Request
+	Decoded Body // of the operation
+	Raw     []byte
+	Ident   custody.RequestID // [Request.ID]
+	Digest  [32]byte          // [Request.Hash]
+}
+
+// Parse reads a canonical request and checks its form and its body's. b belongs to the result.
+func Parse(b []byte) (*Parsed, error) {
+	p := &Parsed{Raw: b}
+	if len(b) > MaxRequest {
+		return nil, fmt.Errorf("request has %d bytes, more than %d", len(b), MaxRequest)
+	}
+	if err := canon.Decode(b, &p.Request); err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	body, err := p.check()
+	if err != nil {
+		return nil, err
+	}
+	p.Decoded, p.Ident, p.Digest = body, p.ID(), canon.HashBytes(canon.TagRequest, b)
+	return p, nil
+}
+
+// Message is what evidence signs or MACs.
+func (p *Parsed) Message() []byte { return canon.TagBytes(canon.TagRequest, p.Raw) }
 
 // Check says whether r is well-formed, its body included.
 func (r Request) Check() error {
+	_, err := r.check()
+	return err
+}
+
+func (r Request) check() (Body, error) {
 	switch {
 	case r.V != 1:
-		return fmt.Errorf("request: version %d is not known; this version reads 1", r.V)
-	case r.NotAfter <= 0:
-		return errors.New("request: notAfter must be a time in Unix seconds")
+		return nil, fmt.Errorf("request: version %d is not known; this version reads 1", r.V)
+	case r.NotAfter <= 0 || r.NotAfter > maxTime:
+		return nil, errors.New("request: notAfter must be a time in Unix seconds")
 	}
 	if err := r.Initiator.Check(); err != nil {
-		return fmt.Errorf("request: initiator: %w", err)
+		return nil, fmt.Errorf("request: initiator: %w", err)
 	}
 	if err := CheckIdempotencyKey(r.Key); err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := r.DecodeBody(); err != nil {
-		return fmt.Errorf("request: %s: %w", r.Operation, err)
+	body, err := r.DecodeBody()
+	if err != nil {
+		return nil, fmt.Errorf("request: %s: %w", r.Operation, err)
 	}
-	return nil
+	return body, nil
 }
 
 // CheckIdempotencyKey says whether k can be an idempotency key.

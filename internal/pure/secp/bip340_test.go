@@ -5,48 +5,33 @@ package secp
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/csv"
 	"math/big"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 	"pgregory.net/rapid"
+
+	"strongroom/internal/vectors"
 )
 
-// vectorFile opens a published file of test vectors.
-func vectorFile(t *testing.T, name string) *os.File {
-	t.Helper()
-	dir := os.Getenv("STRONGROOM_VECTORS")
-	if dir == "" {
-		t.Skip("STRONGROOM_VECTORS is not set; it names the folder of published test vectors")
-	}
-	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	return f
+// bip340Vector is a line of BIP-340 "Test Vectors and Reference Code".
+type bip340Vector struct {
+	Index   string      `csv:"index"`
+	Key     vectors.Hex `csv:"public key"`
+	Msg     vectors.Hex `csv:"message"`
+	Sig     vectors.Hex `csv:"signature"`
+	Valid   bool        `csv:"verification result"`
+	Comment string      `csv:"comment"`
 }
 
 func TestBIP340Vectors(t *testing.T) {
 	t.Parallel()
-	rows, err := csv.NewReader(vectorFile(t, "bip/bip-0340-test-vectors.csv")).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := len(rows)-1, 19; got != want {
-		t.Fatalf("read %d vectors, %d were published", got, want)
-	}
-	for _, row := range rows[1:] {
-		index, key, msg, sig, want, comment := row[0], row[2], row[4], row[5], row[6] == "TRUE", row[7]
-		t.Run(index, func(t *testing.T) {
+	for _, v := range vectors.Load[bip340Vector](t, "bip/bip-0340-test-vectors.csv", 19) {
+		t.Run(v.Index, func(t *testing.T) {
 			t.Parallel()
-			got := VerifyBIP340([XOnlySize]byte(unhex(t, key)), unhex(t, msg), [SignatureSize]byte(unhex(t, sig)))
-			if got != want {
-				t.Errorf("got %v, want %v (%s)", got, want, comment)
+			if got := VerifyBIP340([XOnlySize]byte(v.Key), v.Msg, [SignatureSize]byte(v.Sig)); got != v.Valid {
+				t.Errorf("got %v, want %v (%s)", got, v.Valid, v.Comment)
 			}
 		})
 	}

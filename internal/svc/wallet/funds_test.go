@@ -112,9 +112,6 @@ func TestFundsConfirm(t *testing.T) {
 	wantStates(t, b.funds(t, nil, usual), map[wallet.FundState]int{wallet.Immature: 1, wallet.Spendable: 2})
 	b.blocks.Add()
 	b.sync(t)
-	wantStates(t, b.funds(t, nil, usual), map[wallet.FundState]int{wallet.Immature: 1, wallet.Spendable: 2})
-	b.blocks.Add()
-	b.sync(t)
 	wantStates(t, b.funds(t, nil, usual), map[wallet.FundState]int{wallet.Spendable: 3})
 }
 

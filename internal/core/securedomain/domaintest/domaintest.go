@@ -98,15 +98,28 @@ type Options struct {
 	SnapshotEvery uint64
 	TakeOver      bool
 	Document      func(*policy.Document) // changes the first document
+	Faults        *Faults                // stands between the domain and what it stands on; nil: nothing fails
+	Log, Anchor   disk.Dir               // where log and pin lie; nil: in folders below Dir
 }
 
 // New makes a domain and opens it; it is closed when the test ends.
 func New(t testing.TB, o Options) *Harness {
 	t.Helper()
+	h := Prepare(t, o)
+	if err := h.Create(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// Prepare makes the keys of a domain and its genesis, signed by everybody. The domain does not exist yet.
+func Prepare(t testing.TB, o Options) *Harness {
+	t.Helper()
 	h := &Harness{T: t, Dir: t.TempDir(), Clock: &Clock{}, Alice: NewPerson("alice"), Bob: NewPerson("bob"), Carol: NewPerson("carol"),
 		Service: NewPerson("service"), Options: o}
 	h.Clock.Wall.Store(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC).UnixNano())
 	h.Clock.Since.Store(int64(time.Hour))
+	t.Cleanup(h.Close)
 	for _, d := range []string{"log", "anchor"} {
 		if err := os.MkdirAll(filepath.Join(h.Dir, d), 0o700); err != nil {
 			t.Fatal(err)
@@ -116,12 +129,12 @@ func New(t testing.TB, o Options) *Harness {
 	if o.Document != nil {
 		o.Document(&doc)
 	}
-	ctx := context.Background()
 	cfg, err := h.config(true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := securedomain.Prepare(ctx, cfg.Arena, cfg.Root, custody.Evaluation, "soft", "file", doc.Encode())
+	defer h.Close()
+	g, err := securedomain.Prepare(context.Background(), cfg.Arena, cfg.Root, custody.Evaluation, "soft", "file", doc.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,11 +143,28 @@ func New(t testing.TB, o Options) *Harness {
 		g.Signatures = append(g.Signatures, entry.GenesisSignature{Person: p.ID, Key: who.Pub.Ref(), Sig: ed25519.Sign(who.Key, authority.GenesisMessage(g))})
 	}
 	h.Genesis = g
-	if h.D, err = securedomain.Create(ctx, cfg, g); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.Close)
 	return h
+}
+
+// Create records the genesis and opens the domain.
+func (h *Harness) Create() error { return h.open(securedomain.Create) }
+
+// Open opens the domain from disk.
+func (h *Harness) Open() error {
+	return h.open(func(ctx context.Context, c securedomain.Config, _ entry.Genesis) (*securedomain.Domain, error) {
+		return securedomain.Open(ctx, c)
+	})
+}
+
+func (h *Harness) open(how func(context.Context, securedomain.Config, entry.Genesis) (*securedomain.Domain, error)) error {
+	cfg, err := h.config(false)
+	if err == nil {
+		h.D, err = how(context.Background(), cfg, h.Genesis)
+	}
+	if err != nil {
+		h.Close()
+	}
+	return err
 }
 
 func (h *Harness) person(id custody.PersonID) Person {
@@ -191,13 +221,22 @@ func (h *Harness) Document() policy.Document {
 	return d
 }
 
-// config opens everything that a domain stands on.
+// disk is where log or pin lie.
+func (h *Harness) disk(given disk.Dir, name string) (disk.Dir, error) {
+	if given != nil {
+		return given, nil
+	}
+	return disk.OS(filepath.Join(h.Dir, name), disk.Options{})
+}
+
+// config opens everything that a domain stands on. What it opened is closed by Close, also after an error.
 func (h *Harness) config(create bool) (securedomain.Config, error) {
 	var c securedomain.Config
 	arena, err := secret.NewArena(secret.Config{Size: 4 << 20})
 	if err != nil {
 		return c, err
 	}
+	h.closers = append(h.closers, arena.Close)
 	pass, err := secret.Take(arena, []byte("a passphrase for tests"))
 	if err != nil {
 		return c, err
@@ -212,7 +251,8 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 	if err != nil {
 		return c, err
 	}
-	logDir, err := disk.OS(filepath.Join(h.Dir, "log"), disk.Options{})
+	h.closers = append(h.closers, func() error { root.Close(); return nil })
+	logDir, err := h.disk(h.Options.Log, "log")
 	if err != nil {
 		return c, err
 	}
@@ -220,7 +260,8 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 	if err != nil {
 		return c, err
 	}
-	anchorDir, err := disk.OS(filepath.Join(h.Dir, "anchor"), disk.Options{})
+	h.closers = append(h.closers, store.Close)
+	anchorDir, err := h.disk(h.Options.Anchor, "anchor")
 	if err != nil {
 		return c, err
 	}
@@ -228,6 +269,7 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 	if err != nil {
 		return c, err
 	}
+	h.closers = append(h.closers, anchor.Close)
 	blobs, err := files.Open(filepath.Join(h.Dir, "blobs"))
 	if err != nil {
 		return c, err
@@ -236,9 +278,10 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 	if err != nil {
 		return c, err
 	}
-	h.closers = []func() error{anchor.Close, store.Close, func() error { root.Close(); return nil }, arena.Close}
-	return securedomain.Config{Arena: arena, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: h.Clock,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), SnapshotEvery: h.Options.SnapshotEvery, CacheKeys: 1024, TakeOver: h.Options.TakeOver}, nil
+	c = securedomain.Config{Arena: arena, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: h.Clock,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), SnapshotEvery: h.Options.SnapshotEvery, CacheKeys: 1024, TakeOver: h.Options.TakeOver}
+	h.Options.Faults.wrap(&c)
+	return c, nil
 }
 
 // Close closes the domain and what it stands on.
@@ -250,8 +293,8 @@ func (h *Harness) Close() {
 		}
 		h.D = nil
 	}
-	for _, c := range h.closers {
-		if err := c(); err != nil {
+	for i := len(h.closers) - 1; i >= 0; i-- {
+		if err := h.closers[i](); err != nil {
 			h.T.Errorf("close: %v", err)
 		}
 	}
@@ -265,19 +308,6 @@ func (h *Harness) Reopen() {
 	if err := h.Open(); err != nil {
 		h.T.Fatal(err)
 	}
-}
-
-// Open opens the domain from disk.
-func (h *Harness) Open() error {
-	cfg, err := h.config(false)
-	if err != nil {
-		return err
-	}
-	h.D, err = securedomain.Open(context.Background(), cfg)
-	if err != nil {
-		h.Close()
-	}
-	return err
 }
 
 // Check runs the full re-check and fails the test if it finds anything.

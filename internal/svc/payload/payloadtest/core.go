@@ -100,7 +100,10 @@ func (c *Core) Request(op request.Operation, body any) request.Request {
 // Try asks for something; the error is the decision's.
 func (c *Core) Try(t testing.TB, op request.Operation, body any) (custody.RequestID, payload.Asked, error) {
 	t.Helper()
-	r := c.Request(op, body)
+	r, err := request.Parse(c.Request(op, body).Encode())
+	if err != nil {
+		return custody.RequestID{}, payload.Asked{}, err
+	}
 	e, err := c.State.DecideRequest(r, policy.BySignature, c.now(), authority.Derive)
 	if err != nil {
 		return custody.RequestID{}, payload.Asked{}, err
@@ -111,10 +114,10 @@ func (c *Core) Try(t testing.TB, op request.Operation, body any) (custody.Reques
 	e.Evidence = request.Evidence{Key: c.keys[0].Ref(), Sig: make([]byte, 64)}
 	c.apply(t, entry.KindRequest, e)
 	c.apply(t, entry.KindApproval, &entry.Approval{Approval: request.Approval{
-		Request: r.ID(), Person: other, Decision: request.Approve, Key: c.keys[1].Ref(), Sig: make([]byte, 64),
+		Request: r.Ident, Person: other, Decision: request.Approve, Key: c.keys[1].Ref(), Sig: make([]byte, 64),
 	}})
-	c.asked[r.ID()] = authority.Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: policy.BySignature}
-	return r.ID(), payload.Asked{Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision}, nil
+	c.asked[r.Ident] = authority.Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: policy.BySignature}
+	return r.Ident, payload.Asked{Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision}, nil
 }
 
 // Ask is Try for what has to be accepted.
