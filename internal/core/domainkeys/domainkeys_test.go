@@ -186,6 +186,37 @@ func TestDerivationsFollowTheSpec(t *testing.T) {
 	}
 }
 
+// TestFrozen has the values that docs/spec/blob.md gives for the identity of the bytes 0 to 159.
+func TestFrozen(t *testing.T) {
+	t.Parallel()
+	i := fixedIdentity(t, newArena(t))
+	log, id, salt, aux := i.LogKey(), i.IdentityKey(), i.Salt(7, 3), i.Aux([32]byte{9})
+	key, err := i.ReadKey(24323)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer key.Wipe()
+	var read []byte
+	if err := key.Use(func(b []byte) error { read = bytes.Clone(b); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []struct {
+		name string
+		got  []byte
+		want string
+	}{
+		{"log key", log[:], "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"},
+		{"identity key", id[:], "29acbae141bccaf0b22e1a94d34d0bc7361e526d0bfe12c89794bc9322966dd7"},
+		{"salt", salt[:], "7a22b15854df3b0b8f7b690ea0590571"},
+		{"aux", aux[:], "14b76193a28ecac7fca18404a0019c3d91aaabc379e5d14fa81363dc5668a3df"},
+		{"read key", read, "6e18b5f8ff0d9a8e62d7f806b29c2ef014d01b9df0034e3df83760a42c470ad0"},
+	} {
+		if hex.EncodeToString(v.got) != v.want {
+			t.Errorf("%s: got %x, want %s", v.name, v.got, v.want)
+		}
+	}
+}
+
 func TestBodies(t *testing.T) {
 	t.Parallel()
 	i := fixedIdentity(t, newArena(t))

@@ -42,7 +42,7 @@ func askTerminal(a *secret.Arena, tty *os.File, out io.Writer, prompt string) (p
 		return secret.Bytes{}, fmt.Errorf("passphrase: read the terminal's mode: %w", err)
 	}
 	silent := *before
-	silent.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.IEXTEN
+	silent.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
 	silent.Iflag |= unix.ICRNL
 	silent.Cc[unix.VMIN], silent.Cc[unix.VTIME] = 1, 0
 	// TCSETSF drops what was typed before the question: it was shown.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -98,7 +99,10 @@ func TestTerminal(t *testing.T) {
 			if tt.create {
 				read = s.ReadNew
 			}
+			// A key that isn't understood would leave read waiting for ever: then the terminal hangs up.
+			hangUp := time.AfterFunc(20*time.Second, func() { _ = master.Close() })
 			p, err := read(a)
+			hangUp.Stop()
 			if !errors.Is(err, tt.want) {
 				t.Errorf("got error %v, want %v", err, tt.want)
 			}
