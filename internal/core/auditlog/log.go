@@ -218,8 +218,7 @@ func (l *Log) waitForRoom(ctx context.Context) error {
 	l.mu.Unlock()
 	defer l.mu.Lock()
 	select {
-	case <-taken:
-	case <-l.failed:
+	case <-taken: // also when the log stops
 	case <-ctx.Done():
 		return ctx.Err()
 	}

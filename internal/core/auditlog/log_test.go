@@ -5,6 +5,7 @@ package auditlog_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -271,8 +272,57 @@ func (g gated) Append(ctx context.Context, writer, first uint64, recs []auditlog
 	return g.Store.Append(ctx, writer, first, recs)
 }
 
+// When a batch fails, what waits behind it is told too, and so is who waits for room.
+func TestFailureReachesEveryWaiter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		m := disktest.New()
+		h := mustOpen(t, m, func(c *auditlog.Config) {
+			c.Store = gated{c.Store, gate}
+			c.QueueEntries = 2
+		})
+		var wg sync.WaitGroup
+		m.FailAt(1, disktest.Before)
+		for i := range 4 { // in the committer's hands, queued, queued, waiting for room
+			wg.Go(func() {
+				seq, prev := h.Next()
+				e, err := h.Append(t.Context(), logtest.Record(prev, seq))
+				if err == nil {
+					err = e.Wait(t.Context())
+				}
+				if !errors.Is(err, auditlog.ErrStopped) || !errors.Is(err, disktest.ErrInjected) {
+					t.Errorf("waiter %d was told %v", i, err)
+				}
+			})
+			synctest.Wait()
+		}
+		close(gate)
+		wg.Wait()
+	})
+}
+
 func TestQueueBytes(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		h := mustOpen(t, disktest.New(), func(c *auditlog.Config) {
+			c.Store = gated{c.Store, gate}
+			c.QueueBytes = 500
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for i := range 4 { // one in the committer's hands, two of 172 bytes queued, a third is too much
+			seq, prev := h.Next()
+			_, err := h.Append(ctx, logtest.Record(prev, seq, make([]byte, 100)))
+			if i < 3 != (err == nil) || err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("append %d: %v", i, err)
+			}
+			synctest.Wait()
+		}
+		close(gate)
+		must(t, h.Close())
+	})
 	h := mustOpen(t, disktest.New(), func(c *auditlog.Config) { c.QueueBytes = 100 })
 	var recs []auditlog.Record
 	for i := range 5 { // larger than the queue: one at a time
@@ -343,6 +393,26 @@ func TestCloseDrains(t *testing.T) {
 	}
 	if h.Head().Size != 10 {
 		t.Fatalf("head %d", h.Head().Size)
+	}
+	for range 20 { // also what was queued while a batch was written
+		gate := make(chan struct{})
+		h := mustOpen(t, disktest.New(), func(c *auditlog.Config) { c.Store = gated{c.Store, gate} })
+		for range 5 {
+			seq, prev := h.Next()
+			_, err := h.Append(t.Context(), logtest.Record(prev, seq))
+			must(t, err)
+			runtime.Gosched()
+		}
+		closed := make(chan error)
+		go func() { closed <- h.Close() }()
+		for h.Err() == nil {
+			runtime.Gosched()
+		}
+		close(gate)
+		must(t, <-closed)
+		if h.Head().Size != 5 {
+			t.Fatalf("%d of 5 entries were committed", h.Head().Size)
+		}
 	}
 }
 

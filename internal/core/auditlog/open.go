@@ -108,8 +108,8 @@ func (o *opening) readPin(ctx context.Context) (*Head, error) {
 	return h, nil
 }
 
-// becomeWriter takes the epoch and gives the number of records in the store, which is settled from then on. All are durable by then,
-// also those of an append whose flush failed before.
+// becomeWriter takes the epoch and gives the number of records in the store, which nobody else changes from then on. Truncating to that
+// number changes nothing, but is refused if another live process writes with this epoch.
 func (o *opening) becomeWriter(ctx context.Context) (uint64, error) {
 	size, writer, err := o.cfg.Store.Head(ctx)
 	if err != nil {

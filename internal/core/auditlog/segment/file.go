@@ -280,26 +280,6 @@ func (s *segment) wipe(off int64) (bool, error) {
 	return wiped, nil
 }
 
-// rewrite writes the records found once more and flushes them: after a failed flush the kernel may show bytes that never reached
-// the disk, and would not write them again.
-func (s *segment) rewrite() error {
-	_, end := s.extent()
-	chunk, err := s.chunk()
-	if err != nil {
-		return err
-	}
-	for off := int64(0); off < end; off += int64(len(chunk)) {
-		part := chunk[:min(int64(len(chunk)), end-off)]
-		if _, err := s.file.ReadAt(part, off); err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if _, err := s.file.WriteAt(part, off); err != nil {
-			return err
-		}
-	}
-	return s.file.Sync()
-}
-
 func (s *segment) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -142,12 +143,52 @@ func TestForeignFilesAreLeftAlone(t *testing.T) {
 	recs := fill(t, open(t, m, 1024), 5)
 	m.SetBytes("notes.txt", []byte("x"))
 	m.SetBytes("5.seg", []byte("x"))
-	m.SetBytes("segment.new", []byte("left over"))
-	s := open(t, m.Clone(), 512)
-	must(t, s.Append(t.Context(), 1, 5, logtest.Chain([32]byte{}, 5, 50)))
+	m.SetBytes("segment.new", bytes.Repeat([]byte{0xff}, 3000))
+	m = m.Restart()
+	s := open(t, m, 512)
+	for seq := uint64(5); seq < 30; seq++ { // new segments, through the file that was left over
+		must(t, s.Append(t.Context(), 1, seq, logtest.Chain([32]byte{}, seq, 1)))
+	}
 	got, err := s.Read(t.Context(), 0, 5)
 	if err != nil || !logtest.Equal(got[4], recs[4]) {
 		t.Fatal(err)
+	}
+	for _, name := range segments(t, m) {
+		if bytes.Contains(m.Bytes(name), []byte{0xff, 0xff, 0xff, 0xff}) {
+			t.Errorf("%s has the remains of another file", name)
+		}
+	}
+}
+
+// Whatever a power cut leaves of a truncation over several files is a beginning of the log, from which all can be read.
+func TestTruncationUnderPowerCuts(t *testing.T) {
+	t.Parallel()
+	base := disktest.New()
+	recs := fill(t, open(t, base, 512), 40)
+	for n := 1; ; n++ {
+		struck := false
+		for seed := range uint64(20) {
+			m := base.Clone()
+			m.FailAt(n, disktest.Before)
+			err := open(t, m, 512).Truncate(t.Context(), 1, 3)
+			struck, _ = m.Struck()
+			keep := float64(seed%4) / 4
+			s := open(t, m.PowerCut(keep, rand.New(rand.NewPCG(seed, uint64(n)))), 512)
+			size, _, headErr := s.Head(t.Context())
+			must(t, headErr)
+			if size < 3 || err == nil && size != 3 {
+				t.Fatalf("change %d: %d records after truncation to 3 (%v)", n, size, err)
+			}
+			for i := range size {
+				got, err := s.Read(t.Context(), i, 1)
+				if err != nil || len(got) != 1 || !logtest.Equal(got[0], recs[i]) {
+					t.Fatalf("change %d, seed %d: record %d of %d: %v", n, seed, i, size, err)
+				}
+			}
+		}
+		if !struck {
+			return
+		}
 	}
 }
 

@@ -72,8 +72,8 @@ func (s *Store) attach(epoch uint64) error {
 	} else if err != nil {
 		return fmt.Errorf("lock epoch %d: %w", epoch, err)
 	}
-	// A process before this one may have ended with a failed flush. What it left is visible, but perhaps not on disk, and would not
-	// be written by a flush alone: write it again before anybody relies on it.
+	// A process before this one may have ended with a failed flush: what it left is visible, but perhaps not on disk. That matters for
+	// the epoch and for names. Records of a failed append were never acknowledged: the log drops them.
 	if err := s.slots.Write(binary.LittleEndian.AppendUint64(nil, epoch)); err != nil {
 		return err
 	}
@@ -81,11 +81,6 @@ func (s *Store) attach(epoch uint64) error {
 		return err
 	}
 	s.mine = epoch
-	if last := s.last(); last != nil {
-		if err := last.rewrite(); err != nil {
-			return err
-		}
-	}
 	return s.dir.Sync()
 }
 

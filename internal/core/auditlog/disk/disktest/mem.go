@@ -135,8 +135,8 @@ func (m *Mem) Restart() *Mem {
 	return n
 }
 
-// PowerCut ends the process and loses what was not flushed: all of it with keep 0, none with keep 1, else each sector with that
-// chance, and names as they were at some moment since the last flush of the folder.
+// PowerCut ends the process and loses what was not flushed: all of it with keep 0, none with keep 1, else each sector is kept with that
+// chance, and each name is as it was at some moment since the last flush of the folder, whatever the others are.
 func (m *Mem) PowerCut(keep float64, r *rand.Rand) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -144,9 +144,19 @@ func (m *Mem) PowerCut(keep float64, r *rand.Rand) *Mem {
 	names := m.durable
 	if keep >= 1 {
 		names = m.names
-	} else if states := len(m.history); keep > 0 && states > 0 {
-		if i := r.IntN(states + 1); i < states {
-			names = m.history[i]
+	} else if keep > 0 {
+		names = map[string]*inode{}
+		states := append(slices.Clip(m.history), m.names)
+		all := map[string]bool{}
+		for _, state := range states {
+			for name := range state {
+				all[name] = true
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			if node := states[r.IntN(len(states))][name]; node != nil {
+				names[name] = node
+			}
 		}
 	}
 	n := New()
