@@ -16,6 +16,7 @@ import (
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/auditlog/anchor/file"
 	"strongroom/internal/core/auditlog/disk"
+	"strongroom/internal/core/auditlog/remote"
 	"strongroom/internal/core/auditlog/segment"
 	"strongroom/internal/core/hsm/passphrase"
 	"strongroom/internal/core/hsm/soft"
@@ -44,6 +45,7 @@ type Options struct {
 	TakeOver      bool          // take the log over from a core that may still run
 	NoTiles       bool          // write no tiles
 	SnapshotEvery uint64        // entries between snapshots; 0: the default
+	LogSocket     string        // socket of a log store process; empty: segment files in the data folder
 	Log           *slog.Logger
 
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
@@ -104,18 +106,18 @@ func folder(o Options, name string) (string, error) {
 }
 
 // build opens everything but the domain.
-func build(o Options, create bool) (*parts, error) {
+func build(ctx context.Context, o Options, create bool) (*parts, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	p := &parts{}
-	if err := p.fill(o, create); err != nil {
+	if err := p.fill(ctx, o, create); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
 }
 
-func (p *parts) fill(o Options, create bool) error {
+func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	a, lockErr, err := arena(o)
 	if err != nil {
 		return err
@@ -130,7 +132,11 @@ func (p *parts) fill(o Options, create bool) error {
 		return err
 	}
 	p.closers = append(p.closers, func() error { root.Close(); return nil })
-	store, anchor, err := p.openLog(o)
+	store, err := p.openStore(ctx, o)
+	if err != nil {
+		return err
+	}
+	anchor, err := p.openAnchor(o)
 	if err != nil {
 		return err
 	}
@@ -159,34 +165,48 @@ func (p *parts) fill(o Options, create bool) error {
 	return nil
 }
 
-func (p *parts) openLog(o Options) (auditlog.Store, auditlog.Anchor, error) {
-	logPath, err := folder(o, "log")
-	if err != nil {
-		return nil, nil, err
+// openStore opens the log: segment files in the data folder, or a log store process.
+func (p *parts) openStore(ctx context.Context, o Options) (auditlog.Store, error) {
+	if o.LogSocket != "" {
+		s, err := remote.Open(ctx, remote.Config{Socket: o.LogSocket})
+		if err != nil {
+			return nil, err
+		}
+		p.closers = append(p.closers, s.Close)
+		return s, nil
 	}
-	anchorPath, err := folder(o, "anchor")
+	dir, err := openDir(o, "log")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	logDir, err := disk.OS(logPath, disk.Options{FlushDelay: o.FlushDelay})
+	s, err := segment.Open(dir, segment.Options{})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	store, err := segment.Open(logDir, segment.Options{})
+	p.closers = append(p.closers, s.Close)
+	return s, nil
+}
+
+func (p *parts) openAnchor(o Options) (auditlog.Anchor, error) {
+	dir, err := openDir(o, "anchor")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	p.closers = append(p.closers, store.Close)
-	anchorDir, err := disk.OS(anchorPath, disk.Options{FlushDelay: o.FlushDelay})
+	a, err := file.Open(dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	anchor, err := file.Open(anchorDir)
+	p.closers = append(p.closers, a.Close)
+	return a, nil
+}
+
+// openDir opens a folder of the data folder for files that are flushed.
+func openDir(o Options, name string) (*disk.OSDir, error) {
+	path, err := folder(o, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	p.closers = append(p.closers, anchor.Close)
-	return store, anchor, nil
+	return disk.OS(path, disk.Options{FlushDelay: o.FlushDelay})
 }
 
 // openRoot opens the soft root with the passphrase, or makes one.

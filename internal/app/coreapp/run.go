@@ -19,7 +19,7 @@ import (
 // Run opens the domain and serves its door on a Unix socket until ctx ends or the domain fails. ready, if not nil, is called once
 // the door is open.
 func Run(ctx context.Context, o Options, socket string, uids []uint32, ready func()) error {
-	p, err := build(o, false)
+	p, err := build(ctx, o, false)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func Prepare(ctx context.Context, o Options, profile custody.Profile, documentFi
 	if err != nil {
 		return fmt.Errorf("read the rule document: %w", err)
 	}
-	p, err := build(o, true)
+	p, err := build(ctx, o, true)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func Create(ctx context.Context, o Options, genesisFile string) (custody.DomainI
 	if err := canon.Decode(b, &g); err != nil {
 		return custody.DomainID{}, fmt.Errorf("genesis: %w", err)
 	}
-	p, err := build(o, false)
+	p, err := build(ctx, o, false)
 	if err != nil {
 		return custody.DomainID{}, err
 	}
