@@ -6,7 +6,9 @@ import (
 	"sync"
 
 	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/request"
 )
 
 // addressCache remembers derived addresses, which are public: deriving one costs as much as a signature. It is bounded by
@@ -15,17 +17,26 @@ type addressCache struct {
 	most int
 
 	mu    sync.Mutex // guards young and old
-	young map[signerKey]authority.Derived
-	old   map[signerKey]authority.Derived
+	young map[addressKey]authority.Derived
+	old   map[addressKey]authority.Derived
+}
+
+// addressKey names an address by all that it follows from, so that a wallet that did not come about never stands in for another.
+type addressKey struct {
+	seed   custody.KeyID
+	chain  custody.ChainID
+	scheme request.Scheme
+	number uint32
+	path   entry.KeyPath
 }
 
 func newAddressCache(most int) *addressCache {
-	return &addressCache{most: max(1, most/2), young: map[signerKey]authority.Derived{}}
+	return &addressCache{most: max(1, most/2), young: map[addressKey]authority.Derived{}}
 }
 
 // derive is an authority.Deriver.
 func (c *addressCache) derive(w entry.Wallet, p entry.KeyPath) (authority.Derived, error) {
-	k := signerKey{w.ID, p}
+	k := addressKey{w.Key, w.Chain, w.Scheme, w.Account, p}
 	c.mu.Lock()
 	x, ok := c.young[k]
 	if !ok {
@@ -48,9 +59,9 @@ func (c *addressCache) derive(w entry.Wallet, p entry.KeyPath) (authority.Derive
 }
 
 // keep adds to the young half. The caller holds mu.
-func (c *addressCache) keep(k signerKey, x authority.Derived) {
+func (c *addressCache) keep(k addressKey, x authority.Derived) {
 	if len(c.young) >= c.most {
-		c.old, c.young = c.young, make(map[signerKey]authority.Derived, c.most)
+		c.old, c.young = c.young, make(map[addressKey]authority.Derived, c.most)
 	}
 	c.young[k] = x
 }

@@ -49,7 +49,7 @@ type story struct {
 	receipts []message.Receipt
 	entries  map[uint64]custody.RequestID // acknowledged entries of requests
 	votes    map[uint64]message.Vote
-	released map[uint64][]byte            // signed bytes by permit
+	released map[uint64][]byte // signed bytes by permit
 	wallets  map[custody.WalletID]message.Wallet
 	grants   map[uint64][]byte // sessions by entry
 }

@@ -1,18 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package securedomain_test
-import ("testing";"time";"strongroom/internal/core/securedomain/domaintest";"strongroom/internal/pure/request")
-func TestX(t *testing.T){
- for range 3 {
- a:=time.Now()
- h:=domaintest.New(t, domaintest.Options{Document: withBank, SnapshotEvery:6})
- b:=time.Now()
- s:=newStory(h, request.SchemeP2WPKH)
- if err:=s.tell(); err!=nil {t.Fatal(err)}
- c:=time.Now()
- if err:=s.tell(); err!=nil {t.Fatal(err)}
- h.Reopen(); s.session=nil
- d:=time.Now()
- if err:=s.tell(); err!=nil {t.Fatal(err)}
- h.Check()
- t.Log(b.Sub(a), c.Sub(b), d.Sub(c), time.Since(d), h.D.Status().Size)
- }
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"strongroom/internal/core/auditlog/disk/disktest"
+	"strongroom/internal/core/securedomain/domaintest"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// machine is a domain whose log and pin lie in memory, so that all that was not flushed can be lost.
+type machine struct {
+	*domaintest.Harness
+	log, anchor *disktest.Mem
+	faults      *domaintest.Faults
+}
+
+// factory makes machines with the same new domain. In short mode tests take every stride-th fault.
+type factory struct {
+	base        *domaintest.Harness
+	log, anchor *disktest.Mem
+	memory      *domaintest.Memory
+}
+
+func newFactory(t *testing.T) *factory {
+	t.Helper()
+	f := &factory{log: disktest.New(), anchor: disktest.New(), memory: domaintest.NewMemory()}
+	f.base = domaintest.New(t, domaintest.Options{Document: withBank, Log: f.log, Anchor: f.anchor, Memory: f.memory})
+	f.base.Close()
+	return f
+}
+
+func (f *factory) machine(t testing.TB) *machine {
+	t.Helper()
+	m := &machine{log: f.log.Clone(), anchor: f.anchor.Clone(), faults: &domaintest.Faults{}}
+	m.Harness = f.base.Clone(t, domaintest.Options{SnapshotEvery: 6, TakeOver: true, Faults: m.faults, Log: m.log, Anchor: m.anchor,
+		Memory: f.memory.Clone()})
+	return m
+}
+
+// crash is kill -9: what was not durable is gone.
+func (m *machine) crash() {
+	m.T.Helper()
+	m.Crash()
+	m.log, m.anchor = m.log.PowerCut(0, nil), m.anchor.PowerCut(0, nil)
+	m.Options.Log, m.Options.Anchor = m.log, m.anchor
+}
+
+// stride thins a sweep in short mode.
+func stride() int {
+	if testing.Short() {
+		return 7
+	}
+	return 1
+}
+
+// Every call that the domain makes of store, anchor, blobs and snapshots fails, before and after its effect; the process is killed
+// there, or goes on. All is opened again and asked again with the same keys: the story comes to its end, nothing acknowledged is
+// lost, no slot has two payloads, one permit gives the same bytes, and every proof verifies.
+func TestFaultAtEveryCall(t *testing.T) {
+	t.Parallel()
+	f := newFactory(t)
+	for _, op := range domaintest.Ops() {
+		t.Run(string(op), func(t *testing.T) {
+			t.Parallel()
+			whens := []domaintest.When{domaintest.Before}
+			if op.Changes() {
+				whens = append(whens, domaintest.After)
+			}
+			for n, some := 1, false; ; n += stride() {
+				struck := false
+				for _, when := range whens {
+					for _, crash := range []bool{true, false} {
+						t.Run(fmt.Sprintf("%d %s crash=%v", n, when, crash), func(t *testing.T) {
+							struck = survive(t, f.machine(t), op, n, when, crash) || struck
+						})
+					}
+				}
+				if !struck {
+					if !some && op != domaintest.StoreCut && op != domaintest.SnapshotPart {
+						t.Fatal("this call is never made; the test shows nothing")
+					}
+					return
+				}
+				some = true
+			}
+		})
+	}
+}
+
+// survive tells the story with one fault, and again after it, and proves everything. It says whether the fault happened.
+func survive(t *testing.T, m *machine, op domaintest.Op, n int, when domaintest.When, crash bool) bool {
+	scheme := request.SchemeP2WPKH
+	if n%2 == 0 {
+		scheme = request.SchemeP2TR
+	}
+	s := newStory(m.Harness, scheme)
+	m.faults.FailAt(op, n, when, crash)
+	ended := false
+	for try := 0; !ended && try < 6; try++ {
+		before := m.faults.Struck()
+		if m.D == nil {
+			if err := m.Open(); err != nil {
+				explained(t, m, err)
+				m.restart(s)
+				continue
+			}
+		}
+		err := s.tell()
+		if ended = err == nil; ended {
+			m.faults.Disarm()
+		} else {
+			explained(t, m, err)
+		}
+		if !m.faults.Struck() || before {
+			continue
+		}
+		if crash {
+			m.restart(s)
+		} else if op.Fatal() {
+			m.mustHaveFailed(s)
+			m.restart(s)
+		}
+	}
+	if !ended {
+		t.Fatal("the story does not come to its end")
+	}
+	if m.D == nil {
+		if err := m.Open(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.tell(); err != nil {
+		t.Fatalf("told again, all is done: %v", err)
+	}
+	s.otherSlots()
+	s.holds()
+	return m.faults.Struck()
+}
+
+// restart ends the process; the next one is now and then a successor that takes over.
+func (m *machine) restart(s *story) {
+	m.T.Helper()
+	m.crash()
+	m.Options.TakeOver, s.session = !m.Options.TakeOver, nil
+}
+
+// mustHaveFailed requires that a domain whose log or pin failed says so, and does nothing more.
+func (m *machine) mustHaveFailed(s *story) {
+	m.T.Helper()
+	if m.D == nil {
+		return
+	}
+	select {
+	case <-m.D.Failed():
+	case <-time.After(10 * time.Second):
+		m.T.Error("the domain failed without saying so")
+	}
+	if r, ok := s.asked["pay-eth"]; ok {
+		if _, err := m.D.Sign(context.Background(), r.ID(), ethPayload(m.T, 1000, 0, 99)); err == nil {
+			m.T.Error("a failed domain decides")
+		}
+	}
+}
+
+// explained requires that an error comes from the fault, and crosses the door as what it is.
+func explained(t *testing.T, m *machine, err error) {
+	t.Helper()
+	if !m.faults.Struck() {
+		t.Fatalf("without a fault: %v", err)
+	}
+	var q *problem.Error
+	if m.D != nil && (!errors.As(err, &q) || q.Kind != problem.Stopped && q.Kind != problem.Internal) {
+		t.Fatalf("the fault shows as %v", err)
+	}
+}
+
+// otherSlots asks for what must never happen: another nonce, or another coin, for a request that has its permit.
+func (s *story) otherSlots() {
+	t := s.h.T
+	t.Helper()
+	w := s.wallets["cold"].Wallet
+	for name, p := range map[string][]byte{"pay-eth": ethPayload(t, 1000, 5, 30), "pay-auto": ethPayload(t, 7, 1, 20),
+		"pay-btc": psbt(t, w, spend{coin: 1, pay: 40_000, fee: 3_000})} {
+		if _, err := s.h.D.Sign(context.Background(), s.asked[name].ID(), p); problem.KindOf(err) != problem.OutsideBounds {
+			t.Errorf("%s in a second slot: %v", name, err)
+		}
+	}
 }

@@ -16,12 +16,14 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/domainkeys"
 	"strongroom/internal/core/internal/curve"
 	"strongroom/internal/core/internal/hd"
 	"strongroom/internal/core/keystore"
+	"strongroom/internal/core/timeguard"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
@@ -49,6 +51,7 @@ type Domain struct {
 	last       auditlog.Handle // of the last entry
 	grown      chan struct{}   // closed with the next entry; nil if nobody waits
 	frontier   tlog.Frontier   // of the tree over all entries, for snapshots
+	unproved   bool            // state is of a snapshot whose root was not yet compared with the entry that commits it
 	snapshotAt uint64          // entry of the last snapshot
 
 	failed chan struct{} // closed by fail
@@ -58,6 +61,7 @@ type Domain struct {
 	sessions  map[[16]byte]secret.Bytes
 
 	checks   checker
+	batches  sync.Mutex // guards nothing: one batch of addresses is derived at a time, so that they don't take every processor
 	snapshot snapshotter
 	work     sync.WaitGroup // background goroutines; Close waits for them
 	stop     context.CancelFunc
@@ -113,13 +117,27 @@ func (d *Domain) waitFor(ctx context.Context, seq uint64) error {
 	return nil
 }
 
-// now reads the clock. Nothing is decided while it is not certain.
+// maxBehind is how far the clock may be behind the last entry: two machines' clocks differ, and system clocks are slowed down.
+const maxBehind = 5 * time.Minute
+
+// now reads the clock. Nothing is decided while it is not certain. The caller holds mu.
 func (d *Domain) now() (authority.Moment, error) {
 	r := d.cfg.Clock.Now()
 	if !r.Certain {
 		return authority.Moment{}, problem.New(problem.TimeUncertain, "the clock is not certain: %s", r.Why)
 	}
-	return authority.Moment{Time: r.Time, Bound: r.Bound}, nil
+	if behind := time.Duration(d.state.Time - r.Time); behind > maxBehind {
+		return authority.Moment{}, problem.New(problem.TimeUncertain, "the clock is %v behind the last entry of the log; set it", behind.Round(time.Second))
+	}
+	return d.moment(r), nil
+}
+
+// moment gives a reading as the next entry records it: log time never runs back, so where the clock is behind the last entry, the
+// bound grows by as much. What is decided and what is recorded is the same moment, or deciding again would give another result.
+// The caller holds mu.
+func (d *Domain) moment(r timeguard.Reading) authority.Moment {
+	t := max(r.Time, d.state.Time)
+	return authority.Moment{Time: t, Bound: r.Bound + t - r.Time}
 }
 
 // recorded is an entry that was applied and handed to the log.
@@ -131,7 +149,7 @@ type recorded struct {
 	handle auditlog.Handle
 }
 
-// record applies an entry and hands it to the log. The caller holds mu. Log time never runs back.
+// record applies an entry and hands it to the log. The caller holds mu, and at is the reading of now or moment under it.
 func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class, body any) (recorded, error) {
 	if err := d.Cause(); err != nil {
 		return recorded{}, problem.Wrap(problem.Stopped, err, "the core has failed and is ending")
@@ -140,8 +158,11 @@ func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class,
 	enc := canon.Encode(body)
 	salt := d.ids.Salt(s.Next, 0)
 	l := entry.Leaf{V: 1, Authority: s.Authority, Domain: s.Domain, Seq: s.Next, Prev: s.Last, Kind: kind, KindVersion: 1, Engine: entry.Engine1,
-		Writer: d.cfg.writer, Time: max(at.Time, s.Time), Bound: at.Bound, Bodies: []entry.BodyRef{entry.Ref(class, salt, enc)}}
+		Writer: d.cfg.writer, Time: at.Time, Bound: at.Bound, Bodies: []entry.BodyRef{entry.Ref(class, salt, enc)}}
 	leaf := l.Encode()
+	if len(enc) > entry.MaxBody || len(leaf) > entry.MaxLeaf {
+		return recorded{}, problem.New(problem.TooLarge, "the entry would have %d bytes, more than %d", len(enc), entry.MaxBody) // nothing could read it
+	}
 	hash := entry.Hash(leaf)
 	stored, err := d.storedForm(l, salt, enc)
 	if err != nil {
@@ -199,6 +220,33 @@ func (d *Domain) readEntry(ctx context.Context, seq uint64) (entry.Leaf, any, er
 	}
 	body, err := authority.DecodeBody(e[0].leaf.Kind, e[0].leaf.KindVersion, e[0].bodies[0].Body)
 	return e[0].leaf, body, err
+}
+
+// readKnown gives an entry whose leaf hash is known, for acts that rest on it: the store is not trusted, and it may have changed since
+// the log was opened. An altered entry stops the domain.
+func (d *Domain) readKnown(ctx context.Context, seq uint64, leaf [32]byte) (entry.Leaf, any, error) {
+	if err := d.waitFor(ctx, seq); err != nil {
+		return entry.Leaf{}, nil, err
+	}
+	recs, err := d.cfg.Store.Read(ctx, seq, 1)
+	if err != nil {
+		return entry.Leaf{}, nil, problem.Wrap(problem.Internal, err, "read entry %d", seq)
+	}
+	var o opened
+	reason := "it is not in the store"
+	if len(recs) > 0 {
+		if entry.Hash(recs[0].Leaf) != leaf {
+			reason = "it is not the entry that was recorded"
+		} else if o, err = d.openRecord(recs[0]); err != nil {
+			reason = "its bodies are not those that the leaf names"
+		} else {
+			body, err := authority.DecodeBody(o.leaf.Kind, o.leaf.KindVersion, o.bodies[0].Body)
+			return o.leaf, body, err
+		}
+	}
+	err = &auditlog.CorruptError{Seq: seq, Where: d.cfg.Store.Where(seq), Reason: reason, Err: err}
+	d.fail(err)
+	return entry.Leaf{}, nil, problem.Wrap(problem.Stopped, err, "the log was altered; the core is ending")
 }
 
 // history is readEntry for decisions that look back.

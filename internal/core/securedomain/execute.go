@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
+	"log/slog"
 
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/gate/message"
@@ -22,29 +24,53 @@ const SeedSize = 32
 
 // Execute does an approved request other than a transfer, if that did not happen with the last approval.
 func (d *Domain) Execute(ctx context.Context, id custody.RequestID) (message.State, error) {
-	made, err := d.prepare(ctx, id)
-	if err != nil {
-		return "", err
+	for range maxPrepares {
+		made, err := d.prepare(ctx, id)
+		if err != nil {
+			return "", err
+		}
+		rec, err := d.effect(id, made)
+		if errors.Is(err, errOvertaken) {
+			continue
+		}
+		if err != nil {
+			d.discard(ctx, made, err)
+			return "", err
+		}
+		if err := d.durable(ctx, rec); err != nil {
+			return "", err
+		}
+		return message.StateExecuted, nil
 	}
-	rec, err := d.effect(id, made)
-	if err != nil {
-		return "", err
-	}
-	if err := d.durable(ctx, rec); err != nil {
-		return "", err
-	}
-	return message.StateExecuted, nil
+	return "", problem.New(problem.Busy, "others make addresses of the same wallet; try again")
 }
 
-// creation is what a new wallet needs, made before the effect is decided for good: its blob is durable, but no entry names it
-// yet. If the effect does not come about, the blob is an orphan that the next start erases.
+// maxPrepares is how often a batch of addresses is derived for one call, when others take its place meanwhile.
+const maxPrepares = 3
+
+// errOvertaken says that another batch of addresses took the place of the one that was prepared.
+var errOvertaken = errors.New("another batch of addresses came first")
+
+// creation is what takes long or must be durable before the effect is decided for good: for a wallet its key, whose blob no entry
+// names yet, and for addresses their root.
 type creation struct {
 	wallet *entry.Wallet
 	key    *entry.NewKey
-	first  *entry.AddressBatch
+	batch  *entry.AddressBatch // a wallet's first address, or the addresses asked for
 }
 
-// prepare makes the key and wallet of a wallet_create, once the rules and approvals allow it.
+// discard erases the blob of a key that no entry names. After a failure of the log that is not known: the blob then stays, and so it
+// does after a crash; it is sealed and nothing leads to it.
+func (d *Domain) discard(ctx context.Context, made *creation, cause error) {
+	if made.key == nil || problem.KindOf(cause) == problem.Stopped {
+		return
+	}
+	if err := d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: made.key.ID, Hash: made.key.Blob}); err != nil {
+		d.slog.WarnContext(ctx, "blob of an unused key stays", slog.String("key", string(made.key.ID)), slog.Any("error", err))
+	}
+}
+
+// prepare makes what an effect needs, once the rules and approvals allow it.
 func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, error) {
 	d.mu.Lock()
 	p, err := d.waiting(id)
@@ -57,20 +83,36 @@ func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, 
 		d.mu.Unlock()
 		return nil, err
 	}
-	_, body, err := d.state.DecideEffect(p, at, d.derive)
+	e, body, err := d.state.PlanEffect(p, at, d.derive)
 	if err != nil {
 		err = d.refused(p, err)
 		d.mu.Unlock()
 		return nil, err
 	}
-	o, ok := body.(*request.WalletCreateBody)
-	if !ok {
+	switch o := body.(type) {
+	case *request.WalletCreateBody:
+		seed, have := d.state.Key(o.Seed)
+		d.mu.Unlock()
+		return d.createWallet(ctx, id, o, seed, have, at)
+	case *request.AddressCreateBody:
+		w, _, _ := d.state.Wallet(o.Wallet)
+		d.mu.Unlock()
+		return d.createAddresses(w, e.Addresses)
+	default:
 		d.mu.Unlock()
 		return &creation{}, nil
 	}
-	seed, have := d.state.Key(o.Seed)
-	d.mu.Unlock()
-	return d.createWallet(ctx, id, o, seed, have, at)
+}
+
+// createAddresses derives a batch of addresses, outside the sequencer and past the cache, which they would fill.
+func (d *Domain) createAddresses(w entry.Wallet, b *entry.AddressBatch) (*creation, error) {
+	d.batches.Lock()
+	defer d.batches.Unlock()
+	var err error
+	if b.Root, err = authority.BatchRoot(w, *b, authority.Derive); err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "derive the addresses")
+	}
+	return &creation{batch: b}, nil
 }
 
 // refused records that the rules refuse an execution. A denial ends the request; missing approvals do not even leave a trace.
@@ -82,7 +124,7 @@ func (d *Domain) refused(p *authority.Pending, cause error) error {
 	return d.refuse(p.ID, "execute", nil, cause)
 }
 
-// effect decides again, now for good, and records.
+// effect decides again, now for good, and records. It gives errOvertaken if what was prepared does not fit any more.
 func (d *Domain) effect(id custody.RequestID, made *creation) (recorded, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -94,13 +136,14 @@ func (d *Domain) effect(id custody.RequestID, made *creation) (recorded, error) 
 	if err != nil {
 		return recorded{}, err
 	}
-	e, _, err := d.state.DecideEffect(p, at, d.derive)
+	e, _, err := d.state.PlanEffect(p, at, d.derive)
 	if err != nil {
 		return recorded{}, d.refused(p, err)
 	}
-	if made.wallet != nil {
-		e.Wallet, e.Key, e.Addresses = made.wallet, made.key, made.first
+	if e.Addresses != nil && e.Addresses.From != made.batch.From {
+		return recorded{}, errOvertaken
 	}
+	e.Wallet, e.Key, e.Addresses = made.wallet, made.key, made.batch
 	rec, err := d.record(at, entry.KindEffect, entry.Confidential, e)
 	if err == nil && e.Document != nil {
 		d.signers.clear() // rules changed: keys are unsealed anew
@@ -131,10 +174,10 @@ func (d *Domain) createWallet(ctx context.Context, id custody.RequestID, o *requ
 		return nil, problem.Wrap(problem.Internal, err, "derive the account")
 	}
 	first := entry.AddressBatch{Wallet: w.ID, Count: 1}
-	if first.Root, err = authority.BatchRoot(w, first, d.derive); err != nil {
+	if first.Root, err = authority.BatchRoot(w, first, authority.Derive); err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "derive the first address")
 	}
-	c.wallet, c.first = &w, &first
+	c.wallet, c.batch = &w, &first
 	return c, nil
 }
 

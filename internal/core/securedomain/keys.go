@@ -63,13 +63,13 @@ func (d *Domain) withKey(w entry.Wallet, p entry.KeyPath, f func(sk []byte) erro
 
 // loadKey derives an address's scalar from the wallet's seed.
 func (d *Domain) loadKey(w entry.Wallet, p entry.KeyPath) (secret.Bytes, error) {
+	d.mu.Lock()
 	at, err := d.now()
+	k, ok := d.state.Key(w.Key)
+	d.mu.Unlock()
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	d.mu.Lock()
-	k, ok := d.state.Key(w.Key)
-	d.mu.Unlock()
 	if !ok {
 		return secret.Bytes{}, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
 	}

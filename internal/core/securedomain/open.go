@@ -198,7 +198,8 @@ func (d *Domain) tryOpen(ctx context.Context, id custody.DomainID, writer uint64
 		return nil, err
 	}
 	d.state, d.frontier, d.snapshotAt = from.state, from.frontier, from.state.Next
-	return auditlog.Open(ctx, auditlog.Config{
+	d.unproved = from.state.Next > 0
+	log, err := auditlog.Open(ctx, auditlog.Config{
 		Store: d.cfg.Store, Anchor: d.cfg.Anchor, Key: key, Writer: writer, TakeOver: d.cfg.TakeOver, Linger: d.cfg.Linger,
 		Sign:    func(m []byte) ([]byte, error) { return d.ids.SignLog(m), nil },
 		Entries: logEntries(d.ids),
@@ -207,6 +208,10 @@ func (d *Domain) tryOpen(ctx context.Context, id custody.DomainID, writer uint64
 		Tail:    d.foldTail,
 		Elapsed: func() time.Duration { return time.Duration(d.cfg.Clock.Boot()) },
 	})
+	if err == nil && d.unproved {
+		return nil, errors.Join(fmt.Errorf("%w: no entry follows it", errSnapshot), log.Close())
+	}
+	return log, err
 }
 
 // logEntries tells the log how to read leaves and bodies.
@@ -230,12 +235,17 @@ func (d *Domain) foldTail(seq uint64, hash [32]byte, rec auditlog.Record) error 
 	if err != nil {
 		return err
 	}
+	// The root of the tree says nothing about a snapshot's state: only the entry behind it does.
+	if d.unproved && o.leaf.Kind != entry.KindSnapshot {
+		return fmt.Errorf("%w: entry %d is a %s", errSnapshot, seq, o.leaf.Kind)
+	}
 	if err := d.state.Apply(o.leaf, hash, body); err != nil {
-		if o.leaf.Kind == entry.KindSnapshot && seq == d.frontier.Size() && seq == d.snapshotAt {
+		if d.unproved {
 			return fmt.Errorf("%w: %w", errSnapshot, err)
 		}
 		return err
 	}
+	d.unproved = false
 	d.frontier.Append(hash)
 	if o.leaf.Kind == entry.KindSnapshot {
 		d.snapshotAt = seq
@@ -267,17 +277,21 @@ func (d *Domain) settle(ctx context.Context) error {
 	if d.state.Writer == writer {
 		return nil
 	}
-	at, err := d.now()
-	if err != nil {
-		return err
-	}
-	d.mu.Lock()
-	rec, err := d.record(at, entry.KindWriter, entry.Public, &entry.Writer{Epoch: writer})
-	d.mu.Unlock()
+	rec, err := d.recordWriter(writer)
 	if err != nil {
 		return err
 	}
 	return d.durable(ctx, rec)
+}
+
+func (d *Domain) recordWriter(epoch uint64) (recorded, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, err := d.now()
+	if err != nil {
+		return recorded{}, err
+	}
+	return d.record(at, entry.KindWriter, entry.Public, &entry.Writer{Epoch: epoch})
 }
 
 // watch latches the domain's error state when the log's does.

@@ -56,7 +56,7 @@ func (d *Domain) pendingView(p *authority.Pending) message.Request {
 		v.Last = x.Seq
 	}
 	r := d.cfg.Clock.Now()
-	if err := d.state.Ready(p, authority.Moment{Time: r.Time, Bound: r.Bound}, d.derive); err != nil {
+	if err := d.state.Ready(p, d.moment(r), d.derive); err != nil {
 		v.Missing = problemOf(err)
 	} else if p.Effects.Operation == request.Transfer {
 		v.State = message.StateReady
@@ -151,14 +151,24 @@ func (d *Domain) doneView(ctx context.Context, id custody.RequestID, o authority
 
 // Requests lists requests that wait, oldest first, from an entry on.
 func (d *Domain) Requests(in message.List) message.Requests {
-	limit := min(max(in.Limit, 1), 500)
+	limit := int(min(max(in.Limit, 1), 500))
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	list := d.state.PendingList()
+	d.mu.Unlock()
 	var out message.Requests
-	for _, p := range d.state.PendingList() {
-		if p.Seq >= in.From && uint64(len(out.Requests)) < limit {
+	for _, p := range list {
+		if len(out.Requests) == limit {
+			break
+		}
+		if p.Seq < in.From {
+			continue
+		}
+		// One at a time: telling what a change of the rules lacks takes long, and nothing else is decided meanwhile.
+		d.mu.Lock()
+		if p, ok := d.state.Pending(p.ID); ok {
 			out.Requests = append(out.Requests, d.pendingView(p))
 		}
+		d.mu.Unlock()
 	}
 	return out
 }

@@ -39,16 +39,15 @@ func (d *Domain) OpenSession(ctx context.Context, in message.OpenSession) (reque
 	var id [16]byte
 	rand.Read(id[:])
 	b := &entry.Session{Opening: in.Opening, Key: in.Key, Sig: in.Sig, Session: id[:], Ephemeral: own.PublicKey().Bytes()}
-	rec, err := d.recordSession(o, b)
-	if err != nil {
-		clear(shared)
-		return request.SessionGrant{}, err
-	}
 	key, err := d.sessionKey(shared, in.Opening, id)
 	if err != nil {
 		return request.SessionGrant{}, err
 	}
-	if err := d.durable(ctx, rec); err != nil {
+	rec, err := d.recordSession(o, b)
+	if err == nil {
+		err = d.durable(ctx, rec)
+	}
+	if err != nil {
 		key.Wipe()
 		return request.SessionGrant{}, err
 	}
@@ -70,6 +69,7 @@ func (d *Domain) recordSession(o request.SessionOpening, b *entry.Session) (reco
 	if err := d.state.CheckSession(o, b, at); err != nil {
 		return recorded{}, err
 	}
+	d.dropSessions() // those that have ended meanwhile
 	return d.record(at, entry.KindSession, entry.Confidential, b)
 }
 

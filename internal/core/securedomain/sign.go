@@ -22,18 +22,22 @@ import (
 // The payload of the latest permit, or none, gives that transaction again, the same bytes. Another payload replaces it, in the
 // same slot.
 func (d *Domain) Sign(ctx context.Context, id custody.RequestID, payload []byte) (message.Signed, error) {
-	asked, permitted, err := d.askedFor(ctx, id)
+	d.mu.Lock()
+	if g, ok := d.state.Signed(id); ok && (len(payload) == 0 || g.Payload == canon.HashBytes(canon.TagPayload, payload)) {
+		seq, leaf := g.Permit, g.PermitLeaf
+		d.mu.Unlock()
+		return d.resign(ctx, seq, leaf)
+	}
+	d.mu.Unlock()
+	asked, err := d.askedFor(ctx, id)
 	if err != nil {
 		return message.Signed{}, err
 	}
-	if permitted != 0 && len(payload) == 0 {
-		return d.resign(ctx, permitted)
-	}
 	d.mu.Lock()
 	if g, ok := d.state.Signed(id); ok && g.Payload == canon.HashBytes(canon.TagPayload, payload) {
-		seq := g.Permit
+		seq, leaf := g.Permit, g.PermitLeaf // another caller was quicker
 		d.mu.Unlock()
-		return d.resign(ctx, seq)
+		return d.resign(ctx, seq, leaf)
 	}
 	p, rec, err := d.permit(id, asked, payload)
 	if err != nil {
@@ -46,30 +50,29 @@ func (d *Domain) Sign(ctx context.Context, id custody.RequestID, payload []byte)
 	return d.release(ctx, w, p, rec)
 }
 
-// askedFor gives an open request as it was asked, and the entry of its latest permit, or 0.
-func (d *Domain) askedFor(ctx context.Context, id custody.RequestID) (a authority.Asked, permit uint64, err error) {
+// askedFor gives an open request as it was asked.
+func (d *Domain) askedFor(ctx context.Context, id custody.RequestID) (a authority.Asked, err error) {
 	d.mu.Lock()
-	if g, ok := d.state.Signed(id); ok {
-		seq, permit := g.Seq, g.Permit
-		d.mu.Unlock()
-		_, body, err := d.readEntry(ctx, seq)
+	g, ok := d.state.Signed(id)
+	if !ok {
+		defer d.mu.Unlock()
+		p, err := d.waiting(id)
 		if err != nil {
-			return a, 0, problem.Wrap(problem.Internal, err, "read the request's entry")
+			return a, err
 		}
-		e, ok := body.(*entry.Request)
-		if !ok {
-			return a, 0, problem.New(problem.Internal, "entry %d is not a request", seq)
-		}
-		a, err = authority.AskedOf(e)
-		return a, permit, err
+		return p.Asked()
 	}
-	defer d.mu.Unlock()
-	p, err := d.waiting(id)
+	seq, leaf := g.Seq, g.Leaf
+	d.mu.Unlock()
+	_, body, err := d.readKnown(ctx, seq, leaf)
 	if err != nil {
-		return a, 0, err
+		return a, err
 	}
-	a, err = p.Asked()
-	return a, 0, err
+	e, ok := body.(*entry.Request)
+	if !ok {
+		return a, problem.New(problem.Internal, "entry %d is not a request", seq)
+	}
+	return authority.AskedOf(e)
 }
 
 // permit decides on a payload and records the permit. The caller holds mu.
@@ -87,13 +90,10 @@ func (d *Domain) permit(id custody.RequestID, asked authority.Asked, payload []b
 }
 
 // resign signs a recorded permit again: the same bytes.
-func (d *Domain) resign(ctx context.Context, seq uint64) (message.Signed, error) {
-	if err := d.waitFor(ctx, seq); err != nil {
-		return message.Signed{}, err
-	}
-	leaf, body, err := d.readEntry(ctx, seq)
+func (d *Domain) resign(ctx context.Context, seq uint64, hash [32]byte) (message.Signed, error) {
+	leaf, body, err := d.readKnown(ctx, seq, hash)
 	if err != nil {
-		return message.Signed{}, problem.Wrap(problem.Internal, err, "read the permit's entry")
+		return message.Signed{}, err
 	}
 	p, ok := body.(*entry.Permit)
 	if !ok {
@@ -105,7 +105,7 @@ func (d *Domain) resign(ctx context.Context, seq uint64) (message.Signed, error)
 	if !ok {
 		return message.Signed{}, problem.New(problem.Internal, "the permit's wallet does not exist")
 	}
-	return d.signNow(w, p, recorded{seq: seq, hash: entry.Hash(leaf.Encode()), leaf: leaf})
+	return d.signNow(w, p, recorded{seq: seq, hash: hash, leaf: leaf})
 }
 
 // release waits for the permit, signs, verifies and gives out the transaction; then it records the result, for which nobody
@@ -140,7 +140,7 @@ func (d *Domain) result(b *entry.Result) error {
 		return nil
 	}
 	r := d.cfg.Clock.Now() // a result records what happened; it decides nothing, so an uncertain clock does not stop it
-	_, err := d.record(authority.Moment{Time: r.Time, Bound: r.Bound}, entry.KindResult, entry.Confidential, b)
+	_, err := d.record(d.moment(r), entry.KindResult, entry.Confidential, b)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"strings"
 
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
@@ -16,6 +17,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/secret"
 )
 
 // Submit takes a request. The same idempotency key with the same request gives what became of it; with another it is refused.
@@ -89,6 +91,9 @@ func (d *Domain) authenticate(r *request.Parsed, e request.Evidence) (policy.Evi
 		}
 		return nil
 	})
+	if errors.Is(err, secret.ErrWiped) {
+		err = problem.New(problem.Unauthenticated, "the session has just ended; open one and sign the request again")
+	}
 	return policy.BySession, err
 }
 
@@ -103,8 +108,11 @@ func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.
 			return nil, recorded{}, problem.New(problem.Unauthenticated, "the session is past its time, or another's; open one and sign the request again")
 		}
 	}
-	if c := d.state.Counts(); c.Pending >= authority.MaxPending || c.Signed >= authority.MaxSigned {
-		return nil, recorded{}, problem.New(problem.Busy, "too many requests are open; let some end first")
+	if err := d.state.RoomFor(r.Initiator, len(r.Raw)); err != nil {
+		return nil, recorded{}, problem.New(problem.Busy, "%v; let some end first", err)
+	}
+	if n := d.state.Counts().Signed; n >= authority.MaxSigned {
+		return nil, recorded{}, problem.New(problem.Busy, "%d signed requests can still be replaced; let some end first", n)
 	}
 	e, err := d.state.DecideRequest(r, kind, at, d.derive)
 	if err != nil {
@@ -128,7 +136,8 @@ func (d *Domain) submitted(ctx context.Context, id custody.RequestID, e *entry.R
 	return v, nil
 }
 
-// again answers a retry: what became of the request. If it waits for this payload, it is signed now.
+// again answers a retry: what became of the request. If it waits for this payload, it is signed now; if it has all that it needs, it is
+// executed now, because the first try may have ended before that.
 func (d *Domain) again(ctx context.Context, id custody.RequestID, payload []byte) (message.Request, error) {
 	v, err := d.Request(ctx, id)
 	if err != nil {
@@ -139,6 +148,12 @@ func (d *Domain) again(ctx context.Context, id custody.RequestID, payload []byte
 	}
 	if len(payload) > 0 && v.State == message.StateReady {
 		if _, err := d.Sign(ctx, id, payload); err != nil {
+			return v, err
+		}
+		return d.Request(ctx, id)
+	}
+	if v.State == message.StatePending && v.Missing == nil {
+		if _, err := d.Execute(ctx, id); err != nil && problem.KindOf(err) != problem.Conflict {
 			return v, err
 		}
 		return d.Request(ctx, id)
@@ -168,7 +183,7 @@ func (d *Domain) signAtOnce(ctx context.Context, id custody.RequestID, r *reques
 		Signed: &signed, Seq: rec.seq, Last: prec.seq}, nil
 }
 
-// refuse records that an act on an open request was refused, and gives the refusal. A rule that denies ends the request. The
+// refuse records that an act on an open request was refused, and gives the refusal. The request stays open: what it lacks may come. The
 // caller holds mu. What is no refusal (a fault of ours, a busy log) is not recorded.
 func (d *Domain) refuse(id custody.RequestID, act string, payload []byte, cause error) error {
 	var q *problem.Error
@@ -179,7 +194,7 @@ func (d *Domain) refuse(id custody.RequestID, act string, payload []byte, cause 
 	if err != nil {
 		return cause
 	}
-	b := &entry.Refusal{Request: id, Act: act, Kind: q.Kind, Detail: q.Detail, Rule: q.Rule, Unmet: q.Unmet}
+	b := &entry.Refusal{Request: id, Act: act, Kind: q.Kind, Detail: clip(q.Detail), Rule: q.Rule, Unmet: q.Unmet}
 	if len(payload) > 0 {
 		b.Payload = canon.HashBytes(canon.TagPayload, payload)
 	}
@@ -189,6 +204,14 @@ func (d *Domain) refuse(id custody.RequestID, act string, payload []byte, cause 
 		return err
 	}
 	return cause
+}
+
+// maxDetail is how much of a refusal's detail is recorded, in bytes.
+const maxDetail = 1000
+
+// clip makes a text fit for the log: what somebody else wrote may stand in it.
+func clip(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxDetail)], "")
 }
 
 func recordable(k problem.Kind) bool {

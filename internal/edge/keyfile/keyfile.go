@@ -81,14 +81,14 @@ func NewPersonID() custody.PersonID {
 	return custody.PersonID("p_" + strings.ToLower(base32.StdEncoding.EncodeToString(b[:])))
 }
 
-// Public gives the public part.
-func (k *Key) Public() Public { return k.public }
+// PublicFile gives what its public file holds.
+func (k *Key) PublicFile() Public { return k.public }
+
+// Public gives the public key.
+func (k *Key) Public() request.PublicKey { return k.public.Key() }
 
 // Person says whose key it is.
 func (k *Key) Person() custody.PersonID { return k.public.Person }
-
-// Ref names the key.
-func (k *Key) Ref() request.KeyRef { return k.public.Key().Ref() }
 
 // Sign gives the 64-byte signature of a message as [request.PublicKey.Verify] reads it, and verifies it before it is returned.
 func (k *Key) Sign(message []byte) ([]byte, error) {

@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/svc/feed"
 )
 
 // states are the values of the state parameter.
@@ -22,7 +23,7 @@ func states() []message.State {
 
 // listRequests is GET /v1/requests. The cache says which there are, the core how each stands.
 func (s *Server) listRequests(c *call) error {
-	q := Query{Operation: request.Operation(c.arg("operation")), Wallet: custody.WalletID(c.arg("wallet"))}
+	q := feed.Query{Operation: request.Operation(c.arg("operation")), Wallet: custody.WalletID(c.arg("wallet"))}
 	limit, err := c.number("limit", 50, 1, 200)
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (s *Server) request(ctx context.Context, id custody.RequestID) (apiv1.Reque
 	if err != nil {
 		return apiv1.RequestView{}, about(id, err)
 	}
-	return requestView(v, nil)
+	return requestView(v)
 }
 
 // about says which request a failure is about.
@@ -172,7 +173,7 @@ func (s *Server) acted(c *call, id custody.RequestID, v message.Request, err err
 	if v.State == message.StateExecuted {
 		s.people.forget()
 	}
-	view, err := requestView(v, nil)
+	view, err := requestView(v)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ import (
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/strictjson"
+	"strongroom/internal/svc/feed"
 )
 
 // Limits.
@@ -45,25 +47,9 @@ const (
 // Safe for concurrent use.
 type Index interface {
 	// Find gives requests from an entry on, oldest first.
-	Find(ctx context.Context, q Query) ([]Found, error)
+	Find(ctx context.Context, q feed.Query) ([]feed.Found, error)
 	// Folded says how many entries of the log the cache has seen.
 	Folded(ctx context.Context) (uint64, error)
-}
-
-// Query says which requests are looked for. Empty fields ask for nothing.
-type Query struct {
-	From      uint64 // least entry
-	Limit     int    // at most so many, 1 to 200
-	Open      bool   // those that no entry has ended or permitted: pending, ready, expired
-	State     message.State
-	Operation request.Operation
-	Wallet    custody.WalletID
-}
-
-// Found is a request in the cache.
-type Found struct {
-	ID  custody.RequestID
-	Seq uint64
 }
 
 // Transfers carries transfers out. Safe for concurrent use.
@@ -125,6 +111,7 @@ type Server struct {
 	people  *roster
 	handler http.Handler
 	openapi []byte
+	shapes  strictjson.Shapes // of submissions, the bodies that come most
 }
 
 // New makes the API.
@@ -132,7 +119,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, people: &roster{core: cfg.Core, now: cfg.Now}}
+	s := &Server{cfg: cfg, people: &roster{core: cfg.Core, now: cfg.Now}, shapes: strictjson.Learn(apiv1.Submission{}, request.TransferBody{})}
 	ops := s.operations()
 	var err error
 	if s.openapi, err = describe(ops, cfg.Version); err != nil {
@@ -141,6 +128,9 @@ func New(cfg Config) (*Server, error) {
 	s.handler = s.route(ops)
 	return s, nil
 }
+
+// Handler answers calls whose TLS state a server has filled in.
+func (s *Server) Handler() http.Handler { return s.handler }
 
 // Serve answers on a listener until ctx ends, and then finishes open calls for at most 10 seconds. It closes the listener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {

@@ -132,12 +132,12 @@ func (c *call) read(v any) error {
 	if err != nil {
 		return err
 	}
-	return decode(b, v, "")
+	return decode(nil, b, v, "")
 }
 
 // decode reads JSON strictly; prefix is where the value stands in the body.
-func decode(b []byte, v any, prefix string) error {
-	err := strictjson.Decode(b, v)
+func decode(s strictjson.Shapes, b []byte, v any, prefix string) error {
+	err := s.Decode(b, v)
 	var e *strictjson.Error
 	if !errors.As(err, &e) {
 		return err

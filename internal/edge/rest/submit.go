@@ -34,7 +34,7 @@ func (s *Server) submit(c *call) error {
 	if media == apiv1.CBOR {
 		in, r, err = c.signedFile(key)
 	} else {
-		in, r, asGiven, err = c.submission(key)
+		in, r, asGiven, err = s.submission(c, key)
 	}
 	if err != nil {
 		return err
@@ -51,11 +51,10 @@ func (s *Server) submit(c *call) error {
 		m := v.Missing
 		return &refusal{problem: &problem.Error{Kind: m.Kind, Detail: m.Detail, Rule: m.Rule, Unmet: m.Unmet}, request: id}
 	}
-	if !bytes.Equal(v.Request, in.Request) {
-		asGiven = nil // can't be: the core refuses another body under the key
-	}
-	view, err := requestView(v, asGiven)
-	if err != nil {
+	var view apiv1.RequestView
+	if asGiven != nil && bytes.Equal(v.Request, in.Request) { // what was just read need not be read again
+		view = viewOf(v, r, asGiven)
+	} else if view, err = requestView(v); err != nil {
 		return err
 	}
 	c.w.Header().Set("Location", "/v1/requests/"+id)
@@ -83,13 +82,13 @@ func (c *call) signedFile(key string) (message.Submit, request.Request, error) {
 }
 
 // submission reads JSON and rebuilds the canonical request from it.
-func (c *call) submission(key string) (in message.Submit, r request.Request, body []byte, err error) {
+func (s *Server) submission(c *call, key string) (in message.Submit, r request.Request, body []byte, err error) {
 	b, err := c.bytes(MaxBody)
 	if err != nil {
 		return in, r, nil, err
 	}
 	var sub apiv1.Submission
-	if err := decode(b, &sub, ""); err != nil {
+	if err := decode(s.shapes, b, &sub, ""); err != nil {
 		return in, r, nil, err
 	}
 	q := sub.Request
@@ -104,7 +103,7 @@ func (c *call) submission(key string) (in message.Submit, r request.Request, bod
 	if op == nil {
 		return in, r, nil, at("/request/operation", problem.New(problem.Malformed, "operation %q is not known", string(q.Operation)))
 	}
-	if err := decode(q.Body, op, "/request/body"); err != nil {
+	if err := decode(s.shapes, q.Body, op, "/request/body"); err != nil {
 		return in, r, nil, err
 	}
 	r.Body = canon.Encode(op)
@@ -185,21 +184,21 @@ func addressFault(c custody.ChainID, address string) (problem.Kind, bool) {
 	return problem.Malformed, err != nil
 }
 
-// requestView is the JSON of a request. body is its body in JSON where the caller has it already.
-func requestView(v message.Request, body json.RawMessage) (apiv1.RequestView, error) {
-	r, err := request.Decode(v.Request)
+// requestView is the JSON of a request.
+func requestView(v message.Request) (apiv1.RequestView, error) {
+	p, err := request.Parse(v.Request)
 	if err != nil {
 		return apiv1.RequestView{}, problem.Wrap(problem.Internal, err, "the core's record of request %s can't be read", v.ID)
 	}
-	if body == nil {
-		b, err := r.DecodeBody()
-		if err == nil {
-			body, err = json.Marshal(b)
-		}
-		if err != nil {
-			return apiv1.RequestView{}, problem.Wrap(problem.Internal, err, "the core's record of request %s can't be read", v.ID)
-		}
+	body, err := json.Marshal(p.Decoded)
+	if err != nil {
+		return apiv1.RequestView{}, problem.Wrap(problem.Internal, err, "the core's record of request %s can't be written", v.ID)
 	}
+	return viewOf(v, p.Request, body), nil
+}
+
+// viewOf is requestView where the canonical request has been read, and its body is at hand in JSON.
+func viewOf(v message.Request, r request.Request, body json.RawMessage) apiv1.RequestView {
 	out := apiv1.RequestView{ID: v.ID.String(), State: string(v.State), Operation: r.Operation, Initiator: r.Initiator, IdempotencyKey: r.Key,
 		NotAfter: r.NotAfter, Body: body, Canonical: v.Request, Effects: v.Effects, Bounds: v.Bounds, Decision: decisionView(v),
 		Approvals: []apiv1.Vote{}, Seq: v.Seq, Last: v.Last}
@@ -216,7 +215,7 @@ func requestView(v message.Request, body json.RawMessage) (apiv1.RequestView, er
 	if v.Receipt != nil {
 		out.Receipt = &apiv1.Receipt{Seq: v.Receipt.Seq, Leaf: apiv1.Hex(v.Receipt.Leaf[:]), State: string(v.Receipt.State), Signature: v.Receipt.Sig}
 	}
-	return out, nil
+	return out
 }
 
 func signedView(x message.Signed) apiv1.Signed {

@@ -161,7 +161,7 @@ func (c *Core) authenticate(r *request.Parsed, e request.Evidence) (policy.Evide
 		return "", problem.New(problem.Unauthenticated, "the session is not open; open one and sign the request again")
 	}
 	mac := hmac.New(sha256.New, key)
-	mac.Write(canon.Message(canon.TagRequest, r))
+	mac.Write(r.Message())
 	if !hmac.Equal(mac.Sum(nil), e.MAC) {
 		return "", problem.New(problem.Unauthenticated, "the MAC does not verify over this request")
 	}

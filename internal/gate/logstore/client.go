@@ -36,8 +36,10 @@ type Client struct {
 	place  string
 }
 
-// maxPlace bounds the text that names the place, in bytes.
-const maxPlace = 512
+// maxText bounds what the other side says in words, in bytes.
+const maxText = 512
+
+func clip(s string) string { return s[:min(len(s), maxText)] }
 
 // Dial connects to the socket of a log store process and asks for a handle.
 func Dial(ctx context.Context, socket string) (*Client, error) {
@@ -46,7 +48,7 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open log store: %w", err), c.door.Close())
 	}
-	c.handle, c.place = o.Handle, o.Place[:min(len(o.Place), maxPlace)]
+	c.handle, c.place = o.Handle, clip(o.Place)
 	return c, nil
 }
 
@@ -68,7 +70,7 @@ func (c *Client) Read(ctx context.Context, from uint64, max int) ([]Record, erro
 	case err != nil:
 		return nil, err
 	case p.Damaged != "":
-		return nil, &DamagedError{p.Damaged}
+		return nil, &DamagedError{clip(p.Damaged)}
 	case len(p.Records) > max:
 		return nil, fmt.Errorf("%w: %d records, %d were asked for", ErrReply, len(p.Records), max)
 	case p.Large == 0:
@@ -180,5 +182,6 @@ func write[Req any](ctx context.Context, c *Client, method string, req Req) (Res
 	if err != nil {
 		return Result{}, fmt.Errorf("%w: %s: %w", ErrUnknown, method, err)
 	}
+	r.Detail = clip(r.Detail)
 	return r, nil
 }

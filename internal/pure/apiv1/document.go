@@ -100,7 +100,7 @@ type Match struct {
 
 // DocumentOf gives the JSON form.
 func DocumentOf(d policy.Document) Document {
-	out := Document{Schema: d.V, Version: d.Version, PrevHash: Hex(d.PrevHash[:]), Floor: Floor(d.Floor), ChangePlan: PlanOf(d.ChangePlan),
+	out := Document{Schema: d.V, Version: d.Version, PrevHash: Hex(d.PrevHash[:]), Floor: Floor(d.Floor), ChangePlan: append([]Branch{}, PlanOf(d.ChangePlan)...),
 		Principals: []Principal{}, Groups: []Group{}, AddressBook: []BookEntry{}, Guards: []Guard{}, Routes: []Route{}}
 	for _, p := range d.Principals {
 		out.Principals = append(out.Principals, PrincipalOf(p))

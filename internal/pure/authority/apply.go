@@ -54,6 +54,9 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 	if err := s.checkLeaf(l); err != nil {
 		return fmt.Errorf("entry %d: %w", l.Seq, err)
 	}
+	if k := kindOf(body); k != l.Kind {
+		return fmt.Errorf("entry %d: kind %q came with a body of kind %q", l.Seq, l.Kind, k)
+	}
 	if g, ok := body.(*entry.Genesis); ok != (l.Seq == 0) {
 		return fmt.Errorf("entry %d: genesis is the first entry and no other", l.Seq)
 	} else if ok {
@@ -68,11 +71,11 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 	apply := func() {}
 	switch b := body.(type) {
 	case *entry.Request:
-		apply, err = s.applyRequest(l, b)
+		apply, err = s.applyRequest(l, hash, b)
 	case *entry.Approval:
 		apply, err = s.applyApproval(l, b)
 	case *entry.Permit:
-		apply, err = s.applyPermit(l, b)
+		apply, err = s.applyPermit(l, hash, b)
 	case *entry.Result:
 		apply, err = s.applyResult(l, b)
 	case *entry.Refusal:
@@ -102,7 +105,34 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 	return nil
 }
 
-// kinds says which body each kind has; a leaf and a body that disagree are refused.
+// kindOf gives the kind that a body is of, or the empty one.
+func kindOf(body any) entry.Kind {
+	switch body.(type) {
+	case *entry.Genesis:
+		return entry.KindGenesis
+	case *entry.Request:
+		return entry.KindRequest
+	case *entry.Approval:
+		return entry.KindApproval
+	case *entry.Permit:
+		return entry.KindPermit
+	case *entry.Result:
+		return entry.KindResult
+	case *entry.Refusal:
+		return entry.KindRefusal
+	case *entry.Effect:
+		return entry.KindEffect
+	case *entry.Session:
+		return entry.KindSession
+	case *entry.Snapshot:
+		return entry.KindSnapshot
+	case *entry.Writer:
+		return entry.KindWriter
+	default:
+		return ""
+	}
+}
+
 func (s *State) checkLeaf(l entry.Leaf) error {
 	switch {
 	case l.Seq != s.Next:

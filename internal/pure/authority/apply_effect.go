@@ -17,9 +17,12 @@ import (
 
 // checkApprovals says whether the recorded approvals are exactly those that stand, and meet both the plan that the request was
 // accepted on and the one that the rules ask for now.
-func (s *State) checkApprovals(p *Pending, d policy.Decision, used, trail []uint64) error {
+func (s *State) checkApprovals(p *Pending, d policy.Decision, used, trail []uint64, at Moment) error {
 	if d.Version != s.Doc.Version || d.Hash != s.Rules.Hash() || d.Outcome != policy.Allowed {
 		return errors.New("the decision is not an allowance of the current rule document")
+	}
+	if Expired(p.Bounds.NotAfter, at.Time, at.Bound) {
+		return errors.New("the request may be past its notAfter")
 	}
 	if !slices.Equal(trail, p.Trail) {
 		return errors.New("the trail is not the request's")
@@ -32,29 +35,36 @@ func (s *State) checkApprovals(p *Pending, d policy.Decision, used, trail []uint
 			return fmt.Errorf("approval %d is entry %d, not %d", i, v.Seq, used[i])
 		}
 	}
-	r, err := p.Parse()
-	if err != nil {
-		return err
-	}
-	return s.plansMet(r.Initiator, p, d)
+	return s.plansMet(p, d, at)
 }
 
 // plansMet checks the pinned plan and the current one against the votes that still count.
-func (s *State) plansMet(initiator custody.PersonID, p *Pending, d policy.Decision) error {
-	votes := s.votes(p)
+func (s *State) plansMet(p *Pending, d policy.Decision, at Moment) error {
+	votes := s.votes(p, at)
 	for _, x := range []policy.Decision{p.Decision, d} {
-		if ok, unmet := x.Met(s.Rules, initiator, votes); !ok {
+		if ok, unmet := x.Met(s.Rules, p.Initiator, votes); !ok {
 			return &QuorumError{Rule: x.Rule, Unmet: unmet}
 		}
 	}
 	return nil
 }
 
-// votes lists the persons whose approvals still count: the key that signed is still an active key of theirs.
-func (s *State) votes(p *Pending) []policy.Vote {
+// stands says whether an approval still counts: the key that signed is still an active key of its person, and the approval is not
+// older than the rules allow.
+func (s *State) stands(v Vote, at Moment) bool {
+	return s.holds(v.Person, v.Key) == nil && !Stale(s.Doc.Floor, v.Time, at)
+}
+
+// Stale says whether an approval given at a time, in Unix nanoseconds, may be older than the floor allows.
+func Stale(f policy.Floor, given int64, at Moment) bool {
+	return at.Time+at.Bound-given > f.MaxApprovalAge*1e9
+}
+
+// votes lists the persons whose approvals still count.
+func (s *State) votes(p *Pending, at Moment) []policy.Vote {
 	var out []policy.Vote
 	for _, v := range p.Approvals {
-		if s.holds(v.Person, v.Key) == nil {
+		if s.stands(v, at) {
 			out = append(out, policy.Vote{Person: v.Person, Decision: request.Approve})
 		}
 	}
@@ -81,7 +91,7 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 	if !ok {
 		return nil, fmt.Errorf("request %s does not wait", b.Request)
 	}
-	if err := s.checkApprovals(p, b.Decision, b.Approvals, b.Trail); err != nil {
+	if err := s.checkApprovals(p, b.Decision, b.Approvals, b.Trail, Moment{l.Time, l.Bound}); err != nil {
 		return nil, err
 	}
 	r, err := p.Parse()
@@ -158,6 +168,9 @@ func (s *State) createWallet(l entry.Leaf, o *request.WalletCreateBody, b *entry
 	} else if _, ok := s.keyIndex[w.Key]; !ok || w.Key != o.Seed {
 		return nil, fmt.Errorf("seed %s does not exist", o.Seed)
 	}
+	if _, ok := s.walletKeys[keyOfWallet(*w)]; ok {
+		return nil, errors.New("another wallet of the chain has the same keys")
+	}
 	return func() {
 		if b.Key != nil {
 			s.keyIndex[b.Key.ID] = len(s.keys)
@@ -171,6 +184,7 @@ func (s *State) createWallet(l entry.Leaf, o *request.WalletCreateBody, b *entry
 func (s *State) addWallet(w entry.Wallet, born uint64) {
 	s.wallets.add(canon.Encode(w), 0)
 	s.walletIndex[w.ID] = len(s.walletList)
+	s.walletKeys[keyOfWallet(w)] = struct{}{}
 	s.walletList = append(s.walletList, w)
 	s.next = append(s.next, [2]uint32{})
 	s.born = append(s.born, born)

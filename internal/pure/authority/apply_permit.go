@@ -22,15 +22,18 @@ func SlotHash(w custody.WalletID, s entry.Slot) [32]byte {
 	}{w, s})
 }
 
-// FeeCap gives the stricter of the request's cap and the route's.
-func FeeCap(b request.Bounds, d policy.Decision) custody.Uint256 {
-	if d.FeeCap != nil && d.FeeCap.Cmp(b.FeeCap) < 0 {
-		return *d.FeeCap
+// FeeCap gives the strictest of the request's cap and those of the routes that decided.
+func FeeCap(b request.Bounds, by ...policy.Decision) custody.Uint256 {
+	most := b.FeeCap
+	for _, d := range by {
+		if d.FeeCap != nil && d.FeeCap.Cmp(most) < 0 {
+			most = *d.FeeCap
+		}
 	}
-	return b.FeeCap
+	return most
 }
 
-func (s *State) applyPermit(l entry.Leaf, b *entry.Permit) (func(), error) {
+func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(), error) {
 	if canon.HashBytes(canon.TagPayload, b.Payload) != b.PayloadHash {
 		return nil, errors.New("payload hash is not the payload's")
 	}
@@ -41,22 +44,22 @@ func (s *State) applyPermit(l entry.Leaf, b *entry.Permit) (func(), error) {
 		return nil, errors.New("the decision is not an allowance of the current rule document")
 	}
 	if g, ok := s.signed[b.Request]; ok {
-		return s.replace(l, b, g)
+		return s.replace(l, leaf, b, g)
 	}
 	p, ok := s.pending[b.Request]
 	if !ok {
 		return nil, fmt.Errorf("request %s does not wait", b.Request)
 	}
-	if err := s.checkApprovals(p, b.Decision, b.Approvals, b.Trail); err != nil {
+	if err := s.checkApprovals(p, b.Decision, b.Approvals, b.Trail, Moment{l.Time, l.Bound}); err != nil {
 		return nil, err
 	}
 	wi, ok := s.walletIndex[p.Effects.Wallet]
 	switch {
-	case p.Effects.Operation != request.Transfer || !ok:
+	case p.Effects.Operation != request.Transfer || !ok || b.Wallet != p.Effects.Wallet:
 		return nil, errors.New("only a transfer of an existing wallet has permits")
 	case b.Attempt != 1:
 		return nil, fmt.Errorf("first permit is attempt %d, not 1", b.Attempt)
-	case b.Fee.Cmp(FeeCap(p.Bounds, b.Decision)) > 0:
+	case b.Fee.Cmp(FeeCap(p.Bounds, p.Decision, b.Decision)) > 0:
 		return nil, errors.New("the fee is above the cap")
 	case len(s.signed) >= MaxSigned:
 		return nil, fmt.Errorf("%d signed requests are open already", MaxSigned)
@@ -67,29 +70,31 @@ func (s *State) applyPermit(l entry.Leaf, b *entry.Permit) (func(), error) {
 	}
 	g := &Signed{ID: p.ID, Seq: p.Seq, BodyHash: p.BodyHash, Permit: l.Seq, Attempt: 1, Payload: b.PayloadHash,
 		Slot: SlotHash(p.Effects.Wallet, b.Slot), Fee: b.Fee,
-		FeeCap: FeeCap(p.Bounds, b.Decision), NotAfter: p.Bounds.NotAfter,
-		Trail: append(slices.Clone(p.Trail), l.Seq)}
+		FeeCap: FeeCap(p.Bounds, p.Decision, b.Decision), NotAfter: p.Bounds.NotAfter,
+		Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: leaf}
 	return func() {
 		take()
 		s.useChange(wi, b.Change)
-		delete(s.pending, p.ID)
+		s.unwait(p)
 		s.signed[p.ID] = g
 	}, nil
 }
 
-// takeSlot checks that a slot is free and gives what takes it, for ever.
+// takeSlot checks that a slot is free and gives what takes it, for ever. A nonce is the least that no permit has used: one that is
+// left out could never be used again, and what comes after it never be mined.
 func (s *State) takeSlot(wallet uint32, rule request.SlotPolicy, b *entry.Permit) (func(), error) {
 	if rule == request.AccountNonce {
-		if len(b.Slot.Inputs) != 0 || b.Slot.Account == "" || len(b.Keys) != 1 || len(b.Change) != 0 {
+		if len(b.Slot.Inputs) != 0 || b.Slot.Account == "" || len(b.Keys) != 1 || b.Keys[0].Branch != 0 || len(b.Change) != 0 {
 			return nil, errors.New("the slot must be one account's nonce")
 		}
 		a := account{wallet, b.Keys[0].Index}
 		i, seen := s.accountIndex[a]
-		if seen && b.Slot.Nonce < s.nonces[i] {
-			return nil, fmt.Errorf("nonce %d is taken; the least free one is %d", b.Slot.Nonce, s.nonces[i])
+		next := uint64(0)
+		if seen {
+			next = s.nonces[i]
 		}
-		if b.Slot.Nonce == 1<<64-1 {
-			return nil, errors.New("the nonce is beyond what a chain accepts (EIP-2681)")
+		if b.Slot.Nonce != next {
+			return nil, fmt.Errorf("nonce %d is not the least free one, %d", b.Slot.Nonce, next)
 		}
 		return func() {
 			if !seen {
@@ -98,7 +103,7 @@ func (s *State) takeSlot(wallet uint32, rule request.SlotPolicy, b *entry.Permit
 				s.accountIndex[a] = i
 				s.nonces = append(s.nonces, 0)
 			}
-			s.nonces[i] = b.Slot.Nonce + 1
+			s.nonces[i] = next + 1
 		}, nil
 	}
 	if rule != request.InputSet || b.Slot.Account != "" || b.Slot.Nonce != 0 || len(b.Slot.Inputs) == 0 || len(b.Slot.Inputs) != len(b.Keys) {
@@ -130,7 +135,7 @@ func (s *State) addSpent(in entry.Input) {
 }
 
 // replace is a further attempt in the same slot: only the fee, and where it comes from, may differ.
-func (s *State) replace(l entry.Leaf, b *entry.Permit, g *Signed) (func(), error) {
+func (s *State) replace(l entry.Leaf, leaf [32]byte, b *entry.Permit, g *Signed) (func(), error) {
 	switch {
 	case b.Attempt != g.Attempt+1:
 		return nil, fmt.Errorf("attempt %d follows attempt %d", b.Attempt, g.Attempt)
@@ -138,8 +143,10 @@ func (s *State) replace(l entry.Leaf, b *entry.Permit, g *Signed) (func(), error
 		return nil, errors.New("the payload is the one that has a permit already")
 	case b.Fee.Cmp(g.Fee) <= 0:
 		return nil, errors.New("a replacement pays a higher fee")
-	case b.Fee.Cmp(g.FeeCap) > 0:
+	case b.Fee.Cmp(FeeCap(request.Bounds{FeeCap: g.FeeCap}, b.Decision)) > 0:
 		return nil, errors.New("the fee is above the cap")
+	case Expired(g.NotAfter, l.Time, l.Bound):
+		return nil, errors.New("the request may be past its notAfter")
 	case !slices.Equal(b.Trail, g.Trail) || len(g.Trail) >= MaxTrail-1:
 		return nil, errors.New("the trail is not the request's, or too long")
 	case len(b.Approvals) != 0:
@@ -151,7 +158,7 @@ func (s *State) replace(l entry.Leaf, b *entry.Permit, g *Signed) (func(), error
 	}
 	return func() {
 		s.useChange(wi, b.Change)
-		g.Permit, g.Result, g.Attempt, g.Payload, g.Fee = l.Seq, 0, b.Attempt, b.PayloadHash, b.Fee
+		g.Permit, g.Result, g.Attempt, g.Payload, g.Fee, g.PermitLeaf = l.Seq, 0, b.Attempt, b.PayloadHash, b.Fee, leaf
 		g.Trail = append(g.Trail, l.Seq)
 	}, nil
 }
@@ -176,5 +183,11 @@ func (s *State) applyResult(l entry.Leaf, b *entry.Result) (func(), error) {
 	case len(b.Signatures) == 0 || b.TxID == "":
 		return nil, errors.New("the result has no signature or no transaction id")
 	}
-	return func() { g.Result = l.Seq; g.Trail = append(g.Trail, l.Seq) }, nil
+	return func() {
+		g.Result = l.Seq
+		g.Trail = append(g.Trail, l.Seq)
+		if past(g.NotAfter, l) { // it was kept open for this result only
+			s.expiry.push(deadline{at: g.NotAfter, seq: g.Seq, request: g.ID})
+		}
+	}, nil
 }

@@ -10,10 +10,11 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
 
-func (s *State) applyRequest(l entry.Leaf, b *entry.Request) (func(), error) {
+func (s *State) applyRequest(l entry.Leaf, leaf [32]byte, b *entry.Request) (func(), error) {
 	r, err := b.Parse()
 	if err != nil {
 		return nil, err
@@ -42,13 +43,13 @@ func (s *State) applyRequest(l entry.Leaf, b *entry.Request) (func(), error) {
 	if b.Decision.Outcome != policy.Allowed {
 		return func() { s.finish(id, Outcome{BodyHash: hash, Seq: l.Seq, Request: l.Seq, End: EndRefused}, l.Time) }, nil
 	}
-	if len(s.pending) >= MaxPending {
-		return nil, fmt.Errorf("%d requests wait already", MaxPending)
+	if err := s.RoomFor(r.Initiator, len(b.Request)); err != nil {
+		return nil, err
 	}
 	p := &Pending{ID: id, Seq: l.Seq, BodyHash: hash, Request: b.Request, Evidence: b.Facts.Evidence, Effects: b.Effects,
-		Bounds: b.Bounds, Decision: b.Decision, parsed: r}
+		Bounds: b.Bounds, Decision: b.Decision, Initiator: r.Initiator, Leaf: leaf, parsed: r}
 	return func() {
-		s.pending[id] = p
+		s.wait(p)
 		s.expiry.push(deadline{at: r.NotAfter, seq: l.Seq, request: id})
 	}, nil
 }
@@ -99,7 +100,7 @@ func (s *State) applyApproval(l entry.Leaf, b *entry.Approval) (func(), error) {
 		return nil, err
 	}
 	for _, v := range p.Approvals {
-		if v.Person == a.Person && a.Decision == request.Approve {
+		if v.Person == a.Person && a.Decision == request.Approve && s.stands(v, Moment{l.Time, l.Bound}) {
 			return nil, fmt.Errorf("%s has approved already", a.Person)
 		}
 	}
@@ -133,10 +134,19 @@ func (s *State) applyRefusal(l entry.Leaf, b *entry.Refusal) (func(), error) {
 	if !waits && !signed {
 		return nil, fmt.Errorf("request %s is not open", b.Request)
 	}
+	most, length := MaxRefusals, 0
+	if b.Kind == problem.Unauthenticated || b.Kind == problem.Malformed {
+		most = MaxForged
+	}
+	if waits {
+		length = len(p.Trail)
+	} else {
+		length = len(g.Trail)
+	}
 	switch {
 	case b.Final && !waits:
 		return nil, errors.New("a request with a permit does not end by refusal")
-	case waits && len(p.Trail) >= MaxTrail, !waits && len(g.Trail) >= MaxTrail-2:
+	case length >= most:
 		return nil, fmt.Errorf("request %s was refused too often", b.Request)
 	}
 	return func() {

@@ -103,7 +103,11 @@ func (s *State) auditRequest(b *entry.Request, at Moment, derive Deriver) error 
 	if err := b.Evidence.Check(); err != nil {
 		return err
 	}
-	if b.Evidence.Key != "" {
+	if b.Evidence.Key == "" {
+		if x, ok := s.sessions[[16]byte(b.Evidence.Session)]; !ok || Expired(x.NotAfter, at.Time, at.Bound) {
+			return errors.New("the session was not open, or past its time")
+		}
+	} else {
 		if err := CheckSignedEvidence(s.Rules, r, b.Evidence); err != nil {
 			return err
 		}
@@ -208,12 +212,12 @@ func CheckResult(w entry.Wallet, p *entry.Permit, b *entry.Result, derive Derive
 // Bitcoin one an input, DER with its hash type for P2WPKH, 64 bytes for P2TR. It does not verify them; [CheckResult] does,
 // and the signer has.
 func Assemble(w entry.Wallet, p *entry.Permit, sigs [][]byte, derive Deriver) (signed []byte, txid string, err error) {
-	if len(sigs) != len(p.Keys) {
+	if len(sigs) == 0 || len(sigs) != len(p.Keys) {
 		return nil, "", fmt.Errorf("%d signatures for %d keys", len(sigs), len(p.Keys))
 	}
 	if w.Scheme == request.SchemeEVM {
-		if len(sigs[0]) != 65 {
-			return nil, "", fmt.Errorf("signature has %d bytes, not 65", len(sigs[0]))
+		if len(sigs) != 1 || len(sigs[0]) != 65 {
+			return nil, "", fmt.Errorf("want one signature of 65 bytes, not %d of %d", len(sigs), len(sigs[0]))
 		}
 		tx, err := eth.DecodeUnsigned(p.Payload)
 		if err != nil {
@@ -269,7 +273,7 @@ func (s *State) auditEffect(b *entry.Effect, at Moment, derive Deriver) error {
 	if err != nil {
 		return err
 	}
-	if b.Wallet != nil {
+	if b.Wallet != nil && b.Addresses != nil && b.Addresses.Count == 1 {
 		// The core made the wallet and its key; what follows from them is checked.
 		again.Wallet, again.Key, again.Addresses = b.Wallet, b.Key, b.Addresses
 		root, err := BatchRoot(*b.Wallet, *b.Addresses, Derive)

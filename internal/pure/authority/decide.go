@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"slices"
 
-	"strongroom/internal/pure/btc"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
-	"strongroom/internal/pure/eth"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -44,44 +42,6 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 	return out, nil
 }
 
-// describe says what a request does, as the rules and the approvers see it, in the state as it is.
-func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
-	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind}
-	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest}
-	b := request.Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}
-	var err error
-	switch o := r.Decoded.(type) {
-	case *request.TransferBody:
-		err = s.transferFacts(o, &f, &e, &b, derive)
-	case *request.WalletCreateBody:
-		err = s.walletFacts(o, &f, &e)
-	case *request.AddressCreateBody:
-		w, _, ok := s.Wallet(o.Wallet)
-		if !ok {
-			err = problem.New(problem.NotFound, "wallet %q does not exist", o.Wallet)
-		}
-		f.Wallet, f.Chain, f.Count = o.Wallet, w.Chain, o.Count
-		e.Wallet, e.Chain = o.Wallet, w.Chain
-	default:
-		_, err = s.editDocument(r.Operation, r.Decoded)
-	}
-	return f, e, b, err
-}
-
-func (s *State) walletFacts(o *request.WalletCreateBody, f *policy.Facts, e *request.Effects) error {
-	if _, _, ok := s.Wallet(o.Wallet); ok {
-		return problem.New(problem.Conflict, "wallet %q exists; choose another id", o.Wallet)
-	}
-	if o.Seed != "" {
-		if _, ok := s.Key(o.Seed); !ok {
-			return problem.New(problem.NotFound, "seed %s does not exist", o.Seed)
-		}
-	}
-	f.Wallet, f.Chain = o.Wallet, o.Chain
-	e.Wallet, e.Chain = o.Wallet, o.Chain
-	return nil
-}
-
 // editDocument gives the document that a governance request makes of the current one.
 func (s *State) editDocument(op request.Operation, body request.Body) (policy.Document, error) {
 	if p, ok := body.(*request.PersonEnrolBody); ok && !p.Key.Verify(p.EnrolMessage(s.Authority), p.Possession) {
@@ -92,77 +52,6 @@ func (s *State) editDocument(op request.Operation, body request.Body) (policy.Do
 		return doc, problem.New(problem.Conflict, "the change can't be made to rule document version %d: %v", s.Doc.Version, err)
 	}
 	return doc, nil
-}
-
-func (s *State) transferFacts(o *request.TransferBody, f *policy.Facts, e *request.Effects, b *request.Bounds, derive Deriver) error {
-	w, next, ok := s.Wallet(o.Wallet)
-	if !ok {
-		return problem.New(problem.NotFound, "wallet %q does not exist", o.Wallet)
-	}
-	if o.Asset.Chain() != w.Chain {
-		return problem.New(problem.WrongNetwork, "wallet %q is on %s; the asset is on %s", o.Wallet, w.Chain, o.Asset.Chain())
-	}
-	f.Wallet, f.Chain, f.Asset, f.FeeCap = o.Wallet, w.Chain, o.Asset, o.FeeCap
-	e.Wallet, e.Chain, e.Asset, e.Outputs = o.Wallet, w.Chain, o.Asset, o.Outputs
-	for _, x := range o.Outputs {
-		d := policy.Destination{Address: x.Address, Amount: x.Amount, Kind: policy.OneTime}
-		if id, ok := s.Rules.Book(w.Chain, x.Address); ok {
-			d.Kind, d.Book = policy.Whitelisted, id
-		}
-		f.Destinations = append(f.Destinations, d)
-		if f.Total, ok = f.Total.Add(x.Amount); !ok {
-			return problem.New(problem.Malformed, "the outputs' sum does not fit in 256 bits")
-		}
-	}
-	e.Total = f.Total
-	b.FeeCap, b.FeeAsset = o.FeeCap, w.Chain.Native()
-	if w.Scheme != request.SchemeEVM {
-		b.Change, b.Slot = request.OwnChange, request.InputSet
-		return bitcoinAmounts(o)
-	}
-	b.Slot = request.AccountNonce
-	if o.Source >= next[0] {
-		return problem.New(problem.NotFound, "wallet %q has no address number %d; it has %d", o.Wallet, o.Source, next[0])
-	}
-	d, err := derive(w, entry.KeyPath{Index: o.Source})
-	if err != nil {
-		return problem.Wrap(problem.Internal, err, "derive the paying address")
-	}
-	e.Source = d.Address
-	if c, ok := o.Asset.ERC20(); ok {
-		contract, err := eth.ParseAddress(c)
-		if err != nil {
-			return problem.New(problem.Malformed, "asset %s: %v", o.Asset, err)
-		}
-		to, err := eth.ParseAddress(o.Outputs[0].Address)
-		if err != nil {
-			return problem.New(problem.Malformed, "output 0: %v", err)
-		}
-		e.Call = erc20Call(contract, to, o.Outputs[0].Amount)
-	}
-	return nil
-}
-
-func bitcoinAmounts(o *request.TransferBody) error {
-	var total btc.Sat
-	for i, x := range o.Outputs {
-		v, ok := x.Amount.Uint64()
-		if !ok || btc.Sat(v) > btc.MaxSat {
-			return problem.New(problem.Malformed, "output %d pays more than 21 million bitcoin", i)
-		}
-		if total += btc.Sat(v); total > btc.MaxSat {
-			return problem.New(problem.Malformed, "the outputs pay more than 21 million bitcoin")
-		}
-	}
-	if v, ok := o.FeeCap.Uint64(); !ok || btc.Sat(v) > btc.MaxSat {
-		return problem.New(problem.Malformed, "feeCap is more than 21 million bitcoin")
-	}
-	return nil
-}
-
-func erc20Call(contract, to eth.Address, amount custody.Uint256) *request.Call {
-	return &request.Call{Contract: contract.String(), Selector: "transfer(address,uint256)", Args: []string{to.String(), amount.String()},
-		DataHash: sha256Sum(eth.EncodeTransfer(to, eth.Uint256(amount)))}
 }
 
 // refusal turns a decision that does not allow into a problem.
@@ -198,7 +87,7 @@ func (s *State) decideNow(p *Pending, r *request.Parsed, at Moment, derive Deriv
 	if d.Outcome != policy.Allowed {
 		return d, nil, refusal(d)
 	}
-	if err := s.plansMet(r.Initiator, p, d); err != nil {
+	if err := s.plansMet(p, d, at); err != nil {
 		var q *QuorumError
 		if errors.As(err, &q) {
 			return d, nil, &problem.Error{Kind: problem.QuorumNotMet, Detail: q.Error(), Rule: q.Rule, Unmet: q.Unmet}
@@ -223,8 +112,18 @@ func (s *State) Ready(p *Pending, at Moment, derive Deriver) error {
 }
 
 // DecideEffect says whether an approved request other than a transfer may take effect now: the entry to record, without the
-// wallet, key or addresses that the core makes.
+// wallet and key that the core makes.
 func (s *State) DecideEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect, request.Body, error) {
+	e, body, err := s.PlanEffect(p, at, derive)
+	if err == nil && e.Addresses != nil {
+		w, _, _ := s.Wallet(e.Addresses.Wallet)
+		e.Addresses.Root, err = BatchRoot(w, *e.Addresses, derive)
+	}
+	return e, body, err
+}
+
+// PlanEffect is [DecideEffect] without the root of a batch of addresses, which takes long: the caller fills it in.
+func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect, request.Body, error) {
 	r, err := p.Parse()
 	if err != nil {
 		return nil, nil, err
@@ -241,13 +140,10 @@ func (s *State) DecideEffect(p *Pending, at Moment, derive Deriver) (*entry.Effe
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
 	case *request.AddressCreateBody:
-		w, next, _ := s.Wallet(o.Wallet)
+		_, next, _ := s.Wallet(o.Wallet)
 		b := entry.AddressBatch{Wallet: o.Wallet, From: next[0], Count: o.Count}
 		if uint64(b.From)+uint64(b.Count) > uint64(secp.HardenedBit) {
 			return nil, nil, problem.New(problem.TooLarge, "wallet %q has no %d addresses left", o.Wallet, o.Count)
-		}
-		if b.Root, err = BatchRoot(w, b, derive); err != nil {
-			return nil, nil, err
 		}
 		e.Addresses = &b
 	default:
@@ -275,38 +171,34 @@ func (s *State) CheckApproval(p *Pending, a request.Approval, at Moment) error {
 	if err := a.Check(); err != nil {
 		return problem.New(problem.Malformed, "%v", err)
 	}
-	r, err := p.Parse()
-	if err != nil {
-		return err
-	}
-	if Expired(r.NotAfter, at.Time, at.Bound) {
+	if Expired(p.Bounds.NotAfter, at.Time, at.Bound) {
 		return problem.New(problem.Expired, "the request is past its notAfter")
 	}
 	who, key, ok := s.Rules.Key(a.Key)
 	if !ok || who.ID != a.Person || !who.Active {
 		return problem.New(problem.Unauthenticated, "key %s is not an active key of %s", a.Key, a.Person)
 	}
-	if !key.Verify(s.Statement(p, r.Initiator).By(a.Person, a.Decision).Message(), a.Sig) {
+	if !key.Verify(s.Statement(p, p.Initiator).By(a.Person, a.Decision).Message(), a.Sig) {
 		return problem.New(problem.Unauthenticated, "the signature does not verify for this request, these effects and this decision")
 	}
-	return s.mayDecide(p, r, a)
+	return s.mayDecide(p, a, at)
 }
 
-func (s *State) mayDecide(p *Pending, r *request.Parsed, a request.Approval) error {
+func (s *State) mayDecide(p *Pending, a request.Approval, at Moment) error {
 	if a.Decision == request.Cancel {
-		if a.Person != r.Initiator {
+		if a.Person != p.Initiator {
 			return problem.New(problem.Forbidden, "only the initiator cancels; an approver rejects")
 		}
 		return nil
 	}
-	if a.Person == r.Initiator {
+	if a.Person == p.Initiator {
 		return problem.New(problem.Forbidden, "the initiator can't approve or reject their own request")
 	}
 	if !s.counts(p.Decision.Plan, a.Person) {
 		return problem.New(problem.Forbidden, "%s is in no group that the plan of rule %q names", a.Person, p.Decision.Rule)
 	}
 	for _, v := range p.Approvals {
-		if v.Person == a.Person && a.Decision == request.Approve {
+		if v.Person == a.Person && a.Decision == request.Approve && s.stands(v, at) {
 			return problem.New(problem.AlreadyDone, "%s approved this request already, in entry %d", a.Person, v.Seq)
 		}
 	}
@@ -329,6 +221,15 @@ func (s *State) CheckSession(o request.SessionOpening, b *entry.Session, at Mome
 	}
 	if who.Kind != policy.Service {
 		return problem.New(problem.Forbidden, "sessions are for services; people sign each request")
+	}
+	open := 0
+	for _, x := range s.sessions {
+		if x.Service == o.Service {
+			open++
+		}
+	}
+	if open >= MaxOwnSessions {
+		return problem.New(problem.Busy, "%d sessions of %s are open already", open, o.Service)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, 
 	if out.Decision, out.Approvals, err = s.decideNow(p, asked.Request, at, derive); err != nil {
 		return nil, err
 	}
-	if most := FeeCap(p.Bounds, out.Decision); out.Fee.Cmp(most) > 0 {
+	if most := FeeCap(p.Bounds, p.Decision, out.Decision); out.Fee.Cmp(most) > 0 {
 		return nil, problem.New(problem.OutsideBounds, "the payload may cost %s in fee; the cap is %s", out.Fee, most)
 	}
 	out.Trail = slices.Clone(p.Trail)
@@ -69,9 +69,13 @@ func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, 
 // CheckPayload decodes a payload and says whether it does what was asked of a wallet and nothing else: the permit's payload, slot,
 // keys, fee and change. Change addresses have indexes below changeEnd.
 func CheckPayload(w entry.Wallet, changeEnd uint32, asked Asked, payload []byte, derive Deriver) (*entry.Permit, error) {
+	t, ok := asked.Request.Decoded.(*request.TransferBody)
+	if !ok || len(asked.Effects.Outputs) == 0 {
+		return nil, problem.New(problem.Conflict, "a %s has no payload", asked.Request.Operation)
+	}
 	out := &entry.Permit{Payload: payload, PayloadHash: canon.HashBytes(canon.TagPayload, payload), Wallet: w.ID}
 	if w.Scheme == request.SchemeEVM {
-		return out, ethereumPayload(w, asked, out)
+		return out, ethereumPayload(w, asked, t.Source, out)
 	}
 	return out, bitcoinPayload(w, changeEnd, asked, out, derive)
 }
@@ -87,8 +91,6 @@ func (s *State) decideReplacement(g *Signed, asked Asked, out *entry.Permit, at 
 		return problem.New(problem.AlreadyDone, "this payload has its permit already, entry %d", g.Permit)
 	case out.Fee.Cmp(g.Fee) <= 0:
 		return problem.New(problem.OutsideBounds, "a replacement must pay more fee than %s", g.Fee)
-	case out.Fee.Cmp(g.FeeCap) > 0:
-		return problem.New(problem.OutsideBounds, "the payload may cost %s in fee; the cap is %s", out.Fee, g.FeeCap)
 	}
 	f, _, _, err := s.describe(asked.Request, asked.Kind, derive)
 	if err != nil {
@@ -96,6 +98,12 @@ func (s *State) decideReplacement(g *Signed, asked Asked, out *entry.Permit, at 
 	}
 	if out.Decision = s.Rules.Evaluate(f); out.Decision.Outcome != policy.Allowed {
 		return refusal(out.Decision)
+	}
+	if most := FeeCap(request.Bounds{FeeCap: g.FeeCap}, out.Decision); out.Fee.Cmp(most) > 0 {
+		return problem.New(problem.OutsideBounds, "the payload may cost %s in fee; the cap is %s", out.Fee, most)
+	}
+	if len(g.Trail) >= MaxTrail-1 {
+		return problem.New(problem.TooLarge, "request %s has been replaced too often", g.ID)
 	}
 	out.Attempt, out.Trail = g.Attempt+1, slices.Clone(g.Trail)
 	return nil
@@ -105,6 +113,8 @@ func (s *State) slotFree(w entry.Wallet, p *entry.Permit) error {
 	if w.Scheme == request.SchemeEVM {
 		if n := s.NextNonce(w.ID, p.Keys[0].Index); p.Slot.Nonce < n {
 			return problem.New(problem.OutsideBounds, "nonce %d is taken by an earlier permit; the least free one is %d", p.Slot.Nonce, n)
+		} else if p.Slot.Nonce > n {
+			return problem.New(problem.OutsideBounds, "nonce %d would leave a gap that nothing could fill; the least free one is %d", p.Slot.Nonce, n)
 		}
 		return nil
 	}
@@ -117,7 +127,7 @@ func (s *State) slotFree(w entry.Wallet, p *entry.Permit) error {
 }
 
 // ethereumPayload decodes an unsigned EIP-1559 transaction and compares it with what was asked.
-func ethereumPayload(w entry.Wallet, asked Asked, out *entry.Permit) error {
+func ethereumPayload(w entry.Wallet, asked Asked, source uint32, out *entry.Permit) error {
 	tx, err := eth.DecodeUnsigned(out.Payload)
 	if err != nil {
 		return problem.New(problem.Malformed, "payload: %v", err)
@@ -148,13 +158,9 @@ func ethereumPayload(w entry.Wallet, asked Asked, out *entry.Permit) error {
 	if err != nil {
 		return problem.New(problem.OutsideBounds, "payload: %v", err)
 	}
-	t, ok := asked.Request.Decoded.(*request.TransferBody)
-	if !ok {
-		return problem.New(problem.Conflict, "a %s has no payload", asked.Request.Operation)
-	}
 	out.Fee = custody.Uint256(fee)
 	out.Slot = entry.Slot{Account: asked.Effects.Source, Nonce: tx.Nonce}
-	out.Keys = []entry.KeyPath{{Index: t.Source}}
+	out.Keys = []entry.KeyPath{{Index: source}}
 	return nil
 }
 

@@ -46,22 +46,24 @@ func (d *deadlines) Pop() any {
 	return x
 }
 
-// expire ends what is past its time for certain: before the entry's time less its bound. What is decided uses time plus bound
+// past says whether a time limit in Unix seconds is past for certain: before the entry's time less its bound.
+func past(notAfter int64, l entry.Leaf) bool { return notAfter < (l.Time-l.Bound)/1e9 }
+
+// expire ends what is past its time for certain, but for permits whose bytes may still be signed. What is decided uses time plus bound
 // (see [Expired]), so that nothing is used after it may have ended nor forgotten before it must have.
 func (s *State) expire(l entry.Leaf) {
-	now := (l.Time - l.Bound) / 1e9
-	for len(s.expiry) > 0 && s.expiry[0].at < now {
+	for len(s.expiry) > 0 && past(s.expiry[0].at, l) {
 		d := heap.Pop((*deadlines)(&s.expiry)).(deadline)
 		if x, ok := s.sessions[d.session]; ok && x.Seq == d.seq {
 			delete(s.sessions, d.session)
 		}
 		if p, ok := s.pending[d.request]; ok && p.Seq == d.seq {
-			delete(s.pending, d.request)
+			s.unwait(p)
 			s.finish(p.ID, Outcome{BodyHash: p.BodyHash, Seq: p.Seq, Request: p.Seq, End: EndExpired}, l.Time)
 		}
-		if g, ok := s.signed[d.request]; ok && g.Seq == d.seq {
+		if g, ok := s.signed[d.request]; ok && g.Seq == d.seq && g.Result != 0 {
 			delete(s.signed, d.request)
-			s.finish(g.ID, Outcome{BodyHash: g.BodyHash, Seq: max(g.Result, g.Permit), Request: g.Seq, End: EndSigned}, l.Time)
+			s.finish(g.ID, Outcome{BodyHash: g.BodyHash, Seq: g.Result, Request: g.Seq, End: EndSigned}, l.Time)
 		}
 	}
 	for len(s.done.full) > 0 && s.done.full[0].last < l.Time-l.Bound {
@@ -121,7 +123,7 @@ func (s *State) finish(id custody.RequestID, o Outcome, at int64) {
 
 // end takes a pending request out and keeps how it ended.
 func (s *State) end(p *Pending, l entry.Leaf, e End) {
-	delete(s.pending, p.ID)
+	s.unwait(p)
 	s.finish(p.ID, Outcome{BodyHash: p.BodyHash, Seq: l.Seq, Request: p.Seq, End: e}, l.Time)
 }
 

@@ -133,10 +133,16 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		s.expiry.push(deadline{at: x.Session.NotAfter, seq: x.Session.Seq, session: x.ID})
 	}
 	for _, p := range m.Pending {
-		s.pending[p.ID] = p
+		if p == nil {
+			return nil, fmt.Errorf("restore state: a pending request is missing")
+		}
+		s.wait(p)
 		s.expiry.push(deadline{at: p.Bounds.NotAfter, seq: p.Seq, request: p.ID})
 	}
 	for _, g := range m.Signed {
+		if g == nil {
+			return nil, fmt.Errorf("restore state: a signed request is missing")
+		}
 		s.signed[g.ID] = g
 		s.expiry.push(deadline{at: g.NotAfter, seq: g.Seq, request: g.ID})
 	}
@@ -162,6 +168,7 @@ func (s *State) restoreChains(m Image, load func([32]byte) ([]byte, error)) (err
 			return err
 		}
 		s.walletIndex[w.ID] = len(s.walletList)
+		s.walletKeys[keyOfWallet(w)] = struct{}{}
 		s.walletList = append(s.walletList, w)
 		return nil
 	})

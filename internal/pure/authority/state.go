@@ -42,6 +42,7 @@ type State struct {
 
 	wallets     chain // canonical entry.Wallet
 	walletIndex map[custody.WalletID]int
+	walletKeys  map[walletKey]struct{} // no two wallets of a chain have the same keys
 	walletList  []entry.Wallet
 	next        [][2]uint32 // by wallet: next receiving and change index
 	born        []uint64    // by wallet: entry that made it
@@ -55,6 +56,7 @@ type State struct {
 
 	sessions map[[16]byte]Session
 	pending  map[custody.RequestID]*Pending
+	waits    map[custody.PersonID]load // what each initiator has in pending
 	signed   map[custody.RequestID]*Signed
 	expiry   expiryQueue
 
@@ -67,6 +69,20 @@ type account struct {
 	Wallet uint32 `cbor:"1,keyasint"` // position in walletList
 	Index  uint32 `cbor:"2,keyasint"`
 }
+
+// walletKey is what a wallet's keys follow from. Two wallets with the same one would be two names of the same slots and the same
+// money, under different rules.
+type walletKey struct {
+	seed    custody.KeyID
+	chain   custody.ChainID
+	scheme  request.Scheme
+	account uint32
+}
+
+func keyOfWallet(w entry.Wallet) walletKey { return walletKey{w.Key, w.Chain, w.Scheme, w.Account} }
+
+// load is how much of the state's room somebody takes.
+type load struct{ requests, bytes int }
 
 // Session is an open session of a service.
 type Session struct {
@@ -88,6 +104,8 @@ type Pending struct {
 	Decision  policy.Decision     `cbor:"8,keyasint"` // on acceptance
 	Approvals []Vote              `cbor:"9,keyasint"`
 	Trail     []uint64            `cbor:"10,keyasint"` // refusals so far
+	Initiator custody.PersonID    `cbor:"11,keyasint"`
+	Leaf      [32]byte            `cbor:"12,keyasint"` // leaf hash of its entry
 
 	parsed *request.Parsed // of Request, once needed
 }
@@ -112,7 +130,8 @@ type Vote struct {
 	Time   int64            `cbor:"4,keyasint"` // of its entry
 }
 
-// Signed is a request with a permit. It can be replaced in its slot until it expires.
+// Signed is a request with a permit. It can be replaced in its slot until it expires. While the latest permit has no result it stays
+// beyond that, because its slot is taken for ever: the same bytes may be signed at any time.
 type Signed struct {
 	ID       custody.RequestID `cbor:"1,keyasint"`
 	Seq      uint64            `cbor:"2,keyasint"` // entry of the request
@@ -126,6 +145,10 @@ type Signed struct {
 	NotAfter int64             `cbor:"10,keyasint"`
 	FeeCap   custody.Uint256   `cbor:"11,keyasint"` // no replacement pays more
 	Trail    []uint64          `cbor:"12,keyasint"` // refusals, permits and results so far
+
+	// What is signed again or replaced is read back from the log's store, which nobody trusts: these say that it is the same.
+	Leaf       [32]byte `cbor:"13,keyasint"` // leaf hash of Seq
+	PermitLeaf [32]byte `cbor:"14,keyasint"` // leaf hash of Permit
 }
 
 // End says how a request ended.
@@ -171,16 +194,21 @@ type Outcome struct {
 
 // Limits of a state. What would pass one is refused.
 const (
-	MaxPending   = 100_000
-	MaxTrail     = 64 // refusals, permits and results of one request
-	MaxSigned    = 2_000_000
-	MaxSessions  = 10_000
-	MaxWallets   = 1_000_000
-	MaxSpent     = 20_000_000
-	doneChunk    = 16_384
-	walletChunk  = 1_024
-	accountChunk = 4_096
-	spentChunk   = 16_384
+	MaxPending     = 100_000
+	MaxWaiting     = 10_000   // pending requests of one initiator, so that one stolen key can't keep everybody else out
+	MaxWaitBytes   = 64 << 20 // and their bytes
+	MaxTrail       = 128      // refusals, permits and results of one request
+	MaxRefusals    = 64       // entries of a trail, from which on refusals are not recorded: room for attempts stays
+	MaxForged      = 32       // and refusals of what anybody can send, so that forgeries can't hide the rules' refusals
+	MaxSigned      = 2_000_000
+	MaxSessions    = 10_000
+	MaxOwnSessions = 1_000 // of one service
+	MaxWallets     = 1_000_000
+	MaxSpent       = 20_000_000
+	doneChunk      = 16_384
+	walletChunk    = 1_024
+	accountChunk   = 4_096
+	spentChunk     = 16_384
 )
 
 // New gives the state before genesis.
@@ -189,12 +217,14 @@ func New() *State {
 		keyIndex:     map[custody.KeyID]int{},
 		wallets:      newChain(walletChunk),
 		walletIndex:  map[custody.WalletID]int{},
+		walletKeys:   map[walletKey]struct{}{},
 		accounts:     newChain(accountChunk),
 		accountIndex: map[account]int{},
 		spent:        newChain(spentChunk),
 		spentIndex:   map[entry.Input]struct{}{},
 		sessions:     map[[16]byte]Session{},
 		pending:      map[custody.RequestID]*Pending{},
+		waits:        map[custody.PersonID]load{},
 		signed:       map[custody.RequestID]*Signed{},
 		done:         newChain(doneChunk),
 		doneIndex:    map[custody.RequestID]Outcome{},
@@ -303,6 +333,35 @@ func (s *State) Unsettled() []*Signed {
 		}
 	}
 	return out
+}
+
+// RoomFor says whether one more request of so many bytes by somebody may wait.
+func (s *State) RoomFor(by custody.PersonID, size int) error {
+	have := s.waits[by]
+	switch {
+	case len(s.pending) >= MaxPending:
+		return fmt.Errorf("%d requests wait already", MaxPending)
+	case have.requests >= MaxWaiting || have.bytes+size > MaxWaitBytes:
+		return fmt.Errorf("%d requests of %s wait already, of %d bytes", have.requests, by, have.bytes)
+	}
+	return nil
+}
+
+// wait and unwait keep a request among those that wait, and take it out.
+func (s *State) wait(p *Pending) {
+	x := s.waits[p.Initiator]
+	s.waits[p.Initiator] = load{x.requests + 1, x.bytes + len(p.Request)}
+	s.pending[p.ID] = p
+}
+
+func (s *State) unwait(p *Pending) {
+	x := s.waits[p.Initiator]
+	if x = (load{x.requests - 1, x.bytes - len(p.Request)}); x == (load{}) {
+		delete(s.waits, p.Initiator)
+	} else {
+		s.waits[p.Initiator] = x
+	}
+	delete(s.pending, p.ID)
 }
 
 // PendingList gives the requests that wait, oldest first.

@@ -171,6 +171,14 @@ type PublicKey struct {
 // KeyRef names a public key: the first 16 bytes of SHA-256 over algorithm, zero byte and key, as 32 hex digits.
 type KeyRef string
 
+// Check says whether k has the form of a key's name.
+func (k KeyRef) Check() error {
+	if b, err := hex.DecodeString(string(k)); err != nil || len(b) != 16 || hex.EncodeToString(b) != string(k) {
+		return errors.New("a key is named by 32 lower-case hex digits")
+	}
+	return nil
+}
+
 // Ref gives the key's name.
 func (k PublicKey) Ref() KeyRef {
 	h := sha256.Sum256(append(append([]byte(k.Alg), 0), k.Pub...))
@@ -192,6 +200,9 @@ func (e Evidence) Check() error {
 	maced := e.Key == "" && len(e.Sig) == 0 && len(e.Session) == 16 && len(e.MAC) == 32
 	if !signed && !maced {
 		return errors.New("evidence must be a key id with a 64-byte signature, or a 16-byte session with a 32-byte MAC")
+	}
+	if signed {
+		return e.Key.Check()
 	}
 	return nil
 }

@@ -132,5 +132,8 @@ func (a Approval) Check() error {
 	default:
 		return fmt.Errorf("approval: decision %q is not approve, reject or cancel", string(a.Decision))
 	}
+	if err := a.Key.Check(); err != nil {
+		return fmt.Errorf("approval: %w", err)
+	}
 	return a.Person.Check()
 }

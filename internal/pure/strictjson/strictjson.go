@@ -40,12 +40,43 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Decode reads data, one JSON value and nothing after it, into v, a non-nil pointer. Every error is an [*Error]; v is then
 // undefined.
-func Decode(data []byte, v any) error {
+func Decode(data []byte, v any) error { return Shapes{}.Decode(data, v) }
+
+// Shapes are struct types whose tags were read beforehand, for programs that read the same types again and again. It is not
+// changed after [Learn].
+type Shapes map[reflect.Type][]field
+
+// Learn reads the tags of the types of some values, and of all that they hold.
+func Learn(values ...any) Shapes {
+	s := Shapes{}
+	for _, v := range values {
+		s.learn(reflect.TypeOf(v))
+	}
+	return s
+}
+
+func (s Shapes) learn(t reflect.Type) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		s.learn(t.Elem())
+	case reflect.Struct:
+		if _, ok := s[t]; ok {
+			return
+		}
+		s[t] = fieldsOf(t)
+		for _, f := range s[t] {
+			s.learn(t.Field(f.index).Type)
+		}
+	}
+}
+
+// Decode is the package's Decode, quicker for types that were learnt.
+func (s Shapes) Decode(data []byte, v any) error {
 	rv := reflect.ValueOf(v)
 	if rv.Kind() != reflect.Pointer || rv.IsNil() {
 		return &Error{Err: errors.New("strictjson: decode into a non-nil pointer")}
 	}
-	d := &decoder{data: data}
+	d := &decoder{data: data, shapes: s}
 	d.space()
 	if d.pos == len(d.data) {
 		return d.syntax("the body is empty; send a JSON value")
@@ -62,9 +93,10 @@ func Decode(data []byte, v any) error {
 
 // decoder is where reading stands.
 type decoder struct {
-	data []byte
-	pos  int
-	path []string // reference tokens, not escaped
+	data   []byte
+	pos    int
+	path   []string // reference tokens, not escaped
+	shapes Shapes
 }
 
 func (d *decoder) fail(syntax bool, at int, err error) error {

@@ -84,7 +84,10 @@ func fieldsOf(t reflect.Type) []field {
 
 func (d *decoder) structure(v reflect.Value, depth int) error {
 	from := d.pos
-	fields := fieldsOf(v.Type())
+	fields, ok := d.shapes[v.Type()]
+	if !ok {
+		fields = fieldsOf(v.Type())
+	}
 	seen := make([]bool, len(fields))
 	err := d.object(depth, func(name string, at int) error {
 		for i, f := range fields {

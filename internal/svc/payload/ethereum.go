@@ -22,7 +22,7 @@ const bumpDivisor = 8
 // EthereumInput is what an Ethereum transaction is built from.
 type EthereumInput struct {
 	Asked
-	Nonce   uint64            // of the paying account: the least that no permit has used and the chain expects
+	Nonce   uint64            // the least of the paying account that no permit has used; the core takes no other
 	Fee     chain.EthereumFee // of the moment
 	Gas     uint64            // limit; see [GasLimit]
 	Balance custody.Uint256   // wei that the paying account has

@@ -58,7 +58,7 @@ func TestEthereumBuilds(t *testing.T) {
 	c := payloadtest.New(t)
 	for nonce, asset := range []custody.AssetID{ethChain.Native(), tokenAsset} {
 		id, in := askEthereum(t, c, asset, 12345, 1e18)
-		in.Nonce, in.Gas = uint64(nonce)+4, 60_000
+		in.Nonce, in.Gas = uint64(nonce), 60_000
 		b, err := payload.Ethereum(in)
 		if err != nil {
 			t.Fatal(err)
@@ -79,8 +79,9 @@ func TestEthereumBuilds(t *testing.T) {
 func TestEthereumLaws(t *testing.T) {
 	t.Parallel()
 	built, bumped := 0, 0
+	derive := payloadtest.Cached()
 	rapid.Check(t, func(r *rapid.T) {
-		c := payloadtest.New(t)
+		c := payloadtest.NewWith(t, derive)
 		price := rapid.Uint64Range(1, 300*gwei)
 		feeCap := rapid.OneOf(rapid.Uint64Range(1, 2e17), rapid.Uint64Range(2e16, 2e17)).Draw(r, "cap")
 		id, in := askEthereum(t, c, rapid.SampledFrom([]custody.AssetID{ethChain.Native(), tokenAsset}).Draw(r, "asset"), 5, feeCap)

@@ -59,8 +59,7 @@ func (s *steps) newest() *Attempt {
 func (s *steps) run(ctx context.Context) error {
 	c, ok := s.w.cfg.Chains[s.t.Chain]
 	if !ok {
-		s.wait(missingPoll, "no node is configured for chain "+string(s.t.Chain))
-		return nil
+		return problem.New(problem.NodeUnavailable, "no node is configured for chain %s", s.t.Chain)
 	}
 	var err error
 	if s.list, err = s.w.cfg.Store.Attempts(ctx, s.t.Request); err != nil {

@@ -74,6 +74,7 @@ type Transfer struct {
 	Next     int64  // when to look at it again, Unix nanoseconds
 	Bump     int64  // when to raise the fee, Unix nanoseconds; 0: not planned
 	Failures uint32 // in a row
+	Poke     uint64 // counts what the log said of it that may let it go on; only the store raises it
 	Note     string // why it waits
 	Settled  bool   // nothing is to be done any more
 }
@@ -81,15 +82,16 @@ type Transfer struct {
 // Store keeps transfers and attempts. What Save writes is written whole or not at all and lasts when it returns. Safe for
 // concurrent use. [strongroom/internal/svc/transfer/transfertest.Run] is the conformance suite.
 type Store interface {
-	// Due gives transfers that are not settled and whose Next is not after now, by Seq.
-	Due(ctx context.Context, now int64, limit int) ([]Transfer, error)
+	// Due gives transfers of some chains that are not settled and whose Next is not after now, by Seq.
+	Due(ctx context.Context, chains []custody.ChainID, now int64, limit int) ([]Transfer, error)
 	// Transfer gives a transfer; false if the store does not know it.
 	Transfer(ctx context.Context, id custody.RequestID) (Transfer, bool, error)
 	// Attempts gives the attempts of a transfer by Number.
 	Attempts(ctx context.Context, id custody.RequestID) ([]Attempt, error)
 	// Live gives the attempts of all transfers of a wallet that are not settled, by transfer and Number.
 	Live(ctx context.Context, w custody.WalletID) ([]Attempt, error)
-	// Save puts a transfer and attempts of it in the place of those with the same Request, or Request and Number.
+	// Save puts a transfer and attempts of it in the place of those with the same Request, or Request and Number. If the store's
+	// Poke is higher than the one that is saved, the store's is kept and Next becomes 0.
 	Save(ctx context.Context, t Transfer, attempts ...Attempt) error
 }
 
@@ -146,8 +148,7 @@ type Config struct {
 
 // Times and counts.
 const (
-	pendingPoll = time.Minute     // between two looks at a transfer that waits for people
-	missingPoll = 5 * time.Minute // where no node is configured
+	pendingPoll = time.Minute // between two looks at a transfer that waits for people
 	firstRetry  = 500 * time.Millisecond
 	lastRetry   = time.Minute
 	batch       = 256 // transfers of one round

@@ -23,7 +23,8 @@ import (
 func TestMemoryStoreConforms(t *testing.T) {
 	t.Parallel()
 	transfertest.Run(t, func(testing.TB) transfer.Store { return transfertest.NewMemory() },
-		func(_ testing.TB, s transfer.Store) transfer.Store { return s })
+		func(_ testing.TB, s transfer.Store) transfer.Store { return s },
+		func(_ testing.TB, s transfer.Store, id custody.RequestID) { s.(*transfertest.Memory).Poke(id) })
 }
 
 func TestReadyTransferBecomesFinal(t *testing.T) {

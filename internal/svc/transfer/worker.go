@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,8 +22,9 @@ import (
 
 // Worker carries transfers out. Its methods are safe for concurrent use.
 type Worker struct {
-	cfg  Config
-	poke chan struct{} // room for one: something may be due
+	cfg    Config
+	chains []custody.ChainID // that are configured
+	poke   chan struct{}     // room for one: something may be due
 
 	mu    sync.Mutex                         // guards turns
 	turns map[custody.WalletID]chan struct{} // one token a wallet: its transfers are served one at a time
@@ -32,7 +35,7 @@ func New(cfg Config) (*Worker, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	return &Worker{cfg: cfg, poke: make(chan struct{}, 1), turns: map[custody.WalletID]chan struct{}{}}, nil
+	return &Worker{cfg: cfg, chains: slices.Sorted(maps.Keys(cfg.Chains)), poke: make(chan struct{}, 1), turns: map[custody.WalletID]chan struct{}{}}, nil
 }
 
 // Poke says that something may have become due.
@@ -70,7 +73,7 @@ func (w *Worker) Run(ctx context.Context, every time.Duration) error {
 // Tick serves what is due once, and says how many transfers that were. An error is the store's; what goes wrong with a
 // transfer is kept with it.
 func (w *Worker) Tick(ctx context.Context) (int, error) {
-	due, err := w.cfg.Store.Due(ctx, w.cfg.Now().UnixNano(), batch)
+	due, err := w.cfg.Store.Due(ctx, w.chains, w.cfg.Now().UnixNano(), batch)
 	if err != nil {
 		return 0, fmt.Errorf("find due transfers: %w", err)
 	}

@@ -21,6 +21,10 @@ import (
 // DefaultGap is how many addresses beyond the next ones are looked for: as far as the core lets a change address lie.
 const DefaultGap = authority.ChangeGap
 
+// overlapBlocks is how many blocks are read again for addresses that were out of sight: more than can have come between the
+// making of an address and the call of [Scanner.Watch].
+const overlapBlocks = 6
+
 // maxTurns is how often one Sync begins anew because the chain turned under it.
 const maxTurns = 10
 
@@ -51,6 +55,8 @@ type Scanner struct {
 	mu     sync.Mutex                  // held through a Sync; guards the fields below
 	fresh  map[custody.WalletID]uint64 // wallets that the store does not know as watched, with the height to look from
 	rescan uint64                      // height to go back to, or 0
+	// overlap makes the next Sync read the last blocks again: so many addresses were made at once that some were out of sight.
+	overlap bool
 }
 
 // New makes a scanner.
@@ -78,8 +84,14 @@ func (s *Scanner) Watch(ctx context.Context, w entry.Wallet, next [2]uint32, bor
 	if w.Scheme != request.SchemeP2WPKH && w.Scheme != request.SchemeP2TR {
 		return fmt.Errorf("watch wallet %s: scheme %q is not one of Bitcoin", w.ID, w.Scheme)
 	}
-	if err := s.scripts.watch(w, next); err != nil {
+	missed, err := s.scripts.watch(w, next)
+	if err != nil {
 		return err
+	}
+	if missed {
+		s.mu.Lock()
+		s.overlap = true
+		s.mu.Unlock()
 	}
 	known, err := s.cfg.Store.Watched(ctx, w.ID)
 	if err != nil || known {
@@ -186,14 +198,18 @@ func (s *Scanner) begin(ctx context.Context, kept []chain.Block) (uint64, error)
 			return s.goBack(b.Height + 1), nil
 		}
 	}
-	if low := s.goBack(kept[0].Height); low < kept[0].Height || low <= s.cfg.Start {
-		return low, nil // a rescan from below, or nothing below was ever scanned
+	asked := s.rescan != 0 && s.rescan < kept[0].Height
+	if !asked && kept[0].Height > s.cfg.Start {
+		return 0, ErrDeepReorg
 	}
-	return 0, ErrDeepReorg
+	return s.goBack(kept[0].Height), nil // nothing below was ever scanned, or it will be read again
 }
 
 // goBack gives the height to read from when nothing else lay further back.
 func (s *Scanner) goBack(next uint64) uint64 {
+	if s.overlap && next > s.cfg.Start {
+		next = max(next-min(next, overlapBlocks), s.cfg.Start)
+	}
 	for _, from := range s.fresh {
 		next = min(next, from)
 	}
@@ -219,7 +235,7 @@ func (s *Scanner) apply(ctx context.Context, b chain.BitcoinBlock) error {
 		return err
 	}
 	clear(s.fresh)
-	s.rescan = 0
+	s.rescan, s.overlap = 0, false
 	return nil
 }
 

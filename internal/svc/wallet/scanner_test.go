@@ -3,6 +3,7 @@
 package wallet_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -33,7 +34,12 @@ type bench struct {
 
 func newBench(t testing.TB, scheme request.Scheme) *bench {
 	t.Helper()
-	b := &bench{blocks: wallettest.NewBlocks(), store: wallettest.NewMemory(), core: payloadtest.New(t)}
+	return newBenchWith(t, scheme, payloadtest.Cached())
+}
+
+func newBenchWith(t testing.TB, scheme request.Scheme, derive authority.Deriver) *bench {
+	t.Helper()
+	b := &bench{blocks: wallettest.NewBlocks(), store: wallettest.NewMemory(), core: payloadtest.NewWith(t, derive)}
 	b.w = b.core.AddWallet(t, "treasury", custody.BitcoinRegtest, scheme)
 	b.open(t)
 	return b
@@ -44,7 +50,7 @@ func (b *bench) open(t testing.TB) {
 	t.Helper()
 	var err error
 	b.scanner, err = wallet.New(wallet.Config{
-		Chain: custody.BitcoinRegtest, Source: b.blocks, Store: b.store, Start: 1, Gap: wallet.DefaultGap, Derive: authority.Derive,
+		Chain: custody.BitcoinRegtest, Source: b.blocks, Store: b.store, Start: 1, Gap: wallet.DefaultGap, Derive: b.core.Derive,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +80,7 @@ func (b *bench) sync(t testing.TB) wallet.Progress {
 // pay makes a transaction that pays an address of a wallet.
 func (b *bench) pay(t testing.TB, w entry.Wallet, branch, index uint32, value btc.Sat, spend ...btc.OutPoint) chain.BitcoinTx {
 	t.Helper()
-	d, err := authority.Derive(w, entry.KeyPath{Branch: branch, Index: index})
+	d, err := b.core.Derive(w, entry.KeyPath{Branch: branch, Index: index})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +185,13 @@ func TestScanStopsAtDeepTurn(t *testing.T) {
 	if _, err := b.scanner.Sync(t.Context()); !errors.Is(err, wallet.ErrDeepReorg) {
 		t.Fatalf("got %v, want ErrDeepReorg", err)
 	}
+	// That a new wallet or many new addresses send the scan back is no leave to go on.
+	late := b.core.AddWallet(t, "late", custody.BitcoinRegtest, request.SchemeP2TR)
+	b.watch(t, late, [2]uint32{1, 0}, 2)
+	b.watch(t, b.w, [2]uint32{50, 0}, 1)
+	if _, err := b.scanner.Sync(t.Context()); !errors.Is(err, wallet.ErrDeepReorg) {
+		t.Fatalf("got %v, want ErrDeepReorg", err)
+	}
 	b.wantValues(t)
 	b.scanner.Rescan(1)
 	b.sync(t)
@@ -226,11 +239,57 @@ func TestWatchLater(t *testing.T) {
 	b.sync(t)
 }
 
+// Many addresses are made at once, and one beyond the gap is paid before the scanner hears of it.
+func TestWatchManyAddresses(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, request.SchemeP2TR)
+	b.blocks.Add()
+	b.blocks.Add(b.pay(t, b.w, 0, 900, 1000))
+	b.blocks.Add(b.pay(t, b.w, 0, 0, 2000))
+	b.sync(t)
+	b.wantValues(t, 2000)
+	b.watch(t, b.w, [2]uint32{1000, 0}, 1)
+	b.sync(t)
+	b.wantValues(t, 1000, 2000)
+	// One more within the gap costs nothing.
+	b.watch(t, b.w, [2]uint32{1001, 1}, 1)
+	b.blocks.FailWith(func(call string, height uint64) error {
+		if call == "block" {
+			t.Errorf("block %d is read again", height)
+		}
+		return nil
+	})
+	b.sync(t)
+}
+
+// faultyStore fails before an effect or, with the answer lost, after it.
+type faultyStore struct {
+	wallet.Store
+	fail func(string, uint64) error
+}
+
+func (s *faultyStore) Apply(ctx context.Context, c custody.ChainID, x wallet.Scanned) error {
+	if s.fail == nil {
+		return s.Store.Apply(ctx, c, x)
+	}
+	if err := s.fail("before", x.Block.Height); err != nil {
+		return err
+	}
+	if err := s.Store.Apply(ctx, c, x); err != nil {
+		return err
+	}
+	return s.fail("after", x.Block.Height)
+}
+
 func TestScanGoesOn(t *testing.T) {
 	t.Parallel()
 	down := &chain.Refusal{Reason: chain.Unavailable, Node: "test", Act: "block", Text: "no answer in time"}
+	derive := payloadtest.Cached()
 	rapid.Check(t, func(r *rapid.T) {
-		b := newBench(t, request.SchemeP2TR)
+		b := newBenchWith(t, request.SchemeP2TR, derive)
+		faulty := &faultyStore{Store: b.store}
+		b.store = faulty
+		b.open(t)
 		naive := map[btc.OutPoint]bool{}
 		for range rapid.IntRange(1, 6).Draw(r, "rounds") {
 			if n := rapid.IntRange(0, 3).Draw(r, "drop"); n > 0 && b.height(t) > n {
@@ -252,17 +311,20 @@ func TestScanGoesOn(t *testing.T) {
 				naive = b.naive(t)
 			}
 			naive = b.naive(t)
-			// The source fails now and then, the process ends and comes back.
+			// Source or store fail now and then, the store before or after its effect; the process ends and comes back.
 			for at := rapid.IntRange(0, 8).Draw(r, "fail at"); ; at += 3 {
 				calls := 0
-				b.blocks.FailWith(func(string, uint64) error {
+				fail := func(string, uint64) error {
 					if calls++; calls == at {
 						return down
 					}
 					return nil
-				})
+				}
+				b.blocks.FailWith(fail)
+				faulty.fail = fail
 				_, err := b.scanner.Sync(t.Context())
 				b.blocks.FailWith(nil)
+				faulty.fail = nil
 				if err == nil {
 					break
 				}

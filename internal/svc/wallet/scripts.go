@@ -38,8 +38,9 @@ func newScripts(gap uint32, derive authority.Deriver) *scripts {
 	return &scripts{gap: gap, derive: derive, wallets: map[custody.WalletID]*watched{}, owners: map[string]owner{}}
 }
 
-// watch looks for the addresses of w up to next and the gap beyond it.
-func (s *scripts) watch(w entry.Wallet, next [2]uint32) error {
+// watch looks for the addresses of w up to next and the gap beyond it. It tells whether some of those below next were not
+// looked for although the wallet was: they may have been paid already.
+func (s *scripts) watch(w entry.Wallet, next [2]uint32) (missed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known, ok := s.wallets[w.ID]
@@ -48,11 +49,12 @@ func (s *scripts) watch(w entry.Wallet, next [2]uint32) error {
 		s.wallets[w.ID] = known
 	}
 	for branch, n := range next {
+		missed = missed || ok && n > known.upTo[branch]
 		if err := s.extend(known, uint32(branch), n); err != nil {
-			return err
+			return missed, err
 		}
 	}
-	return nil
+	return missed, nil
 }
 
 // extend derives the addresses of a branch up to next and the gap beyond it. The caller holds mu.

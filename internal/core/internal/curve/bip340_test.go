@@ -4,9 +4,7 @@ package curve
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"testing"
 
@@ -14,41 +12,47 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 	"github.com/btcsuite/btcd/txscript/v2"
 	"pgregory.net/rapid"
+
+	"strongroom/internal/vectors"
 )
+
+// bip340Vector is a line of BIP-340 "Test Vectors and Reference Code".
+type bip340Vector struct {
+	Index   string      `csv:"index"`
+	Secret  vectors.Hex `csv:"secret key"`
+	Key     vectors.Hex `csv:"public key"`
+	Aux     vectors.Hex `csv:"aux_rand"`
+	Msg     vectors.Hex `csv:"message"`
+	Sig     vectors.Hex `csv:"signature"`
+	Valid   bool        `csv:"verification result"`
+	Comment string      `csv:"comment"`
+}
 
 // TestBIP340Vectors runs the 19 published cases: those with a secret key are signed, all are verified.
 func TestBIP340Vectors(t *testing.T) {
 	t.Parallel()
-	rows, err := csv.NewReader(bytes.NewReader(published(t, "bip/bip-0340-test-vectors.csv"))).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(rows) != 1+19 {
-		t.Fatalf("the file has %d cases, 19 are published", len(rows)-1)
-	}
 	signed := 0
-	for _, row := range rows[1:] {
-		t.Run(row[0], func(t *testing.T) {
-			key, msg, sig := [32]byte(unhex(t, row[2])), unhex(t, row[4]), [64]byte(unhex(t, row[5]))
-			if row[1] != "" {
+	for _, v := range vectors.Load[bip340Vector](t, "bip/bip-0340-test-vectors.csv", 19) {
+		t.Run(v.Index, func(t *testing.T) {
+			key, sig := [32]byte(v.Key), [64]byte(v.Sig)
+			if v.Secret != nil {
 				signed++
-				k := keyOf(t, unhex(t, row[1]))
-				aux := [32]byte(unhex(t, row[3]))
+				k, aux := keyOf(t, v.Secret), [32]byte(v.Aux)
 				if [32]byte(k.pub[1:]) != key {
 					t.Errorf("public key %x, want %x", k.pub[1:], key)
 				}
-				got, err := k.backend.signBIP340(k.sk, &k.pub, false, nil, msg, &aux)
+				got, err := k.backend.signBIP340(k.sk, &k.pub, false, nil, v.Msg, &aux)
 				if err != nil || got != sig {
 					t.Errorf("got %x, %v; want %x", got, err, sig)
 				}
-				if len(msg) == 32 {
-					if got, err := k.backend.SignBIP340(k.sk, k.pub, [32]byte(msg), aux); err != nil || got != sig {
+				if len(v.Msg) == 32 {
+					if got, err := k.backend.SignBIP340(k.sk, k.pub, [32]byte(v.Msg), aux); err != nil || got != sig {
 						t.Errorf("got %x, %v; want %x", got, err, sig)
 					}
 				}
 			}
-			if got := newBackend(t).VerifyBIP340(key, msg, sig); got != (row[6] == "TRUE") {
-				t.Errorf("verify: got %v, want %s (%s)", got, row[6], row[7])
+			if got := newBackend(t).VerifyBIP340(key, v.Msg, sig); got != v.Valid {
+				t.Errorf("verify: got %v, want %v (%s)", got, v.Valid, v.Comment)
 			}
 		})
 	}
@@ -100,66 +104,52 @@ func TestBIP340AgreesWithBtcec(t *testing.T) {
 	})
 }
 
+// outputVector and inputVector are members of bip-0341-wallet-test-vectors.json.
+type outputVector struct {
+	Given        struct{ InternalPubkey string }
+	Intermediary struct {
+		MerkleRoot    *string
+		TweakedPubkey string
+	}
+}
+
+type inputVector struct {
+	Given struct {
+		InternalPrivkey string
+		MerkleRoot      *string
+	}
+	Intermediary struct {
+		InternalPubkey string
+		SigHash        string
+	}
+	Expected struct{ Witness []string }
+}
+
 // TestBIP341Vectors: the published output keys, and the key-path signatures with all auxiliary randomness zero.
 func TestBIP341Vectors(t *testing.T) {
 	t.Parallel()
-	var file struct {
-		ScriptPubKey []struct {
-			Given        struct{ InternalPubkey string }
-			Intermediary struct {
-				MerkleRoot    *string
-				TweakedPubkey string
-			}
-		}
-		KeyPathSpending []struct {
-			InputSpending []struct {
-				Given struct {
-					InternalPrivkey string
-					MerkleRoot      *string
-				}
-				Intermediary struct {
-					InternalPubkey string
-					SigHash        string
-				}
-				Expected struct{ Witness []string }
-			}
-		}
-	}
-	if err := json.Unmarshal(published(t, "bip/bip-0341-wallet-test-vectors.json"), &file); err != nil {
-		t.Fatal(err)
-	}
 	root := func(s *string) []byte {
 		if s == nil {
 			return nil
 		}
 		return unhex(t, *s)
 	}
-	if len(file.ScriptPubKey) != 7 {
-		t.Errorf("%d output keys, 7 are published", len(file.ScriptPubKey))
-	}
 	b := newBackend(t)
-	for i, v := range file.ScriptPubKey {
+	for i, v := range vectors.Load[outputVector](t, "bip/bip-0341-wallet-test-vectors.json#scriptPubKey", 7) {
 		got, _, err := b.TaprootOutput([32]byte(unhex(t, v.Given.InternalPubkey)), root(v.Intermediary.MerkleRoot))
 		if err != nil || hex.EncodeToString(got[:]) != v.Intermediary.TweakedPubkey {
 			t.Errorf("output %d: got %x, %v; want %s", i, got, err, v.Intermediary.TweakedPubkey)
 		}
 	}
-	signed := 0
-	for _, spending := range file.KeyPathSpending {
-		for i, v := range spending.InputSpending {
-			signed++
-			k := keyOf(t, unhex(t, v.Given.InternalPrivkey))
-			if got := hex.EncodeToString(k.pub[1:]); got != v.Intermediary.InternalPubkey {
-				t.Errorf("input %d: internal key %s, want %s", i, got, v.Intermediary.InternalPubkey)
-			}
-			sig, err := k.backend.SignTaproot(k.sk, k.pub, root(v.Given.MerkleRoot), [32]byte(unhex(t, v.Intermediary.SigHash)), [32]byte{})
-			if want := v.Expected.Witness[0][:128]; err != nil || hex.EncodeToString(sig[:]) != want { // a hash type byte may follow
-				t.Errorf("input %d: got %x, %v; want %s", i, sig, err, want)
-			}
+	for i, v := range vectors.Load[inputVector](t, "bip/bip-0341-wallet-test-vectors.json#keyPathSpending.0.inputSpending", 7) {
+		k := keyOf(t, unhex(t, v.Given.InternalPrivkey))
+		if got := hex.EncodeToString(k.pub[1:]); got != v.Intermediary.InternalPubkey {
+			t.Errorf("input %d: internal key %s, want %s", i, got, v.Intermediary.InternalPubkey)
 		}
-	}
-	if signed != 7 {
-		t.Errorf("%d inputs, 7 are published", signed)
+		sig, err := k.backend.SignTaproot(k.sk, k.pub, root(v.Given.MerkleRoot), [32]byte(unhex(t, v.Intermediary.SigHash)), [32]byte{})
+		if want := v.Expected.Witness[0][:128]; err != nil || hex.EncodeToString(sig[:]) != want { // a hash type byte may follow
+			t.Errorf("input %d: got %x, %v; want %s", i, sig, err, want)
+		}
 	}
 }
 

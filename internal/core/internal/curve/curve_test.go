@@ -8,8 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/big"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -78,20 +76,6 @@ func inArena(t testing.TB, content []byte) []byte {
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// published reads a file of published vectors.
-func published(t testing.TB, name string) []byte {
-	t.Helper()
-	folder := os.Getenv("STRONGROOM_VECTORS")
-	if folder == "" {
-		t.Skip("STRONGROOM_VECTORS is not set: the published vectors were left out")
-	}
-	b, err := os.ReadFile(filepath.Join(folder, name))
 	if err != nil {
 		t.Fatal(err)
 	}

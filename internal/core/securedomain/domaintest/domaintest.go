@@ -100,6 +100,7 @@ type Options struct {
 	Document      func(*policy.Document) // changes the first document
 	Faults        *Faults                // stands between the domain and what it stands on; nil: nothing fails
 	Log, Anchor   disk.Dir               // where log and pin lie; nil: in folders below Dir
+	Memory        *Memory                // where blobs and snapshots lie; nil: in folders below Dir
 }
 
 // New makes a domain and opens it; it is closed when the test ends.
@@ -270,16 +271,18 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 		return c, err
 	}
 	h.closers = append(h.closers, anchor.Close)
-	blobs, err := files.Open(filepath.Join(h.Dir, "blobs"))
-	if err != nil {
-		return c, err
-	}
-	snaps, err := snapshots.Open(filepath.Join(h.Dir, "snapshots"))
-	if err != nil {
-		return c, err
-	}
-	c = securedomain.Config{Arena: arena, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: h.Clock,
+	c = securedomain.Config{Arena: arena, Root: root, Store: store, Anchor: anchor, Clock: h.Clock,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), SnapshotEvery: h.Options.SnapshotEvery, CacheKeys: 1024, TakeOver: h.Options.TakeOver}
+	if m := h.Options.Memory; m != nil {
+		c.Blobs, c.Snapshots = memoryBlobs{m}, memorySnapshots{m}
+	} else {
+		if c.Blobs, err = files.Open(filepath.Join(h.Dir, "blobs")); err != nil {
+			return c, err
+		}
+		if c.Snapshots, err = snapshots.Open(filepath.Join(h.Dir, "snapshots")); err != nil {
+			return c, err
+		}
+	}
 	h.Options.Faults.wrap(&c)
 	return c, nil
 }

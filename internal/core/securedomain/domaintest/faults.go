@@ -52,8 +52,8 @@ func (o Op) Changes() bool {
 	}
 }
 
-// fatal says whether its owner does nothing more after a failure, as the contracts of store and anchor say.
-func (o Op) fatal() bool { return o.Changes() && o != BlobPut && o != SnapshotPut }
+// Fatal says whether its owner does nothing more after a failure, as the contracts of store and anchor say.
+func (o Op) Fatal() bool { return o.Changes() && o != BlobPut && o != SnapshotPut }
 
 // When says where a call fails or stops.
 type When string
@@ -89,6 +89,13 @@ func (f *Faults) FailAt(op Op, n int, when When, crash bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.op, f.n, f.when, f.crash, f.struck = op, f.counts[op]+n, when, crash, false
+}
+
+// Disarm takes back a fault that did not happen yet.
+func (f *Faults) Disarm() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.n = 0
 }
 
 // Struck says whether the fault happened.
@@ -176,7 +183,7 @@ func (f *Faults) begin(op Op) (before, after error) {
 // end is what a failure leaves behind. The caller holds mu.
 func (f *Faults) end(op Op) {
 	f.down = f.down || f.crash
-	if op.fatal() {
+	if op.Fatal() {
 		if f.dead == nil {
 			f.dead = map[Op]bool{}
 		}

@@ -8,6 +8,7 @@ package payloadtest
 import (
 	"crypto/sha256"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,17 +34,43 @@ const (
 // Core is a domain's state and keys. Not safe for concurrent use.
 type Core struct {
 	State    *authority.State
+	Derive   authority.Deriver
 	keys     [2]request.PublicKey                         // of asker and other
 	accounts map[custody.WalletID]*hdkeychain.ExtendedKey // private
 	asked    map[custody.RequestID]authority.Asked
 	count    int
 }
 
+// Cached gives a deriver that derives each address once. Safe for concurrent use.
+func Cached() authority.Deriver {
+	type key struct {
+		scheme request.Scheme
+		chain  custody.ChainID
+		public string
+		path   entry.KeyPath
+	}
+	var known sync.Map
+	return func(w entry.Wallet, p entry.KeyPath) (authority.Derived, error) {
+		k := key{w.Scheme, w.Chain, string(w.Public), p}
+		if d, ok := known.Load(k); ok {
+			return d.(authority.Derived), nil
+		}
+		d, err := authority.Derive(w, p)
+		if err == nil {
+			known.Store(k, d)
+		}
+		return d, err
+	}
+}
+
 // New makes a domain without wallets.
-func New(t testing.TB) *Core {
+func New(t testing.TB) *Core { return NewWith(t, Cached()) }
+
+// NewWith makes a domain without wallets that derives with derive; tests that make many share a [Cached] one.
+func NewWith(t testing.TB, derive authority.Deriver) *Core {
 	t.Helper()
 	c := &Core{
-		State: authority.New(), accounts: map[custody.WalletID]*hdkeychain.ExtendedKey{},
+		State: authority.New(), Derive: derive, accounts: map[custody.WalletID]*hdkeychain.ExtendedKey{},
 		asked: map[custody.RequestID]authority.Asked{},
 	}
 	key := func(b byte) request.PublicKey {
@@ -104,7 +131,7 @@ func (c *Core) Try(t testing.TB, op request.Operation, body any) (custody.Reques
 	if err != nil {
 		return custody.RequestID{}, payload.Asked{}, err
 	}
-	e, err := c.State.DecideRequest(r, policy.BySignature, c.now(), authority.Derive)
+	e, err := c.State.DecideRequest(r, policy.BySignature, c.now(), c.Derive)
 	if err != nil {
 		return custody.RequestID{}, payload.Asked{}, err
 	}
@@ -143,7 +170,7 @@ func (c *Core) execute(t testing.TB, id custody.RequestID, fill func(*entry.Effe
 	if !ok {
 		t.Fatalf("request %s does not wait", id)
 	}
-	e, _, err := c.State.DecideEffect(p, c.now(), authority.Derive)
+	e, _, err := c.State.DecideEffect(p, c.now(), c.Derive)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +217,7 @@ func (c *Core) AddWallet(t testing.TB, id custody.WalletID, chain custody.ChainI
 		e.Wallet = &w
 		e.Key = &entry.NewKey{ID: w.Key, Purpose: "custody", Kind: "hd-seed", Epoch: 1}
 		b := entry.AddressBatch{Wallet: id, Count: 1}
-		if b.Root, err = authority.BatchRoot(w, b, authority.Derive); err != nil {
+		if b.Root, err = authority.BatchRoot(w, b, c.Derive); err != nil {
 			t.Fatal(err)
 		}
 		e.Addresses = &b

@@ -12,7 +12,6 @@ import (
 	"github.com/btcsuite/btcd/txscript/v2"
 	"github.com/ethereum/go-ethereum/crypto"
 
-	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/btc"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
@@ -23,7 +22,7 @@ import (
 // Permit decides whether a payload may be signed and, if so, records the permit; the error is the decision's.
 func (c *Core) Permit(t testing.TB, id custody.RequestID, payload []byte) (*entry.Permit, error) {
 	t.Helper()
-	p, err := c.State.DecidePermit(id, c.asked[id], payload, c.now(), authority.Derive)
+	p, err := c.State.DecidePermit(id, c.asked[id], payload, c.now(), c.Derive)
 	if err != nil {
 		return nil, err
 	}

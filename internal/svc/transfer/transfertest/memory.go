@@ -38,13 +38,22 @@ func (m *Memory) FailSave(f func(after bool) error) {
 	m.fail = f
 }
 
+// Poke makes a transfer due, as the log does.
+func (m *Memory) Poke(id custody.RequestID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.transfers[id]
+	t.Poke, t.Next = t.Poke+1, 0
+	m.transfers[id] = t
+}
+
 // Due gives transfers to look at.
-func (m *Memory) Due(_ context.Context, now int64, limit int) ([]transfer.Transfer, error) {
+func (m *Memory) Due(_ context.Context, chains []custody.ChainID, now int64, limit int) ([]transfer.Transfer, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []transfer.Transfer
 	for _, t := range m.transfers {
-		if !t.Settled && t.Next <= now {
+		if !t.Settled && t.Next <= now && slices.Contains(chains, t.Chain) {
 			out = append(out, t)
 		}
 	}
@@ -97,6 +106,9 @@ func (m *Memory) Save(_ context.Context, t transfer.Transfer, attempts ...transf
 		if err := m.fail(false); err != nil {
 			return err
 		}
+	}
+	if have := m.transfers[t.Request].Poke; have > t.Poke {
+		t.Poke, t.Next = have, 0
 	}
 	m.transfers[t.Request] = t
 	for _, a := range attempts {

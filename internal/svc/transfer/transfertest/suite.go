@@ -11,8 +11,9 @@ import (
 	"strongroom/internal/svc/transfer"
 )
 
-// Run tests a store. open gives an empty one; reopen ends it and opens it again with what it kept.
-func Run(t *testing.T, open func(testing.TB) transfer.Store, reopen func(testing.TB, transfer.Store) transfer.Store) {
+// Run tests a store. open gives an empty one; reopen ends it and opens it again with what it kept; poke has the store raise the
+// Poke of a transfer.
+func Run(t *testing.T, open func(testing.TB) transfer.Store, reopen func(testing.TB, transfer.Store) transfer.Store, poke func(testing.TB, transfer.Store, custody.RequestID)) {
 	id := func(n byte) custody.RequestID { return custody.RequestID{n} }
 	row := func(n byte, w custody.WalletID, next int64) transfer.Transfer {
 		return transfer.Transfer{Request: id(n), Seq: uint64(n), Wallet: w, Chain: "eip155:1", Next: next}
@@ -47,12 +48,32 @@ func Run(t *testing.T, open func(testing.TB) transfer.Store, reopen func(testing
 		"due": func(t *testing.T, s transfer.Store) {
 			settled := row(3, "w", 0)
 			settled.Settled = true
+			foreign := row(6, "w", 0)
+			foreign.Chain = "eip155:2"
+			save(t, s, foreign)
 			for _, x := range []transfer.Transfer{row(5, "a", 10), row(2, "b", 10), settled, row(4, "a", 11), row(1, "c", 9)} {
 				save(t, s, x)
 			}
 			wantDue(t, s, 10, 10, 1, 2, 5)
 			wantDue(t, s, 10, 2, 1, 2)
 			wantDue(t, s, 8, 10)
+		},
+		"poked meanwhile": func(t *testing.T, s transfer.Store) {
+			save(t, s, row(1, "w", 5))
+			seen, _, err := s.Transfer(t.Context(), id(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			poke(t, s, id(1))
+			seen.Next = 100
+			save(t, s, seen)
+			wantDue(t, s, 0, 10, 1)
+			if seen, _, err = s.Transfer(t.Context(), id(1)); err != nil {
+				t.Fatal(err)
+			}
+			seen.Next = 100
+			save(t, s, seen)
+			wantDue(t, s, 99, 10)
 		},
 		"live": func(t *testing.T, s transfer.Store) {
 			a := func(n byte, number uint32) transfer.Attempt {
@@ -102,7 +123,7 @@ func norm(a transfer.Attempt) transfer.Attempt {
 
 func wantDue(t testing.TB, s transfer.Store, now int64, limit int, want ...uint64) {
 	t.Helper()
-	got, err := s.Due(t.Context(), now, limit)
+	got, err := s.Due(t.Context(), []custody.ChainID{"eip155:1", "eip155:3"}, now, limit)
 	if err != nil || len(got) != len(want) {
 		t.Fatalf("got %+v, want %v (%v)", got, want, err)
 	}

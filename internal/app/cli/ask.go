@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"strongroom/client"
+	"strongroom/internal/app/words"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// asking are the flags of every command that asks the domain for something.
+type asking struct {
+	IdempotencyKey string        `placeholder:"KEY" help:"Name of this request: asking again with the same key gives what became of it. Default: a new one."`
+	Expires        time.Duration `placeholder:"DURATION" help:"How long the request lives; default: a day, or as long as the rules allow."`
+	Export         string        `placeholder:"FILE" help:"Write the signed request to a file instead of sending it; 'strongroom request submit' sends it. Works offline."`
+	waiting
+}
+
+// waiting are the flags of commands that can wait for the end.
+type waiting struct {
+	Wait        bool          `help:"Wait until it is done; approvals by others included."`
+	WaitTimeout time.Duration `default:"10m" placeholder:"DURATION" help:"How long --wait waits."`
+}
+
+// lifeOffline is how long a request lives that is made offline, where the rules can't be asked.
+const lifeOffline = time.Hour
+
+// margin is kept from the longest life that the rules allow, for clocks that differ.
+const margin = time.Minute
+
+// ask builds, signs and hands in a request.
+func (a asking) ask(e *env, body client.Body) error {
+	if a.Export != "" {
+		return a.export(e, body)
+	}
+	c, err := e.client()
+	if err != nil {
+		return err
+	}
+	return a.send(e, c, body)
+}
+
+func (a asking) send(e *env, c *client.Client, body client.Body) error {
+	k, err := e.signer()
+	if err != nil {
+		return err
+	}
+	life := a.Expires
+	if life == 0 {
+		p, err := c.Policy(e.ctx)
+		if err != nil {
+			return err
+		}
+		life = min(24*time.Hour, max(time.Duration(p.Document.Floor.RequestTTL)*time.Second-margin, time.Second))
+	}
+	r, err := c.Compose(e.ctx, k.Person(), client.Ask{Body: body, Key: a.IdempotencyKey, Life: life})
+	if err != nil {
+		return usage("%w", err)
+	}
+	if a.IdempotencyKey != "" {
+		// The end is part of a request. A retry has to give the same one, so it is taken from the first; the core compares the rest.
+		v, err := c.Request(e.ctx, r.ID())
+		if err != nil && client.KindOf(err) != problem.NotFound {
+			return err
+		}
+		if err == nil {
+			r.NotAfter = v.NotAfter
+		}
+	}
+	v, err := c.SubmitRequest(e.ctx, k, r)
+	if err != nil {
+		return err
+	}
+	return a.follow(e, c, v)
+}
+
+// export signs a request offline.
+func (a asking) export(e *env, body client.Body) error {
+	c, err := e.offline()
+	if err != nil {
+		return err
+	}
+	k, err := e.signer()
+	if err != nil {
+		return err
+	}
+	life := a.Expires
+	if life == 0 {
+		life = lifeOffline
+	}
+	r, err := c.Compose(e.ctx, k.Person(), client.Ask{Body: body, Key: a.IdempotencyKey, Life: life})
+	if err != nil {
+		return usage("%w", err)
+	}
+	f, err := client.SignRequest(r, k)
+	if err != nil {
+		return err
+	}
+	if err := e.create(a.Export, f, 0o644); err != nil {
+		return err
+	}
+	e.say("Request %s is signed and good until %s.", r.ID(), words.Unix(r.NotAfter))
+	e.hint("where there is a network: strongroom request submit %s", a.Export)
+	return nil
+}
+
+// follow waits if it should, and shows how a request stands.
+func (w waiting) follow(e *env, c *client.Client, v client.RequestView) error {
+	var late error
+	if w.Wait {
+		var err error
+		if v, err = w.wait(e, c, v); err != nil {
+			if !errors.Is(err, context.DeadlineExceeded) {
+				return err
+			}
+			late = &hinted{err: fmt.Errorf("request %s is %s after %s", v.ID, v.State, w.WaitTimeout), hint: next(v), code: exitPending}
+		}
+	}
+	if err := e.show(v, func() error { return e.pairs(requestPairs(v)) }); err != nil {
+		return err
+	}
+	if late != nil {
+		return late
+	}
+	if err := ended(v); err != nil {
+		return err
+	}
+	if s := next(v); s != "" {
+		e.hint("%s", s)
+	}
+	return nil
+}
+
+// wait follows a request to its end, telling each change.
+func (w waiting) wait(e *env, c *client.Client, v client.RequestView) (client.RequestView, error) {
+	ctx, cancel := context.WithTimeout(e.ctx, w.WaitTimeout)
+	defer cancel()
+	id, err := client.ParseRequestID(v.ID)
+	if err != nil {
+		return v, err
+	}
+	told := ""
+	tell := func(v client.RequestView) bool {
+		if s := progress(v); s != told {
+			told = s
+			e.say("%s", s)
+		}
+		return client.Settled(v)
+	}
+	if tell(v) {
+		return v, nil
+	}
+	last := v
+	v, err = c.WaitRequest(ctx, id, 300*time.Millisecond, func(v client.RequestView) bool { last = v; return tell(v) })
+	if err != nil {
+		if e.ctx.Err() != nil {
+			return last, e.ctx.Err()
+		}
+		if ctx.Err() != nil {
+			return last, context.DeadlineExceeded
+		}
+		return last, err
+	}
+	return v, nil
+}
+
+// progress says in a line where a request stands.
+func progress(v client.RequestView) string {
+	switch v.State {
+	case "pending":
+		return fmt.Sprintf("Waiting for approvals: %d so far%s.", len(v.Approvals), lacking(v))
+	case "ready":
+		return "Approved; waiting for its transaction to be built and signed."
+	case "signed":
+		if n := len(v.Attempts); n > 0 {
+			a := v.Attempts[n-1]
+			s := fmt.Sprintf("Transaction %s is %s, %d of %d confirmations.", a.TxID, a.State, a.Confirmations, a.Required)
+			if a.Note != "" {
+				s += " " + a.Note
+			}
+			return s
+		}
+		return "Signed; on its way to the chain."
+	default:
+		return fmt.Sprintf("The request is %s.", v.State)
+	}
+}
+
+func lacking(v client.RequestView) string {
+	if v.Missing == nil || len(v.Missing.Unmet) == 0 {
+		return ""
+	}
+	return ", " + unmetLine(v.Missing.Unmet[0])
+}
+
+// ended gives an error for a request that ended without being done.
+func ended(v client.RequestView) error {
+	failed := ""
+	switch v.State {
+	case "refused", "rejected", "cancelled", "expired":
+		failed = fmt.Sprintf("request %s was %s", v.ID, v.State)
+		if v.State == "expired" {
+			failed = fmt.Sprintf("request %s expired", v.ID)
+		}
+		if v.Missing != nil {
+			failed += ": " + v.Missing.Detail
+		}
+	case "signed":
+		if n := len(v.Attempts); n > 0 && v.Attempts[n-1].State == "failed_onchain" {
+			failed = fmt.Sprintf("transaction %s is in the chain and failed there: nothing moved, the fee is paid", v.Attempts[n-1].TxID)
+		}
+	}
+	if failed == "" {
+		return nil
+	}
+	return &hinted{err: errors.New(failed), hint: fmt.Sprintf("strongroom proof get %s --out FILE shows who decided what", v.ID), code: exitRefused}
+}
+
+// next names the next command for a request.
+func next(v client.RequestView) string {
+	switch v.State {
+	case "pending":
+		return fmt.Sprintf("approvers run: strongroom request approve %s", v.ID)
+	case "ready":
+		return fmt.Sprintf("serve signs it as soon as it can; to follow: strongroom request show %s --wait", v.ID)
+	case "signed":
+		if client.Settled(v) {
+			return fmt.Sprintf("strongroom proof get %s --out proof.cbor", v.ID)
+		}
+		return fmt.Sprintf("to follow: strongroom request show %s --wait", v.ID)
+	case "executed":
+		if v.Operation == request.WalletCreate {
+			return fmt.Sprintf("strongroom address list %s", v.Effects.Wallet)
+		}
+	}
+	return ""
+}
+
+// requestPairs shows a request as serve tells of it.
+func requestPairs(v client.RequestView) []pair {
+	out := []pair{{"request", v.ID}, {"state", v.State}, {"asked by", string(v.Initiator)}}
+	what := words.Effects(v.Effects, v.Bounds)
+	if r, err := request.Decode(v.Canonical); err == nil {
+		if b, err := r.DecodeBody(); err == nil {
+			what = words.Body(b, v.Effects.Source)
+		}
+	}
+	for i, l := range what {
+		name := "what"
+		if i > 0 {
+			name = ""
+		}
+		out = append(out, pair{name, l})
+	}
+	rule := fmt.Sprintf("%s: %s", v.Decision.Rule, v.Decision.Outcome)
+	if v.Decision.Auto {
+		rule += ", automatic"
+	}
+	out = append(out, pair{"rule", rule})
+	for _, b := range v.Decision.Plan {
+		for _, s := range b.Steps {
+			out = append(out, pair{"needs", fmt.Sprintf("%d of %s", s.Min, s.Group)})
+		}
+	}
+	for _, a := range v.Approvals {
+		out = append(out, pair{"approved", fmt.Sprintf("by %s at %s, entry %d", a.Person, a.Time, a.Seq)})
+	}
+	if v.Missing != nil {
+		out = append(out, pair{"missing", v.Missing.Detail})
+		for _, u := range v.Missing.Unmet {
+			out = append(out, pair{"", unmetLine(u)})
+		}
+	}
+	if v.Signed != nil && len(v.Attempts) == 0 {
+		out = append(out, pair{"signed", "transaction " + v.Signed.TxID})
+	}
+	for _, a := range v.Attempts {
+		s := fmt.Sprintf("%d: %s, transaction %s, %d of %d confirmations", a.Attempt, a.State, a.TxID, a.Confirmations, a.Required)
+		if a.Note != "" {
+			s += ", " + a.Note
+		}
+		out = append(out, pair{"attempt", s})
+	}
+	return append(out, pair{"expires", words.Unix(v.NotAfter)}, pair{"idempotency key", v.IdempotencyKey})
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli is the command line: strongroom noun verb. Data goes to standard output, as a table or as JSON; words go to standard error,
+// failures as "strongroom: error: …" with a "strongroom: hint: …" that names what to do.
+//
+// What signs runs here, at the person: requests and approvals are built, decoded and compared with a second decoder on this machine before
+// the key is used. It refuses to sign what two decoders read differently, what belongs to another domain than the identity's, and, without
+// --yes, what nobody confirmed. Secrets come from a terminal or a file descriptor, never from arguments or the environment.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// Streams are what the program talks to.
+type Streams struct {
+	In  *os.File
+	Out io.Writer
+	Err io.Writer
+}
+
+// root is the command line.
+type root struct {
+	Output        string `group:"common" short:"o" enum:"table,json" default:"table" help:"How data is written: table or json."`
+	Server        string `group:"common" env:"STRONGROOM_SERVER" placeholder:"URL" help:"Where serve is, https://host:port; default: as the identity says."`
+	Identity      string `group:"common" env:"STRONGROOM_IDENTITY" placeholder:"DIR" help:"Folder with your client certificate; 'strongroom person certificate' makes it."`
+	Key           string `group:"common" env:"STRONGROOM_KEY" placeholder:"FILE" help:"Your approval key; default: as the identity says."`
+	Domain        string `group:"common" env:"STRONGROOM_DOMAIN" placeholder:"FILE" help:"Public file of the domain (domain.json); default: as the identity says."`
+	Config        string `group:"common" env:"STRONGROOM_CONFIG" placeholder:"FILE" help:"Defaults of server, identity, key and domain (YAML); default: strongroom/config.yaml in your configuration folder."`
+	PassphraseFor int    `group:"common" name:"key-passphrase-fd" default:"-1" placeholder:"N" help:"Read the approval key's passphrase from this file descriptor."`
+
+	Domains   domainCmd    `cmd:"" name:"domain" help:"Make a domain, and say what it is."`
+	Core      coreCmd      `cmd:"" help:"Run the process that holds keys ('strongroom core --help' lists its commands)." passthrough:"all"`
+	Serve     serveCmd     `cmd:"" help:"Run the REST API and the work around it; it holds no keys."`
+	Up        upCmd        `cmd:"" help:"Run core and serve together, for evaluation."`
+	Status    statusCmd    `cmd:"" help:"How the domain, its log and the nodes are."`
+	Person    personCmd    `cmd:"" help:"People and services: keys, enrolment, certificates."`
+	Group     groupCmd     `cmd:"" help:"Groups of people that rules name."`
+	Whitelist whitelistCmd `cmd:"" help:"The address book: destinations that rules may call whitelisted."`
+	Policy    policyCmd    `cmd:"" help:"The rule document."`
+	Wallet    walletCmd    `cmd:"" help:"Wallets."`
+	Address   addressCmd   `cmd:"" help:"Addresses of wallets."`
+	Request   requestCmd   `cmd:"" help:"Ask, approve, follow."`
+	Proof     proofCmd     `cmd:"" help:"Proof files."`
+	Verify    verifyCmd    `cmd:"" help:"Check a proof file offline, as strongroom-verify does." passthrough:"all"`
+	Audit     auditCmd     `cmd:"" help:"The log."`
+	Chain     chainCmd     `cmd:"" help:"Chains and their nodes."`
+	Complete  completeCmd  `cmd:"" name:"completion" help:"Write a completion script for bash."`
+	Version   versionCmd   `cmd:"" help:"Say which version this is."`
+}
+
+const description = `Strongroom holds keys of digital assets: nothing moves unless written rules and the right people say so, and both can be proved.
+
+First steps: 'strongroom person new', 'strongroom domain create', 'strongroom up'.
+
+Exit status: ` + exitHelp
+
+// exited carries the exit status of kong's own exits (help) out of the parser.
+type exited int
+
+// Main runs a command line, without the program's name, and gives the exit status.
+func Main(ctx context.Context, args []string, s Streams) (code int) {
+	var r root
+	defer func() {
+		if x := recover(); x != nil {
+			e, ok := x.(exited)
+			if !ok {
+				panic(x)
+			}
+			code = int(e)
+		}
+	}()
+	parser, err := kong.New(&r, kong.Name("strongroom"), kong.Description(description), kong.Writers(s.Out, s.Err),
+		kong.Exit(func(c int) { panic(exited(c)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 110}),
+		kong.ExplicitGroups([]kong.Group{{Key: "common", Title: "Flags of every command:"}}))
+	if err != nil {
+		return report(s.Err, fmt.Errorf("command line: %w", err), "")
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if err != nil {
+		return report(s.Err, &usageError{err}, helpFor(err))
+	}
+	e, err := newEnv(ctx, &r, s, parser.Model)
+	if err != nil {
+		return report(s.Err, err, "")
+	}
+	err = k.Run(e)
+	return report(s.Err, errors.Join(err, e.close()), "")
+}
+
+// helpFor names the help of the command that was not understood.
+func helpFor(err error) string {
+	var p *kong.ParseError
+	if errors.As(err, &p) && p.Context != nil {
+		if cmd := p.Context.Command(); cmd != "" {
+			words, _, _ := strings.Cut(cmd, " <")
+			return fmt.Sprintf("strongroom %s --help", words)
+		}
+	}
+	return "strongroom --help"
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"strongroom/internal/edge/keyfile"
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/request"
+	"strongroom/internal/secret"
+)
+
+// domainCmd makes domains.
+type domainCmd struct {
+	Create domainCreate `cmd:"" help:"Make the keys of a new domain and its genesis, for the first persons to sign."`
+	Sign   domainSign   `cmd:"" help:"Sign a genesis as one of the first persons."`
+	Finish domainFinish `cmd:"" help:"Make the domain from the genesis that everybody signed."`
+	Show   domainShow   `cmd:"" help:"Show the public file of a domain, or a genesis."`
+}
+
+// Files in the data folder of a domain.
+const (
+	genesisName = "genesis.cbor"
+	domainName  = "domain.json"
+)
+
+// coreFlags are those of every command that runs the core.
+type coreFlags struct {
+	Data         string `required:"" placeholder:"DIR" help:"Folder of the domain."`
+	PassphraseFD int    `name:"passphrase-fd" default:"-1" placeholder:"N" help:"Read the passphrase of the root of trust from this file descriptor; default: the terminal."`
+
+	WeakPassphraseUnsafe bool `help:"The root's passphrase is cheap to guess; for tests. A root that was made so is opened so."`
+}
+
+// args gives arguments of strongroom-core.
+func (c coreFlags) args(command string, more ...string) []string {
+	out := append([]string{command, "--data", c.Data}, more...)
+	if c.WeakPassphraseUnsafe {
+		out = append(out, "--weak-passphrase-unsafe")
+	}
+	return out
+}
+
+type domainCreate struct {
+	coreFlags
+	people
+	Rules    string   `required:"" placeholder:"FILE" help:"Rule file (YAML); people may stand in it by label."`
+	Profile  string   `enum:"evaluation,production" default:"evaluation" help:"evaluation or production; it never changes."`
+	SignWith []string `placeholder:"KEY" sep:"none" help:"Sign with this key at once; where every first person's key is given, the domain is finished too."`
+	Yes      bool     `short:"y" help:"Do not ask before signing."`
+}
+
+// Run makes the keys and the genesis, and goes on as far as keys are at hand.
+func (c *domainCreate) Run(e *env) error {
+	who, err := c.people.read()
+	if err != nil {
+		return err
+	}
+	doc, err := readRules(c.Rules, who)
+	if err != nil {
+		return err
+	}
+	profile := custody.Profile(c.Profile)
+	if err := doc.Check(profile); err != nil {
+		return hint(err, "change %s; docs/spec/rule-document.md explains every key", c.Rules)
+	}
+	genesis := filepath.Join(c.Data, genesisName)
+	if _, err := os.Stat(filepath.Join(c.Data, domainName)); err == nil {
+		return hint(fmt.Errorf("%s holds a domain already", c.Data), "choose another --data")
+	}
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return err
+	}
+	pass, err := e.rootPassphrase(c.Data, c.PassphraseFD)
+	if err != nil {
+		return err
+	}
+	defer pass.Wipe()
+	draft := filepath.Join(c.Data, "rules.cbor")
+	if err := replace(draft, doc.Encode(), 0o600); err != nil {
+		return err
+	}
+	e.say("Making the keys of the domain…")
+	if _, err := e.runCore(pass, c.args("prepare", "--profile", c.Profile, "--document", draft, "--out", genesis)...); err != nil {
+		return err
+	}
+	e.say("The genesis is in %s.", genesis)
+	for _, path := range c.SignWith {
+		k, err := e.open(path)
+		if err != nil {
+			return err
+		}
+		if err := signGenesis(e, genesis, k, c.Yes); err != nil {
+			return err
+		}
+	}
+	missing, err := unsigned(genesis)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		e.say("Signatures are missing: %s.", strings.Join(missing, ", "))
+		e.hint("each of them runs: strongroom domain sign %s --key THEIR.key; then: strongroom domain finish --data %s", genesis, c.Data)
+		return nil
+	}
+	return finish(e, c.coreFlags, pass)
+}
+
+// rootPassphrase reads the passphrase of the root of trust: a new one where there is no root yet.
+func (e *env) rootPassphrase(data string, fd int) (secret.Bytes, error) {
+	const what = "the root of trust"
+	if _, err := os.Stat(filepath.Join(data, "root", "root.soft")); errors.Is(err, fs.ErrNotExist) {
+		return e.newPassphrase(fd, what, "--passphrase-fd")
+	}
+	return e.passphrase(fd, "Passphrase of "+what+": ", "--passphrase-fd")
+}
+
+func readGenesis(path string) (g entry.Genesis, doc policy.Document, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return g, doc, err
+	}
+	if err := canon.Decode(b, &g); err != nil {
+		return g, doc, fmt.Errorf("%s is no genesis: %w", path, err)
+	}
+	if doc, err = policy.DecodeDocument(g.Document); err != nil {
+		return g, doc, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := doc.Check(g.Profile); err != nil {
+		return g, doc, fmt.Errorf("%s: %w", path, err)
+	}
+	return g, doc, nil
+}
+
+// unsigned lists the first persons whose signature is missing.
+func unsigned(path string) ([]string, error) {
+	g, doc, err := readGenesis(path)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, p := range doc.Principals {
+		if !slices.ContainsFunc(g.Signatures, func(s entry.GenesisSignature) bool { return s.Person == p.ID }) {
+			out = append(out, string(p.ID))
+		}
+	}
+	return out, nil
+}
+
+type domainSign struct {
+	File string `arg:"" help:"The genesis."`
+	Yes  bool   `short:"y" help:"Do not ask."`
+}
+
+// Run signs.
+func (c *domainSign) Run(e *env) error {
+	k, err := e.signer()
+	if err != nil {
+		return err
+	}
+	if err := signGenesis(e, c.File, k, c.Yes); err != nil {
+		return err
+	}
+	missing, err := unsigned(c.File)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		e.say("Signatures are missing: %s.", strings.Join(missing, ", "))
+		return nil
+	}
+	e.hint("everybody signed; who holds the data folder runs: strongroom domain finish --data %s", filepath.Dir(c.File))
+	return nil
+}
+
+// signGenesis shows a genesis, asks, and puts a signature into the file.
+func signGenesis(e *env, path string, k *keyfile.Key, yes bool) error {
+	g, doc, err := readGenesis(path)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(doc.Principals, func(p policy.Principal) bool { return p.ID == k.Person() })
+	if i < 0 || !slices.ContainsFunc(doc.Principals[i].Keys, func(q request.PublicKey) bool { return q.Ref() == k.Public().Ref() }) {
+		return fmt.Errorf("%s with this key is no first person of %s", k.Person(), path)
+	}
+	if !yes {
+		for _, p := range genesisPairs(g, doc) {
+			e.say("%-14s %s", p.name, p.value)
+		}
+	}
+	if err := e.confirm(yes, fmt.Sprintf("Sign this genesis as %s?", k.Person())); err != nil {
+		return err
+	}
+	sig, err := k.Sign(authority.GenesisMessage(g))
+	if err != nil {
+		return err
+	}
+	g.Signatures = slices.DeleteFunc(g.Signatures, func(s entry.GenesisSignature) bool { return s.Person == k.Person() })
+	g.Signatures = append(g.Signatures, entry.GenesisSignature{Person: k.Person(), Key: k.Public().Ref(), Sig: sig})
+	slices.SortFunc(g.Signatures, func(a, b entry.GenesisSignature) int { return strings.Compare(string(a.Person), string(b.Person)) })
+	if err := replace(path, canon.Encode(g), 0o600); err != nil {
+		return err
+	}
+	e.say("%s signed.", k.Person())
+	return nil
+}
+
+// genesisPairs says what a genesis is, all that its signature binds.
+func genesisPairs(g entry.Genesis, doc policy.Document) []pair {
+	out := []pair{{"profile", string(g.Profile)}, {"root of trust", g.Root}, {"anchor", g.Anchor}, {"log key", hex.EncodeToString(g.LogKey)},
+		{"identity key", hex.EncodeToString(g.Identity)}}
+	return append(out, documentPairs(doc)...)
+}
+
+// documentPairs says what a rule document is.
+func documentPairs(doc policy.Document) []pair {
+	h := doc.Hash()
+	out := []pair{{"rules", fmt.Sprintf("version %d, hash %x", doc.Version, h)}}
+	for _, p := range doc.Principals {
+		s := string(p.Kind)
+		if !p.Active {
+			s = "revoked " + s
+		}
+		for _, k := range p.Keys {
+			s += fmt.Sprintf(", %s key %s", k.Alg, k.Ref())
+		}
+		out = append(out, pair{"person", fmt.Sprintf("%s, %s", p.ID, s)})
+	}
+	for _, g := range doc.Groups {
+		var m []string
+		for _, p := range g.Members {
+			m = append(m, string(p))
+		}
+		out = append(out, pair{"group", fmt.Sprintf("%s: %s", g.ID, strings.Join(m, ", "))})
+	}
+	for _, b := range doc.AddressBook {
+		out = append(out, pair{"whitelisted", fmt.Sprintf("%s: %s on %s", b.ID, b.Address, b.Chain)})
+	}
+	for _, g := range doc.Guards {
+		out = append(out, pair{"guard", fmt.Sprintf("%s: %s", g.ID, g)})
+	}
+	for _, r := range doc.Routes {
+		out = append(out, pair{"route", fmt.Sprintf("%s: %s", r.ID, r)})
+	}
+	return append(out, pair{"changes need", doc.ChangePlan.String()})
+}
+
+type domainFinish struct {
+	coreFlags
+	Genesis string `placeholder:"FILE" help:"The signed genesis; default: genesis.cbor in the data folder."`
+}
+
+// Run makes the domain.
+func (c *domainFinish) Run(e *env) error {
+	if c.Genesis != "" {
+		b, err := os.ReadFile(c.Genesis)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(c.Data, genesisName)
+		if have, err := os.ReadFile(to); err != nil || !bytes.Equal(have, b) {
+			if err := replace(to, b, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	missing, err := unsigned(filepath.Join(c.Data, genesisName))
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return &hinted{err: fmt.Errorf("signatures are missing: %s", strings.Join(missing, ", ")), code: exitPending,
+			hint: fmt.Sprintf("each of them runs: strongroom domain sign %s --key THEIR.key", filepath.Join(c.Data, genesisName))}
+	}
+	pass, err := e.passphrase(c.PassphraseFD, "Passphrase of the root of trust: ", "--passphrase-fd")
+	if err != nil {
+		return err
+	}
+	defer pass.Wipe()
+	return finish(e, c.coreFlags, pass)
+}
+
+// finish has the core make the domain, and writes its public file.
+func finish(e *env, c coreFlags, pass secret.Bytes) error {
+	path := filepath.Join(c.Data, genesisName)
+	g, _, err := readGenesis(path)
+	if err != nil {
+		return err
+	}
+	out, err := e.runCore(pass, c.args("create", "--genesis", path)...)
+	if err != nil {
+		return err
+	}
+	id, err := custody.ParseDomainID(out)
+	if err != nil {
+		return fmt.Errorf("%s create: %w", coreProgram, err)
+	}
+	d := domainFileOf(id, g)
+	b, err := encodeJSON(d)
+	if err != nil {
+		return err
+	}
+	public := filepath.Join(c.Data, domainName)
+	if err := replace(public, b, 0o644); err != nil {
+		return err
+	}
+	e.say("The domain is made. Its public file is %s: give it to everybody who approves or audits.", public)
+	e.hint("next: strongroom up --data %s", c.Data)
+	return e.show(d, func() error { return e.pairs(domainPairs(d)) })
+}
+
+func domainPairs(d domainFile) []pair {
+	return []pair{{"domain", d.Domain}, {"profile", string(d.Profile)}, {"origin", d.Origin}, {"log key", d.LogKey}, {"identity key", d.Identity}}
+}
+
+type domainShow struct {
+	File string `arg:"" optional:"" help:"domain.json or a genesis; default: the domain of the identity."`
+}
+
+// Run shows it.
+func (c *domainShow) Run(e *env) error {
+	if strings.HasSuffix(c.File, ".cbor") {
+		g, doc, err := readGenesis(c.File)
+		if err != nil {
+			return err
+		}
+		ps := genesisPairs(g, doc)
+		for _, s := range g.Signatures {
+			ps = append(ps, pair{"signed by", string(s.Person)})
+		}
+		return e.pairs(ps)
+	}
+	if c.File != "" {
+		e.root.Domain = c.File
+	}
+	d, err := e.domain()
+	if err != nil {
+		return err
+	}
+	return e.show(d, func() error { return e.pairs(domainPairs(d)) })
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"strongroom/client"
+	"strongroom/internal/edge/keyfile"
+	"strongroom/internal/edge/rulefile"
+	"strongroom/internal/edge/secondopinion"
+	"strongroom/internal/pure/problem"
+)
+
+// Exit statuses. They are part of the interface.
+const (
+	exitOK        = 0
+	exitError     = 1
+	exitUsage     = 2
+	exitRefused   = 3 // the rules refuse, or the bytes do what was not approved
+	exitNotFound  = 4
+	exitPending   = 5 // approvals are missing
+	exitConflict  = 6 // the thing is in a state that does not allow this, or the idempotency key is taken
+	exitForbidden = 7 // who asks is not known, or may not
+	exitTryAgain  = 8 // nobody answers, or too busy: the same call may succeed later
+	exitAlarm     = 9 // what was checked does not hold: two decoders disagree, or a proof or the log is false
+)
+
+const exitHelp = `0 done, 1 error, 2 usage, 3 refused by the rules, 4 not found, 5 approvals are missing, 6 conflict,
+7 not allowed, 8 try again later, 9 a check failed (two decoders disagree, or a proof or the log is false).`
+
+// usageError says that the command line is wrong.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// hinted is an error with what to do about it, and with an exit status if code is not 0.
+type hinted struct {
+	err  error
+	hint string
+	code int
+}
+
+func (e *hinted) Error() string { return e.err.Error() }
+func (e *hinted) Unwrap() error { return e.err }
+
+func hint(err error, format string, args ...any) error {
+	return &hinted{err: err, hint: fmt.Sprintf(format, args...)}
+}
+
+// exitOf gives the exit status of each kind of problem. A test proves it total.
+func exitOf(k problem.Kind) int {
+	switch k {
+	case problem.RefusedByRule, problem.OutsideBounds:
+		return exitRefused
+	case problem.NotFound:
+		return exitNotFound
+	case problem.QuorumNotMet:
+		return exitPending
+	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired:
+		return exitConflict
+	case problem.Unauthenticated, problem.Forbidden:
+		return exitForbidden
+	case problem.Busy, problem.NodeUnavailable, problem.TimeUncertain, problem.Stopped, problem.Locked:
+		return exitTryAgain
+	case problem.Malformed, problem.WrongNetwork, problem.TooLarge, problem.Unsupported, problem.Insufficient, problem.Internal:
+		return exitError
+	default:
+		return -1
+	}
+}
+
+// statusOf gives the exit status of an error.
+func statusOf(err error) int {
+	var (
+		h     *hinted
+		bad   *usageError
+		p     *client.Problem
+		q     *problem.Error
+		alarm *secondopinion.Alarm
+		netOp *net.OpError
+	)
+	switch {
+	case errors.As(err, &bad):
+		return exitUsage
+	case errors.As(err, &h) && h.code != 0:
+		return h.code
+	case errors.As(err, &alarm), errors.Is(err, client.ErrDisagrees):
+		return exitAlarm
+	case errors.As(err, &p):
+		return max(exitOf(p.Kind), exitError)
+	case errors.As(err, &q):
+		return max(exitOf(q.Kind), exitError)
+	case errors.As(err, &netOp), errors.Is(err, syscall.ECONNREFUSED):
+		return exitTryAgain
+	default:
+		return exitError
+	}
+}
+
+// report writes an error and its hint, and gives the exit status.
+func report(w io.Writer, err error, help string) int {
+	if err == nil {
+		return exitOK
+	}
+	var quiet silent
+	if errors.As(err, &quiet) {
+		return int(quiet)
+	}
+	var left *exec.ExitError
+	if errors.As(err, &left) && left.ExitCode() > 0 {
+		return left.ExitCode() // the program that was run has said why
+	}
+	var p *client.Problem
+	if errors.As(err, &p) {
+		fmt.Fprintf(w, "strongroom: error: %s\n", p.Detail)
+		if p.Rule != "" {
+			fmt.Fprintf(w, "strongroom: rule: %s (%s)\n", p.Rule, p.Kind)
+		}
+		for _, u := range p.Unmet {
+			fmt.Fprintf(w, "strongroom: not met: %s\n", unmetLine(u))
+		}
+		if p.Incident != "" {
+			fmt.Fprintf(w, "strongroom: incident: %s\n", p.Incident)
+		}
+	} else {
+		fmt.Fprintf(w, "strongroom: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if s := hintFor(err, help); s != "" {
+		fmt.Fprintf(w, "strongroom: hint: %s\n", s)
+	}
+	return statusOf(err)
+}
+
+func unmetLine(u problem.Unmet) string {
+	s := u.Rule
+	if u.Criterion != "" {
+		s += ": " + u.Criterion
+	}
+	if u.Observed != "" {
+		s += ": " + u.Observed
+	}
+	return s
+}
+
+// hintFor says what to do about an error.
+func hintFor(err error, help string) string {
+	var (
+		h     *hinted
+		p     *client.Problem
+		alarm *secondopinion.Alarm
+		rule  *rulefile.Error
+		netOp *net.OpError
+	)
+	switch {
+	case help != "":
+		return help
+	case errors.As(err, &h):
+		return h.hint
+	case errors.As(err, &alarm), errors.Is(err, client.ErrDisagrees):
+		return "nothing was signed; ask who runs serve, and compare with another approver before anybody signs"
+	case errors.Is(err, keyfile.ErrPassphrase):
+		return "try again; nobody can restore a lost passphrase: a new key is enrolled by the others instead"
+	case errors.As(err, &rule):
+		return "examples/rules and docs/spec/rule-document.md show every key; 'strongroom policy check FILE' tries a file"
+	case errors.As(err, &netOp), errors.Is(err, syscall.ECONNREFUSED):
+		return "is serve running there? 'strongroom up' or 'strongroom serve' starts it; --server or the identity says where it is"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it may still happen; 'strongroom request show ID' tells"
+	case errors.As(err, &p):
+		return problemHint(p)
+	case errors.Is(err, os.ErrPermission):
+		return "look at the owner and mode of the file"
+	default:
+		return ""
+	}
+}
+
+func problemHint(p *client.Problem) string {
+	switch p.Kind {
+	case problem.RefusedByRule:
+		return "'strongroom policy show' prints the rules; the refusal itself is in the log"
+	case problem.QuorumNotMet:
+		return fmt.Sprintf("approvers run: strongroom request approve %s", p.RequestID)
+	case problem.Unauthenticated:
+		return "is the key an active key of this person? 'strongroom person list' shows them"
+	case problem.IdempotencyReuse:
+		return "choose another --idempotency-key, or leave it out for a new one"
+	case problem.AlreadyDone:
+		return "nothing is left to do; 'strongroom request show' tells how it stands"
+	case problem.Insufficient:
+		return "fund the wallet ('strongroom address list' shows where to), or ask for less"
+	case problem.NodeUnavailable:
+		return "'strongroom chain status' shows the nodes"
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"strongroom/client"
+	"strongroom/internal/edge/keyfile"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+)
+
+// personCmd is about people and services.
+type personCmd struct {
+	New         personNew         `cmd:"" help:"Make an approval key and the id of a new person."`
+	Show        personShow        `cmd:"" help:"Show the public part of an approval key."`
+	Prepare     personPrepare     `cmd:"" help:"Show that you have a key, so that others can enrol you."`
+	Enrol       personEnrol       `cmd:"" help:"Ask for a new person or service."`
+	Revoke      personRevoke      `cmd:"" help:"Ask to end a person."`
+	List        personList        `cmd:"" help:"People and services of the rule document."`
+	Certificate personCertificate `cmd:"" help:"Get a client certificate, and make the identity folder that other commands use."`
+	Certify     personCertify     `cmd:"" help:"Issue a certificate for somebody who has none yet."`
+}
+
+type personNew struct {
+	Out          string `required:"" placeholder:"FILE" help:"File of the new key; the public part is written beside it, as NAME.pub.json."`
+	Alg          string `enum:"ed25519,p256" default:"ed25519" help:"ed25519 or p256."`
+	NoPassphrase bool   `help:"Keep the key unencrypted: for services whose machine is protected otherwise, and for tests."`
+}
+
+// publicPath gives the path of the public file beside a key file.
+func publicPath(key string) string { return strings.TrimSuffix(key, ".key") + ".pub.json" }
+
+// Run makes the key.
+func (c *personNew) Run(e *env) error {
+	pub := publicPath(c.Out)
+	for _, p := range []string{c.Out, pub} {
+		if _, err := os.Lstat(p); !errors.Is(err, fs.ErrNotExist) {
+			return hint(errors.Join(err, fmt.Errorf("%s exists already", p)), "choose another --out; a key is never overwritten")
+		}
+	}
+	k, err := keyfile.New(e.arena, keyfile.NewPersonID(), request.Algorithm(c.Alg))
+	if err != nil {
+		return err
+	}
+	e.keys = append(e.keys, k)
+	if c.NoPassphrase {
+		err = k.WritePlainUnsafe(c.Out)
+	} else {
+		pass, perr := e.newPassphrase(e.PassphraseFor, c.Out, "--key-passphrase-fd")
+		if perr != nil {
+			return perr
+		}
+		err = k.Write(c.Out, pass)
+		pass.Wipe()
+	}
+	if err != nil {
+		return err
+	}
+	if err := keyfile.WritePublic(pub, k.PublicFile()); err != nil {
+		return err
+	}
+	e.say("The key is in %s. Keep it to yourself and make a copy: nobody can restore it.", c.Out)
+	e.say("The public part is in %s. Give it to those who make or change the domain.", pub)
+	if c.NoPassphrase {
+		e.say("The key has no passphrase: whoever reads the file can sign as %s.", k.Person())
+	}
+	e.hint("for a new domain: strongroom domain create --person %s …; for one that exists: strongroom person prepare --key %s", pub, c.Out)
+	return showPublic(e, k.PublicFile())
+}
+
+func showPublic(e *env, p keyfile.Public) error {
+	p.Ref = p.Key().Ref()
+	return e.show(p, func() error { return e.pairs(publicPairs(p)) })
+}
+
+func publicPairs(p keyfile.Public) []pair {
+	return []pair{{"person", string(p.Person)}, {"key", string(p.Key().Ref())}, {"algorithm", string(p.Alg)}, {"public", fmt.Sprintf("%x", p.Pub)}}
+}
+
+type personShow struct {
+	File string `arg:"" help:"A key file or a public file."`
+}
+
+// Run shows it.
+func (c *personShow) Run(e *env) error {
+	p, err := readPublic(c.File)
+	if err != nil {
+		return err
+	}
+	return showPublic(e, p)
+}
+
+// readPublic reads the public part of a key from either file.
+func readPublic(path string) (keyfile.Public, error) {
+	if p, err := keyfile.ReadPublic(path); err == nil || strings.HasSuffix(path, ".json") || errors.Is(err, fs.ErrNotExist) {
+		return p, err
+	}
+	return keyfile.PublicOf(path)
+}
+
+// enrolment is what a new person gives to those who enrol them. The signature binds all of it and the domain.
+type enrolment struct {
+	Authority  string            `json:"authority"`
+	Person     custody.PersonID  `json:"person"`
+	Kind       string            `json:"kind"`
+	Key        request.PublicKey `json:"key"`
+	Groups     []custody.GroupID `json:"groups,omitempty"`
+	Possession []byte            `json:"possession"`
+}
+
+func (n enrolment) body() *client.PersonEnrol {
+	return &client.PersonEnrol{Person: n.Person, Kind: n.Kind, Key: n.Key, Groups: n.Groups, Possession: n.Possession}
+}
+
+type personPrepare struct {
+	Kind  string   `enum:"human,service" default:"human" help:"human or service."`
+	Group []string `placeholder:"GROUP" help:"Group to join; may be given more than once."`
+	Out   string   `required:"" placeholder:"FILE" help:"File for those who enrol you; - is standard output."`
+}
+
+// Run signs with the new key.
+func (c *personPrepare) Run(e *env) error {
+	d, err := e.domain()
+	if err != nil {
+		return err
+	}
+	a, _, err := d.ids()
+	if err != nil {
+		return err
+	}
+	k, err := e.signer()
+	if err != nil {
+		return err
+	}
+	n := enrolment{Authority: a.String(), Person: k.Person(), Kind: c.Kind, Key: k.Public()}
+	for _, g := range sorted(c.Group) {
+		n.Groups = append(n.Groups, custody.GroupID(g))
+	}
+	if n.Possession, err = k.Sign(n.body().EnrolMessage(a)); err != nil {
+		return err
+	}
+	b, err := encodeJSON(n)
+	if err != nil {
+		return err
+	}
+	if err := e.create(c.Out, b, 0o644); err != nil {
+		return err
+	}
+	e.hint("somebody of the domain now runs: strongroom person enrol %s", c.Out)
+	return nil
+}
+
+func sorted(in []string) []string {
+	out := slices.Clone(in)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+type personEnrol struct {
+	File string `arg:"" help:"What 'strongroom person prepare' wrote."`
+	asking
+}
+
+// Run asks.
+func (c *personEnrol) Run(e *env) error {
+	var n enrolment
+	if err := readJSON(c.File, &n); err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	d, err := e.domain()
+	if err != nil {
+		return err
+	}
+	if n.Authority != d.Authority {
+		return fmt.Errorf("%s is for the authority %s, not %s; prepare it with the right --domain", c.File, n.Authority, d.Authority)
+	}
+	a, _, err := d.ids()
+	if err != nil {
+		return err
+	}
+	if !n.Key.Verify(n.body().EnrolMessage(a), n.Possession) {
+		return fmt.Errorf("%s does not show that %s has the key; let them run 'strongroom person prepare' again", c.File, n.Person)
+	}
+	return c.ask(e, n.body())
+}
+
+type personRevoke struct {
+	Person string `arg:"" help:"Person id, p_…"`
+	asking
+}
+
+// Run asks.
+func (c *personRevoke) Run(e *env) error {
+	return c.ask(e, &client.PersonRevoke{Person: custody.PersonID(c.Person)})
+}
+
+type personList struct{}
+
+// Run lists.
+func (c *personList) Run(e *env) error {
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	people, err := cl.Persons(e.ctx)
+	if err != nil {
+		return err
+	}
+	return e.show(people, func() error {
+		var rows [][]string
+		for _, p := range people {
+			state := "active"
+			if !p.Active {
+				state = "revoked"
+			}
+			var refs []string
+			for _, k := range p.Keys {
+				refs = append(refs, fmt.Sprintf("%s (%s)", k.Ref, k.Alg))
+			}
+			rows = append(rows, []string{string(p.ID), string(p.Kind), state, strings.Join(refs, ", ")})
+		}
+		return e.table([]string{"person", "kind", "state", "keys"}, rows)
+	})
+}

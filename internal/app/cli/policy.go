@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"strongroom/client"
+	"strongroom/internal/edge/rulefile"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/policy"
+)
+
+// policyCmd is about the rule document.
+type policyCmd struct {
+	Show    policyShow    `cmd:"" help:"Write the current rule document as a rule file (YAML) to edit."`
+	Check   policyCheck   `cmd:"" help:"Check a rule file, offline."`
+	Diff    policyDiff    `cmd:"" help:"Say in words what a rule file would change."`
+	Propose policyPropose `cmd:"" help:"Ask for a rule file in place of the current rules."`
+}
+
+// current reads the rule document, which must be what its hash says.
+func current(e *env, c *client.Client) (policy.Document, client.PolicyView, error) {
+	v, err := c.Policy(e.ctx)
+	if err != nil {
+		return policy.Document{}, v, err
+	}
+	d, err := policy.DecodeDocument(v.Canonical)
+	if err == nil && fmt.Sprintf("%x", d.Hash()) != v.Hash {
+		err = fmt.Errorf("%w: the rule document has another hash", client.ErrDisagrees)
+	}
+	return d, v, err
+}
+
+type policyShow struct{}
+
+// Run writes it.
+func (c *policyShow) Run(e *env) error {
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	d, v, err := current(e, cl)
+	if err != nil {
+		return err
+	}
+	return e.show(v, func() error {
+		b, err := rulefile.Render(d)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(e.Out, "# rule document version %d, hash %s\n%s", d.Version, v.Hash, b)
+		return nil
+	})
+}
+
+type policyCheck struct {
+	File    string `arg:"" help:"Rule file."`
+	Profile string `enum:"evaluation,production" default:"evaluation" help:"Profile of the domain that it is for."`
+	people
+}
+
+// Run checks.
+func (c *policyCheck) Run(e *env) error {
+	who, err := c.people.read()
+	if err != nil {
+		return err
+	}
+	d, err := readRules(c.File, who)
+	if err != nil {
+		return err
+	}
+	if err := d.Check(custody.Profile(c.Profile)); err != nil {
+		return hint(err, "change %s; docs/spec/rule-document.md explains every key", c.File)
+	}
+	if _, err := policy.Compile(d); err != nil {
+		return err
+	}
+	e.say("%s is a rule document that can be used.", c.File)
+	return e.show(map[string]any{"version": d.Version, "hash": fmt.Sprintf("%x", d.Hash())}, func() error { return e.pairs(documentPairs(d)) })
+}
+
+// proposal reads a rule file as the version after the current document.
+func proposal(e *env, c *client.Client, path string) (now, next policy.Document, err error) {
+	if next, err = readRules(path, nil); err != nil {
+		return now, next, err
+	}
+	if now, _, err = current(e, c); err != nil {
+		return now, next, err
+	}
+	if next.Version > now.Version+1 {
+		return now, next, fmt.Errorf("%s has version %d; the current one is %d", path, next.Version, now.Version)
+	}
+	if next.Version < now.Version {
+		return now, next, hint(fmt.Errorf("%s was made from version %d; the current one is %d", path, next.Version, now.Version),
+			"start again from 'strongroom policy show', or the changes since would be lost")
+	}
+	next.Version, next.PrevHash = now.Version+1, now.Hash()
+	st, err := c.Status(e.ctx)
+	if err != nil {
+		return now, next, err
+	}
+	next, err = now.WithDocument(st.Profile, next)
+	return now, next, err
+}
+
+type policyDiff struct {
+	File string `arg:"" help:"Rule file."`
+}
+
+// Run compares.
+func (c *policyDiff) Run(e *env) error {
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	now, next, err := proposal(e, cl, c.File)
+	if err != nil {
+		return err
+	}
+	lines := policy.Diff(now, next)
+	return e.show(lines, func() error {
+		for _, l := range lines {
+			fmt.Fprintln(e.Out, l)
+		}
+		if len(lines) == 0 {
+			e.say("Nothing would change.")
+		}
+		return nil
+	})
+}
+
+type policyPropose struct {
+	File string `arg:"" help:"Rule file."`
+	asking
+}
+
+// Run asks.
+func (c *policyPropose) Run(e *env) error {
+	if c.Export != "" {
+		return usage("--export: rules are proposed against the current ones, which only serve knows")
+	}
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	now, next, err := proposal(e, cl, c.File)
+	if err != nil {
+		return err
+	}
+	lines := policy.Diff(now, next)
+	if len(lines) == 0 {
+		return fmt.Errorf("%s changes nothing", c.File)
+	}
+	for _, l := range lines {
+		e.say("  %s", l)
+	}
+	return c.send(e, cl, &client.PolicyChange{Document: next.Encode()})
+}
+
+// groupCmd is about groups.
+type groupCmd struct {
+	List groupList `cmd:"" help:"Groups of the rule document."`
+	Set  groupSet  `cmd:"" help:"Ask for a group to have exactly these members."`
+}
+
+type groupList struct{}
+
+// Run lists.
+func (c *groupList) Run(e *env) error {
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	groups, err := cl.Groups(e.ctx)
+	if err != nil {
+		return err
+	}
+	return e.show(groups, func() error {
+		var rows [][]string
+		for _, g := range groups {
+			for i, m := range g.Members {
+				name := string(g.ID)
+				if i > 0 {
+					name = ""
+				}
+				rows = append(rows, []string{name, string(m)})
+			}
+			if len(g.Members) == 0 {
+				rows = append(rows, []string{string(g.ID), "nobody"})
+			}
+		}
+		return e.table([]string{"group", "member"}, rows)
+	})
+}
+
+type groupSet struct {
+	Group  string   `arg:"" help:"Group."`
+	Member []string `required:"" placeholder:"PERSON" help:"Person id; may be given more than once."`
+	asking
+}
+
+// Run asks.
+func (c *groupSet) Run(e *env) error {
+	b := &client.GroupSet{Group: custody.GroupID(c.Group)}
+	for _, m := range sorted(c.Member) {
+		b.Members = append(b.Members, custody.PersonID(m))
+	}
+	return c.ask(e, b)
+}
+
+// whitelistCmd is about the address book.
+type whitelistCmd struct {
+	List   whitelistList   `cmd:"" help:"Entries of the address book."`
+	Add    whitelistAdd    `cmd:"" help:"Ask for a destination to be added."`
+	Remove whitelistRemove `cmd:"" help:"Ask for a destination to be removed."`
+}
+
+type whitelistList struct{}
+
+// Run lists.
+func (c *whitelistList) Run(e *env) error {
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	entries, err := cl.AddressBook(e.ctx)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(entries, func(a, b client.BookEntry) int { return strings.Compare(a.ID, b.ID) })
+	return e.show(entries, func() error {
+		var rows [][]string
+		for _, x := range entries {
+			rows = append(rows, []string{x.ID, string(x.Chain), x.Address})
+		}
+		return e.table([]string{"name", "chain", "address"}, rows)
+	})
+}
+
+type whitelistAdd struct {
+	Name    string `arg:"" help:"Name of the entry."`
+	Address string `arg:"" help:"Address, as the chain spells it."`
+	Chain   string `required:"" help:"Chain: a name such as bitcoin-regtest, or CAIP-2 such as eip155:1."`
+	asking
+}
+
+// Run asks.
+func (c *whitelistAdd) Run(e *env) error {
+	chain, err := chainOf(c.Chain)
+	if err != nil {
+		return err
+	}
+	return c.ask(e, &client.WhitelistAdd{ID: c.Name, Chain: chain, Address: c.Address})
+}
+
+type whitelistRemove struct {
+	Name string `arg:"" help:"Name of the entry."`
+	asking
+}
+
+// Run asks.
+func (c *whitelistRemove) Run(e *env) error { return c.ask(e, &client.WhitelistRemove{ID: c.Name}) }

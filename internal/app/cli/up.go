@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"strongroom/internal/app/serveapp"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/secret"
+)
+
+// upCmd runs core and serve as one user on one machine. That is for evaluation: whoever takes over serve is then the user whose core it is.
+type upCmd struct {
+	coreFlags
+	serveFlags
+	TakeOver bool `help:"Take the log over from a core that may still run."`
+	Verbose  bool `short:"v" help:"Write logs to standard error instead of files in the data folder."`
+}
+
+// stopTime is how long the core may take to end.
+const stopTime = 30 * time.Second
+
+// Run starts both, and stops both.
+func (c *upCmd) Run(e *env) error {
+	d, err := readDomainFile(filepath.Join(c.Data, domainName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return hint(err, "no domain is in %s; 'strongroom domain create' makes one, 'strongroom domain finish' completes it", c.Data)
+	}
+	if err != nil {
+		return err
+	}
+	if d.Profile != custody.Evaluation {
+		return hint(fmt.Errorf("the domain has the %s profile; up is for evaluation", d.Profile), "run 'strongroom core run' and 'strongroom serve' as two users; deploy/ has the units")
+	}
+	conf := serveapp.Config{Data: filepath.Join(c.Data, "serve")}
+	conf.Door, conf.Tiles = doorOf(c.Data)
+	if err := c.apply(&conf); err != nil {
+		return err
+	}
+	if err := conf.Fill(); err != nil {
+		return usage("%w", err)
+	}
+	pass, err := e.passphrase(c.PassphraseFD, "Passphrase of the root of trust: ", "--passphrase-fd")
+	if err != nil {
+		return err
+	}
+	defer pass.Wipe()
+	coreLog, err := c.log(e, "core.log")
+	if err != nil {
+		return err
+	}
+	defer coreLog.Close()
+	serveLog, err := c.log(e, "serve.log")
+	if err != nil {
+		return err
+	}
+	defer serveLog.Close()
+	e.say("Opening the domain…")
+	core, err := c.start(pass, coreLog)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(e.ctx)
+	defer cancel(nil)
+	go func() { // ends with the core, which is stopped below
+		<-core.done
+		cancel(errors.New("the core has ended"))
+	}()
+	outer := e.ctx
+	e.ctx = ctx
+	err = e.serve(conf, logFile(serveLog), func(url string) { c.welcome(e, url, conf) })
+	e.ctx = outer
+	ended := core.stop()
+	if outer.Err() == nil && context.Cause(ctx) != nil {
+		return hint(errors.Join(fmt.Errorf("the core has ended: %s", core.lastError(c)), err), "its log is %s", filepath.Join(c.Data, "core.log"))
+	}
+	return errors.Join(err, ended)
+}
+
+// welcome names the next steps.
+func (c *upCmd) welcome(e *env, url string, conf serveapp.Config) {
+	e.say("Strongroom is up at %s; Ctrl-C stops it.", url)
+	if !c.Verbose {
+		e.say("Logs are %s and %s.", filepath.Join(c.Data, "core.log"), filepath.Join(c.Data, "serve.log"))
+	}
+	if len(conf.Chains) == 0 {
+		e.say("No chain has a node: transfers are approved but not sent. --node names one.")
+	}
+	e.hint("in another terminal: strongroom person certificate --key YOUR.key --domain %s --serve-data %s --server %s --out ME",
+		filepath.Join(c.Data, domainName), conf.Data, url)
+}
+
+// log opens a log file, or standard error.
+func (c *upCmd) log(e *env, name string) (*os.File, error) {
+	if f, ok := e.Err.(*os.File); ok && c.Verbose {
+		fd, err := syscall.Dup(int(f.Fd()))
+		if err != nil {
+			return nil, err
+		}
+		return os.NewFile(uintptr(fd), f.Name()), nil
+	}
+	return os.OpenFile(filepath.Join(c.Data, name), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+}
+
+// running is a core that was started.
+type running struct {
+	cmd  *exec.Cmd
+	log  *os.File
+	from int64         // where its words begin in the log
+	done chan struct{} // closed when it has ended
+	err  error         // how; read it after done
+}
+
+// start starts the core and waits until its door is open.
+func (c *upCmd) start(pass secret.Bytes, log *os.File) (*running, error) {
+	args := c.args("run", "--socket", filepath.Join(c.Data, "door", "core.sock"), "--ready-fd", "4")
+	if c.TakeOver {
+		args = append(args, "--take-over")
+	}
+	if err := os.MkdirAll(filepath.Join(c.Data, "door"), 0o700); err != nil {
+		return nil, err
+	}
+	// Not bound to a context: it is stopped after serve, and asked first.
+	cmd, pipe, err := coreCommand(context.Background(), pass, args...)
+	if err != nil {
+		return nil, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, pipe.Close())
+	}
+	defer r.Close()
+	cmd.ExtraFiles = append(cmd.ExtraFiles, w)
+	cmd.Stderr = log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // Ctrl-C is for us: we stop serve first, then the core
+	at, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		at = 0 // not a file
+	}
+	err = cmd.Start()
+	if err = errors.Join(err, pipe.Close(), w.Close()); err != nil {
+		return nil, err
+	}
+	run := &running{cmd: cmd, log: log, from: at, done: make(chan struct{})}
+	go func() { // ends with the core
+		run.err = cmd.Wait()
+		close(run.done)
+	}()
+	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
+		<-run.done // the pipe closes when the core ends
+		return nil, fmt.Errorf("%s: %s", coreProgram, run.lastError(c))
+	}
+	return run, nil
+}
+
+// stop asks the core to end and waits.
+func (r *running) stop() error {
+	_ = r.cmd.Process.Signal(syscall.SIGTERM) // may have ended
+	select {
+	case <-r.done:
+	case <-time.After(stopTime):
+		_ = r.cmd.Process.Kill()
+		<-r.done
+		return fmt.Errorf("the core did not end within %s and was killed; nothing is lost, its next start reads the log", stopTime)
+	}
+	if r.err != nil {
+		return fmt.Errorf("the core: %w", r.err)
+	}
+	return nil
+}
+
+// lastError gives what the core said went wrong.
+func (r *running) lastError(c *upCmd) string {
+	if c.Verbose {
+		return "see above"
+	}
+	b, err := io.ReadAll(io.NewSectionReader(r.log, r.from, 1<<20))
+	if err != nil || len(b) == 0 {
+		return fmt.Sprint(r.err)
+	}
+	return lastError(string(b))
+}

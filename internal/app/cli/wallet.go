@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+
+	"strongroom/client"
+	"strongroom/internal/app/words"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+)
+
+// walletCmd is about wallets.
+type walletCmd struct {
+	Create  walletCreate  `cmd:"" help:"Ask for a wallet; its seed is born in the core."`
+	List    walletList    `cmd:"" help:"Wallets in order of birth."`
+	Show    walletShow    `cmd:"" help:"Show a wallet."`
+	Balance walletBalance `cmd:"" help:"What a wallet holds, as the chain's node says."`
+}
+
+type walletCreate struct {
+	Name    string `arg:"" help:"Name of the wallet: lower-case letters, digits and hyphens. It never changes."`
+	Chain   string `required:"" help:"Chain: a name such as bitcoin-regtest, or CAIP-2 such as eip155:1."`
+	Scheme  string `placeholder:"SCHEME" help:"evm, p2wpkh or p2tr; default: evm for Ethereum, p2wpkh for Bitcoin."`
+	Seed    string `placeholder:"KEY" help:"An existing seed; default: a new one."`
+	Account uint32 `placeholder:"N" help:"BIP-44 account, with --seed."`
+	asking
+}
+
+// Run asks.
+func (c *walletCreate) Run(e *env) error {
+	chain, err := chainOf(c.Chain)
+	if err != nil {
+		return err
+	}
+	scheme := request.Scheme(c.Scheme)
+	if scheme == "" {
+		if scheme = request.SchemeP2WPKH; !chain.Bitcoin() {
+			scheme = request.SchemeEVM
+		}
+	}
+	return c.ask(e, &client.WalletCreate{Wallet: client.WalletID(c.Name), Chain: chain, Scheme: scheme, Seed: custody.KeyID(c.Seed), Account: c.Account})
+}
+
+type walletList struct{}
+
+// Run lists.
+func (c *walletList) Run(e *env) error {
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	all := client.WalletList{Wallets: []client.Wallet{}}
+	for cursor, more := "", true; more; more = cursor != "" {
+		l, err := cl.Wallets(e.ctx, cursor, 200)
+		if err != nil {
+			return err
+		}
+		all.Wallets, all.Total = append(all.Wallets, l.Wallets...), l.Total
+		cursor = l.Next
+	}
+	return e.show(all, func() error {
+		var rows [][]string
+		for _, w := range all.Wallets {
+			rows = append(rows, []string{string(w.ID), string(w.Chain), string(w.Scheme), w.Address})
+		}
+		return e.table([]string{"wallet", "chain", "scheme", "first address"}, rows)
+	})
+}
+
+type walletShow struct {
+	Name string `arg:"" help:"Wallet."`
+}
+
+// Run shows it.
+func (c *walletShow) Run(e *env) error {
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	w, err := cl.Wallet(e.ctx, client.WalletID(c.Name))
+	if err != nil {
+		return err
+	}
+	return e.show(w, func() error {
+		return e.pairs([]pair{{"wallet", string(w.ID)}, {"chain", fmt.Sprintf("%s (%s)", w.Chain, words.Chain(w.Chain))}, {"scheme", string(w.Scheme)},
+			{"seed", fmt.Sprintf("%s, account %d", w.Seed, w.Account)}, {"first address", w.Address},
+			{"addresses", fmt.Sprintf("%d receiving, %d change", w.NextReceive, w.NextChange)}, {"public key", fmt.Sprintf("%x", w.Public)}})
+	})
+}
+
+type walletBalance struct {
+	Name string `arg:"" help:"Wallet."`
+}
+
+// Run shows it.
+func (c *walletBalance) Run(e *env) error {
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	bs, err := cl.Balances(e.ctx, client.WalletID(c.Name))
+	if err != nil {
+		return err
+	}
+	return e.show(bs, func() error {
+		var rows [][]string
+		for _, b := range bs {
+			rows = append(rows, []string{string(b.Asset), words.Amount(b.Asset, b.Confirmed), words.Amount(b.Asset, b.Pending)})
+		}
+		return e.table([]string{"asset", "confirmed", "on its way"}, rows)
+	})
+}
+
+// addressCmd is about addresses.
+type addressCmd struct {
+	Create addressCreate `cmd:"" help:"Ask for the next receiving addresses of a wallet."`
+	List   addressList   `cmd:"" help:"Addresses of a wallet."`
+}
+
+type addressCreate struct {
+	Wallet string `arg:"" help:"Wallet."`
+	Count  uint32 `default:"1" help:"How many."`
+	asking
+}
+
+// Run asks.
+func (c *addressCreate) Run(e *env) error {
+	return c.ask(e, &client.AddressCreate{Wallet: client.WalletID(c.Wallet), Count: c.Count})
+}
+
+type addressList struct {
+	Wallet string `arg:"" help:"Wallet."`
+	Change bool   `help:"Change addresses instead of receiving ones."`
+	Limit  int    `default:"100" help:"Most to list."`
+	Cursor string `placeholder:"CURSOR" help:"Where to go on, as the list before said."`
+}
+
+// Run lists.
+func (c *addressList) Run(e *env) error {
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	branch := uint32(0)
+	if c.Change {
+		branch = 1
+	}
+	l, err := cl.Addresses(e.ctx, client.WalletID(c.Wallet), branch, c.Cursor, c.Limit)
+	if err != nil {
+		return err
+	}
+	err = e.show(l, func() error {
+		var rows [][]string
+		for _, a := range l.Addresses {
+			rows = append(rows, []string{fmt.Sprint(a.Index), a.Address})
+		}
+		return e.table([]string{"number", "address"}, rows)
+	})
+	if err == nil && l.Next != "" {
+		e.hint("more: --cursor %s", l.Next)
+	}
+	return err
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package serveapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"strongroom/internal/edge/btcd"
+	"strongroom/internal/edge/rest"
+	"strongroom/internal/edge/sqlite"
+	"strongroom/internal/edge/tlsca"
+	"strongroom/internal/gate"
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/svc/chain"
+	"strongroom/internal/svc/feed"
+	"strongroom/internal/svc/transfer"
+	"strongroom/internal/svc/wallet"
+)
+
+// cacheName is the cache of the log. It can be deleted: serve makes it anew from the log.
+const cacheName = "cache.db"
+
+// workerTick is how often transfers are looked at, besides when the log has grown.
+const workerTick = time.Second
+
+// Options are what is not configured. All but Ready are required.
+type Options struct {
+	Log     *slog.Logger
+	Now     func() time.Time
+	Version string
+	Ready   func(address string) // called with host:port once serve listens
+}
+
+// Run serves until ctx ends or a part fails for good. cfg must be filled ([Config.Fill]).
+func Run(ctx context.Context, cfg Config, o Options) error {
+	if o.Log == nil || o.Now == nil || o.Version == "" {
+		return errors.New("serve: log, clock and version are required")
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	ca, err := tlsca.Open(tlsca.Config{Dir: cfg.Data, Names: cfg.Names, Now: o.Now})
+	if err != nil {
+		return err
+	}
+	core := gate.NewRedialer(cfg.Door)
+	defer core.Close()
+	db, err := sqlite.Open(ctx, filepath.Join(cfg.Data, cacheName))
+	if err != nil {
+		return err
+	}
+	p := &parts{core: core, db: db, ca: ca, log: o.Log, nodes: &nodes{core: core}}
+	err = p.run(ctx, cfg, o)
+	p.nodes.close()
+	return errors.Join(err, db.Close())
+}
+
+// parts is what serve is made of.
+type parts struct {
+	core  *gate.Redialer
+	db    *sqlite.DB
+	ca    *tlsca.Authority
+	log   *slog.Logger
+	nodes *nodes
+}
+
+func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
+	ways := map[custody.ChainID]transfer.Chain{}
+	for _, c := range cfg.Chains {
+		n, err := dial(c)
+		if err != nil {
+			return err
+		}
+		p.nodes.list = append(p.nodes.list, n)
+		if ways[c.Chain], err = p.way(n); err != nil {
+			return err
+		}
+	}
+	worker, err := transfer.New(transfer.Config{Core: p.core, Store: p.db.Transfers(), Chains: ways, Now: o.Now, Log: o.Log})
+	if err != nil {
+		return err
+	}
+	follower, err := feed.New(feed.Config{Core: p.core, Cache: p.db.Log(), Log: o.Log, OnFold: worker.Poke})
+	if err != nil {
+		return err
+	}
+	api, err := rest.New(rest.Config{Core: p.core, Index: p.db.Log(), Transfers: worker, Chains: p.nodes, Issuer: p.ca, Tiles: os.DirFS(cfg.Tiles),
+		TLS: p.ca.ServerTLS(), Log: o.Log, Now: o.Now, Version: o.Version})
+	if err != nil {
+		return err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	work := []func(context.Context) error{follower.Run, func(ctx context.Context) error { return worker.Run(ctx, workerTick) }}
+	for _, n := range p.nodes.list {
+		if n.scanner != nil {
+			work = append(work, n.scan(p.core, o.Log))
+		}
+	}
+	work = append(work, func(ctx context.Context) error { return api.Serve(ctx, l) })
+	o.Log.InfoContext(ctx, "serve is open", slog.String("address", l.Addr().String()), slog.String("door", cfg.Door), slog.Int("chains", len(cfg.Chains)))
+	if o.Ready != nil {
+		o.Ready(public(l.Addr(), cfg))
+	}
+	return together(ctx, work)
+}
+
+// public gives the address that callers use: the first name of the certificate, and the port that is listened on.
+func public(a net.Addr, cfg Config) string {
+	_, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return net.JoinHostPort(cfg.Names[0], port)
+}
+
+// together runs functions until ctx ends or one of them does, then ends the others and waits for them.
+func together(ctx context.Context, work []func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(work))
+	var wg sync.WaitGroup
+	for i, f := range work {
+		wg.Go(func() {
+			errs[i] = f(ctx)
+			cancel()
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// way says how transfers of a node's chain are carried out.
+func (p *parts) way(n *node) (transfer.Chain, error) {
+	c := transfer.Chain{Confirmations: n.cfg.Confirmations, Poll: n.cfg.Poll, BumpAfter: n.cfg.BumpAfter}
+	if n.eth != nil {
+		c.Node, c.Nonces, c.Builder = n.eth, n.eth, transfer.Ethereum{Node: n.eth, Level: chain.Medium}
+		return c, nil
+	}
+	n.coins = p.db.Reservations()
+	var err error
+	n.scanner, err = wallet.New(wallet.Config{Chain: n.cfg.Chain, Source: n.btc, Store: p.db.Coins(), Start: n.cfg.ScanFrom, Gap: wallet.DefaultGap, Derive: authority.Derive})
+	if err != nil {
+		return c, err
+	}
+	fees, err := btcd.NewEstimate(n.btc, btcd.Fixed(n.cfg.FeeRates))
+	if err != nil {
+		return c, err
+	}
+	c.Node = n.btc
+	c.Builder = transfer.Bitcoin{Core: p.core, Coins: n.scanner, Attempts: n.coins, Fees: fees, Rules: n.rules, Level: chain.Medium, Derive: authority.Derive}
+	return c, nil
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verifyapp
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"strongroom/internal/app/words"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+	"strongroom/verify"
+)
+
+// report is a verify.Report in JSON. Names are camelCase and never change.
+type report struct {
+	Holds      bool             `json:"holds"` // true; a proof that does not hold gives no report
+	Domain     string           `json:"domain"`
+	Profile    custody.Profile  `json:"profile"`
+	Size       uint64           `json:"size"`
+	Request    string           `json:"request"`
+	Initiator  custody.PersonID `json:"initiator"`
+	Evidence   string           `json:"evidence"`
+	Effects    request.Effects  `json:"effects"`
+	Bounds     request.Bounds   `json:"bounds"`
+	Rule       string           `json:"rule"`
+	Outcome    string           `json:"outcome"`
+	Approvals  []signature      `json:"approvals"`
+	Rejections []signature      `json:"rejections"`
+	Refusals   []refusal        `json:"refusals"`
+	Attempts   []attempt        `json:"attempts"`
+	Executed   bool             `json:"executed"`
+	Entries    []line           `json:"entries"`
+	Notes      []string         `json:"notes"`
+}
+
+type signature struct {
+	Person   custody.PersonID `json:"person"`
+	Decision request.Decision `json:"decision"`
+	Entry    uint64           `json:"entry"`
+	Time     string           `json:"time"`
+}
+
+type refusal struct {
+	Entry  uint64 `json:"entry"`
+	Act    string `json:"act"`
+	Kind   string `json:"kind"`
+	Detail string `json:"detail"`
+}
+
+type attempt struct {
+	Permit uint64          `json:"permit"`
+	Fee    custody.Uint256 `json:"fee"`
+	TxID   string          `json:"txid,omitempty"`
+	Result uint64          `json:"result,omitempty"`
+}
+
+type line struct {
+	Entry uint64 `json:"entry"`
+	Kind  string `json:"kind"`
+	Time  string `json:"time"`
+	Bound int64  `json:"timeBoundNanos"`
+}
+
+func signatures(in []verify.Signature) []signature {
+	out := []signature{}
+	for _, s := range in {
+		out = append(out, signature{s.Person, s.Decision, s.Entry, s.Time.Format(time.RFC3339Nano)})
+	}
+	return out
+}
+
+func writeJSON(w io.Writer, r *verify.Report) error {
+	out := report{Holds: true, Domain: r.Domain.String(), Profile: r.Profile, Size: r.Size, Request: r.Request.String(), Initiator: r.Initiator,
+		Evidence: string(r.Evidence), Effects: r.Effects, Bounds: r.Bounds, Rule: r.Rule, Outcome: string(r.Outcome),
+		Approvals: signatures(r.Approvals), Rejections: signatures(r.Rejections), Refusals: []refusal{}, Attempts: []attempt{}, Executed: r.Executed,
+		Entries: []line{}, Notes: append([]string{}, r.Notes...)}
+	for _, x := range r.Refusals {
+		out.Refusals = append(out.Refusals, refusal{x.Entry, x.Act, string(x.Kind), x.Detail})
+	}
+	for _, a := range r.Attempts {
+		out.Attempts = append(out.Attempts, attempt(a))
+	}
+	for _, l := range r.Entries {
+		out.Entries = append(out.Entries, line{l.Entry, string(l.Kind), l.Time.Format(time.RFC3339Nano), int64(l.Bound)})
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(out)
+}
+
+func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
+	var b strings.Builder
+	say := func(name, format string, args ...any) { fmt.Fprintf(&b, "%-12s"+format+"\n", append([]any{name}, args...)...) }
+	b.WriteString("The proof holds.\n\n")
+	say("domain", "%s (%s profile)", r.Domain, r.Profile)
+	say("log", "%d entries, committed by a checkpoint signed with the log key %x", r.Size, []byte(key))
+	say("request", "%s", r.Request)
+	say("asked by", "%s, shown by %s", r.Initiator, r.Evidence)
+	for i, l := range words.Effects(r.Effects, r.Bounds) {
+		name := ""
+		if i == 0 {
+			name = "what"
+		}
+		say(name, "%s", l)
+	}
+	say("rule", "%s: %s", r.Rule, r.Outcome)
+	for _, a := range r.Approvals {
+		say("approved", "by %s at %s, entry %d", a.Person, words.Time(a.Time), a.Entry)
+	}
+	for _, a := range r.Rejections {
+		say(string(a.Decision), "by %s at %s, entry %d", a.Person, words.Time(a.Time), a.Entry)
+	}
+	for _, x := range r.Refusals {
+		say("refused", "%s, entry %d: %s: %s", x.Act, x.Entry, x.Kind, x.Detail)
+	}
+	for i, a := range r.Attempts {
+		if a.TxID == "" {
+			say("attempt", "%d: permit entry %d, fee at most %s; the file shows no signature", i+1, a.Permit, words.Amount(r.Effects.Chain.Native(), a.Fee))
+			continue
+		}
+		say("attempt", "%d: transaction %s, permit entry %d, result entry %d, fee at most %s", i+1, a.TxID, a.Permit, a.Result,
+			words.Amount(r.Effects.Chain.Native(), a.Fee))
+	}
+	if r.Executed {
+		say("done", "it took effect")
+	}
+	for _, l := range r.Entries {
+		say("entry", "%-6d %-10s %s", l.Entry, l.Kind, words.Time(l.Time))
+	}
+	for _, n := range r.Notes {
+		say("note", "%s", n)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package words says in plain words what requests do, for people who are about to sign and for those who read a proof. It shows every
+// amount in base units, exactly as it is signed, and in whole coins only where the coin is the chain's own. It decides nothing.
+package words
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+)
+
+// Amount writes an amount of an asset: base units, and coins beside them where the decimals are known.
+func Amount(a custody.AssetID, v custody.Uint256) string {
+	if contract, ok := a.ERC20(); ok {
+		return fmt.Sprintf("%s base units of the token %s", v, contract)
+	}
+	unit, coin, decimals := "wei", "ETH", 18
+	if a.Chain().Bitcoin() {
+		unit, coin, decimals = "sat", "BTC", 8
+	}
+	return fmt.Sprintf("%s %s (%s %s)", Coins(v, decimals), coin, v, unit)
+}
+
+// Coins writes base units as coins with a decimal point, without rounding.
+func Coins(v custody.Uint256, decimals int) string {
+	s := v.String()
+	if len(s) <= decimals {
+		s = strings.Repeat("0", decimals-len(s)+1) + s
+	}
+	whole, part := s[:len(s)-decimals], strings.TrimRight(s[len(s)-decimals:], "0")
+	if part == "" {
+		return whole
+	}
+	return whole + "." + part
+}
+
+// Chain names a chain.
+func Chain(c custody.ChainID) string {
+	switch c {
+	case custody.BitcoinMainnet:
+		return "Bitcoin main network"
+	case custody.BitcoinTestnet:
+		return "Bitcoin testnet"
+	case custody.BitcoinSignet:
+		return "Bitcoin signet"
+	case custody.BitcoinRegtest:
+		return "Bitcoin regtest"
+	}
+	if id, ok := c.EVM(); ok {
+		if id == 1 {
+			return "Ethereum main network"
+		}
+		return fmt.Sprintf("Ethereum chain %d", id)
+	}
+	return string(c)
+}
+
+// Unix writes Unix seconds.
+func Unix(s int64) string { return Time(time.Unix(s, 0)) }
+
+// Time writes a time in UTC.
+func Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// Body says what a request asks for, one line a fact. source is the paying address of an Ethereum transfer, or empty.
+func Body(b request.Body, source string) []string {
+	switch b := b.(type) {
+	case *request.TransferBody:
+		return transfer(*b, source)
+	case *request.WalletCreateBody:
+		seed := "with a new seed, born in the core"
+		if b.Seed != "" {
+			seed = fmt.Sprintf("from seed %s, account %d", b.Seed, b.Account)
+		}
+		return []string{fmt.Sprintf("make the wallet %q on %s, addresses %s, %s", b.Wallet, Chain(b.Chain), b.Scheme, seed)}
+	case *request.AddressCreateBody:
+		return []string{fmt.Sprintf("make the next %d receiving addresses of the wallet %q", b.Count, b.Wallet)}
+	case *request.PolicyChangeBody:
+		return []string{"replace the rule document"}
+	case *request.PersonEnrolBody:
+		out := []string{fmt.Sprintf("enrol the %s %s with the %s key %s", b.Kind, b.Person, b.Key.Alg, b.Key.Ref())}
+		for _, g := range b.Groups {
+			out = append(out, fmt.Sprintf("and put them into the group %q", g))
+		}
+		return out
+	case *request.PersonRevokeBody:
+		return []string{fmt.Sprintf("revoke %s for ever: nothing they sign counts from then on", b.Person)}
+	case *request.GroupSetBody:
+		out := []string{fmt.Sprintf("set the group %q to exactly these members:", b.Group)}
+		for _, m := range b.Members {
+			out = append(out, "  "+string(m))
+		}
+		return out
+	case *request.WhitelistAddBody:
+		return []string{fmt.Sprintf("add %q to the address book: %s on %s", b.ID, b.Address, Chain(b.Chain))}
+	case *request.WhitelistRemoveBody:
+		return []string{fmt.Sprintf("remove %q from the address book", b.ID)}
+	default:
+		return []string{fmt.Sprintf("something this version can't describe (%T); do not sign it", b)}
+	}
+}
+
+func transfer(b request.TransferBody, source string) []string {
+	from := fmt.Sprintf("pay from the wallet %q on %s", b.Wallet, Chain(b.Asset.Chain()))
+	if source != "" {
+		from += ", address " + source
+	}
+	out := []string{from}
+	for _, o := range b.Outputs {
+		out = append(out, fmt.Sprintf("  to %s: %s", o.Address, Amount(b.Asset, o.Amount)))
+	}
+	return append(out, "with a fee of at most "+Amount(b.Asset.Chain().Native(), b.FeeCap))
+}
+
+// Effects says what recorded effects are, where the request itself is not at hand.
+func Effects(e request.Effects, b request.Bounds) []string {
+	if e.Operation != request.Transfer {
+		s := string(e.Operation)
+		if e.Wallet != "" {
+			s += fmt.Sprintf(", wallet %q on %s", e.Wallet, Chain(e.Chain))
+		}
+		return []string{s}
+	}
+	return transfer(request.TransferBody{Wallet: e.Wallet, Asset: e.Asset, Outputs: e.Outputs, FeeCap: b.FeeCap}, e.Source)
+}

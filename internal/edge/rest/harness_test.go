@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"strongroom/client"
+	"strongroom/internal/edge/rest"
+	"strongroom/internal/gate"
+	"strongroom/internal/gate/coretest"
+	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/apiv1"
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/eth"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+	"strongroom/internal/svc/feed"
+)
+
+// clock is a clock that tests move; it starts at the system's time, because TLS of the client uses that.
+type clock struct {
+	mu    sync.Mutex
+	shift time.Duration
+}
+
+func (c *clock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return time.Now().Add(c.shift) }
+
+func (c *clock) add(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.shift += d }
+
+// house is a core, an API before it, and who may call.
+type house struct {
+	t     testing.TB
+	core  *coretest.Core
+	clock *clock
+	url   string
+	ca    *x509.CertPool
+	cert  *x509.Certificate
+	key   *ecdsa.PrivateKey
+	log   *bytes.Buffer
+	stop  func()
+	api   *rest.Server
+}
+
+// door is the core, in benchmarks one that answers submissions from a record.
+func (h *house) door() gate.Door {
+	if _, ok := h.t.(*testing.B); ok {
+		return &canned{Door: h.core}
+	}
+	return h.core
+}
+
+// direct gives the handler, as if TLS had shown who calls.
+func (h *house) direct(b *testing.B) func(http.ResponseWriter, *http.Request) {
+	k := newKey(b)
+	c := h.certificate(&x509.Certificate{Subject: pkix.Name{CommonName: string(coretest.Payout.ID)}}, &k.PublicKey)
+	state := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{c}, VerifiedChains: [][]*x509.Certificate{{c}}}
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.TLS = state
+		h.api.Handler().ServeHTTP(w, r)
+	}
+}
+
+func newHouse(t testing.TB) *house {
+	t.Helper()
+	h := &house{t: t, clock: &clock{}, ca: x509.NewCertPool(), log: &bytes.Buffer{}}
+	h.core = coretest.New(t, h.clock.Now)
+	h.core.AddWallet(t, "hot", coretest.Ethereum, request.SchemeEVM, 2)
+	h.key = newKey(t)
+	h.cert = h.certificate(&x509.Certificate{Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, &h.key.PublicKey)
+	h.ca.AddCert(h.cert)
+	server := newKey(t)
+	leaf := h.certificate(&x509.Certificate{Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{{127, 0, 0, 1}},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, &server.PublicKey)
+	conf := &tls.Config{MinVersion: tls.VersionTLS13, ClientCAs: h.ca, Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: server}}}
+	s, err := rest.New(rest.Config{Core: h.door(), Index: index{h.core}, Transfers: transfers{h.core}, Chains: chains{}, Issuer: h, TLS: conf, Now: h.clock.Now,
+		Tiles:   fstest.MapFS{"checkpoint": {Data: []byte("note")}, "tile/0/000": {Data: []byte("full")}, "tile/0/001.p/3": {Data: []byte("part")}, "secret": {Data: []byte("x")}},
+		Version: "test", MaxConnections: 20, Log: slog.New(slog.NewTextHandler(&locked{w: h.log}, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.api = s
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l) }()
+	h.url = "https://" + l.Addr().String()
+	h.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	t.Cleanup(h.stop)
+	return h
+}
+
+type locked struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *locked) Write(b []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.w.Write(b) }
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func (h *house) certificate(c *x509.Certificate, pub *ecdsa.PublicKey) *x509.Certificate {
+	c.SerialNumber = big.NewInt(time.Now().UnixNano())
+	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	parent := h.cert
+	if parent == nil {
+		parent = c
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, pub, h.key)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	out, err := x509.ParseCertificate(der)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return out
+}
+
+// Issue makes the house an issuer.
+func (h *house) Issue(csr []byte, person custody.PersonID) ([]byte, []byte, error) {
+	q, err := x509.ParseCertificateRequest(csr)
+	if err != nil {
+		return nil, nil, problem.New(problem.Malformed, "bad csr")
+	}
+	c := h.certificate(&x509.Certificate{Subject: pkix.Name{CommonName: string(person)}}, q.PublicKey.(*ecdsa.PublicKey))
+	return c.Raw, h.cert.Raw, nil
+}
+
+// transport is TLS with a certificate in somebody's name; none for "".
+func (h *house) transport(name string) *http.Transport {
+	conf := &tls.Config{RootCAs: h.ca, MinVersion: tls.VersionTLS13}
+	if name != "" {
+		k := newKey(h.t)
+		c := h.certificate(&x509.Certificate{Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, &k.PublicKey)
+		conf.Certificates = []tls.Certificate{{Certificate: [][]byte{c.Raw}, PrivateKey: k}}
+	}
+	tr := &http.Transport{TLSClientConfig: conf, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 64}
+	h.t.Cleanup(tr.CloseIdleConnections)
+	return tr
+}
+
+func (h *house) client(p coretest.Person) *client.Client {
+	c, err := client.New(client.Config{BaseURL: h.url, Transport: h.transport(string(p.ID)), Now: h.clock.Now})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return c
+}
+
+func signer(t testing.TB, p coretest.Person) client.Signer {
+	s, err := client.NewSigner(p.ID, p.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// raw makes a call and gives the whole answer.
+func (h *house) raw(tr http.RoundTripper, method, path string, header map[string]string, body []byte) (*http.Response, []byte) {
+	h.t.Helper()
+	r, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, bytes.NewReader(body))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for k, v := range header {
+		r.Header.Set(k, v)
+	}
+	resp, err := tr.RoundTrip(r)
+	if err != nil {
+		h.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return resp, b
+}
+
+// problemOf reads a problem document and checks its form.
+func problemOf(t testing.TB, resp *http.Response, b []byte) apiv1.Problem {
+	t.Helper()
+	var p apiv1.Problem
+	if err := json.Unmarshal(b, &p); err != nil || resp.Header.Get("Content-Type") != apiv1.ProblemJSON {
+		t.Fatalf("status %d is no problem document: %s", resp.StatusCode, b)
+	}
+	if p.Status != resp.StatusCode || p.Type != "/docs/problems/"+string(p.Kind) || p.Detail == "" || p.Title == "" {
+		t.Errorf("problem document lacks something: %s", b)
+	}
+	return p
+}
+
+// transfer is a transfer of the service that the rules let go at once.
+func transfer(amount uint64) *request.TransferBody {
+	return &request.TransferBody{Wallet: "hot", Asset: coretest.Ether, Outputs: []request.Output{{Address: coretest.EthereumTo, Amount: custody.U64(amount)}},
+		FeeCap: custody.U64(1e18)}
+}
+
+// payload builds the bytes of a transfer.
+func payload(t testing.TB, b *request.TransferBody, nonce uint64) []byte {
+	t.Helper()
+	to, err := eth.ParseAddress(b.Outputs[0].Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := eth.Tx1559{ChainID: 1337, Nonce: nonce, MaxPriorityFeePerGas: eth.FromUint64(1), MaxFeePerGas: eth.FromUint64(1000), GasLimit: 21000, To: to,
+		Value: eth.Uint256(b.Outputs[0].Amount)}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (h *house) request(by coretest.Person, op request.Operation, body any, key string) request.Request {
+	return request.Request{V: 1, Authority: h.core.Authority(), Domain: custody.DomainID(h.core.Authority()), Initiator: by.ID, Key: key, Operation: op,
+		Body: canon.Encode(body), NotAfter: h.clock.Now().Unix() + 3600}
+}
+
+// index finds requests in the core's log itself.
+type index struct{ core *coretest.Core }
+
+func (x index) Find(_ context.Context, q feed.Query) ([]feed.Found, error) {
+	var out []feed.Found
+	for seq, b := range x.core.Bodies() {
+		e, ok := b.(*entry.Request)
+		if !ok || uint64(seq) < q.From || len(out) == q.Limit {
+			continue
+		}
+		r, err := request.Decode(e.Request)
+		if err != nil {
+			return nil, err
+		}
+		if q.Operation == "" || q.Operation == r.Operation {
+			out = append(out, feed.Found{ID: r.ID(), Seq: uint64(seq)})
+		}
+	}
+	return out, nil
+}
+
+func (x index) Folded(context.Context) (n uint64, _ error) {
+	x.core.State(func(s *authority.State) { n = s.Next })
+	return n, nil
+}
+
+type transfers struct{ core *coretest.Core }
+
+func (x transfers) Sign(ctx context.Context, id custody.RequestID) (message.Signed, error) {
+	return gate.Call[message.Sign, message.Signed](ctx, x.core, message.MethodSign, message.Sign{ID: id})
+}
+
+func (transfers) Attempts(context.Context, custody.RequestID) ([]apiv1.Attempt, error) {
+	return []apiv1.Attempt{{Attempt: 1, State: "in_mempool"}}, nil
+}
+
+type chains struct{}
+
+func (chains) Status(context.Context) []apiv1.Chain {
+	return []apiv1.Chain{{Chain: coretest.Ethereum, Node: "127.0.0.1:8545", Height: 7}}
+}
+
+func (chains) Balances(context.Context, custody.WalletID) ([]apiv1.Balance, error) {
+	return []apiv1.Balance{{Asset: coretest.Ether, Confirmed: custody.U64(5)}}, nil
+}

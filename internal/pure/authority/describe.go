@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authority
+
+import (
+	"strongroom/internal/pure/btc"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/eth"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// describe says what a request does in the state as it is. A failure means that it can't be done there: it names what does not
+// exist, or exists already, or does not fit the rule document.
+func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
+	var w entry.Wallet
+	var next [2]uint32
+	var err error
+	switch o := r.Decoded.(type) {
+	case *request.TransferBody:
+		w, next, err = s.wallet(o.Wallet)
+	case *request.AddressCreateBody:
+		w, next, err = s.wallet(o.Wallet)
+	case *request.WalletCreateBody:
+		err = s.mayCreate(o)
+	default:
+		_, err = s.editDocument(r.Operation, r.Decoded)
+	}
+	if err != nil {
+		return policy.Facts{}, request.Effects{}, request.Bounds{}, err
+	}
+	return Describe(s.Rules, w, next[0], r, kind, derive)
+}
+
+func (s *State) wallet(id custody.WalletID) (entry.Wallet, [2]uint32, error) {
+	w, next, ok := s.Wallet(id)
+	if !ok {
+		return w, next, problem.New(problem.NotFound, "wallet %q does not exist", id)
+	}
+	return w, next, nil
+}
+
+// mayCreate says whether a wallet may be made: its id is free, its seed exists, and no wallet of the chain has its keys.
+func (s *State) mayCreate(o *request.WalletCreateBody) error {
+	if _, _, ok := s.Wallet(o.Wallet); ok {
+		return problem.New(problem.Conflict, "wallet %q exists; choose another id", o.Wallet)
+	}
+	if o.Seed == "" {
+		return nil
+	}
+	if _, ok := s.Key(o.Seed); !ok {
+		return problem.New(problem.NotFound, "seed %s does not exist", o.Seed)
+	}
+	if _, ok := s.walletKeys[walletKey{o.Seed, o.Chain, o.Scheme, o.Account}]; ok {
+		return problem.New(problem.Conflict, "another wallet on %s has the keys of account %d of this seed; choose another account", o.Chain, o.Account)
+	}
+	return nil
+}
+
+// Describe says what a well-formed request does, as the rules and the approvers see it: in a wallet with a number of receiving addresses,
+// where it names one, and with the address book of some rules. It is the one place that does; whoever checks a record makes it again.
+func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
+	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind}
+	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest}
+	b := request.Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}
+	var err error
+	switch o := r.Decoded.(type) {
+	case *request.TransferBody:
+		if err = describeTransfer(rules, w, o, &f, &e, &b); err == nil && w.Scheme == request.SchemeEVM {
+			err = describeSource(w, receiving, o, &e, derive)
+		}
+	case *request.WalletCreateBody:
+		f.Wallet, f.Chain = o.Wallet, o.Chain
+		e.Wallet, e.Chain = o.Wallet, o.Chain
+	case *request.AddressCreateBody:
+		f.Wallet, f.Chain, f.Count = o.Wallet, w.Chain, o.Count
+		e.Wallet, e.Chain = o.Wallet, w.Chain
+	}
+	return f, e, b, err
+}
+
+func describeTransfer(rules *policy.Rules, w entry.Wallet, o *request.TransferBody, f *policy.Facts, e *request.Effects, b *request.Bounds) error {
+	if o.Asset.Chain() != w.Chain {
+		return problem.New(problem.WrongNetwork, "wallet %q is on %s; the asset is on %s", o.Wallet, w.Chain, o.Asset.Chain())
+	}
+	f.Wallet, f.Chain, f.Asset, f.FeeCap = o.Wallet, w.Chain, o.Asset, o.FeeCap
+	e.Wallet, e.Chain, e.Asset, e.Outputs = o.Wallet, w.Chain, o.Asset, o.Outputs
+	for _, x := range o.Outputs {
+		to := policy.Destination{Address: x.Address, Amount: x.Amount, Kind: policy.OneTime}
+		if id, ok := rules.Book(w.Chain, x.Address); ok {
+			to.Kind, to.Book = policy.Whitelisted, id
+		}
+		f.Destinations = append(f.Destinations, to)
+		var fits bool
+		if f.Total, fits = f.Total.Add(x.Amount); !fits {
+			return problem.New(problem.Malformed, "the outputs' sum does not fit in 256 bits")
+		}
+	}
+	e.Total = f.Total
+	b.FeeCap, b.FeeAsset = o.FeeCap, w.Chain.Native()
+	if w.Scheme == request.SchemeEVM {
+		b.Slot = request.AccountNonce
+		return nil
+	}
+	b.Change, b.Slot = request.OwnChange, request.InputSet
+	return bitcoinAmounts(o)
+}
+
+// describeSource adds what an Ethereum transfer has: the paying address, and the call of a token.
+func describeSource(w entry.Wallet, receiving uint32, o *request.TransferBody, e *request.Effects, derive Deriver) error {
+	if o.Source >= receiving {
+		return problem.New(problem.NotFound, "wallet %q has no address number %d; it has %d", o.Wallet, o.Source, receiving)
+	}
+	d, err := derive(w, entry.KeyPath{Index: o.Source})
+	if err != nil {
+		return problem.Wrap(problem.Internal, err, "derive the paying address")
+	}
+	e.Source = d.Address
+	c, ok := o.Asset.ERC20()
+	if !ok {
+		return nil
+	}
+	contract, err := eth.ParseAddress(c)
+	if err != nil {
+		return problem.New(problem.Malformed, "asset %s: %v", o.Asset, err)
+	}
+	to, err := eth.ParseAddress(o.Outputs[0].Address)
+	if err != nil {
+		return problem.New(problem.Malformed, "output 0: %v", err)
+	}
+	e.Call = erc20Call(contract, to, o.Outputs[0].Amount)
+	return nil
+}
+
+func bitcoinAmounts(o *request.TransferBody) error {
+	var total btc.Sat
+	for i, x := range o.Outputs {
+		v, ok := x.Amount.Uint64()
+		if !ok || btc.Sat(v) > btc.MaxSat {
+			return problem.New(problem.Malformed, "output %d pays more than 21 million bitcoin", i)
+		}
+		if total += btc.Sat(v); total > btc.MaxSat {
+			return problem.New(problem.Malformed, "the outputs pay more than 21 million bitcoin")
+		}
+	}
+	if v, ok := o.FeeCap.Uint64(); !ok || btc.Sat(v) > btc.MaxSat {
+		return problem.New(problem.Malformed, "feeCap is more than 21 million bitcoin")
+	}
+	return nil
+}
+
+func erc20Call(contract, to eth.Address, amount custody.Uint256) *request.Call {
+	return &request.Call{Contract: contract.String(), Selector: "transfer(address,uint256)", Args: []string{to.String(), amount.String()},
+		DataHash: sha256Sum(eth.EncodeTransfer(to, eth.Uint256(amount)))}
+}
