@@ -40,6 +40,7 @@ type root struct {
 	Core      coreCmd      `cmd:"" help:"Run the process that holds keys ('strongroom core --help' lists its commands)." passthrough:"all"`
 	Serve     serveCmd     `cmd:"" help:"Run the REST API and the work around it; it holds no keys."`
 	Up        upCmd        `cmd:"" help:"Run core and serve together, for evaluation."`
+	Logstore  logstoreCmd  `cmd:"" help:"Keep a domain's log in PostgreSQL; it holds no keys."`
 	Status    statusCmd    `cmd:"" help:"How the domain, its log and the nodes are."`
 	Person    personCmd    `cmd:"" help:"People and services: keys, enrolment, certificates."`
 	Group     groupCmd     `cmd:"" help:"Groups of people that rules name."`
