@@ -46,8 +46,8 @@ type snapshotter struct {
 
 // maybeSnapshot appends a snapshot entry when it is time, and writes its file in the background. The caller holds mu.
 func (d *Domain) maybeSnapshot(at authority.Moment) {
-	// Rarer as the log grows, so that the work stays a fixed share: a tail of 1/32 of the log replays within the start aim.
-	if since := d.state.Next - d.snapshotAt; since < max(d.cfg.SnapshotEvery, d.state.Next/32) {
+	// Rarer as the log grows, so that the work stays a fixed share: a tail of a 128th of the log replays within the start aim.
+	if since := d.state.Next - d.snapshotAt; since < max(d.cfg.SnapshotEvery, d.state.Next/128) {
 		return
 	}
 	if !d.snapshot.busy.TryLock() {
