@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"time"
 
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
@@ -15,6 +16,19 @@ import (
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/secp"
 )
+
+// moment is the time of an entry.
+func (c *checker) moment(seq uint64) authority.Moment {
+	return authority.Moment{Time: c.leaves[seq].Time, Bound: c.leaves[seq].Bound}
+}
+
+// inTime says whether an entry of the request was surely written before the request's end.
+func (c *checker) inTime(seq uint64) error {
+	if at := c.moment(seq); authority.Expired(c.req.NotAfter, at.Time, at.Bound) {
+		return errors.New("it was written when the request may have been past its time")
+	}
+	return nil
+}
 
 // decided checks who asked, and decides again.
 func (c *checker) decided() error {
@@ -29,104 +43,101 @@ func (c *checker) decided() error {
 	if custody.DomainID(r.Authority) != rep.Domain || r.Domain != rep.Domain {
 		return errors.New("request: it is for another domain")
 	}
-	if err := e.Evidence.Check(); err != nil {
-		return fmt.Errorf("request: %w", err)
-	}
-	if e.Evidence.Key != "" {
-		if e.Facts.Evidence != policy.BySignature {
-			return errors.New("request: the facts name another evidence than was given")
-		}
-		if err := authority.CheckSignedEvidence(rules, r, e.Evidence); err != nil {
+	for _, check := range []func(*policy.Rules) error{c.evidence, c.facts} {
+		if err := check(rules); err != nil {
 			return fmt.Errorf("request: %w", err)
 		}
-	} else {
-		if e.Facts.Evidence != policy.BySession {
-			return errors.New("request: the facts name another evidence than was given")
-		}
-		rep.Notes = append(rep.Notes, "the initiator is a service with a session: that it made this request is the core's word, its key being known to the two alone")
 	}
-	if err := c.facts(rules); err != nil {
+	if err := c.inTime(c.seq); err != nil {
 		return fmt.Errorf("request: %w", err)
-	}
-	if again := rules.Evaluate(e.Facts); !same(again, e.Decision) {
-		return errors.New("request: the rules give another decision than was recorded")
 	}
 	return nil
 }
 
 func same(a, b any) bool { return bytes.Equal(canon.Encode(a), canon.Encode(b)) }
 
-// facts checks that facts, effects and bounds are the request's.
+// evidence checks that the initiator asked.
+func (c *checker) evidence(rules *policy.Rules) error {
+	e := c.request
+	if err := e.Evidence.Check(); err != nil {
+		return err
+	}
+	if (e.Evidence.Key != "") != (e.Facts.Evidence == policy.BySignature) {
+		return errors.New("the facts name another evidence than was given")
+	}
+	if e.Evidence.Key != "" {
+		return authority.CheckSignedEvidence(rules, c.req, e.Evidence)
+	}
+	c.report.Notes = append(c.report.Notes, "the initiator is a service with a session: that it made this request is the core's word, its key being known to the two alone")
+	for _, seq := range c.order {
+		if x, ok := c.bodies[seq].(*entry.Session); ok && bytes.Equal(x.Session, e.Evidence.Session) {
+			return c.session(seq, x)
+		}
+	}
+	c.report.Notes = append(c.report.Notes, "the entry that opened the session is not in the file")
+	return nil
+}
+
+// session checks that the initiator opened a session, which was open when the request came.
+func (c *checker) session(seq uint64, x *entry.Session) error {
+	var o request.SessionOpening
+	if err := canon.Decode(x.Opening, &o); err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	at := c.moment(c.seq)
+	if o.Service != c.req.Initiator || custody.DomainID(o.Authority) != c.report.Domain || o.Domain != c.report.Domain || seq > c.seq ||
+		authority.Expired(o.NotAfter, at.Time, at.Bound) {
+		return errors.New("session: it is another's, or was not open")
+	}
+	for _, rules := range c.docs {
+		if who, key, ok := rules.Key(x.Key); ok && who.ID == o.Service && who.Kind == policy.Service && key.Verify(canon.TagBytes(canon.TagSession, x.Opening), x.Sig) {
+			return nil
+		}
+	}
+	return fmt.Errorf("session: it was not opened with a key of %s", o.Service)
+}
+
+// facts checks that facts, effects, bounds and decision follow from the request and the rules.
 func (c *checker) facts(rules *policy.Rules) error {
-	e, r := c.request, c.req
-	if e.Effects.BodyHash != r.Digest || e.Effects.Operation != r.Operation || e.Facts.Operation != r.Operation || e.Facts.Initiator != r.Initiator ||
-		e.Bounds.NotAfter != r.NotAfter {
-		return errors.New("facts, effects or bounds are another request's")
+	e := c.request
+	var wallet custody.WalletID
+	switch b := c.req.Decoded.(type) {
+	case *request.TransferBody:
+		wallet = b.Wallet
+	case *request.AddressCreateBody:
+		wallet = b.Wallet
 	}
-	t, ok := r.Decoded.(*request.TransferBody)
-	if !ok {
-		return nil
-	}
-	if c.wallet == nil || c.wallet.ID != t.Wallet {
-		return fmt.Errorf("wallet %q is not in the file", t.Wallet)
-	}
-	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: e.Facts.Evidence, Wallet: t.Wallet, Chain: c.wallet.Chain, Asset: t.Asset, FeeCap: t.FeeCap}
-	for _, o := range t.Outputs {
-		d := policy.Destination{Address: o.Address, Amount: o.Amount, Kind: policy.OneTime}
-		if id, ok := rules.Book(f.Chain, o.Address); ok {
-			d.Kind, d.Book = policy.Whitelisted, id
+	if wallet != "" {
+		w, ok := c.wallets[wallet]
+		if !ok {
+			return fmt.Errorf("wallet %q is not in the file", wallet)
 		}
-		f.Destinations = append(f.Destinations, d)
-		if f.Total, ok = f.Total.Add(o.Amount); !ok {
-			return errors.New("the outputs' sum does not fit in 256 bits")
-		}
+		c.wallet = *w
 	}
-	if !same(f, e.Facts) {
-		return errors.New("the recorded facts are not those of the request")
-	}
-	x := e.Effects
-	if x.Wallet != t.Wallet || x.Chain != f.Chain || x.Asset != t.Asset || x.Total != f.Total || !same(x.Outputs, t.Outputs) ||
-		e.Bounds.FeeCap != t.FeeCap || e.Bounds.FeeAsset != f.Chain.Native() {
-		return errors.New("the recorded effects or bounds are not those of the request")
-	}
-	if c.wallet.Scheme != request.SchemeEVM {
-		return nil
-	}
-	d, err := authority.Derive(*c.wallet, entry.KeyPath{Index: t.Source})
+	f, x, b, err := c.describe(rules)
 	if err != nil {
 		return err
 	}
-	if d.Address != x.Source {
-		return errors.New("the paying address is not the wallet's")
+	if !same(f, e.Facts) || !same(x, e.Effects) || !same(b, e.Bounds) {
+		return errors.New("the recorded facts, effects or bounds are not those of the request")
+	}
+	if !same(rules.Evaluate(f), e.Decision) {
+		return errors.New("the rules give another decision than was recorded")
 	}
 	return nil
+}
+
+// describe says what the request does, under some rules. How many addresses the wallet had is not known here.
+func (c *checker) describe(rules *policy.Rules) (policy.Facts, request.Effects, request.Bounds, error) {
+	return authority.Describe(rules, c.wallet, secp.HardenedBit, c.req, c.request.Facts.Evidence, authority.Derive)
 }
 
 // acts checks what came after: approvals, refusals, permits, results, effect.
 func (c *checker) acts() error {
 	for _, seq := range c.order {
-		var err error
-		switch b := c.bodies[seq].(type) {
-		case *entry.Refusal:
-			if b.Request == c.file.Request {
-				c.report.Refusals = append(c.report.Refusals, Refusal{Entry: seq, Act: b.Act, Kind: b.Kind, Detail: b.Detail})
-			}
-		case *entry.Approval:
-			if b.Approval.Request == c.file.Request {
-				err = c.approval(seq, b.Approval)
-			}
-		case *entry.Permit:
-			if b.Request == c.file.Request {
-				err = c.permit(seq, b)
-			}
-		case *entry.Result:
-			if b.Request == c.file.Request {
-				err = c.result(seq, b)
-			}
-		case *entry.Effect:
-			if b.Request == c.file.Request {
-				err = c.effect(b)
-			}
+		act, err := c.act(seq)
+		if err == nil && act && seq <= c.seq {
+			err = errors.New("it stands before the request")
 		}
 		if err != nil {
 			return fmt.Errorf("entry %d: %w", seq, err)
@@ -135,17 +146,64 @@ func (c *checker) acts() error {
 	return nil
 }
 
+// act checks one entry and says whether it is an act on the request.
+func (c *checker) act(seq uint64) (bool, error) {
+	id := c.file.Request
+	switch b := c.bodies[seq].(type) {
+	case *entry.Refusal:
+		if b.Request != id {
+			return false, nil
+		}
+		c.report.Refusals = append(c.report.Refusals, Refusal{Entry: seq, Act: b.Act, Kind: b.Kind, Detail: b.Detail})
+		c.own = append(c.own, seq)
+	case *entry.Approval:
+		if b.Approval.Request != id {
+			return false, nil
+		}
+		return true, c.approval(seq, b.Approval)
+	case *entry.Permit:
+		if b.Request != id {
+			return false, nil
+		}
+		if err := c.permit(seq, b); err != nil {
+			return true, err
+		}
+		c.own = append(c.own, seq)
+	case *entry.Result:
+		if b.Request != id {
+			return false, nil
+		}
+		c.own = append(c.own, seq)
+		return true, c.result(seq, b)
+	case *entry.Effect:
+		if b.Request != id {
+			return false, nil
+		}
+		return true, c.effect(seq, b)
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
 // approval checks a person's signature, with the key as any document in the file knows it. Whether it still counted is checked
 // with the permit.
 func (c *checker) approval(seq uint64, a request.Approval) error {
+	if err := a.Check(); err != nil {
+		return err
+	}
+	if err := c.inTime(seq); err != nil {
+		return err
+	}
 	s := authority.StatementOf(custody.AuthorityID(c.report.Domain), c.report.Domain, c.file.Request, c.req.Initiator, c.request.Effects, c.request.Bounds,
 		c.request.Decision).By(a.Person, a.Decision)
 	for _, rules := range c.docs {
 		who, key, ok := rules.Key(a.Key)
 		if ok && who.ID == a.Person && key.Verify(s.Message(), a.Sig) {
-			x := Signature{Person: a.Person, Decision: a.Decision, Entry: seq, Time: c.asked[seq]}
+			x := Signature{Person: a.Person, Decision: a.Decision, Entry: seq, Time: time.Unix(0, c.leaves[seq].Time).UTC()}
 			if a.Decision == request.Approve {
 				c.report.Approvals = append(c.report.Approvals, x)
+				c.votes = append(c.votes, seq)
 			} else {
 				c.report.Rejections = append(c.report.Rejections, x)
 			}
@@ -153,110 +211,4 @@ func (c *checker) approval(seq uint64, a request.Approval) error {
 		}
 	}
 	return fmt.Errorf("the signature of %s does not verify for this request and these effects", a.Person)
-}
-
-// plans checks that the approvals meet the plan of acceptance and the one of the moment.
-func (c *checker) plans(d policy.Decision, used []uint64) error {
-	rules, err := c.rulesOf(d)
-	if err != nil {
-		return err
-	}
-	if d.Outcome != policy.Allowed {
-		return errors.New("the rules did not allow it")
-	}
-	var votes []policy.Vote
-	for _, seq := range used {
-		a, ok := c.bodies[seq].(*entry.Approval)
-		if !ok {
-			return fmt.Errorf("approval %d is not in the file", seq)
-		}
-		if who, _, ok := rules.Key(a.Approval.Key); ok && who.ID == a.Approval.Person && who.Active {
-			votes = append(votes, policy.Vote{Person: a.Approval.Person, Decision: a.Approval.Decision})
-		}
-	}
-	for _, x := range []policy.Decision{c.request.Decision, d} {
-		if ok, unmet := x.Met(rules, c.req.Initiator, votes); !ok {
-			return fmt.Errorf("the approvals do not meet the plan of %q: %v", x.Rule, unmet)
-		}
-	}
-	return nil
-}
-
-func (c *checker) permit(seq uint64, p *entry.Permit) error {
-	if c.wallet == nil || c.wallet.ID != p.Wallet || c.wallet.ID != c.request.Effects.Wallet {
-		return errors.New("the permit is for another wallet than the request's")
-	}
-	asked := authority.Asked{Request: c.req, Effects: c.request.Effects, Bounds: c.request.Bounds, Kind: c.request.Facts.Evidence}
-	again, err := authority.CheckPayload(*c.wallet, secp.HardenedBit, asked, p.Payload, authority.Derive)
-	if err != nil {
-		return err
-	}
-	if again.PayloadHash != p.PayloadHash || again.Fee != p.Fee || !same(again.Slot, p.Slot) || !same(again.Keys, p.Keys) || !same(again.Change, p.Change) {
-		return errors.New("the permit names another slot, key, fee or change than its payload has")
-	}
-	if p.Fee.Cmp(authority.FeeCap(c.request.Bounds, p.Decision)) > 0 {
-		return errors.New("the fee is above the cap")
-	}
-	rules, err := c.rulesOf(p.Decision)
-	if err != nil {
-		return err
-	}
-	// What the rules say now depends on the request and on the address book of the document that the permit names.
-	if again := rules.Evaluate(c.factsUnder(rules)); !same(again, p.Decision) {
-		return errors.New("the rules give another decision than the permit records")
-	}
-	if p.Attempt == 1 {
-		if err := c.plans(p.Decision, p.Approvals); err != nil {
-			return err
-		}
-	} else if len(c.report.Attempts) == 0 {
-		return errors.New("a replacement stands in the file without the first attempt")
-	} else if first := c.firstPermit(); authority.SlotHash(p.Wallet, p.Slot) != authority.SlotHash(first.Wallet, first.Slot) {
-		return errors.New("the replacement uses another slot than the first attempt")
-	}
-	c.report.Attempts = append(c.report.Attempts, Attempt{Permit: seq, Fee: p.Fee})
-	return nil
-}
-
-// firstPermit gives the first permit in the file; there is one.
-func (c *checker) firstPermit() *entry.Permit {
-	p, _ := c.bodies[c.report.Attempts[0].Permit].(*entry.Permit)
-	return p
-}
-
-// factsUnder gives the request's facts with the address book of another document.
-func (c *checker) factsUnder(rules *policy.Rules) policy.Facts {
-	f := c.request.Facts
-	f.Destinations = append([]policy.Destination(nil), f.Destinations...)
-	for i, d := range f.Destinations {
-		f.Destinations[i].Kind, f.Destinations[i].Book = policy.OneTime, ""
-		if id, ok := rules.Book(f.Chain, d.Address); ok {
-			f.Destinations[i].Kind, f.Destinations[i].Book = policy.Whitelisted, id
-		}
-	}
-	return f
-}
-
-func (c *checker) result(seq uint64, b *entry.Result) error {
-	for i := range c.report.Attempts {
-		a := &c.report.Attempts[i]
-		if a.Permit != b.Permit {
-			continue
-		}
-		p, _ := c.bodies[b.Permit].(*entry.Permit)
-		if err := authority.CheckResult(*c.wallet, p, b, authority.Derive); err != nil {
-			return err
-		}
-		a.TxID, a.Result = b.TxID, seq
-		return nil
-	}
-	return fmt.Errorf("its permit, entry %d, is not in the file", b.Permit)
-}
-
-func (c *checker) effect(b *entry.Effect) error {
-	if err := c.plans(b.Decision, b.Approvals); err != nil {
-		return err
-	}
-	c.report.Executed = true
-	return nil
 }

@@ -87,7 +87,8 @@ func Proof(file []byte, logKey ed25519.PublicKey) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	c := &checker{file: f, report: &Report{Request: f.Request}, docs: map[uint64]*policy.Rules{}, bodies: map[uint64]any{}, asked: map[uint64]time.Time{}}
+	c := &checker{file: f, report: &Report{Request: f.Request}, docs: map[uint64]*policy.Rules{}, bodies: map[uint64]any{}, leaves: map[uint64]entry.Leaf{},
+		wallets: map[custody.WalletID]*entry.Wallet{}}
 	if err := c.run(logKey); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -98,14 +99,19 @@ func Proof(file []byte, logKey ed25519.PublicKey) (*Report, error) {
 type checker struct {
 	file    proof.File
 	report  *Report
-	genesis *entry.Genesis
 	docs    map[uint64]*policy.Rules // by version
-	bodies  map[uint64]any           // by entry
-	asked   map[uint64]time.Time     // by entry: its time
+	wallets map[custody.WalletID]*entry.Wallet
+	bodies  map[uint64]any        // by entry
+	leaves  map[uint64]entry.Leaf // by entry
 	order   []uint64
 	request *entry.Request
 	req     *request.Parsed
-	wallet  *entry.Wallet
+	seq     uint64       // of request
+	wallet  entry.Wallet // that the request names, or zero
+
+	own   []uint64      // refusals, permits and results of the request so far
+	votes []uint64      // approvals of the request so far
+	first *entry.Permit // of the request
 }
 
 func (c *checker) run(logKey ed25519.PublicKey) error {
@@ -115,7 +121,7 @@ func (c *checker) run(logKey ed25519.PublicKey) error {
 	if err := c.open(logKey); err != nil {
 		return err
 	}
-	if err := c.rules(); err != nil {
+	if err := c.rules(logKey); err != nil {
 		return err
 	}
 	if err := c.decided(); err != nil {
@@ -157,6 +163,8 @@ func (c *checker) place(i int, l entry.Leaf, e proof.Entry, cp tlog.Checkpoint) 
 		return errors.New("entries must ascend")
 	case i > 0 && (l.Domain != c.report.Domain || custody.DomainID(l.Authority) != c.report.Domain):
 		return errors.New("it belongs to another domain")
+	case l.Engine != entry.Engine1:
+		return fmt.Errorf("engine %q is not known to this program", l.Engine)
 	case len(e.Bodies) != len(l.Bodies) || len(l.Bodies) == 0:
 		return errors.New("its bodies are not those that the leaf names")
 	}
@@ -179,21 +187,24 @@ func (c *checker) place(i int, l entry.Leaf, e proof.Entry, cp tlog.Checkpoint) 
 		return err
 	}
 	at := time.Unix(0, l.Time).UTC()
-	c.bodies[l.Seq], c.asked[l.Seq] = body, at
+	c.bodies[l.Seq], c.leaves[l.Seq] = body, l
 	c.order = append(c.order, l.Seq)
 	c.report.Entries = append(c.report.Entries, Line{Entry: l.Seq, Kind: l.Kind, Time: at, Bound: time.Duration(l.Bound)})
 	return nil
 }
 
 // rules collects the rule documents, the wallet and the request.
-func (c *checker) rules() error {
+func (c *checker) rules(logKey ed25519.PublicKey) error {
 	for _, seq := range c.order {
 		switch b := c.bodies[seq].(type) {
 		case *entry.Genesis:
 			if err := authority.AuditGenesis(b); err != nil {
 				return fmt.Errorf("genesis: %w", err)
 			}
-			c.genesis, c.report.Profile = b, b.Profile
+			if !logKey.Equal(ed25519.PublicKey(b.LogKey)) {
+				return errors.New("genesis names another log key")
+			}
+			c.report.Profile = b.Profile
 			if err := c.document(b.Document); err != nil {
 				return fmt.Errorf("genesis: %w", err)
 			}
@@ -204,16 +215,20 @@ func (c *checker) rules() error {
 				}
 			}
 			if b.Wallet != nil {
-				c.wallet = b.Wallet
+				c.wallets[b.Wallet.ID] = b.Wallet
 			}
 		case *entry.Request:
 			r, err := b.Parse()
 			if err != nil {
 				return fmt.Errorf("entry %d: %w", seq, err)
 			}
-			if r.Ident == c.file.Request {
-				c.request, c.req = b, r
+			if r.Ident != c.file.Request {
+				continue
 			}
+			if c.request != nil {
+				return fmt.Errorf("entry %d: the request stands in the file twice", seq)
+			}
+			c.request, c.req, c.seq = b, r, seq
 		}
 	}
 	if c.request == nil {
@@ -233,6 +248,12 @@ func (c *checker) document(b []byte) error {
 	r, err := policy.Compile(d)
 	if err != nil {
 		return err
+	}
+	if _, ok := c.docs[d.Version]; ok {
+		return fmt.Errorf("version %d of the rule document stands in the file twice", d.Version)
+	}
+	if before, ok := c.docs[d.Version-1]; ok && before.Hash() != d.PrevHash {
+		return fmt.Errorf("version %d of the rule document does not follow version %d", d.Version, d.Version-1)
 	}
 	c.docs[d.Version] = r
 	return nil

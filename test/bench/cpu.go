@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -82,5 +81,3 @@ func memory(pid int) float64 {
 	}
 	return 0
 }
-
-func pow(x, y float64) float64 { return math.Pow(x, y) }

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -15,7 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"strongroom/internal/core/corebench"
 	"strongroom/internal/gate"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
@@ -80,19 +80,6 @@ func measure(ctx context.Context, d time.Duration, core, serve int, callers []ca
 		Others: used.others(took), Ops: len(all)}, nil
 }
 
-// bare measures a bare operation on some cores.
-func bare(ctx context.Context, d time.Duration, name string, workers int) (sample, error) {
-	var callers []caller
-	for range workers {
-		op, err := corebench.New(name)
-		if err != nil {
-			return sample{}, err
-		}
-		callers = append(callers, func(context.Context, int) error { return op() })
-	}
-	return measure(ctx, d, 0, 0, callers)
-}
-
 // accounts hands out Ethereum accounts with their next nonce, one payload at a time each.
 type accounts struct {
 	list []*account
@@ -114,6 +101,16 @@ func newAccounts(n int, zipf float64) *accounts {
 	return a
 }
 
+// take draws accounts until one is free, and locks it: nonces of an account are in order, and waiting for one's turn would be measured too.
+// There must be more accounts than callers.
+func (acc *accounts) take(random *rand.Rand) *account {
+	for {
+		if a := acc.list[acc.pick(random)]; a.mu.TryLock() {
+			return a
+		}
+	}
+}
+
 // zipfPick draws ranks with probability proportional to 1/rank^s; s 0 is uniform. math/rand's Zipf takes no s of 1.
 func zipfPick(n int, s float64) func(*rand.Rand) int {
 	if s == 0 || n == 1 {
@@ -122,7 +119,7 @@ func zipfPick(n int, s float64) func(*rand.Rand) int {
 	sums := make([]float64, n)
 	total := 0.0
 	for i := range n {
-		total += 1 / pow(float64(i+1), s)
+		total += 1 / math.Pow(float64(i+1), s)
 		sums[i] = total
 	}
 	return func(r *rand.Rand) int {
@@ -136,80 +133,66 @@ var keyPrefix = strconv.FormatInt(time.Now().UnixNano(), 36)
 
 var sequence atomic.Uint64
 
-// transfer builds a governed transfer of the service: its request, MAC and payload.
-func (d *domain) transfer(a *account) (message.Submit, error) {
+// transfer builds a transfer of the service: its request and payload.
+func (d *domain) transfer(a *account) (request.Request, []byte, error) {
 	amount := custody.U64(1000)
 	r := d.request(d.service, keyPrefix+"-"+strconv.FormatUint(sequence.Add(1), 36), request.Transfer, request.TransferBody{Wallet: a.id, Asset: chain.Native(),
 		Outputs: []request.Output{{Address: destination, Amount: amount}}, FeeCap: custody.U64(4_200_000)})
 	to, err := eth.ParseAddress(destination)
 	if err != nil {
-		return message.Submit{}, err
+		return r, nil, err
 	}
 	payload, err := eth.Tx1559{ChainID: 1337, Nonce: a.nonce, MaxPriorityFeePerGas: eth.FromUint64(1), MaxFeePerGas: eth.FromUint64(100), GasLimit: 21000, To: to,
 		Value: eth.Uint256(amount)}.Encode()
-	if err != nil {
-		return message.Submit{}, err
-	}
-	mac := hmac.New(sha256.New, d.mac)
-	mac.Write(canon.Message(canon.TagRequest, r))
-	return message.Submit{Request: r.Encode(), Evidence: request.Evidence{Session: d.session[:], MAC: mac.Sum(nil)}, Payload: payload}, nil
+	return r, payload, err
 }
 
-// governed makes callers that do governed transfers through the door.
-func (d *domain) governed(n int, acc *accounts) []caller {
-	return callersOf(n, func(r *rand.Rand) caller {
+// callers makes callers that take a free account, build a transfer of it and have it carried out by do.
+func (acc *accounts) callers(n int, d *domain, do func(ctx context.Context, r request.Request, payload []byte) error) []caller {
+	return callersOf(n, func(random *rand.Rand) caller {
 		return func(ctx context.Context, _ int) error {
-			a := acc.list[acc.pick(r)]
-			a.mu.Lock()
+			a := acc.take(random)
 			defer a.mu.Unlock()
-			in, err := d.transfer(a)
-			if err != nil {
-				return err
+			r, payload, err := d.transfer(a)
+			if err == nil {
+				err = do(ctx, r, payload)
 			}
-			v, err := gate.Call[message.Submit, message.Request](ctx, d.door, message.MethodSubmit, in)
-			if err != nil {
-				return err
+			if err == nil {
+				a.nonce++
 			}
-			if v.Signed == nil || len(v.Signed.Bytes) == 0 {
-				return fmt.Errorf("transfer not signed: %s", v.State)
-			}
-			a.nonce++
-			return nil
+			return err
 		}
+	})
+}
+
+// governed makes callers that do governed transfers through the door, with the MAC of the service's session.
+func (d *domain) governed(n int, acc *accounts) []caller {
+	return acc.callers(n, d, func(ctx context.Context, r request.Request, payload []byte) error {
+		mac := hmac.New(sha256.New, d.mac)
+		mac.Write(canon.Message(canon.TagRequest, r))
+		v, err := gate.Call[message.Submit, message.Request](ctx, d.door, message.MethodSubmit,
+			message.Submit{Request: r.Encode(), Evidence: request.Evidence{Session: d.session[:], MAC: mac.Sum(nil)}, Payload: payload})
+		if err == nil && (v.Signed == nil || len(v.Signed.Bytes) == 0) {
+			err = fmt.Errorf("transfer not signed: %s", v.State)
+		}
+		return err
 	})
 }
 
 // approved makes callers that do transfers with a signed initiator and two approvals.
 func (d *domain) approved(n int, acc *accounts) []caller {
-	return callersOf(n, func(r *rand.Rand) caller {
-		return func(ctx context.Context, _ int) error {
-			a := acc.list[acc.pick(r)]
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			in, err := d.transfer(a)
-			if err != nil {
-				return err
+	return acc.callers(n, d, func(ctx context.Context, r request.Request, payload []byte) error {
+		r.Initiator = d.officers[0].id
+		v, err := d.ask(ctx, d.officers[0], r, nil)
+		for _, p := range d.officers[1:] {
+			if err == nil {
+				_, err = d.approve(ctx, p, v)
 			}
-			q, err := request.Decode(in.Request)
-			if err != nil {
-				return err
-			}
-			q.Initiator = d.officers[0].id
-			v, err := d.ask(ctx, d.officers[0], q, nil)
-			for _, p := range d.officers[1:] {
-				if err == nil {
-					_, err = d.approve(ctx, p, v)
-				}
-			}
-			if err != nil {
-				return err
-			}
-			if _, err = gate.Call[message.Sign, message.Signed](ctx, d.door, message.MethodSign, message.Sign{ID: v.ID, Payload: in.Payload}); err != nil {
-				return err
-			}
-			a.nonce++
-			return nil
 		}
+		if err == nil {
+			_, err = gate.Call[message.Sign, message.Signed](ctx, d.door, message.MethodSign, message.Sign{ID: v.ID, Payload: payload})
+		}
+		return err
 	})
 }
 

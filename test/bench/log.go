@@ -4,17 +4,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"strongroom/internal/gate"
 	"strongroom/internal/gate/message"
-	"strongroom/internal/pure/custody"
 )
 
 // memoryFolder is a file system where a flush costs nothing: the log "off".
 const memoryFolder = "/dev/shm"
+
+// logAccounts are the wallets of the domains whose logs are compared.
+const logAccounts = 384
 
 // logRounds measures what durability costs, and how long a core takes to start on a log of some size.
 func logRounds(ctx context.Context, c config, r *report) error {
@@ -23,14 +28,14 @@ func logRounds(ctx context.Context, c config, r *report) error {
 		return err
 	}
 	defer remove()
-	inMemory, err := os.MkdirTemp(memoryFolder, "strongroom-bench-")
+	off, err := os.MkdirTemp(memoryFolder, "strongroom-bench-")
 	if err != nil {
 		return fmt.Errorf("a folder in memory, to compare with: %w", err)
 	}
-	defer os.RemoveAll(inMemory)
-	names := []string{"durable log, 32 callers", "log in memory, 32 callers"}
+	defer os.RemoveAll(off)
+	names := []string{durable, inMemory}
 	var domains []*domain
-	for _, dir := range []string{onDisk, inMemory} {
+	for _, dir := range []string{onDisk, off} {
 		d, err := newDomain(ctx, c.Core, dir)
 		if err != nil {
 			return err
@@ -39,12 +44,12 @@ func logRounds(ctx context.Context, c config, r *report) error {
 		if err := d.openSession(ctx); err != nil {
 			return err
 		}
-		if err := d.addWallets(ctx, 0, 256); err != nil {
+		if err := d.addWallets(ctx, 0, logAccounts); err != nil {
 			return err
 		}
 		domains = append(domains, d)
 	}
-	accs := []*accounts{newAccounts(256, 0), newAccounts(256, 0)}
+	accs := []*accounts{newAccounts(logAccounts, 0), newAccounts(logAccounts, 0)}
 	for round := range c.Rounds {
 		for i, d := range domains {
 			before, err := d.status(ctx)
@@ -74,30 +79,27 @@ func logRounds(ctx context.Context, c config, r *report) error {
 	return startTimes(ctx, c, r, domains[0], accs[0])
 }
 
-// startTimes grows a log to each size and times a start on it.
+// startTimes grows a log to each size and times starts on it: after a clean stop, and after the core was killed, when more of the log follows
+// the last snapshot.
 func startTimes(ctx context.Context, c config, r *report, d *domain, acc *accounts) error {
 	for _, n := range c.Entries {
-		for {
-			s, err := d.status(ctx)
-			if err != nil {
-				return err
-			}
-			if s.Size >= uint64(n) {
-				break
-			}
-			say("growing the log: %d of %d entries", s.Size, n)
-			if _, err := measure(ctx, 20*time.Second, d.cmd.Process.Pid, 0, d.limited(uint64(n)-s.Size, acc)); err != nil {
-				return err
-			}
-		}
-		if err := d.stop(); err != nil {
+		if err := d.grow(ctx, uint64(n), acc); err != nil {
 			return err
 		}
-		t := time.Now()
-		if err := d.start(ctx); err != nil {
-			return err
+		for _, how := range []string{"a kill", "a clean stop"} {
+			end := d.stop
+			if how == "a kill" {
+				end = d.kill
+			}
+			if err := end(); err != nil {
+				return err
+			}
+			t := time.Now()
+			if err := d.start(ctx); err != nil {
+				return err
+			}
+			r.Starts[startRow(n, how)] = time.Since(t).Seconds()
 		}
-		r.Starts[fmt.Sprintf("a log of %d entries", n)] = time.Since(t).Seconds()
 		if err := d.openSession(ctx); err != nil {
 			return err
 		}
@@ -105,39 +107,33 @@ func startTimes(ctx context.Context, c config, r *report, d *domain, acc *accoun
 	return nil
 }
 
-// limited makes callers that stop being useful once enough entries are made: three a transfer.
-func (d *domain) limited(entries uint64, acc *accounts) []caller {
-	left := make(chan struct{}, entries/3+1)
-	for range entries/3 + 1 {
-		left <- struct{}{}
-	}
-	list := d.governed(256, acc)
-	for i, do := range list {
-		list[i] = func(ctx context.Context, n int) error {
-			select {
-			case <-left:
-				return do(ctx, n)
-			default:
-				time.Sleep(50 * time.Millisecond)
-				return nil
-			}
+// grow makes governed transfers until the log has so many entries; a transfer makes three.
+func (d *domain) grow(ctx context.Context, entries uint64, acc *accounts) error {
+	for {
+		s, err := d.status(ctx)
+		if err != nil || s.Size >= entries {
+			return err
+		}
+		say("growing the log: %d of %d entries", s.Size, entries)
+		var left atomic.Int64
+		left.Store(min(int64(entries-s.Size)/3+1, 50_000))
+		list := d.governed(256, acc)
+		errs := make([]error, len(list))
+		var wg sync.WaitGroup
+		for i, do := range list {
+			wg.Go(func() {
+				for n := 0; errs[i] == nil && left.Add(-1) >= 0; n++ {
+					errs[i] = do(ctx, n)
+				}
+			})
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
 		}
 	}
-	return list
 }
 
 func (d *domain) status(ctx context.Context) (message.Status, error) {
 	return gate.Call[message.Empty, message.Status](ctx, d.door, message.MethodStatus, message.Empty{})
-}
-
-// nonce asks for the least free nonce of a wallet's first address.
-func (d *domain) nonce(ctx context.Context, w custody.WalletID) (uint64, error) {
-	a, err := gate.Call[message.Addresses, message.AddressList](ctx, d.door, message.MethodAddresses, message.Addresses{Wallet: w, Count: 1})
-	if err != nil {
-		return 0, err
-	}
-	if len(a.Addresses) != 1 {
-		return 0, fmt.Errorf("wallet %s has no address", w)
-	}
-	return a.Addresses[0].Nonce, nil
 }

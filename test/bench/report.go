@@ -5,23 +5,27 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"slices"
 	"text/tabwriter"
 	"time"
 )
 
-// noisy is how many cores others may use before rates say nothing; CPU an operation still does.
+// noisy is how many cores others may use before rates and latencies say nothing; CPU an operation still does.
 const noisy = 0.3
 
 // report collects samples by row and round.
 type report struct {
 	Started time.Time            `json:"started"`
+	Took    time.Duration        `json:"took_ns"`
 	Go      string               `json:"go"`
 	Cores   int                  `json:"cores"`
 	Config  config               `json:"config"`
 	Rows    []string             `json:"rows"`
 	Samples map[string][]sample  `json:"samples"`
+	Ratios  []ratio              `json:"ratios"`
+	Others  spread               `json:"others"` // cores that everything else on the machine used
 	Memory  map[string]float64   `json:"core_memory_mib"`
 	Starts  map[string]float64   `json:"start_seconds"`
 	Log     map[string][]float64 `json:"log"` // of the durable log, by round
@@ -46,17 +50,34 @@ func (r *report) take(round int, row string, f func() (sample, error)) error {
 }
 
 // spread is a median with least and greatest.
-type spread struct{ mid, least, most float64 }
+type spread struct {
+	Mid   float64 `json:"median"`
+	Least float64 `json:"least"`
+	Most  float64 `json:"most"`
+}
 
+// spreadOf gives the spread of values; the median of an even number of them is the mean of the two in the middle.
 func spreadOf(v []float64) spread {
 	if len(v) == 0 {
 		return spread{}
 	}
 	v = slices.Sorted(slices.Values(v))
-	return spread{v[len(v)/2], v[0], v[len(v)-1]}
+	n := len(v)
+	return spread{(v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1]}
 }
 
-func (r *report) column(row string, f func(sample) float64) spread {
+// measureOf picks one figure of a sample.
+type measureOf func(sample) float64
+
+func rate(s sample) float64      { return s.Rate }
+func p50(s sample) float64       { return s.P50 }
+func p99(s sample) float64       { return s.P99 }
+func coreCPU(s sample) float64   { return s.Core }
+func serveCPU(s sample) float64  { return s.Serve }
+func clientCPU(s sample) float64 { return s.Client }
+func allCPU(s sample) float64    { return s.Core + s.Serve + s.Client }
+
+func (r *report) column(row string, f measureOf) spread {
 	var v []float64
 	for _, s := range r.Samples[row] {
 		v = append(v, f(s))
@@ -64,12 +85,8 @@ func (r *report) column(row string, f func(sample) float64) spread {
 	return spreadOf(v)
 }
 
-// ratio forms a ratio within each round.
-func (r *report) ratio(a, b string, f func(sample) float64) (spread, bool) {
-	return r.ratio2(a, b, f, f)
-}
-
-func (r *report) ratio2(a, b string, fa, fb func(sample) float64) (spread, bool) {
+// within forms a ratio within each round: figure fa of row a over figure fb of row b. False without a round that has both.
+func (r *report) within(a string, fa measureOf, b string, fb measureOf) (spread, bool) {
 	var v []float64
 	for i, s := range r.Samples[a] {
 		if i < len(r.Samples[b]) && fb(r.Samples[b][i]) > 0 {
@@ -79,83 +96,54 @@ func (r *report) ratio2(a, b string, fa, fb func(sample) float64) (spread, bool)
 	return spreadOf(v), len(v) > 0
 }
 
-func rate(s sample) float64   { return s.Rate }
-func p99(s sample) float64    { return s.P99 }
-func core(s sample) float64   { return s.Core }
-func client(s sample) float64 { return s.Client }
+// others is the spread of other load over all samples but the peer's, whose own work it would count.
+func (r *report) others() spread {
+	var v []float64
+	for row, list := range r.Samples {
+		for _, s := range list {
+			if row != openBaoRow {
+				v = append(v, s.Others)
+			}
+		}
+	}
+	return spreadOf(v)
+}
 
+// finish computes what follows from the samples.
+func (r *report) finish() {
+	r.Took = time.Since(r.Started)
+	r.Others = r.others()
+	r.Ratios = r.ratios()
+}
+
+// print writes the report; finish comes first.
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%s, %d cores, %s, %d rounds of %v; medians [least-greatest]\n\n", r.Go, r.Cores, r.Started.Format(time.RFC3339), r.Config.Rounds, r.Config.Length)
+	fmt.Fprintf(w, "\n%s, %d cores, %s, %d rounds of %v in %v; medians [least-greatest]\n\n", r.Go, r.Cores, r.Started.Format(time.RFC3339),
+		r.Config.Rounds, r.Config.Length, r.Took.Round(time.Second))
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "row\tper second\tp50 ms\tp99 ms\tCPU us: core\tserve\tclient\tother load")
 	for _, row := range r.Rows {
 		x := r.column(row, rate)
-		fmt.Fprintf(t, "%s\t%.0f [%.0f-%.0f]\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\n", row, x.mid, x.least, x.most,
-			r.column(row, func(s sample) float64 { return s.P50 }).mid, r.column(row, p99).mid, r.column(row, core).mid,
-			r.column(row, func(s sample) float64 { return s.Serve }).mid, r.column(row, client).mid,
-			r.column(row, func(s sample) float64 { return s.Others }).mid)
+		fmt.Fprintf(t, "%s\t%.0f [%.0f-%.0f]\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\n", row, x.Mid, x.Least, x.Most, r.column(row, p50).Mid,
+			r.column(row, p99).Mid, r.column(row, coreCPU).Mid, r.column(row, serveCPU).Mid, r.column(row, clientCPU).Mid,
+			r.column(row, func(s sample) float64 { return s.Others }).Mid)
 	}
 	t.Flush()
 	fmt.Fprintln(w, "\nratios within a round, median [least-greatest]")
-	r.printRatios(w)
-	for _, k := range sortedKeys(r.Memory) {
+	for _, x := range r.Ratios {
+		fmt.Fprintf(w, "  %s\n", x)
+	}
+	fmt.Fprintln(w)
+	for _, k := range slices.Sorted(maps.Keys(r.Memory)) {
 		fmt.Fprintf(w, "memory of the core with %s: %.0f MiB\n", k, r.Memory[k])
 	}
-	for _, k := range sortedKeys(r.Starts) {
-		fmt.Fprintf(w, "start with %s: %.2f s\n", k, r.Starts[k])
+	for _, k := range slices.Sorted(maps.Keys(r.Starts)) {
+		fmt.Fprintf(w, "start %s: %.2f s%s\n", k, r.Starts[k], startAim(k, r.Starts[k]))
 	}
-	for _, k := range sortedKeys(r.Log) {
-		fmt.Fprintf(w, "%s, 32 callers: %.0f\n", k, spreadOf(r.Log[k]).mid)
+	for _, k := range slices.Sorted(maps.Keys(r.Log)) {
+		fmt.Fprintf(w, "%s, 32 callers: %.0f\n", k, spreadOf(r.Log[k]).Mid)
 	}
-	var load []float64
-	for _, list := range r.Samples {
-		for _, s := range list {
-			load = append(load, s.Others)
-		}
+	if r.Others.Mid > noisy {
+		fmt.Fprintf(w, "noisy: others used %.2f cores (median); no verdict on rates and latencies, CPU ratios still hold\n", r.Others.Mid)
 	}
-	if x := spreadOf(load); x.mid > noisy {
-		fmt.Fprintf(w, "noisy: others used %.2f cores (median); no verdict on rates and latencies, CPU ratios still hold\n", x.mid)
-	}
-}
-
-func (r *report) printRatios(w io.Writer) {
-	const bareRow = "bare secp256k1 sign+verify"
-	for _, n := range r.Config.Callers {
-		row := fmt.Sprintf("governed through the door, %d callers", n)
-		if x, ok := r.ratio(row, bareRow, rate); ok {
-			fmt.Fprintf(w, "  rate, %s / %s on the same cores: %.2f [%.2f-%.2f]\n", row, bareRow, x.mid, x.least, x.most)
-		}
-		if x, ok := r.ratio2(row, bareRow, core, client); ok {
-			fmt.Fprintf(w, "  core CPU, %s / %s: %.2f [%.2f-%.2f]\n", row, bareRow, x.mid, x.least, x.most)
-		}
-	}
-	aa := "governed through the door, 32 callers"
-	if x, ok := r.ratio(aa+" (A/A)", aa, rate); ok {
-		fmt.Fprintf(w, "  rate, A/A control: %.2f [%.2f-%.2f]\n", x.mid, x.least, x.most)
-	}
-	if x, ok := r.ratio2(aa+" (A/A)", aa, core, core); ok {
-		fmt.Fprintf(w, "  core CPU, A/A control: %.2f [%.2f-%.2f]\n", x.mid, x.least, x.most)
-	}
-	if len(r.Config.Wallets) > 1 {
-		few, many := r.Config.Wallets[0], r.Config.Wallets[len(r.Config.Wallets)-1]
-		a, b := fmt.Sprintf("%d wallets, Zipf(1.0), 8 callers", many), fmt.Sprintf("%d wallets, Zipf(1.0), 8 callers", few)
-		if x, ok := r.ratio(a, b, rate); ok {
-			fmt.Fprintf(w, "  rate, %d wallets / %d wallets: %.2f [%.2f-%.2f]\n", many, few, x.mid, x.least, x.most)
-		}
-		if x, ok := r.ratio(a, b, p99); ok {
-			fmt.Fprintf(w, "  p99, %d wallets / %d wallets: %.2f [%.2f-%.2f]\n", many, few, x.mid, x.least, x.most)
-		}
-	}
-	if x, ok := r.ratio("durable log, 32 callers", "log in memory, 32 callers", rate); ok {
-		fmt.Fprintf(w, "  rate, durable log on / off (a file system in memory), 32 callers: %.2f [%.2f-%.2f]\n", x.mid, x.least, x.most)
-	}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var out []string
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

@@ -229,6 +229,14 @@ func (d *domain) stop() error {
 	return errors.Join(err, d.cmd.Wait())
 }
 
+// kill ends the core as a crash would.
+func (d *domain) kill() error {
+	d.door.Close()
+	err := d.cmd.Process.Kill()
+	_ = d.cmd.Wait() // says that it was killed
+	return err
+}
+
 // openSession opens the service's session.
 func (d *domain) openSession(ctx context.Context) error {
 	own, err := ecdh.X25519().GenerateKey(rand.Reader)

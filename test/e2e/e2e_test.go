@@ -64,7 +64,7 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(filepath.Join(env.WorkDir, "pass"), []byte("a passphrase for tests\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "field": field, "start": start, "stop": stop, "devnet": devnet, "fund": fund, "mine": mine, "flip": flip,
+			"code": code, "field": field, "start": start, "halt": halt, "devnet": devnet, "fund": fund, "mine": mine, "flip": flip,
 		},
 	})
 }
@@ -117,7 +117,6 @@ func field(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Setenv(args[0], fmt.Sprint(v))
 }
-
 
 // flip changes one bit of a file: flip FILE OFFSET; a negative offset counts from the end.
 func flip(ts *testscript.TestScript, neg bool, args []string) {

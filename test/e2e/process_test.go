@@ -80,10 +80,10 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// stop ends a program and waits: stop NAME, or stop NAME KILL for kill -9.
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+// halt ends a program and waits: halt NAME, or halt NAME KILL for kill -9.
+func halt(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || len(args) > 2 {
-		ts.Fatalf("usage: stop NAME [KILL]")
+		ts.Fatalf("usage: halt NAME [KILL]")
 	}
 	all, _ := ts.Value(processesKey{}).(processes)
 	p, ok := all[args[0]]

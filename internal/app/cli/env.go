@@ -135,7 +135,7 @@ func (e *env) hint(format string, args ...any) { e.say("strongroom: hint: "+form
 
 func (e *env) json() bool { return e.Output == "json" }
 
-// identity reads the identity folder.
+// who reads the identity folder.
 func (e *env) who() (*identity, error) {
 	if e.folder != nil {
 		return e.folder, nil

@@ -281,9 +281,10 @@ func (c *requestImport) Run(e *env) error {
 		return err
 	}
 	var a client.Approval
-	if err := canon.Decode(b, &a); err == nil {
+	if err = canon.Decode(b, &a); err == nil {
 		err = a.Check()
-	} else {
+	}
+	if err != nil {
 		return usage("%s is no signed decision: %w", c.File, err)
 	}
 	cl, err := e.client()

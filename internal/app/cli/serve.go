@@ -83,7 +83,8 @@ type serveCmd struct {
 	File string `name:"config-file" short:"c" placeholder:"FILE" help:"Configuration (YAML); docs/runbooks has an example."`
 	Door string `placeholder:"PATH" help:"Socket of the core."`
 	Data string `placeholder:"DIR" help:"Folder of serve: certificate authority and cache."`
-	Log  string `name:"tiles" placeholder:"DIR" help:"Folder of the log's tiles."`
+	// Tiles are written by the core.
+	Tiles string `placeholder:"DIR" help:"Folder of the log's tiles."`
 	serveFlags
 }
 
@@ -96,7 +97,7 @@ func (c *serveCmd) Run(e *env) error {
 			return usage("%w", err)
 		}
 	}
-	for to, from := range map[*string]string{&conf.Door: c.Door, &conf.Data: c.Data, &conf.Tiles: c.Log} {
+	for to, from := range map[*string]string{&conf.Door: c.Door, &conf.Data: c.Data, &conf.Tiles: c.Tiles} {
 		if from != "" {
 			*to = from
 		}

@@ -196,7 +196,10 @@ func (c *auditCheck) Run(e *env) error {
 			return e.ctx.Err()
 		case <-time.After(100 * time.Millisecond):
 		}
-		k, err = cl.Check(e.ctx)
+		if k, err = cl.Check(e.ctx); err != nil {
+			// What it finds can be the end of the core, before it is asked again.
+			err = hint(fmt.Errorf("the check can't be followed any more: %w", err), "if the core has ended, it found something false: its log names the place")
+		}
 	}
 	if err != nil {
 		return err

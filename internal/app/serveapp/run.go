@@ -53,7 +53,7 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 		return err
 	}
 	core := gate.NewRedialer(cfg.Door)
-	defer core.Close()
+	defer func() { _ = core.Close() }() // its calls have ended
 	db, err := sqlite.Open(ctx, filepath.Join(cfg.Data, cacheName))
 	if err != nil {
 		return err
@@ -93,7 +93,12 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	api, err := rest.New(rest.Config{Core: p.core, Index: p.db.Log(), Transfers: worker, Chains: p.nodes, Issuer: p.ca, Tiles: os.DirFS(cfg.Tiles),
+	tiles, err := os.OpenRoot(cfg.Tiles) // links out of the folder are not followed
+	if err != nil {
+		return fmt.Errorf("folder of the log's tiles, which the core makes: %w", err)
+	}
+	defer func() { _ = tiles.Close() }()
+	api, err := rest.New(rest.Config{Core: p.core, Index: p.db.Log(), Transfers: worker, Chains: p.nodes, Issuer: p.ca, Tiles: tiles.FS(),
 		TLS: p.ca.ServerTLS(), Log: o.Log, Now: o.Now, Version: o.Version})
 	if err != nil {
 		return err

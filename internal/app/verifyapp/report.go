@@ -95,7 +95,9 @@ func writeJSON(w io.Writer, r *verify.Report) error {
 
 func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
 	var b strings.Builder
-	say := func(name, format string, args ...any) { fmt.Fprintf(&b, "%-12s"+format+"\n", append([]any{name}, args...)...) }
+	say := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-12s"+format+"\n", append([]any{name}, args...)...)
+	}
 	b.WriteString("The proof holds.\n\n")
 	say("domain", "%s (%s profile)", r.Domain, r.Profile)
 	say("log", "%d entries, committed by a checkpoint signed with the log key %x", r.Size, []byte(key))

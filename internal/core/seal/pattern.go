@@ -18,9 +18,6 @@ import (
 // PatternSize is the length of a verification pattern in bytes.
 const PatternSize = 16
 
-// TagPattern separates verification patterns and the key that they are made with from every other use of a domain working key.
-const TagPattern canon.Tag = "strongroom/pattern/v1"
-
 // Pattern is the verification pattern of a domain working key: it tells which key a blob needs, and lets custodians see that they loaded
 // the right one, without telling anything about the key.
 //
@@ -28,7 +25,7 @@ const TagPattern canon.Tag = "strongroom/pattern/v1"
 // info = tag), 32 bytes. identity is the domain identity key: the domain's id can't stand here, because it is the hash of a genesis that
 // names the pattern.
 func Pattern(key secret.Bytes, identity [ed25519.PublicKeySize]byte, epoch uint64) (out [PatternSize]byte, err error) {
-	message := canon.TagBytes(TagPattern, binary.BigEndian.AppendUint64(identity[:], epoch))
+	message := canon.TagBytes(canon.TagPattern, binary.BigEndian.AppendUint64(identity[:], epoch))
 	err = key.Use(func(k []byte) error {
 		if len(k) != KeySize {
 			return fmt.Errorf("%w: key of %d bytes, not %d", ErrInput, len(k), KeySize)
@@ -36,7 +33,7 @@ func Pattern(key secret.Bytes, identity [ed25519.PublicKeySize]byte, epoch uint6
 		var err error
 		secret.Do(func() {
 			var vk []byte
-			vk, err = hkdf.Key(sha512.New384, k, nil, string(TagPattern), sha256.Size)
+			vk, err = hkdf.Key(sha512.New384, k, nil, string(canon.TagPattern), sha256.Size)
 			if err != nil {
 				return
 			}

@@ -63,6 +63,7 @@ type Domain struct {
 	checks   checker
 	batches  sync.Mutex // guards nothing: one batch of addresses is derived at a time, so that they don't take every processor
 	snapshot snapshotter
+	closing  sync.RWMutex   // held for reading while ids is used, for writing while Close wipes it
 	work     sync.WaitGroup // background goroutines; Close waits for them
 	stop     context.CancelFunc
 	ctx      context.Context // ends with Close; for background work and key loads
@@ -156,7 +157,10 @@ func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class,
 	}
 	s := d.state
 	enc := canon.Encode(body)
-	salt := d.ids.Salt(s.Next, 0)
+	var salt [entry.SaltSize]byte
+	if err := d.withIdentity(func() error { salt = d.ids.Salt(s.Next, 0); return nil }); err != nil {
+		return recorded{}, err
+	}
 	l := entry.Leaf{V: 1, Authority: s.Authority, Domain: s.Domain, Seq: s.Next, Prev: s.Last, Kind: kind, KindVersion: 1, Engine: entry.Engine1,
 		Writer: d.cfg.writer, Time: at.Time, Bound: at.Bound, Bodies: []entry.BodyRef{entry.Ref(class, salt, enc)}}
 	leaf := l.Encode()
@@ -190,11 +194,25 @@ func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class,
 }
 
 // storedForm is how a body lies in the store: sealed under the period's read key, or in clear behind its salt.
-func (d *Domain) storedForm(l entry.Leaf, salt [entry.SaltSize]byte, body []byte) ([]byte, error) {
+func (d *Domain) storedForm(l entry.Leaf, salt [entry.SaltSize]byte, body []byte) (stored []byte, err error) {
 	if l.Bodies[0].Class == entry.Public {
 		return append(salt[:], body...), nil
 	}
-	return d.ids.SealBody(readkey.Period(l.Time), l.Seq, 0, salt, body)
+	err = d.withIdentity(func() error {
+		stored, err = d.ids.SealBody(readkey.Period(l.Time), l.Seq, 0, salt, body)
+		return err
+	})
+	return stored, err
+}
+
+// withIdentity calls f, which uses the domain's identity, unless Close has wiped it or is about to.
+func (d *Domain) withIdentity(f func() error) error {
+	d.closing.RLock()
+	defer d.closing.RUnlock()
+	if d.ctx.Err() != nil {
+		return problem.New(problem.Stopped, "the core is ending")
+	}
+	return f()
 }
 
 // durable waits until an entry is on disk and pinned, and says whether this process may still act on it: not if it was stopped
@@ -237,7 +255,9 @@ func (d *Domain) readKnown(ctx context.Context, seq uint64, leaf [32]byte) (entr
 	if len(recs) > 0 {
 		if entry.Hash(recs[0].Leaf) != leaf {
 			reason = "it is not the entry that was recorded"
-		} else if o, err = d.openRecord(recs[0]); err != nil {
+		} else if o, err = d.openRecord(recs[0]); problem.KindOf(err) == problem.Stopped {
+			return entry.Leaf{}, nil, err
+		} else if err != nil {
 			reason = "its bodies are not those that the leaf names"
 		} else {
 			body, err := authority.DecodeBody(o.leaf.Kind, o.leaf.KindVersion, o.bodies[0].Body)
@@ -290,7 +310,13 @@ func (d *Domain) clear(ctx context.Context, from uint64, most int) ([]opened, er
 }
 
 // openRecord decodes a record and opens its bodies.
-func (d *Domain) openRecord(r auditlog.Record) (opened, error) { return openRecord(d.ids, r) }
+func (d *Domain) openRecord(r auditlog.Record) (o opened, err error) {
+	err = d.withIdentity(func() error {
+		o, err = openRecord(d.ids, r)
+		return err
+	})
+	return o, err
+}
 
 func openRecord(ids *domainkeys.Identity, r auditlog.Record) (opened, error) {
 	l, err := entry.DecodeLeaf(r.Leaf)

@@ -26,27 +26,21 @@ func (d *Domain) Serve(m *gate.Mux) {
 		if _, err := d.Execute(ctx, in.ID); err != nil && problem.KindOf(err) != problem.Conflict {
 			return message.Request{}, err
 		}
-		return d.Request(ctx, in.ID)
+		v, err := d.Request(ctx, in.ID)
+		if err == nil {
+			err = d.shown(ctx)
+		}
+		return v, err
 	})
 	gate.Handle(m, message.MethodSign, func(ctx context.Context, _ gate.Caller, in message.Sign) (message.Signed, error) {
 		return d.Sign(ctx, in.ID, in.Payload)
 	})
-	gate.Handle(m, message.MethodRequest, func(ctx context.Context, _ gate.Caller, in message.ByID) (message.Request, error) {
-		return d.Request(ctx, in.ID)
-	})
-	gate.Handle(m, message.MethodRequests, func(_ context.Context, _ gate.Caller, in message.List) (message.Requests, error) {
-		return d.Requests(in), nil
-	})
-	gate.Handle(m, message.MethodWallet, func(_ context.Context, _ gate.Caller, in message.WalletID) (message.Wallet, error) {
-		return d.Wallet(in.ID)
-	})
-	gate.Handle(m, message.MethodWallets, func(_ context.Context, _ gate.Caller, in message.List) (message.Wallets, error) {
-		return d.Wallets(in)
-	})
-	gate.Handle(m, message.MethodAddresses, func(_ context.Context, _ gate.Caller, in message.Addresses) (message.AddressList, error) {
-		return d.Addresses(in)
-	})
-	gate.Handle(m, message.MethodPolicy, func(context.Context, gate.Caller, message.Empty) (message.Policy, error) { return d.Policy(), nil })
+	show(d, m, message.MethodRequest, func(ctx context.Context, in message.ByID) (message.Request, error) { return d.Request(ctx, in.ID) })
+	show(d, m, message.MethodRequests, func(_ context.Context, in message.List) (message.Requests, error) { return d.Requests(in), nil })
+	show(d, m, message.MethodWallet, func(_ context.Context, in message.WalletID) (message.Wallet, error) { return d.Wallet(in.ID) })
+	show(d, m, message.MethodWallets, func(_ context.Context, in message.List) (message.Wallets, error) { return d.Wallets(in) })
+	show(d, m, message.MethodAddresses, func(_ context.Context, in message.Addresses) (message.AddressList, error) { return d.Addresses(in) })
+	show(d, m, message.MethodPolicy, func(context.Context, message.Empty) (message.Policy, error) { return d.Policy(), nil })
 	gate.Handle(m, message.MethodSession, func(ctx context.Context, _ gate.Caller, in message.OpenSession) (request.SessionGrant, error) {
 		return d.OpenSession(ctx, in)
 	})
@@ -60,4 +54,24 @@ func (d *Domain) Serve(m *gate.Mux) {
 	gate.Handle(m, message.MethodCheck, func(_ context.Context, _ gate.Caller, in message.CheckStart) (message.Check, error) {
 		return d.Check(in), nil
 	})
+}
+
+// show registers a method that tells of the state. Nobody is told what the next start may drop: the answer waits until all that it was
+// made of is durable and pinned.
+func show[Req, Rep any](d *Domain, m *gate.Mux, method string, f func(context.Context, Req) (Rep, error)) {
+	gate.Handle(m, method, func(ctx context.Context, _ gate.Caller, in Req) (Rep, error) {
+		out, err := f(ctx, in)
+		if waitErr := d.shown(ctx); err == nil {
+			err = waitErr
+		}
+		return out, err
+	})
+}
+
+// shown waits until the state as it is now is durable and pinned.
+func (d *Domain) shown(ctx context.Context) error {
+	d.mu.Lock()
+	last := d.state.Next - 1
+	d.mu.Unlock()
+	return d.waitFor(ctx, last)
 }

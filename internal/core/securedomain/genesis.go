@@ -3,6 +3,7 @@
 package securedomain
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -113,6 +114,9 @@ func recordGenesis(ctx context.Context, cfg Config, ids *domainkeys.Identity, id
 	if err != nil {
 		return err
 	}
+	if err := takeEmptyPin(ctx, cfg.Anchor, ids, key); err != nil {
+		return err
+	}
 	log, err := auditlog.Open(ctx, auditlog.Config{Store: cfg.Store, Anchor: cfg.Anchor, Key: key, Writer: 1, Entries: logEntries(ids),
 		Sign: func(m []byte) ([]byte, error) { return ids.SignLog(m), nil }})
 	if err != nil {
@@ -123,4 +127,34 @@ func recordGenesis(ctx context.Context, cfg Config, ids *domainkeys.Identity, id
 		err = h.Wait(ctx)
 	}
 	return errors.Join(err, log.Close())
+}
+
+// takeEmptyPin makes the pin of a creation that was cut off, before its genesis was acknowledged, the pin of this one.
+func takeEmptyPin(ctx context.Context, anchor auditlog.Anchor, ids *domainkeys.Identity, key tlog.Key) error {
+	p, err := anchor.Read(ctx)
+	if errors.Is(err, auditlog.ErrNoPin) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	origin, _, _ := bytes.Cut(p.Checkpoint, []byte("\n"))
+	pub := ids.LogKey()
+	was, err := tlog.NewKey(string(origin), pub[:])
+	if err != nil {
+		return fmt.Errorf("pin: %w", err)
+	}
+	c, err := tlog.OpenCheckpoint(p.Checkpoint, was)
+	if err != nil {
+		return fmt.Errorf("pin: %w", err)
+	}
+	if c.Size > 0 {
+		return problem.New(problem.Conflict, "the anchor knows %d entries of %s, which the log does not have: restore it", c.Size, c.Origin)
+	}
+	var empty tlog.Frontier
+	signed, err := tlog.SignCheckpoint(tlog.Checkpoint{Origin: key.Origin(), Root: empty.Root()}, key, func(m []byte) ([]byte, error) { return ids.SignLog(m), nil })
+	if err != nil {
+		return err
+	}
+	return anchor.Pin(ctx, auditlog.Pin{Checkpoint: signed, Frontier: empty.Marshal()})
 }

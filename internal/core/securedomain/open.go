@@ -123,10 +123,15 @@ func open(ctx context.Context, cfg Config, id custody.DomainID, ids *domainkeys.
 		return nil, err
 	}
 	if err := d.openLog(ctx, id); err != nil {
+		d.stop()
 		return nil, err
 	}
 	if err := d.settle(ctx); err != nil {
 		d.stop()
+		d.work.Wait()
+		if d.dwk != nil {
+			d.dwk.Wipe()
+		}
 		return nil, errors.Join(err, d.log.Close())
 	}
 	return d, nil
@@ -255,6 +260,9 @@ func (d *Domain) foldTail(seq uint64, hash [32]byte, rec auditlog.Record) error 
 
 // settle checks keys against the log, becomes the writer on record, and starts background work.
 func (d *Domain) settle(ctx context.Context) error {
+	if d.state.Next == 0 {
+		return ErrNoDomain // its genesis was never acknowledged
+	}
 	if d.state.LogKey != d.ids.LogKey() || d.state.Identity != d.ids.IdentityKey() {
 		return errors.New("the root of trust holds the keys of another domain than the log")
 	}
@@ -319,6 +327,8 @@ func (d *Domain) Close() error {
 	if d.dwk != nil {
 		d.dwk.Wipe()
 	}
+	d.closing.Lock()
+	defer d.closing.Unlock()
 	d.ids.Wipe()
 	return err
 }

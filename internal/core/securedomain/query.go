@@ -87,39 +87,39 @@ func (d *Domain) signedView(ctx context.Context, g authority.Signed) (message.Re
 	}
 	v := message.Request{ID: g.ID, State: message.StateSigned, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
 		Seq: g.Seq, Last: max(g.Permit, g.Result)}
-	v.Signed, err = d.released(ctx, g.Permit, g.Result)
+	_, v.Signed, err = d.released(ctx, g.Permit, g.Result)
 	return v, err
 }
 
-// released rebuilds what a permit released, from its result; nil if there is none yet.
-func (d *Domain) released(ctx context.Context, permit, result uint64) (*message.Signed, error) {
+// released rebuilds what a permit released, from its result, which is 0 if there is none yet.
+func (d *Domain) released(ctx context.Context, permit, result uint64) (*entry.Permit, *message.Signed, error) {
 	_, pb, err := d.readEntry(ctx, permit)
 	if err != nil {
-		return nil, problem.Wrap(problem.Internal, err, "read entry %d", permit)
+		return nil, nil, problem.Wrap(problem.Internal, err, "read entry %d", permit)
 	}
 	p, ok := pb.(*entry.Permit)
 	if !ok {
-		return nil, problem.New(problem.Internal, "entry %d is not a permit", permit)
+		return nil, nil, problem.New(problem.Internal, "entry %d is not a permit", permit)
 	}
 	if result == 0 {
-		return &message.Signed{Attempt: p.Attempt, Permit: permit}, nil
+		return p, &message.Signed{Attempt: p.Attempt, Permit: permit}, nil
 	}
 	_, rb, err := d.readEntry(ctx, result)
 	if err != nil {
-		return nil, problem.Wrap(problem.Internal, err, "read entry %d", result)
+		return nil, nil, problem.Wrap(problem.Internal, err, "read entry %d", result)
 	}
 	r, ok := rb.(*entry.Result)
 	if !ok {
-		return nil, problem.New(problem.Internal, "entry %d is not a result", result)
+		return nil, nil, problem.New(problem.Internal, "entry %d is not a result", result)
 	}
 	d.mu.Lock()
 	w, _, _ := d.state.Wallet(p.Wallet)
 	d.mu.Unlock()
 	raw, txid, err := authority.Assemble(w, p, r.Signatures, d.derive)
 	if err != nil {
-		return nil, problem.Wrap(problem.Internal, err, "assemble the transaction of entry %d", result)
+		return nil, nil, problem.Wrap(problem.Internal, err, "assemble the transaction of entry %d", result)
 	}
-	return &message.Signed{Attempt: p.Attempt, Permit: permit, TxID: txid, Bytes: raw}, nil
+	return p, &message.Signed{Attempt: p.Attempt, Permit: permit, TxID: txid, Bytes: raw}, nil
 }
 
 func (d *Domain) doneView(ctx context.Context, id custody.RequestID, o authority.Outcome) (message.Request, error) {
@@ -142,9 +142,7 @@ func (d *Domain) doneView(ctx context.Context, id custody.RequestID, o authority
 	case *entry.Refusal:
 		v.Missing = &message.Problem{Kind: b.Kind, Detail: b.Detail, Rule: b.Rule, Unmet: b.Unmet}
 	case *entry.Result:
-		v.Signed, err = d.released(ctx, b.Permit, o.Seq)
-	case *entry.Permit:
-		v.Signed = &message.Signed{Attempt: b.Attempt, Permit: o.Seq}
+		_, v.Signed, err = d.released(ctx, b.Permit, o.Seq)
 	}
 	return v, err
 }

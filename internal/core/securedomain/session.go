@@ -55,8 +55,8 @@ func (d *Domain) OpenSession(ctx context.Context, in message.OpenSession) (reque
 	d.sessions[id] = key
 	d.sessionMu.Unlock()
 	g := request.SessionGrant{Session: id[:], Ephemeral: b.Ephemeral, Seq: rec.seq}
-	g.Sig = d.ids.SignIdentity(canon.Message(canon.TagReply, g))
-	return g, nil
+	err = d.withIdentity(func() error { g.Sig = d.ids.SignIdentity(canon.Message(canon.TagReply, g)); return nil })
+	return g, err
 }
 
 func (d *Domain) recordSession(o request.SessionOpening, b *entry.Session) (recorded, error) {

@@ -28,6 +28,10 @@ func (d *Domain) Sign(ctx context.Context, id custody.RequestID, payload []byte)
 		d.mu.Unlock()
 		return d.resign(ctx, seq, leaf)
 	}
+	if o, ok := d.state.Done(id); ok && o.End == authority.EndSigned {
+		d.mu.Unlock()
+		return d.signedBefore(ctx, id, o.Seq, payload)
+	}
 	d.mu.Unlock()
 	asked, err := d.askedFor(ctx, id)
 	if err != nil {
@@ -48,6 +52,29 @@ func (d *Domain) Sign(ctx context.Context, id custody.RequestID, payload []byte)
 	w, _, _ := d.state.Wallet(p.Wallet)
 	d.mu.Unlock()
 	return d.release(ctx, w, p, rec)
+}
+
+// signedBefore gives again what was released for a request that has ended since. Nothing is signed.
+func (d *Domain) signedBefore(ctx context.Context, id custody.RequestID, result uint64, payload []byte) (message.Signed, error) {
+	if err := d.waitFor(ctx, result); err != nil {
+		return message.Signed{}, err
+	}
+	_, body, err := d.readEntry(ctx, result)
+	if err != nil {
+		return message.Signed{}, problem.Wrap(problem.Internal, err, "read entry %d", result)
+	}
+	r, ok := body.(*entry.Result)
+	if !ok {
+		return message.Signed{}, problem.New(problem.Internal, "entry %d is not a result", result)
+	}
+	p, signed, err := d.released(ctx, r.Permit, result)
+	if err != nil {
+		return message.Signed{}, err
+	}
+	if len(payload) > 0 && p.PayloadHash != canon.HashBytes(canon.TagPayload, payload) {
+		return message.Signed{}, problem.New(problem.Conflict, "request %s has ended: signed, in entry %d", id, result)
+	}
+	return *signed, nil
 }
 
 // askedFor gives an open request as it was asked.
@@ -147,7 +174,10 @@ func (d *Domain) result(b *entry.Result) error {
 // signPermit makes the signatures of a permit, each verified by the curve backend before it is returned. Auxiliary randomness
 // follows from the permit's entry, so that signing it again gives the same bytes.
 func (d *Domain) signPermit(w entry.Wallet, p *entry.Permit, leaf [32]byte) ([][]byte, error) {
-	aux := d.ids.Aux(leaf)
+	var aux [32]byte
+	if err := d.withIdentity(func() error { aux = d.ids.Aux(leaf); return nil }); err != nil {
+		return nil, err
+	}
 	if w.Scheme == request.SchemeEVM {
 		tx, err := eth.DecodeUnsigned(p.Payload)
 		if err != nil {

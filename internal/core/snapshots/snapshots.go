@@ -64,7 +64,9 @@ func (s *Store) List(context.Context) ([]uint64, error) {
 	return out, nil
 }
 
-func (s *Store) snap(seq uint64) string { return filepath.Join(s.dir, snapPrefix+strconv.FormatUint(seq, 10)) }
+func (s *Store) snap(seq uint64) string {
+	return filepath.Join(s.dir, snapPrefix+strconv.FormatUint(seq, 10))
+}
 
 func (s *Store) chunk(hash [32]byte) string {
 	return filepath.Join(s.dir, chunkPrefix+hex.EncodeToString(hash[:]))

@@ -79,11 +79,11 @@ func TestDescriptionAgreesWithHandlers(t *testing.T) {
 				}
 			}
 			call := strings.NewReplacer("{id}", strings.Repeat("00", 32), "{path}", "0/000").Replace(path)
-			resp, body := h.raw(anonymous, strings.ToUpper(method), call, nil, nil)
+			resp, _ := h.raw(anonymous, strings.ToUpper(method), call, nil, nil)
 			if open := len(op.Security) == 0; open != (resp.StatusCode == 200) || !open && resp.StatusCode != 401 {
 				t.Errorf("%s: anonymous call gives %d", name, resp.StatusCode)
 			}
-			resp, body = h.raw(known, strings.ToUpper(method), call, nil, nil)
+			resp, body := h.raw(known, strings.ToUpper(method), call, nil, nil)
 			if _, ok := op.Responses[itoa(resp.StatusCode)]; !ok {
 				t.Errorf("%s: status %d is not described: %s", name, resp.StatusCode, body)
 			}

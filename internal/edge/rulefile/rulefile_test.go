@@ -85,7 +85,6 @@ func TestExample(t *testing.T) {
 	}{
 		{payout, "100000000000000000", policy.Destination{Kind: policy.Whitelisted, Book: "bank"}, "allow small-payout true"},
 		{payout, "100000000000000001", policy.Destination{Kind: policy.Whitelisted, Book: "bank"}, "allow transfers false"},
-		{payout, "1", policy.Destination{Kind: policy.InternalWallet}, "allow transfers false"},
 		{anna, "1", policy.Destination{Kind: policy.Whitelisted, Book: "bank"}, "allow transfers false"},
 		{anna, "1", policy.Destination{Kind: policy.OneTime}, "deny known-destinations false"},
 		{payout, "1", policy.Destination{Kind: policy.OneTime}, "deny known-destinations false"},
@@ -155,7 +154,7 @@ guards:
     operation: [transfer, address_create]
     initiator: {principals: [p_cccccccccccccccc, p_aaaaaaaaaaaaaaaa], groups: [ops], kind: [service, human]}
     source: {wallets: [hot, cold], chains: ["eip155:5", "eip155:1"]}
-    destination: {kind: [whitelisted, one_time], not: [internal_wallet], ids: [bank]}
+    destination: {kind: [whitelisted, one_time], not: [whitelisted], ids: [bank]}
     asset: {ids: ["eip155:1/slip44:60"]}
     amount: {max: 100000000000000000000000000, over: "1"}
     expr: |

@@ -159,7 +159,7 @@ func newFolder(ctx context.Context, tx *sql.Tx) (f folder, err error) {
 		{&f.state, "UPDATE requests SET state = ? WHERE id = ?"},
 		{&f.poke, "UPDATE transfers SET poke = poke + 1, next = 0 WHERE request = ? AND settled = 0"},
 	} {
-		if *x.stmt, err = tx.PrepareContext(ctx, x.text); err != nil {
+		if *x.stmt, err = tx.PrepareContext(ctx, x.text); err != nil { //nolint:sqlclosecheck // closed by folder.close
 			return f, err
 		}
 	}

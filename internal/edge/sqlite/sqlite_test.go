@@ -5,6 +5,7 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -289,8 +290,8 @@ func TestAnotherLogEmptiesTheCache(t *testing.T) {
 	h.ask("one", coretest.Payout, 5)
 	h.fold()
 	other := newHouse(t)
-	for range 5 {
-		other.ask(time.Now().String()[20:29], coretest.Payout, 6)
+	for i := range 5 {
+		other.ask(fmt.Sprint("k", i), coretest.Payout, 6)
 	}
 	if err := h.db.Close(); err != nil {
 		t.Fatal(err)

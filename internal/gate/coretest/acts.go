@@ -61,7 +61,7 @@ func (c *Core) mux() *gate.Mux {
 		if !ok {
 			return message.Wallet{}, problem.New(problem.NotFound, "wallet %q does not exist", in.ID)
 		}
-		return walletView(w, next)
+		return c.walletView(w, next)
 	})
 	handle(m, message.MethodWallets, c.wallets)
 	handle(m, message.MethodAddresses, c.addresses)
@@ -109,7 +109,7 @@ func (c *Core) submit(in message.Submit) (message.Request, error) {
 		}
 		return v, err
 	}
-	e, err := c.state.DecideRequest(r, kind, c.at(), authority.Derive)
+	e, err := c.state.DecideRequest(r, kind, c.at(), c.derive)
 	if err != nil {
 		return none, err
 	}
@@ -181,7 +181,7 @@ func (c *Core) approve(in message.Approve) (message.Request, error) {
 	if err != nil {
 		return message.Request{}, err
 	}
-	if p, ok := c.state.Pending(in.Approval.Request); ok && p.Effects.Operation != request.Transfer && c.state.Ready(p, c.at(), authority.Derive) == nil {
+	if p, ok := c.state.Pending(in.Approval.Request); ok && p.Effects.Operation != request.Transfer && c.state.Ready(p, c.at(), c.derive) == nil {
 		if err := c.execute(p.ID); err != nil {
 			return message.Request{}, err
 		}
@@ -205,7 +205,7 @@ func (c *Core) execute(id custody.RequestID) error {
 	if err != nil {
 		return err
 	}
-	e, body, err := c.state.DecideEffect(p, c.at(), authority.Derive)
+	e, body, err := c.state.DecideEffect(p, c.at(), c.derive)
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (c *Core) sign(id custody.RequestID, payload []byte) (message.Signed, error
 	if err != nil {
 		return message.Signed{}, err
 	}
-	p, err := c.state.DecidePermit(id, asked, payload, c.at(), authority.Derive)
+	p, err := c.state.DecidePermit(id, asked, payload, c.at(), c.derive)
 	if err != nil {
 		return message.Signed{}, c.refuse(id, payload, err)
 	}
@@ -261,13 +261,16 @@ func (c *Core) asked(id custody.RequestID) (authority.Asked, error) {
 }
 
 func (c *Core) release(permit uint64) (message.Signed, error) {
+	if x, ok := c.released[permit]; ok {
+		return x, nil
+	}
 	p := c.bodies[permit].(*entry.Permit)
 	w, _, _ := c.state.Wallet(p.Wallet)
 	sigs, err := c.signatures(w, p)
 	if err != nil {
 		return message.Signed{}, err
 	}
-	raw, txid, err := authority.Assemble(w, p, sigs, authority.Derive)
+	raw, txid, err := authority.Assemble(w, p, sigs, c.derive)
 	if err != nil {
 		return message.Signed{}, err
 	}
@@ -278,5 +281,6 @@ func (c *Core) release(permit uint64) (message.Signed, error) {
 			return message.Signed{}, err
 		}
 	}
+	c.released[permit] = out
 	return out, nil
 }

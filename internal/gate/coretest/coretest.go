@@ -55,7 +55,11 @@ type Core struct {
 	sessions map[[16]byte][]byte
 	faults   map[string][]Fault
 	calls    map[string]int
-	grown    chan struct{} // closed when an entry is added
+	released map[uint64]message.Signed // by entry of the permit
+	grown    chan struct{}             // closed when an entry is added
+
+	derivedMu sync.Mutex // guards derived
+	derived   map[derivedKey]authority.Derived
 }
 
 // Person is somebody of the test's domain.
@@ -111,7 +115,7 @@ func Document() policy.Document {
 		AddressBook: []policy.BookEntry{{ID: "bank", Chain: Ethereum, Address: EthereumTo}},
 		Floor:       policy.Floor{MinDistinctUsers: 1, ForbidSelfApproval: true, RequestTTL: 86400, MaxApprovalAge: 86400},
 		Guards: []policy.Guard{{ID: "known", Effect: policy.Deny, Reason: "destination-not-whitelisted",
-			When: policy.Match{Operations: []request.Operation{request.Transfer}, DestNot: []policy.DestinationKind{policy.InternalWallet, policy.Whitelisted}}}},
+			When: policy.Match{Operations: []request.Operation{request.Transfer}, DestNot: []policy.DestinationKind{policy.Whitelisted}}}},
 		Routes: []policy.Route{
 			{ID: "small", Priority: 10, Auto: true, When: policy.Match{Operations: []request.Operation{request.Transfer},
 				InitiatorIn: []custody.GroupID{"payout"}, AmountMax: &u}},
@@ -126,7 +130,8 @@ func New(t testing.TB, now func() time.Time) *Core {
 	t.Helper()
 	_, identity, _ := ed25519.GenerateKey(rand.Reader)
 	c := &Core{identity: identity, now: now, state: authority.New(), seeds: map[custody.KeyID][32]byte{}, sessions: map[[16]byte][]byte{},
-		faults: map[string][]Fault{}, calls: map[string]int{}, grown: make(chan struct{})}
+		faults: map[string][]Fault{}, calls: map[string]int{}, grown: make(chan struct{}),
+		released: map[uint64]message.Signed{}, derived: map[derivedKey]authority.Derived{}}
 	g := &entry.Genesis{V: 1, Profile: custody.Evaluation, LogKey: make([]byte, 32), Identity: identity.Public().(ed25519.PublicKey), Root: "soft",
 		Anchor: "file", Epoch: 1, Pattern: make([]byte, 16), Document: Document().Encode(), Nonce: make([]byte, 16)}
 	rand.Read(g.Nonce)
@@ -283,7 +288,7 @@ func (c *Core) newWallet(o *request.WalletCreateBody) (*entry.Wallet, *entry.New
 	p := pub.Compressed()
 	w.Public = p[:]
 	b := &entry.AddressBatch{Wallet: w.ID, Count: 1}
-	b.Root, err = authority.BatchRoot(*w, *b, authority.Derive)
+	b.Root, err = authority.BatchRoot(*w, *b, c.derive)
 	c.seeds[k.ID] = raw
 	return w, k, b, err
 }

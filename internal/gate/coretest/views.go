@@ -23,6 +23,28 @@ import (
 	"strongroom/internal/pure/request"
 )
 
+// derive is authority.Derive with a memory.
+func (c *Core) derive(w entry.Wallet, p entry.KeyPath) (authority.Derived, error) {
+	k := derivedKey{w.Key, w.ChainCode, w.Chain, p}
+	c.derivedMu.Lock()
+	defer c.derivedMu.Unlock()
+	if d, ok := c.derived[k]; ok {
+		return d, nil
+	}
+	d, err := authority.Derive(w, p)
+	if err == nil {
+		c.derived[k] = d
+	}
+	return d, err
+}
+
+type derivedKey struct {
+	seed  custody.KeyID
+	code  [32]byte
+	chain custody.ChainID
+	path  entry.KeyPath
+}
+
 func publicOf(raw [32]byte) []byte {
 	return secp256k1.PrivKeyFromBytes(raw[:]).PubKey().SerializeCompressed()
 }
@@ -133,7 +155,7 @@ func (c *Core) pendingView(p *authority.Pending) message.Request {
 		v.Approvals = append(v.Approvals, message.Vote(x))
 		v.Last = x.Seq
 	}
-	if err := c.state.Ready(p, c.at(), authority.Derive); err != nil {
+	if err := c.state.Ready(p, c.at(), c.derive); err != nil {
 		v.Missing = lackOf(err)
 	} else if p.Effects.Operation == request.Transfer {
 		v.State = message.StateReady
@@ -153,8 +175,8 @@ func (c *Core) requests(in message.List) (message.Requests, error) {
 	return out, nil
 }
 
-func walletView(w entry.Wallet, next [2]uint32) (message.Wallet, error) {
-	first, err := authority.Derive(w, entry.KeyPath{})
+func (c *Core) walletView(w entry.Wallet, next [2]uint32) (message.Wallet, error) {
+	first, err := c.derive(w, entry.KeyPath{})
 	return message.Wallet{Wallet: w, NextReceive: next[0], NextChange: next[1], Address: first.Address}, err
 }
 
@@ -164,7 +186,7 @@ func (c *Core) wallets(in message.List) (message.Wallets, error) {
 	out := message.Wallets{Total: uint64(c.state.Counts().Wallets)}
 	for _, w := range c.state.Wallets(int(in.From), int(min(max(in.Limit, 1), 500))) {
 		_, next, _ := c.state.Wallet(w.ID)
-		v, err := walletView(w, next)
+		v, err := c.walletView(w, next)
 		if err != nil {
 			return out, err
 		}
@@ -185,7 +207,7 @@ func (c *Core) addresses(in message.Addresses) (message.AddressList, error) {
 		return out, problem.New(problem.Malformed, "branch is 0 (receiving) or 1 (change)")
 	}
 	for i := in.From; i < next[in.Branch] && i-in.From < in.Count; i++ {
-		a, err := authority.Derive(w, entry.KeyPath{Branch: in.Branch, Index: i})
+		a, err := c.derive(w, entry.KeyPath{Branch: in.Branch, Index: i})
 		if err != nil {
 			return out, err
 		}

@@ -32,14 +32,15 @@ const (
 	TagSnapshot   Tag = "strongroom/snapshot/v1"          // snapshot file
 	TagProof      Tag = "strongroom/proof/v1"             // proof file
 	TagWriter     Tag = "strongroom/writer/v1"            // take-over of a log by a writer
+	TagPattern    Tag = "strongroom/pattern/v1"           // verification pattern of a working key, and the key it is made with
 	TagSlot       Tag = "strongroom/slot/v1"              // slot of a wallet
 	TagAddressKey Tag = "strongroom/address-ownership/v1" // reserved: proof of ownership of an address
 	TagCertify    Tag = "strongroom/certificate/v1"       // a person's asking for a client certificate, signed with an approval key
 )
 
-// Tags lists every tag above, for the test that no two are alike.
+// Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
 func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagSeal, TagReadKey, TagSalt,
-		TagSnapshot, TagProof, TagWriter, TagSlot, TagAddressKey, TagCertify}
+		TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagCertify}
 }

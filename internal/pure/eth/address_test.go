@@ -76,7 +76,7 @@ func TestParseAddressRefusals(t *testing.T) {
 			if !errors.Is(err, tc.want) || !a.IsZero() {
 				t.Fatalf("got %s, %v; want %v", a, err, tc.want)
 			}
-			if tc.want == ErrAddressChecksum {
+			if errors.Is(tc.want, ErrAddressChecksum) {
 				form := common.HexToAddress(tc.text).Hex()
 				if !strings.Contains(err.Error(), form) {
 					t.Errorf("%v: the checksummed form %s is missing", err, form)

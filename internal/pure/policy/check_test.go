@@ -143,6 +143,10 @@ func TestCheckRefuses(t *testing.T) {
 		{"malformed chain", func(d D) { d.Routes[1].When.Chains = []custody.ChainID{"ethereum"} }, "when.source.chains"},
 		{"malformed asset", func(d D) { d.Routes[1].When.Assets = []custody.AssetID{"eip155:1/erc20:0x1"} }, "when.asset.ids"},
 		{"unknown destination kind", func(d D) { d.Routes[1].When.Destination = []policy.DestinationKind{"exchange"} }, "when.destination.kind"},
+		{"reserved destination kind", func(d D) { d.Routes[1].When.Destination = []policy.DestinationKind{policy.InternalWallet} }, `when.destination.kind: "internal_wallet" is reserved`},
+		{"reserved excluded kind", func(d D) {
+			d.Guards[0].When.DestNot = []policy.DestinationKind{policy.InternalWallet, policy.Whitelisted}
+		}, `when.destination.not: "internal_wallet" is reserved`},
 		{"unknown excluded kind", func(d D) { d.Routes[1].When.DestNot = []policy.DestinationKind{"exchange"} }, "when.destination.not"},
 		{"unknown book entry", func(d D) { d.Routes[1].When.Books = []string{"nowhere"} }, "when.destination.ids"},
 		{"empty amount range", func(d D) { d.Routes[1].When.AmountMax, d.Routes[1].When.AmountOver = u("5"), u("5") }, "nothing matches"},

@@ -119,8 +119,15 @@ func (d Document) checkMatch(m Match) error {
 	return nil
 }
 
+// errInternalWallet says why the reserved kind is refused and what to write instead.
+var errInternalWallet = fmt.Errorf("%q is reserved: this version doesn't tell own addresses from others; put own addresses that pay each other into the address book, they are then %q",
+	string(InternalWallet), string(Whitelisted))
+
 func checkKind(k DestinationKind) error {
-	return oneOf(k, []DestinationKind{Whitelisted, InternalWallet, OneTime})
+	if k == InternalWallet {
+		return errInternalWallet
+	}
+	return oneOf(k, []DestinationKind{Whitelisted, OneTime})
 }
 
 func oneOf[T ~string](v T, of []T) error {

@@ -117,9 +117,12 @@ type DestinationKind string
 
 // The kinds of destination.
 const (
-	Whitelisted    DestinationKind = "whitelisted"     // in the address book
-	InternalWallet DestinationKind = "internal_wallet" // an address of a wallet of this domain
-	OneTime        DestinationKind = "one_time"        // neither
+	Whitelisted DestinationKind = "whitelisted" // in the address book
+	OneTime     DestinationKind = "one_time"    // not in the address book
+
+	// InternalWallet is reserved for an address of a wallet of this domain. This version doesn't classify those: facts never have
+	// it, and a document that names it is refused, because a rule that silently never matches would mislead who approves it.
+	InternalWallet DestinationKind = "internal_wallet"
 )
 
 // Match is true when every field that is present is. An empty Match matches everything. A field about an attribute that the

@@ -80,9 +80,9 @@ func drawMatch(t *rapid.T, humans []custody.PersonID) policy.Match {
 	case 2:
 		m.InitiatorKind = some(t, "kind", policy.Human, policy.Service)
 	case 3:
-		m.Destination = some(t, "dest", policy.InternalWallet, policy.OneTime, policy.Whitelisted)
+		m.Destination = some(t, "dest", policy.OneTime, policy.Whitelisted)
 	case 4:
-		m.DestNot = some(t, "not", policy.InternalWallet, policy.OneTime, policy.Whitelisted)
+		m.DestNot = some(t, "not", policy.OneTime, policy.Whitelisted)
 	case 5:
 		m.Books = some(t, "books", "bank", "broker")
 	case 6:
@@ -219,7 +219,7 @@ func drawFacts(t *rapid.T, d policy.Document) policy.Facts {
 		f.Asset = rapid.SampledFrom([]custody.AssetID{ether, "eip155:1/erc20:" + vendor}).Draw(t, "asset")
 		for range rapid.IntRange(1, 3).Draw(t, "outputs") {
 			dest := policy.Destination{Address: rapid.SampledFrom([]string{bank, broker, vendor, thief}).Draw(t, "address"), Amount: *u(rapid.SampledFrom([]string{"1", "5", "10", "55", "2000"}).Draw(t, "amount"))}
-			dest.Kind = rapid.SampledFrom([]policy.DestinationKind{policy.OneTime, policy.InternalWallet}).Draw(t, "kind")
+			dest.Kind = policy.OneTime
 			for _, e := range d.AddressBook {
 				if e.Address == dest.Address {
 					dest.Kind, dest.Book = policy.Whitelisted, e.ID

@@ -278,7 +278,7 @@ func TestDiff(t *testing.T) {
 		"a request may now live 60 seconds; it was 86400",
 		"an approval now counts for 61 seconds; it was 86400",
 		"guard frozen is new: hold when anything is asked",
-		`guard known-only is removed; it was: deny when the operation is transfer and some destination is not internal_wallet or whitelisted, reason not-whitelisted ("only to destinations we know")`,
+		`guard known-only is removed; it was: deny when the operation is transfer and some destination is not whitelisted, reason not-whitelisted ("only to destinations we know")`,
 		"route small is now: priority 10, when the operation is transfer and a member of bots asks and the wallet is hot and the total is at most 2000, automatic, without approvals, fee at most 5000;" +
 			" it was: priority 10, when the operation is transfer and a member of bots asks and the wallet is hot and the total is at most 1000, automatic, without approvals, fee at most 5000",
 		"route large is now: priority 20, when the operation is transfer, needs 2 of treasury, or 1 of risk and 1 of treasury; it was: priority 20, when the operation is transfer, needs 2 of treasury",

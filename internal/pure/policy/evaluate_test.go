@@ -42,7 +42,6 @@ func TestEvaluate(t *testing.T) {
 		}, session(facts(bot, "hot", "1")), "deny large: large evidence"},
 
 		{"one-time destination", nil, to(facts(alice, "hot", "1001"), thief, policy.OneTime, ""), "deny known-only: known-only destination.not"},
-		{"own wallet", nil, to(facts(alice, "hot", "1001"), thief, policy.InternalWallet, ""), "allow large"},
 		{"hold", func(d *policy.Document) { d.Guards[0].Effect = policy.Hold }, to(facts(alice, "hot", "1001"), thief, policy.OneTime, ""), "hold known-only: known-only destination.not"},
 		{"hold does not save what no route allows", func(d *policy.Document) { d.Guards[0].Effect, d.Routes = policy.Hold, nil },
 			to(facts(alice, "hot", "1001"), thief, policy.OneTime, ""), "deny default-deny: default-deny route"},
@@ -128,11 +127,11 @@ func TestFields(t *testing.T) {
 		{policy.Match{Wallets: []custody.WalletID{"hot", "warm"}}, "source.wallets", facts(alice, "cold", "100")},
 		{policy.Match{Chains: []custody.ChainID{chain}}, "source.chains", other(func(f *policy.Facts) {
 			f.Chain, f.Asset = sepolia, sepolia.Native()
-			f.Destinations[0].Kind, f.Destinations[0].Book = policy.InternalWallet, ""
+			f.Destinations[0].Kind, f.Destinations[0].Book = policy.OneTime, ""
 		})},
 		{policy.Match{Assets: []custody.AssetID{ether}}, "asset.ids", other(func(f *policy.Facts) { f.Asset = "eip155:1/erc20:" + vendor })},
 		{policy.Match{Destination: []policy.DestinationKind{policy.Whitelisted}}, "destination.kind", to(base, vendor, policy.OneTime, "")},
-		{policy.Match{DestNot: []policy.DestinationKind{policy.InternalWallet}}, "destination.not", to(base, vendor, policy.InternalWallet, "")},
+		{policy.Match{DestNot: []policy.DestinationKind{policy.OneTime}}, "destination.not", to(base, vendor, policy.OneTime, "")},
 		{policy.Match{Books: []string{"bank"}}, "destination.ids", to(base, broker, policy.Whitelisted, "broker")},
 		{policy.Match{AmountMax: u("100")}, "amount.max", facts(alice, "hot", "101")},
 		{policy.Match{AmountOver: u("99")}, "amount.over", facts(alice, "hot", "99")},
@@ -236,7 +235,7 @@ func TestFactsRefused(t *testing.T) {
 		{"whitelisted under another id", "destination.kind", func(f *policy.Facts) { f.Destinations[0].Book = "broker" }},
 		{"one-time but in the book", "destination.kind", func(f *policy.Facts) { *f = to(*f, bank, policy.OneTime, "") }},
 		{"one-time with a book id", "destination.kind", func(f *policy.Facts) { *f = to(*f, thief, policy.OneTime, "bank") }},
-		{"own wallet with a book id", "destination.kind", func(f *policy.Facts) { *f = to(*f, bank, policy.InternalWallet, "bank") }},
+		{"reserved kind", "destination.kind", func(f *policy.Facts) { *f = to(*f, thief, policy.InternalWallet, "") }},
 		{"unknown kind", "destination.kind", func(f *policy.Facts) { f.Destinations[0].Kind = "exchange" }},
 		{"no count", "count", func(f *policy.Facts) {
 			*f = policy.Facts{Operation: request.AddressCreate, Initiator: alice, Evidence: policy.BySignature, Wallet: "hot", Chain: chain}

@@ -3,6 +3,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -157,8 +158,12 @@ func checkLiterals(e ast.Expr) (err error) {
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(x ast.Expr) {
 		switch x.Kind() {
 		case ast.LiteralKind:
-			switch x.AsLiteral().(type) {
-			case types.Bool, types.Int, types.String:
+			switch v := x.AsLiteral().(type) {
+			case types.Bool, types.Int:
+			case types.String:
+				if v == types.String(InternalWallet) {
+					err = cmp.Or(err, errInternalWallet)
+				}
 			default:
 				refuse("has a literal of type %s; write whole numbers, strings, true or false", x.AsLiteral().Type().TypeName())
 			}

@@ -84,10 +84,6 @@ func (r *Rules) completeDestinations(f *Facts) (criterion, observed string) {
 			if inBook || d.Book != "" {
 				return "destination.kind", fmt.Sprintf("destination %d: %s is in the address book as %q, not one_time", i, d.Address, id)
 			}
-		case InternalWallet:
-			if d.Book != "" {
-				return "destination.kind", fmt.Sprintf("destination %d: an internal wallet has no address-book id", i)
-			}
 		default:
 			return "destination.kind", fmt.Sprintf("destination %d: kind %q is not known", i, string(d.Kind))
 		}

@@ -75,7 +75,7 @@ func sample() policy.Document {
 		Floor:       policy.Floor{MinDistinctUsers: 2, ForbidSelfApproval: true, RequestTTL: 86400, MaxApprovalAge: 86400},
 		Guards: []policy.Guard{{
 			ID: "known-only", Title: "only to destinations we know", Effect: policy.Deny, Reason: "not-whitelisted",
-			When: policy.Match{Operations: []request.Operation{request.Transfer}, DestNot: []policy.DestinationKind{policy.InternalWallet, policy.Whitelisted}},
+			When: policy.Match{Operations: []request.Operation{request.Transfer}, DestNot: []policy.DestinationKind{policy.Whitelisted}},
 		}},
 		Routes: []policy.Route{
 			{ID: "small", Priority: 10, Auto: true, FeeCap: u("5000"), When: policy.Match{

@@ -48,6 +48,10 @@ func TestDecode(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
+	var learnt outer
+	if err := strictjson.Learn(outer{}).Decode([]byte(in), &learnt); err != nil || !reflect.DeepEqual(learnt, want) {
+		t.Errorf("with learnt types: %+v %v", learnt, err)
+	}
 }
 
 func TestRefusals(t *testing.T) {
@@ -123,6 +127,9 @@ func TestRefusals(t *testing.T) {
 			var e *strictjson.Error
 			if !errors.As(err, &e) {
 				t.Fatalf("got %v, want an Error", err)
+			}
+			if again := strictjson.Learn(outer{}).Decode([]byte(tc.in), new(outer)); again == nil || again.Error() != err.Error() {
+				t.Errorf("with learnt types: %v, without: %v", again, err)
 			}
 			if e.Syntax != tc.syntax || (e.Pointer != tc.pointer && tc.pointer != "*") {
 				t.Errorf("got pointer %q syntax %v, want %q %v (%v)", e.Pointer, e.Syntax, tc.pointer, tc.syntax, err)

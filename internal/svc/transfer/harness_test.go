@@ -350,9 +350,19 @@ func (h *house) fold() {
 
 // tick lets the worker look once, at a time when everything is due.
 func (h *house) tick() {
-	h.pass(61 * time.Second)
+	h.pass(121 * time.Second)
+	h.due()
 	if _, err := h.worker.Tick(h.ctx); err != nil && h.ctx.Err() == nil && h.faults.hit == "" {
 		h.t.Fatalf("tick: %v", err)
+	}
+}
+
+// due makes transfers due that wait because the core refused them; everything else waits for a minute at most.
+func (h *house) due() {
+	for _, b := range h.core.Bodies() {
+		if e, ok := b.(*entry.Refusal); ok {
+			h.store.Poke(e.Request)
+		}
 	}
 }
 

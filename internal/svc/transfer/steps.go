@@ -271,9 +271,14 @@ func (s *steps) entry(ctx context.Context, seq uint64) (any, error) {
 	return authority.DecodeBody(l.Kind, l.KindVersion, m.Entries[0].Bodies[0].Body)
 }
 
-// nonce gives the nonce for a first attempt: the least that no permit has used and the chain expects. A nonce below it that has
-// a permit and no transaction would hold up everything after it, so that is told and nothing is built.
+// nonce gives the nonce for a first attempt: the least that no permit has used, the only one that the core signs. It must be
+// the chain's too, once what is under way is mined. A nonce below it that has a permit and no known transaction would hold up
+// everything after it, so that is told and nothing is built; so is an account that somebody used past the core.
 func (s *steps) nonce(ctx context.Context, c Chain, o Order) (uint64, error) {
+	latest, pending, err := c.Nonces.Nonces(ctx, o.Effects.Source) // before the core is asked, whose number only grows
+	if err != nil {
+		return 0, chain.Problem(err)
+	}
 	m, err := gate.Call[message.Addresses, message.AddressList](ctx, s.w.cfg.Core, message.MethodAddresses,
 		message.Addresses{Wallet: o.Body.Wallet, From: o.Body.Source, Count: 1})
 	if err != nil {
@@ -282,13 +287,10 @@ func (s *steps) nonce(ctx context.Context, c Chain, o Order) (uint64, error) {
 	if len(m.Addresses) != 1 || m.Addresses[0].Address != o.Effects.Source {
 		return 0, problem.New(problem.Internal, "the core derives another paying address than it recorded")
 	}
-	latest, pending, err := c.Nonces.Nonces(ctx, o.Effects.Source)
-	if err != nil {
-		return 0, chain.Problem(err)
-	}
 	core := m.Addresses[0].Nonce
-	if core <= pending {
-		return pending, nil
+	next := max(latest, pending)
+	if next > core {
+		return 0, problem.New(problem.Conflict, "account %s was used past this domain: the chain expects nonce %d and the core's log has %d", o.Effects.Source, next, core)
 	}
 	live, err := s.w.cfg.Store.Live(ctx, s.t.Wallet)
 	if err != nil {
@@ -300,11 +302,11 @@ func (s *steps) nonce(ctx context.Context, c Chain, o Order) (uint64, error) {
 			have[a.Nonce] = true
 		}
 	}
-	for n := max(latest, pending); n < core; n++ {
+	for n := next; n < core; n++ {
 		if !have[n] {
-			s.w.cfg.Log.ErrorContext(ctx, "nonce gap", slog.String("account", o.Effects.Source), slog.Uint64("nonce", n), slog.Uint64("next", core))
+			s.w.cfg.Log.WarnContext(ctx, "nonce gap", slog.String("account", o.Effects.Source), slog.Uint64("nonce", n), slog.Uint64("next", core))
 			return 0, problem.New(problem.Conflict, "nonce %d of account %s has a permit and no transaction is known for it: what comes after it can't be mined. "+
-				"If the cache was just made anew, this passes; else find the request of that nonce and its transaction", n, o.Effects.Source)
+				"While the cache catches up with the log this passes; else find the request of that nonce and its transaction", n, o.Effects.Source)
 		}
 	}
 	return core, nil

@@ -151,6 +151,7 @@ const (
 	pendingPoll = time.Minute // between two looks at a transfer that waits for people
 	firstRetry  = 500 * time.Millisecond
 	lastRetry   = time.Minute
+	lastAsking  = time.Hour
 	batch       = 256 // transfers of one round
 	parallel    = 8   // wallets that are served at a time
 )

@@ -246,26 +246,56 @@ func TestCancelledTransferIsLeftAlone(t *testing.T) {
 func TestNonceGapIsReportedAndNothingBuilt(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	id := h.ask("skips", 0)
-	v, err := gate.Call[message.ByID, message.Request](t.Context(), h.core, message.MethodRequest, message.ByID{ID: id})
+	first := h.ask("first", 0)
+	v, err := gate.Call[message.ByID, message.Request](t.Context(), h.core, message.MethodRequest, message.ByID{ID: first})
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := transfer.Order{Effects: v.Effects, Nonce: 4} // a payload that skips four nonces, signed past the worker
-	p, err := h.builder.BuildPayload(t.Context(), body)
+	p, err := h.builder.BuildPayload(t.Context(), transfer.Order{Effects: v.Effects})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := gate.Call[message.Sign, message.Signed](t.Context(), h.core, message.MethodSign, message.Sign{ID: id, Payload: p}); err != nil {
+	if _, err := gate.Call[message.Sign, message.Signed](t.Context(), h.core, message.MethodSign, message.Sign{ID: first, Payload: p}); err != nil {
 		t.Fatal(err)
 	}
-	second := h.ask("after", 0)
+	second := h.ask("second", 0)
+	x, _, _ := h.store.Transfer(t.Context(), first)
+	x.Settled = true // the cache does not know that it is under way
+	if err := h.store.Save(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	h.tick()
+	y, _, _ := h.store.Transfer(t.Context(), second)
+	if len(h.attempts(second)) != 0 || !strings.Contains(y.Note, "nonce 0 of account") {
+		t.Errorf("%+v %+v", y, h.attempts(second))
+	}
+	x.Settled = false
+	if err := h.store.Save(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	h.tick()
+	h.want(first, transfer.InMempool)
+	h.want(second, transfer.InMempool)
+	h.check()
+}
+
+func TestAccountUsedPastTheCoreIsTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	id := h.ask("a", 0)
+	h.tick()
+	a, err := read(h.attempts(id)[0].Signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.id, a.signed.Tx.Nonce = "0xforeign", 7
+	h.node.blocks = append(h.node.blocks, []tx{a})
+	second := h.ask("b", 0)
 	h.tick()
 	x, _, _ := h.store.Transfer(t.Context(), second)
-	if len(h.attempts(second)) != 0 || !strings.Contains(x.Note, "nonce 0 of account") {
+	if len(h.attempts(second)) != 0 || !strings.Contains(x.Note, "past this domain") {
 		t.Errorf("%+v %+v", x, h.attempts(second))
 	}
-	h.want(id, transfer.InMempool)
 }
 
 func TestForeignTransactionInTheSlotIsTold(t *testing.T) {
@@ -344,7 +374,7 @@ func life(t *testing.T, mode string, at int, after bool) string {
 	h.faults.mu.Lock()
 	h.faults.seen, h.faults.at = 0, at
 	h.faults.mu.Unlock()
-	for i := 0; i < 12; i++ { // long enough for one replacement of each
+	for i := 0; i < 5; i++ { // long enough for one replacement of each
 		tick()
 	}
 	h.node.mine(1)

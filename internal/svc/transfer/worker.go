@@ -163,7 +163,7 @@ func (w *Worker) advance(ctx context.Context, t *Transfer) error {
 	case err != nil:
 		t.Failures++
 		t.Note = noteOf(err)
-		t.Next = w.cfg.Now().Add(backoff(t.Failures)).UnixNano()
+		t.Next = w.cfg.Now().Add(backoff(t.Failures, err)).UnixNano()
 		w.cfg.Log.WarnContext(ctx, "transfer waits", slog.String("request", t.Request.String()), slog.String("wallet", string(t.Wallet)),
 			slog.Any("error", err))
 	default:
@@ -175,8 +175,15 @@ func (w *Worker) advance(ctx context.Context, t *Transfer) error {
 	return nil
 }
 
-func backoff(failures uint32) time.Duration {
-	return min(firstRetry<<min(failures-1, 10), lastRetry)
+// backoff is how long to wait after so many failures in a row. What the core has refused is asked for again seldom, because each
+// refusal is an entry of its log.
+func backoff(failures uint32, err error) time.Duration {
+	most := lastRetry
+	var p *problem.Error
+	if errors.As(err, &p) && refused(p.Kind) {
+		most = lastAsking
+	}
+	return min(firstRetry<<min(failures-1, 20), most)
 }
 
 // noteOf gives what of an error may be shown.

@@ -42,9 +42,10 @@ func (m *Memory) FailSave(f func(after bool) error) {
 func (m *Memory) Poke(id custody.RequestID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	t := m.transfers[id]
-	t.Poke, t.Next = t.Poke+1, 0
-	m.transfers[id] = t
+	if t, ok := m.transfers[id]; ok {
+		t.Poke, t.Next = t.Poke+1, 0
+		m.transfers[id] = t
+	}
 }
 
 // Due gives transfers to look at.

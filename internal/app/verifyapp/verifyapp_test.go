@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verifyapp
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const key = "099f279ccf7009068bf4e2d2c7f6a640861d39fe32f8ebf1fae4d8cbb6c1d6ab"
+
+func TestLogKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for name, in := range map[string]string{"hex": key, "file": file("hex", key+"\n"), "domain": file("domain.json", `{"domain":"x","logKey":"`+key+`"}`)} {
+		if got, err := LogKey(in); err != nil || len(got) != 32 || got[0] != 0x09 {
+			t.Errorf("%s: got %x, error %v", name, got, err)
+		}
+	}
+	for name, in := range map[string]string{"short": key[2:], "no file": filepath.Join(dir, "none"), "other text": file("text", "hello"), "no key": file("other.json", `{"a":1}`),
+		"not JSON": file("bad.json", `{"`)} {
+		if _, err := LogKey(in); err == nil || !strings.Contains(err.Error(), "--log-key") {
+			t.Errorf("%s: got error %v", name, err)
+		}
+	}
+}
+
+func TestMainStatus(t *testing.T) {
+	t.Parallel()
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args string
+		want int
+	}{
+		{"", OK}, {"--help", OK}, {"proof --help", OK}, {"help", OK}, {"receipt x --log-key " + key, Usage}, {"proof", Usage}, {"proof a b --log-key " + key, Usage},
+		{"proof a", Usage}, {"proof a --log-key " + key + " -o yaml", Usage}, {"proof a --colour red", Usage}, {"proof a --log-key xyz", Usage},
+		{"proof " + empty + ".none --log-key " + key, Failed}, {"proof " + empty + " --log-key " + key, Invalid}, {"--log-key " + key + " proof " + empty + " -o json", Invalid},
+	} {
+		var out, words bytes.Buffer
+		if got := Main("strongroom-verify", strings.Fields(tt.args), &out, &words); got != tt.want {
+			t.Errorf("%q: exit status %d, want %d: %s", tt.args, got, tt.want, words.String())
+		}
+		if tt.want != OK && (out.Len() > 0 || !strings.HasPrefix(words.String(), "strongroom: error: ")) {
+			t.Errorf("%q: wrote %q and %q", tt.args, out.String(), words.String())
+		}
+	}
+	if err := Check(nil, "xyz"); err == nil {
+		t.Error("a malformed key is taken")
+	}
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authority
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/request"
+)
+
+func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
+	p := m.pendingOf(b.Request)
+	if p == nil || m.quorum(p, b.Decision, b.Approvals, b.Trail, at) != nil {
+		return errModel
+	}
+	r, err := request.Decode(p.Request)
+	if err != nil {
+		return err
+	}
+	body, err := r.DecodeBody()
+	if err != nil {
+		return err
+	}
+	switch o := body.(type) {
+	case *request.TransferBody:
+		return errModel
+	case *request.WalletCreateBody:
+		err = m.createWallet(l, o, b)
+	case *request.AddressCreateBody:
+		a, i := b.Addresses, m.walletNumber(o.Wallet)
+		if a == nil || i < 0 || b.Document != nil || b.Wallet != nil || b.Key != nil || a.Wallet != o.Wallet || a.Branch != 0 || a.Count != o.Count || a.From != m.next[i][0] {
+			return errModel
+		}
+		m.next[i][0] += o.Count
+	default:
+		doc, derr := policy.Apply(custody.Evaluation, m.doc, r.Operation, body)
+		if derr != nil || b.Wallet != nil || b.Key != nil || b.Addresses != nil || !bytes.Equal(doc.Encode(), b.Document) {
+			return errModel
+		}
+		m.doc, m.docs = doc, append(m.docs, l.Seq)
+		m.rules, err = policy.Compile(doc)
+		m.sessions = slices.DeleteFunc(m.sessions, func(x sessionRecord) bool { return !m.holds(x.Session.Service, x.Session.Key) })
+	}
+	if err != nil {
+		return err
+	}
+	m.end(p.ID, Outcome{BodyHash: p.BodyHash, Seq: l.Seq, Request: p.Seq, End: EndExecuted})
+	return nil
+}
+
+func (m *model) createWallet(l entry.Leaf, o *request.WalletCreateBody, b *entry.Effect) error {
+	w, a, k := b.Wallet, b.Addresses, b.Key
+	if w == nil || a == nil || b.Document != nil || m.walletNumber(o.Wallet) >= 0 || (k == nil) != (o.Seed != "") {
+		return errModel
+	}
+	haveKey := func(id custody.KeyID) bool {
+		return slices.ContainsFunc(m.keys, func(x entry.NewKey) bool { return x.ID == id })
+	}
+	sameKeys := slices.ContainsFunc(m.wallets, func(x entry.Wallet) bool {
+		return x.Key == w.Key && x.Chain == w.Chain && x.Scheme == w.Scheme && x.Account == w.Account
+	})
+	if err := ensure(w.ID == o.Wallet, w.Chain == o.Chain, w.Scheme == o.Scheme, w.Account == o.Account, len(w.Public) == 33, a.Wallet == o.Wallet, a.Branch == 0, a.From == 0, a.Count == 1, !sameKeys); err != nil {
+		return err
+	}
+	if k == nil {
+		if w.Key != o.Seed || !haveKey(o.Seed) {
+			return errModel
+		}
+	} else {
+		if err := ensure(k.ID == w.Key, k.Purpose == "custody", k.Kind == "hd-seed", k.Epoch == 1, k.ID.Check() == nil, !haveKey(k.ID)); err != nil {
+			return err
+		}
+		m.keys = append(m.keys, *k)
+	}
+	m.wallets, m.next, m.born = append(m.wallets, *w), append(m.next, [2]uint32{1, 0}), append(m.born, l.Seq)
+	return nil
+}
+
+// expire ends everything whose time is surely past, in the order of time and then of entry.
+func (m *model) expire(l entry.Leaf) {
+	over := func(notAfter int64) bool { return notAfter < (l.Time-l.Bound)/1e9 }
+	m.sessions = slices.DeleteFunc(m.sessions, func(x sessionRecord) bool { return over(x.Session.NotAfter) })
+	type due struct {
+		at  int64
+		seq uint64
+		ended
+	}
+	var dues []due
+	for _, p := range m.pending {
+		if over(p.Bounds.NotAfter) {
+			dues = append(dues, due{p.Bounds.NotAfter, p.Seq, ended{p.ID, Outcome{BodyHash: p.BodyHash, Seq: p.Seq, Request: p.Seq, End: EndExpired}}})
+		}
+	}
+	for _, g := range m.signed {
+		if over(g.NotAfter) && g.Result != 0 {
+			dues = append(dues, due{g.NotAfter, g.Seq, ended{g.ID, Outcome{BodyHash: g.BodyHash, Seq: g.Result, Request: g.Seq, End: EndSigned}}})
+		}
+	}
+	slices.SortFunc(dues, func(a, b due) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq)) })
+	for _, d := range dues {
+		m.end(d.id, d.o)
+	}
+}

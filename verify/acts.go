@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/secp"
+)
+
+// again decides again at an act, under the document that its decision names, and checks that nothing of the request's earlier entries
+// is left out of the file.
+func (c *checker) again(seq uint64, d policy.Decision, trail []uint64) (*policy.Rules, error) {
+	rules, err := c.rulesOf(d)
+	if err != nil {
+		return nil, err
+	}
+	f, _, _, err := c.describe(rules) // the address book may be another one
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !same(rules.Evaluate(f), d):
+		return nil, errors.New("the rules give another decision than it records")
+	case d.Outcome != policy.Allowed:
+		return nil, errors.New("the rules did not allow it")
+	case len(c.report.Rejections) > 0 || c.report.Executed:
+		return nil, errors.New("the request had ended before")
+	case !slices.Equal(trail, c.own):
+		return nil, fmt.Errorf("refusals, permits and results in entries %v came before it; the file has %v", trail, c.own)
+	}
+	return rules, c.inTime(seq)
+}
+
+// quorum checks that the approvals in the file are those that an act consumes, and meet the plan of acceptance and the one of the
+// moment.
+func (c *checker) quorum(seq uint64, rules *policy.Rules, d policy.Decision, used []uint64) error {
+	if !slices.Equal(used, c.votes) {
+		return fmt.Errorf("it consumes approvals in entries %v; the file has %v", used, c.votes)
+	}
+	var votes []policy.Vote
+	for _, at := range used {
+		a, ok := c.bodies[at].(*entry.Approval)
+		if !ok {
+			return fmt.Errorf("approval %d is not in the file", at)
+		}
+		who, _, ok := rules.Key(a.Approval.Key)
+		if ok && who.ID == a.Approval.Person && who.Active && !authority.Stale(rules.Floor(), c.leaves[at].Time, c.moment(seq)) {
+			votes = append(votes, policy.Vote{Person: a.Approval.Person, Decision: a.Approval.Decision})
+		}
+	}
+	for _, x := range []policy.Decision{c.request.Decision, d} {
+		if ok, unmet := x.Met(rules, c.req.Initiator, votes); !ok {
+			return fmt.Errorf("the approvals do not meet the plan of %q: %v", x.Rule, unmet)
+		}
+	}
+	return nil
+}
+
+func (c *checker) permit(seq uint64, p *entry.Permit) error {
+	if c.wallet.ID == "" || c.wallet.ID != p.Wallet {
+		return errors.New("the permit is for another wallet than the request's")
+	}
+	rules, err := c.again(seq, p.Decision, p.Trail)
+	if err != nil {
+		return err
+	}
+	asked := authority.Asked{Request: c.req, Effects: c.request.Effects, Bounds: c.request.Bounds, Kind: c.request.Facts.Evidence}
+	again, err := authority.CheckPayload(c.wallet, secp.HardenedBit, asked, p.Payload, authority.Derive)
+	if err != nil {
+		return err
+	}
+	if again.PayloadHash != p.PayloadHash || again.Fee != p.Fee || !same(again.Slot, p.Slot) || !same(again.Keys, p.Keys) || !same(again.Change, p.Change) {
+		return errors.New("the permit names another slot, key, fee or change than its payload has")
+	}
+	attempts := c.report.Attempts
+	if p.Attempt != uint32(len(attempts))+1 {
+		return fmt.Errorf("attempt %d follows %d attempts in the file", p.Attempt, len(attempts))
+	}
+	if p.Attempt == 1 {
+		c.first = p
+		err = c.quorum(seq, rules, p.Decision, p.Approvals)
+	} else {
+		err = c.replacement(p, attempts[len(attempts)-1])
+	}
+	if err != nil {
+		return err
+	}
+	if p.Fee.Cmp(authority.FeeCap(c.request.Bounds, c.request.Decision, c.first.Decision, p.Decision)) > 0 {
+		return errors.New("the fee is above the cap")
+	}
+	c.report.Attempts = append(attempts, Attempt{Permit: seq, Fee: p.Fee})
+	return nil
+}
+
+func (c *checker) replacement(p *entry.Permit, before Attempt) error {
+	switch {
+	case authority.SlotHash(p.Wallet, p.Slot) != authority.SlotHash(c.first.Wallet, c.first.Slot):
+		return errors.New("the replacement uses another slot than the first attempt")
+	case p.Fee.Cmp(before.Fee) <= 0:
+		return errors.New("the replacement pays no higher fee than the attempt before it")
+	case len(p.Approvals) != 0:
+		return errors.New("the replacement consumes approvals")
+	default:
+		return nil
+	}
+}
+
+func (c *checker) result(seq uint64, b *entry.Result) error {
+	n := len(c.report.Attempts)
+	if n == 0 || c.report.Attempts[n-1].Permit != b.Permit || c.report.Attempts[n-1].Result != 0 {
+		return fmt.Errorf("its permit, entry %d, is not the latest one, or has a result", b.Permit)
+	}
+	p, ok := c.bodies[b.Permit].(*entry.Permit)
+	if !ok {
+		return fmt.Errorf("its permit, entry %d, is not in the file", b.Permit)
+	}
+	if err := authority.CheckResult(c.wallet, p, b, authority.Derive); err != nil {
+		return err
+	}
+	c.report.Attempts[n-1].TxID, c.report.Attempts[n-1].Result = b.TxID, seq
+	return nil
+}
+
+// effect checks that an operation other than a transfer was allowed, and that what it did is what was asked for.
+func (c *checker) effect(seq uint64, b *entry.Effect) error {
+	rules, err := c.again(seq, b.Decision, b.Trail)
+	if err != nil {
+		return err
+	}
+	if err := c.quorum(seq, rules, b.Decision, b.Approvals); err != nil {
+		return err
+	}
+	switch o := c.req.Decoded.(type) {
+	case *request.TransferBody:
+		err = errors.New("a transfer has permits, not an effect")
+	case *request.WalletCreateBody:
+		err = c.walletMade(o, b)
+	case *request.AddressCreateBody:
+		a := b.Addresses
+		if b.Wallet != nil || b.Key != nil || b.Document != nil || a == nil || a.Wallet != o.Wallet || a.Branch != 0 || a.Count != o.Count {
+			return errors.New("the effect is not the addresses that were asked for")
+		}
+		err = rootOf(c.wallet, *a)
+	default:
+		err = c.documentMade(rules, b)
+	}
+	c.report.Executed = err == nil
+	return err
+}
+
+// rootOf checks the root over a run of addresses.
+func rootOf(w entry.Wallet, a entry.AddressBatch) error {
+	root, err := authority.BatchRoot(w, a, authority.Derive)
+	if err == nil && root != a.Root {
+		err = errors.New("the addresses are not the wallet's")
+	}
+	return err
+}
+
+func (c *checker) walletMade(o *request.WalletCreateBody, b *entry.Effect) error {
+	w, a := b.Wallet, b.Addresses
+	switch {
+	case b.Document != nil || w == nil || a == nil:
+		return errors.New("the effect is not a wallet with its first address")
+	case w.ID != o.Wallet || w.Chain != o.Chain || w.Scheme != o.Scheme || w.Account != o.Account || (b.Key != nil) != (o.Seed == ""):
+		return errors.New("the wallet is not the one that was asked for")
+	case o.Seed != "" && w.Key != o.Seed, b.Key != nil && w.Key != b.Key.ID:
+		return errors.New("the wallet has another seed than the one asked for, or made")
+	case a.Wallet != w.ID || a.Branch != 0 || a.From != 0 || a.Count != 1:
+		return errors.New("the wallet's first address must be number 0")
+	}
+	return rootOf(*w, *a)
+}
+
+// documentMade makes the change of the rule document again.
+func (c *checker) documentMade(rules *policy.Rules, b *entry.Effect) error {
+	if b.Wallet != nil || b.Key != nil || b.Addresses != nil {
+		return errors.New("the effect holds more than a document")
+	}
+	if p, ok := c.req.Decoded.(*request.PersonEnrolBody); ok && !p.Key.Verify(p.EnrolMessage(custody.AuthorityID(c.report.Domain)), p.Possession) {
+		return errors.New("the new key's proof of possession does not verify")
+	}
+	doc, err := policy.Apply(c.report.Profile, rules.Document(), c.req.Operation, c.req.Decoded)
+	if err != nil {
+		return err
+	}
+	if string(doc.Encode()) != string(b.Document) {
+		return errors.New("the recorded document is not what the request makes of the one before")
+	}
+	return nil
+}
