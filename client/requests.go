@@ -3,6 +3,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -36,7 +38,7 @@ func NewKey() string {
 // operationOf gives the operation of a body.
 func operationOf(b Body) (Operation, bool) {
 	for _, o := range request.Operations() {
-		if fmt.Sprintf("%T", apiv1.NewBody(o)) == fmt.Sprintf("%T", b) {
+		if reflect.TypeOf(apiv1.NewBody(o)) == reflect.TypeOf(b) {
 			return o, true
 		}
 	}
@@ -106,11 +108,11 @@ func (c *Client) SubmitFile(ctx context.Context, file []byte) (RequestView, erro
 	if err != nil {
 		return RequestView{}, err
 	}
-	return c.post(ctx, r, apiv1.CBOR, file)
+	return c.post(ctx, r, f.Request, apiv1.CBOR, file)
 }
 
-// post hands a request in and checks that the answer is about it.
-func (c *Client) post(ctx context.Context, r Request, media string, body []byte) (v RequestView, err error) {
+// post hands a request in, whose encoding is canonical, and checks that the answer is about it.
+func (c *Client) post(ctx context.Context, r Request, canonical []byte, media string, body []byte) (v RequestView, err error) {
 	const path = "/v1/requests"
 	h := http.Header{"Content-Type": {media}, apiv1.IdempotencyHeader: {r.Key}}
 	b, err := c.send(ctx, http.MethodPost, path, nil, h, body)
@@ -120,7 +122,7 @@ func (c *Client) post(ctx context.Context, r Request, media string, body []byte)
 	if err := read(b, http.MethodPost, path, &v); err != nil {
 		return v, err
 	}
-	if v.ID != r.ID().String() || string(v.Canonical) != string(r.Encode()) {
+	if v.ID != r.ID().String() || !bytes.Equal(v.Canonical, canonical) {
 		return v, errors.New("serve answered with another request than was asked")
 	}
 	return v, nil

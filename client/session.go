@@ -104,11 +104,12 @@ func (s *Session) Submit(ctx context.Context, r Request, payload []byte) (Reques
 	if err != nil {
 		return RequestView{}, err
 	}
+	canonical := r.Encode()
 	mac := hmac.New(sha256.New, s.key)
-	mac.Write(canon.Message(canon.TagRequest, r))
+	mac.Write(canon.TagBytes(canon.TagRequest, canonical))
 	b, err := json.Marshal(apiv1.Submission{Request: q, Evidence: apiv1.Evidence{Session: s.id, MAC: mac.Sum(nil)}, Payload: payload})
 	if err != nil {
 		return RequestView{}, fmt.Errorf("write request: %w", err)
 	}
-	return s.c.post(ctx, r, apiv1.JSON, b)
+	return s.c.post(ctx, r, canonical, apiv1.JSON, b)
 }

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"strongroom/internal/app/coreapp"
 	"strongroom/internal/core/hsm/passphrase"
@@ -67,6 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.DurationVar(&o.ClockBound, "clock-bound", 0, "what to take as the error of the system clock; 0 is 1s")
 	f.DurationVar(&o.FlushDelay, "flush-delay", 0, "wait this long at each flush, as a slower disk would; for benchmarks")
 	f.StringVar(&o.LogSocket, "log-socket", "", "keep the log behind this socket of 'strongroom logstore' instead of files in the data folder")
+	f.DurationVar(&o.RecheckEvery, "recheck-every", 24*time.Hour, "time between full re-checks of log, decisions and blobs in the background; 0 is none")
 	f.BoolVar(&o.TakeOver, "take-over", false, "take the log over from a core that may still run")
 	f.BoolVar(&o.NoTiles, "no-tiles", false, "write no tiles")
 	f.Uint64Var(&o.SnapshotEvery, "snapshot-every", 0, "entries between snapshots; 0 is 65536")

@@ -46,6 +46,7 @@ type Options struct {
 	NoTiles       bool          // write no tiles
 	SnapshotEvery uint64        // entries between snapshots; 0: the default
 	LogSocket     string        // socket of a log store process; empty: segment files in the data folder
+	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
 	Log           *slog.Logger
 
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
@@ -153,7 +154,7 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 		return err
 	}
 	p.cfg = securedomain.Config{Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
-		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, CacheKeys: o.CacheKeys}
+		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, RecheckEvery: o.RecheckEvery, CacheKeys: o.CacheKeys}
 	if lockErr != nil {
 		p.cfg.Notes = append(p.cfg.Notes, "memory that holds keys is not locked: "+lockErr.Error())
 	}

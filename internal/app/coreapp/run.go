@@ -49,6 +49,8 @@ func serve(ctx context.Context, d *securedomain.Domain, o Options, socket string
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	stop := context.AfterFunc(ctx, d.EndWaits)
+	defer stop()
 	go func() { // ends with ctx
 		select {
 		case <-d.Failed():

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/keystore"
@@ -36,7 +37,7 @@ func (c *checker) set(f func(*message.Check)) {
 }
 
 // Check starts the full re-check if asked to, and tells how it goes. It reads everything from the beginning: chain, tree, bodies,
-// every decision again with every signature, and every blob. A fault stops the domain.
+// every decision again with every signature, and every blob. After a fault nothing is decided any more.
 func (d *Domain) Check(in message.CheckStart) message.Check {
 	started := false
 	d.checks.set(func(c *message.Check) {
@@ -61,16 +62,31 @@ func (d *Domain) Check(in message.CheckStart) message.Check {
 			})
 			if err != nil {
 				d.slog.Error("the re-check found a fault", slog.Any("error", err))
-				d.fail(fmt.Errorf("re-check: %w", err))
+				d.latch(fmt.Errorf("re-check: %w", err)) // the process goes on, so that the fault can be read
 			}
 		}()
 	}
 	return d.checks.progress()
 }
 
+// checkNowAndThen starts the full re-check again and again.
+func (d *Domain) checkNowAndThen(every time.Duration) {
+	defer d.work.Done()
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			d.Check(message.CheckStart{Start: true})
+		case <-d.ctx.Done():
+			return
+		}
+	}
+}
+
 func (d *Domain) recheck(ctx context.Context) error {
 	head := d.log.Head()
-	if err := d.log.Check(ctx, tlog.Frontier{}, nil); err != nil {
+	if err := auditlog.Check(ctx, d.cfg.Store, logEntries(d.ids), tlog.Frontier{}, head.Checkpoint, nil); err != nil {
 		return err
 	}
 	s, err := d.refold(ctx, head.Size)

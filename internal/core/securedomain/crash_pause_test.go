@@ -5,6 +5,7 @@ package securedomain_test
 import (
 	"bytes"
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,9 +164,10 @@ func TestReadsWaitForThePin(t *testing.T) {
 	mux := gate.NewMux()
 	m.D.Serve(mux)
 	reached, release := m.faults.Hold(domaintest.AnchorPin, domaintest.Before)
-	defer release()
+	var asking sync.WaitGroup
+	defer func() { release(); asking.Wait() }()
 	ask := func(r request.Request) {
-		go func() { _, _ = m.Submit(m.Alice, r, nil) }()
+		asking.Go(func() { _, _ = m.Submit(m.Alice, r, nil) })
 	}
 	other := pay(m.Harness, m.Alice, domaintest.Whitelisted, 5)
 	ask(other)

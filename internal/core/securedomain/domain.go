@@ -50,12 +50,14 @@ type Domain struct {
 	state      *authority.State
 	last       auditlog.Handle // of the last entry
 	grown      chan struct{}   // closed with the next entry; nil if nobody waits
+	ending     bool            // guarded by mu: nobody waits for entries any more
 	frontier   tlog.Frontier   // of the tree over all entries, for snapshots
 	unproved   bool            // state is of a snapshot whose root was not yet compared with the entry that commits it
 	snapshotAt uint64          // entry of the last snapshot
 
-	failed chan struct{} // closed by fail
-	cause  atomic.Pointer[error]
+	failed   chan struct{} // closed by fail
+	failOnce sync.Once
+	cause    atomic.Pointer[error]
 
 	sessionMu sync.Mutex // guards sessions
 	sessions  map[[16]byte]secret.Bytes
@@ -86,12 +88,14 @@ func (d *Domain) Cause() error {
 	return d.log.Err()
 }
 
-// fail latches the error state: nothing is decided any more.
+// fail latches the error state and ends the domain: nothing is decided any more, and the process must end.
 func (d *Domain) fail(err error) {
-	if d.cause.CompareAndSwap(nil, &err) {
-		close(d.failed)
-	}
+	d.latch(err)
+	d.failOnce.Do(func() { close(d.failed) })
 }
+
+// latch sets the error state: nothing is decided or signed any more, but status and the log can still be read.
+func (d *Domain) latch(err error) { d.cause.CompareAndSwap(nil, &err) }
 
 // waitProblem says why waiting for an entry ended without it.
 func waitProblem(ctx context.Context, err error) error {
@@ -153,7 +157,7 @@ type recorded struct {
 // record applies an entry and hands it to the log. The caller holds mu, and at is the reading of now or moment under it.
 func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class, body any) (recorded, error) {
 	if err := d.Cause(); err != nil {
-		return recorded{}, problem.Wrap(problem.Stopped, err, "the core has failed and is ending")
+		return recorded{}, problem.Wrap(problem.Stopped, err, "the core has failed and decides nothing any more")
 	}
 	s := d.state
 	enc := canon.Encode(body)

@@ -44,6 +44,7 @@ type Config struct {
 	CacheKeys     int           // keys kept unsealed; 0: 65,536
 	CacheIdle     time.Duration // after which an unused key is wiped; 0: 15 minutes
 	Lease         time.Duration // longest pause between handing an entry over and acting on it; 0: 30 seconds
+	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
 	Linger        time.Duration // how long a batch waits for company; 0: not at all
 	Notes         []string      // for status: what the operator should know
 
@@ -89,7 +90,7 @@ func Open(ctx context.Context, cfg Config) (*Domain, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	id, err := firstLeaf(ctx, cfg.Store)
+	id, err := firstLeaf(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -106,15 +107,34 @@ func Open(ctx context.Context, cfg Config) (*Domain, error) {
 }
 
 // firstLeaf gives the id of the domain that the store seems to hold. It is not trusted: the pin is signed under that id.
-func firstLeaf(ctx context.Context, s auditlog.Store) (custody.DomainID, error) {
-	recs, err := s.Read(ctx, 0, 1)
+func firstLeaf(ctx context.Context, cfg Config) (custody.DomainID, error) {
+	recs, err := cfg.Store.Read(ctx, 0, 1)
 	if err != nil {
 		return custody.DomainID{}, fmt.Errorf("open domain: %w", err)
 	}
 	if len(recs) == 0 {
-		return custody.DomainID{}, ErrNoDomain
+		return custody.DomainID{}, noLeaf(ctx, cfg)
 	}
 	return custody.DomainID(entry.Hash(recs[0].Leaf)), nil
+}
+
+// noLeaf says why the store has no entry 0: there is no domain yet, or what was acknowledged is gone.
+func noLeaf(ctx context.Context, cfg Config) error {
+	p, err := cfg.Anchor.Read(ctx)
+	if errors.Is(err, auditlog.ErrNoPin) {
+		return ErrNoDomain
+	}
+	if err != nil {
+		return fmt.Errorf("open domain: %w", err)
+	}
+	tree, err := tlog.UnmarshalFrontier(p.Frontier)
+	if err != nil {
+		return fmt.Errorf("open domain: pin: %w", err)
+	}
+	if tree.Size() == 0 { // a new log pins the empty tree first
+		return ErrNoDomain
+	}
+	return fmt.Errorf("open domain: %w", &auditlog.BehindError{Have: 0, Pinned: tree.Size(), Where: cfg.Store.Where(0)})
 }
 
 func open(ctx context.Context, cfg Config, id custody.DomainID, ids *domainkeys.Identity) (*Domain, error) {
@@ -282,6 +302,10 @@ func (d *Domain) settle(ctx context.Context) error {
 	d.cfg.writer = writer
 	d.work.Add(1)
 	go d.watch()
+	if d.cfg.RecheckEvery > 0 {
+		d.work.Add(1)
+		go d.checkNowAndThen(d.cfg.RecheckEvery)
+	}
 	if d.state.Writer == writer {
 		return nil
 	}

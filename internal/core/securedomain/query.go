@@ -265,15 +265,30 @@ func (d *Domain) awaitEntry(ctx context.Context, seq uint64) error {
 		if d.grown == nil {
 			d.grown = make(chan struct{})
 		}
-		grown := d.grown
+		grown, ending := d.grown, d.ending
 		d.mu.Unlock()
+		if ending {
+			return nil
+		}
 		select {
 		case <-grown:
 		case <-ctx.Done():
 			return nil // the caller is told that there is nothing yet
 		case <-d.failed:
-			return problem.Wrap(problem.Stopped, d.Cause(), "the core has failed and is ending")
+			return problem.Wrap(problem.Stopped, d.Cause(), "the core has failed and decides nothing any more")
 		}
+	}
+}
+
+// EndWaits answers those who wait for an entry, now and from now on, with what there is. It is for a door that is about to close: waits
+// have no end of their own, and the door waits for open calls.
+func (d *Domain) EndWaits() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ending = true
+	if d.grown != nil {
+		close(d.grown)
+		d.grown = nil
 	}
 }
 

@@ -146,6 +146,9 @@ func (d *Domain) release(ctx context.Context, w entry.Wallet, p *entry.Permit, r
 
 // signNow signs a permit that is durable.
 func (d *Domain) signNow(w entry.Wallet, p *entry.Permit, rec recorded) (message.Signed, error) {
+	if err := d.Cause(); err != nil {
+		return message.Signed{}, problem.Wrap(problem.Stopped, err, "the core has found a fault and signs nothing")
+	}
 	sigs, err := d.signPermit(w, p, rec.hash)
 	if err != nil {
 		return message.Signed{}, err

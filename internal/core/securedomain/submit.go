@@ -146,7 +146,8 @@ func (d *Domain) again(ctx context.Context, id custody.RequestID, payload []byte
 	if err := d.waitFor(ctx, v.Last); err != nil {
 		return v, err
 	}
-	if len(payload) > 0 && v.State == message.StateReady {
+	unreleased := v.State == message.StateSigned && v.Signed != nil && len(v.Signed.Bytes) == 0 // the permit stands, its result does not
+	if len(payload) > 0 && (v.State == message.StateReady || unreleased) {
 		if _, err := d.Sign(ctx, id, payload); err != nil {
 			return v, err
 		}

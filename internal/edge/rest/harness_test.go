@@ -209,6 +209,9 @@ func (h *house) raw(tr http.RoundTripper, method, path string, header map[string
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	if resp.Header.Get("Content-Type") == apiv1.JSON && resp.StatusCode < 300 && method+path != "GET/openapi.json" && resp.ContentLength != int64(len(b)) {
+		h.t.Errorf("%s %s: a reply of %d bytes has Content-Length %d", method, path, len(b), resp.ContentLength)
+	}
 	return resp, b
 }
 

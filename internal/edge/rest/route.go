@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -72,7 +73,9 @@ func (c *call) reply(v any) error {
 	if err != nil {
 		return fmt.Errorf("write reply of %s: %w", c.op.id, err)
 	}
-	c.w.Header().Set("Content-Type", apiv1.JSON)
+	h := c.w.Header()
+	h.Set("Content-Type", apiv1.JSON)
+	h.Set("Content-Length", strconv.Itoa(len(b))) // else net/http sends replies as long as a request's in chunks
 	if c.op.status != 0 {
 		c.w.WriteHeader(c.op.status)
 	}
