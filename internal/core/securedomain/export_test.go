@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package securedomain
+
+import "strongroom/internal/core/auditlog"
+
+// WrapStore puts something between an open domain and its store's reads, as whoever holds the disk can.
+func (d *Domain) WrapStore(f func(auditlog.Store) auditlog.Store) { d.cfg.Store = f(d.cfg.Store) }
+
+// ForgetKeys wipes the keys that are kept unsealed, as an idle hour does.
+func (d *Domain) ForgetKeys() { d.signers.clear() }
+
+// OpenSessionKeys counts the sessions whose key is held.
+func (d *Domain) OpenSessionKeys() int {
+	d.sessionMu.Lock()
+	defer d.sessionMu.Unlock()
+	return len(d.sessions)
+}
+
+// ErrSnapshot says that a snapshot is not the one that the log commits.
+var ErrSnapshot = errSnapshot
