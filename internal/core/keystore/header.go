@@ -7,7 +7,7 @@
 // It refuses a blob that is not the current one, of another authority, domain, epoch, key, purpose or session, expired, or with any bit
 // changed; a header with contradicting or unknown attributes; and every change of attributes that would add permission.
 //
-// Sources: DESIGN section 5; the blob of IBM's EP11, whose one-way attributes and verification pattern it follows.
+// Sources: the blob of IBM's EP11, whose one-way attributes and verification pattern it follows.
 package keystore
 
 import (

@@ -5,6 +5,7 @@ package securedomain_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"testing"
 	"time"
 
@@ -241,7 +242,7 @@ func TestRevokedVote(t *testing.T) {
 	dave := domaintest.NewPerson("dave")
 	h := hotDomain(t, domaintest.Options{})
 	body := request.PersonEnrolBody{Person: dave.ID, Kind: "human", Key: dave.Pub, Groups: []custody.GroupID{"officers"}}
-	body.Possession = dave.Possess(h.D.Authority(), body)
+	body.Possession = ed25519.Sign(dave.Key, body.EnrolMessage(h.D.Authority()))
 	govern(t, h, request.PersonEnrol, body)
 	v := approvals(t, h, submitted(t, h, h.Alice, pay(h, h.Alice, domaintest.Whitelisted, 1000)), h.Bob, dave)
 	if v.State != message.StateReady {
@@ -273,27 +274,31 @@ func TestForgedDecisions(t *testing.T) {
 	v := submitted(t, h, h.Alice, pay(h, h.Alice, domaintest.Whitelisted, 1000))
 	other := submitted(t, h, h.Alice, pay(h, h.Alice, domaintest.Whitelisted, 1000))
 	mallory := domaintest.NewPerson("mallory")
-	good := h.Approval(h.Bob, v, request.Approve)
+	good := approvalBy(h, h.Bob, v, request.Approve)
 	for name, c := range map[string]struct {
 		a    request.Approval
 		kind problem.Kind
 	}{
-		"another's signature": {with(good, func(a *request.Approval) { a.Sig = h.Approval(h.Carol, v, request.Approve).Sig }), problem.Unauthenticated},
-		"another request's":   {with(h.Approval(h.Bob, other, request.Approve), func(a *request.Approval) { a.Request = v.ID }), problem.Unauthenticated},
+		"another's signature": {with(good, func(a *request.Approval) { a.Sig = approvalBy(h, h.Carol, v, request.Approve).Sig }), problem.Unauthenticated},
+		"another request's":   {with(approvalBy(h, h.Bob, other, request.Approve), func(a *request.Approval) { a.Request = v.ID }), problem.Unauthenticated},
 		"approval as reject":  {with(good, func(a *request.Approval) { a.Decision = request.Reject }), problem.Unauthenticated},
 		"under another name":  {with(good, func(a *request.Approval) { a.Person = h.Carol.ID }), problem.Unauthenticated},
-		"unknown person":      {h.Approval(mallory, v, request.Approve), problem.Unauthenticated},
-		"service":             {h.Approval(h.Service, v, request.Approve), problem.Forbidden},
-		"initiator":           {h.Approval(h.Alice, v, request.Approve), problem.Forbidden},
-		"initiator rejects":   {h.Approval(h.Alice, v, request.Reject), problem.Forbidden},
-		"cancel by another":   {h.Approval(h.Bob, v, request.Cancel), problem.Forbidden},
+		"unknown person":      {approvalBy(h, mallory, v, request.Approve), problem.Unauthenticated},
+		"service":             {approvalBy(h, h.Service, v, request.Approve), problem.Forbidden},
+		"initiator":           {approvalBy(h, h.Alice, v, request.Approve), problem.Forbidden},
+		"initiator rejects":   {approvalBy(h, h.Alice, v, request.Reject), problem.Forbidden},
+		"cancel by another":   {approvalBy(h, h.Bob, v, request.Cancel), problem.Forbidden},
 		"flipped signature":   {with(good, func(a *request.Approval) { a.Sig[9] ^= 1 }), problem.Unauthenticated},
 		"short signature":     {with(good, func(a *request.Approval) { a.Sig = a.Sig[:63] }), problem.Malformed},
 		"unknown request":     {with(good, func(a *request.Approval) { a.Request[0] ^= 1 }), problem.NotFound},
-		"other effects": {h.Approval(h.Bob, func() message.Request { x := v; x.Effects.Outputs = []request.Output{{Address: domaintest.Stranger, Amount: custody.U64(1000)}}; return x }(), request.Approve),
+		"other effects": {approvalBy(h, h.Bob, func() message.Request {
+			x := v
+			x.Effects.Outputs = []request.Output{{Address: domaintest.Stranger, Amount: custody.U64(1000)}}
+			return x
+		}(), request.Approve),
 			problem.Unauthenticated},
-		"higher fee cap":   {h.Approval(h.Bob, func() message.Request { x := v; x.Bounds.FeeCap = custody.U64(1); return x }(), request.Approve), problem.Unauthenticated},
-		"another document": {h.Approval(h.Bob, func() message.Request { x := v; x.Decision.Version++; return x }(), request.Approve), problem.Unauthenticated},
+		"higher fee cap":   {approvalBy(h, h.Bob, func() message.Request { x := v; x.Bounds.FeeCap = custody.U64(1); return x }(), request.Approve), problem.Unauthenticated},
+		"another document": {approvalBy(h, h.Bob, func() message.Request { x := v; x.Decision.Version++; return x }(), request.Approve), problem.Unauthenticated},
 	} {
 		_, err := h.D.Approve(context.Background(), message.Approve{Approval: c.a})
 		wantKind(t, name, err, c.kind)
@@ -318,6 +323,12 @@ func TestForgedDecisions(t *testing.T) {
 	h.Check()
 	proves(t, h, v.ID, 2, 1)
 	proves(t, h, other.ID, 0, 0)
+}
+
+// approvalBy is a person's decision on a request as v shows it.
+func approvalBy(h *domaintest.Harness, by domaintest.Person, v message.Request, d request.Decision) request.Approval {
+	s := authority.StatementOf(h.D.Authority(), h.D.ID(), v.ID, h.Alice.ID, v.Effects, v.Bounds, v.Decision).By(by.ID, d)
+	return request.Approval{Request: v.ID, Person: by.ID, Decision: d, Key: by.Pub.Ref(), Sig: ed25519.Sign(by.Key, s.Message())}
 }
 
 func with(a request.Approval, f func(*request.Approval)) request.Approval {

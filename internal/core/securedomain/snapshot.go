@@ -41,7 +41,8 @@ type snapshotFile struct {
 
 // snapshotter writes one snapshot at a time.
 type snapshotter struct {
-	busy sync.Mutex // held while one is written; a snapshot that comes meanwhile has its entry but no file
+	busy sync.Mutex        // held while one is written; a snapshot that is due meanwhile waits
+	kept map[[32]byte]bool // guarded by busy: chunks that are kept for certain
 }
 
 // maybeSnapshot appends a snapshot entry when it is time, and writes its file in the background. The caller holds mu.
@@ -73,15 +74,46 @@ func (d *Domain) maybeSnapshot(at authority.Moment) {
 		if err := rec.handle.Wait(d.ctx); err != nil {
 			return // the log has failed, or the domain is closing; the next start does without this one
 		}
-		if err := d.cfg.Snapshots.Put(d.ctx, seq, data, chunks); err != nil {
+		if err := d.writeSnapshot(seq, data, chunks); err != nil {
 			d.slog.Error("snapshot not written", slog.Uint64("seq", seq), slog.Any("error", err))
 		}
 	}()
 }
 
+// writeSnapshot seals and keeps a snapshot, and those of its chunks that are new. The caller holds snapshot.busy.
+func (d *Domain) writeSnapshot(seq uint64, data []byte, chunks map[[32]byte][]byte) error {
+	sealed, err := sealFile(d.ids, seq, data)
+	if err != nil {
+		return err
+	}
+	fresh := map[[32]byte][]byte{}
+	for hash, b := range chunks {
+		if d.snapshot.kept[hash] {
+			continue
+		}
+		if fresh[hash], err = sealFile(d.ids, 0, b); err != nil {
+			return err
+		}
+	}
+	if err := d.cfg.Snapshots.Put(d.ctx, seq, sealed, fresh); err != nil {
+		return err
+	}
+	if d.snapshot.kept == nil {
+		d.snapshot.kept = map[[32]byte]bool{}
+	}
+	for hash := range fresh {
+		d.snapshot.kept[hash] = true
+	}
+	return nil
+}
+
 // loadSnapshot reads a snapshot. Whether it is the right one shows when its entry is applied.
 func (d *Domain) loadSnapshot(ctx context.Context, seq uint64) (fold, error) {
-	data, err := d.cfg.Snapshots.Get(ctx, seq)
+	sealed, err := d.cfg.Snapshots.Get(ctx, seq)
+	if err != nil {
+		return fold{}, err
+	}
+	data, err := openFile(d.ids, seq, sealed)
 	if err != nil {
 		return fold{}, err
 	}
@@ -96,6 +128,12 @@ func (d *Domain) loadSnapshot(ctx context.Context, seq uint64) (fold, error) {
 	if f.V != 1 || f.Seq != seq || f.Image.Head.Next != seq || tree.Size() != seq {
 		return fold{}, fmt.Errorf("snapshot %d calls itself %d", seq, f.Seq)
 	}
-	s, err := authority.Restore(f.Image, func(h [32]byte) ([]byte, error) { return d.cfg.Snapshots.Chunk(ctx, h) })
+	s, err := authority.Restore(f.Image, func(h [32]byte) ([]byte, error) {
+		sealed, err := d.cfg.Snapshots.Chunk(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		return openFile(d.ids, 0, sealed)
+	})
 	return fold{state: s, frontier: tree}, err
 }

@@ -3,7 +3,7 @@
 // Package remote is the log store for a machine that was outgrown: an [auditlog.Store] behind the Unix socket of the keyless process
 // `strongroom logstore`, which keeps the records in PostgreSQL. That process is the only thing connected to; nothing here knows a network.
 //
-// It is not trusted for integrity, and its word alone is not durability: that is the pin's (DESIGN section 1). What a lost answer leaves
+// It is not trusted for integrity, and its word alone is not durability: that is the pin's (docs/ARCHITECTURE.md). What a lost answer leaves
 // open is [auditlog.ErrFatal]: the process ends, opens the log again and sees. After it nothing is read or written through this handle.
 //
 // Format: docs/spec/log-store-process.md.
