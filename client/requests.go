@@ -156,10 +156,13 @@ func (c *Client) Requests(ctx context.Context, f Filter) (l RequestList, err err
 	return l, c.get(ctx, "/v1/requests", q, &l)
 }
 
-// Decide hands in a signed decision.
+// Decide hands in a signed decision, and checks the domain's receipt for it: without one the error is [ErrReceipt].
 func (c *Client) Decide(ctx context.Context, a Approval) (v RequestView, err error) {
 	in := apiv1.DecisionIn{Person: a.Person, Key: a.Key, Signature: a.Sig}
-	return v, c.call(ctx, http.MethodPost, "/v1/requests/"+a.Request.String()+":"+string(a.Decision), nil, in, &v)
+	if err := c.call(ctx, http.MethodPost, "/v1/requests/"+a.Request.String()+":"+string(a.Decision), nil, in, &v); err != nil {
+		return v, err
+	}
+	return v, c.checkReceipt(ctx, a.Request, v)
 }
 
 // Execute asks to carry out an approved request that is no transfer, where that did not happen with the last approval.
