@@ -39,17 +39,24 @@ type sample struct {
 // caller does one operation; n numbers it within its caller.
 type caller func(ctx context.Context, n int) error
 
-// measure runs callers side by side for a time. Each has its own goroutine.
-func measure(ctx context.Context, d time.Duration, core, serve int, callers []caller) (sample, error) {
+// load is what is measured: callers side by side, each with its own goroutine, and whose CPU time they cost.
+type load struct {
+	callers     []caller
+	core, serve int                             // process ids, 0 for none
+	settle      func(ctx context.Context) error // waits for work that outlasts the calls; its CPU time counts, its time does not; nil: there is none
+}
+
+// measure runs a load for a time.
+func (l load) measure(ctx context.Context, d time.Duration) (sample, error) {
 	var (
 		wg    sync.WaitGroup
 		stop  atomic.Bool
-		times = make([][]time.Duration, len(callers))
-		errs  = make([]error, len(callers))
+		times = make([][]time.Duration, len(l.callers))
+		errs  = make([]error, len(l.callers))
 	)
-	before := readCPU(core, serve)
+	before := readCPU(l.core, l.serve)
 	start := time.Now()
-	for i, call := range callers {
+	for i, call := range l.callers {
 		wg.Go(func() {
 			for n := 0; !stop.Load(); n++ {
 				t := time.Now()
@@ -65,10 +72,15 @@ func measure(ctx context.Context, d time.Duration, core, serve int, callers []ca
 	stop.Store(true)
 	wg.Wait()
 	took := time.Since(start)
-	used := readCPU(core, serve).less(before)
 	if err := errors.Join(errs...); err != nil {
 		return sample{}, err
 	}
+	if l.settle != nil {
+		if err := l.settle(ctx); err != nil {
+			return sample{}, err
+		}
+	}
+	used, in := readCPU(l.core, l.serve).less(before), time.Since(start)
 	all := slices.Concat(times...)
 	if len(all) == 0 {
 		return sample{}, errors.New("nothing was done in the time")
@@ -77,7 +89,7 @@ func measure(ctx context.Context, d time.Duration, core, serve int, callers []ca
 	ops := float64(len(all))
 	ms := func(q float64) float64 { return float64(all[int(q*float64(len(all)-1))].Microseconds()) / 1000 }
 	return sample{Rate: ops / took.Seconds(), P50: ms(0.5), P99: ms(0.99), Core: used.core / ops, Serve: used.serve / ops, Client: used.self / ops,
-		Others: used.others(took), Ops: len(all)}, nil
+		Others: used.others(in), Ops: len(all)}, nil
 }
 
 // accounts hands out Ethereum accounts with their next nonce, one payload at a time each.

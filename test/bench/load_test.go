@@ -66,7 +66,7 @@ func TestMeasure(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		return nil
 	}
-	s, err := measure(t.Context(), 50*time.Millisecond, 0, 0, []caller{work, work})
+	s, err := (load{callers: []caller{work, work}}).measure(t.Context(), 50*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,10 +80,10 @@ func TestMeasure(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := measure(t.Context(), time.Millisecond, 0, 0, []caller{work, fail}); !errors.Is(err, lost) {
+	if _, err := (load{callers: []caller{work, fail}}).measure(t.Context(), time.Millisecond); !errors.Is(err, lost) {
 		t.Errorf("a caller's failure: %v", err)
 	}
-	if _, err := measure(t.Context(), time.Millisecond, 0, 0, nil); err == nil {
+	if _, err := (load{callers: nil}).measure(t.Context(), time.Millisecond); err == nil {
 		t.Error("nothing was done, and that is no error")
 	}
 }

@@ -22,31 +22,19 @@ const memoryFolder = "/dev/shm"
 const logAccounts = 384
 
 // logRounds measures what durability costs, and how long a core takes to start on a log of some size.
-func logRounds(ctx context.Context, c config, r *report) error {
-	onDisk, remove, err := temporary()
-	if err != nil {
-		return err
-	}
-	defer remove()
-	off, err := os.MkdirTemp(memoryFolder, "strongroom-bench-")
-	if err != nil {
-		return fmt.Errorf("a folder in memory, to compare with: %w", err)
-	}
-	defer os.RemoveAll(off)
+func logRounds(ctx context.Context, c config, r *report) (err error) {
 	names := []string{durable, inMemory}
 	var domains []*domain
-	for _, dir := range []string{onDisk, off} {
-		d, err := newDomain(ctx, c.Core, dir)
-		if err != nil {
-			return err
+	for _, place := range []string{"", memoryFolder} {
+		dir, failed := os.MkdirTemp(place, "strongroom-bench-")
+		if failed != nil {
+			return fmt.Errorf("a folder to compare logs in: %w", failed)
 		}
-		defer d.stop()
-		if err := d.openSession(ctx); err != nil {
-			return err
+		d, remove, failed := madeDomainIn(ctx, c, dir, logAccounts)
+		if failed != nil {
+			return failed
 		}
-		if err := d.addWallets(ctx, 0, logAccounts); err != nil {
-			return err
-		}
+		defer func() { err = errors.Join(err, remove()) }()
 		domains = append(domains, d)
 	}
 	accs := []*accounts{newAccounts(logAccounts, 0), newAccounts(logAccounts, 0)}
@@ -57,8 +45,8 @@ func logRounds(ctx context.Context, c config, r *report) error {
 				return err
 			}
 			var took sample
-			err = r.take(round, names[i], func() (s sample, err error) {
-				took, err = measure(ctx, c.Length, d.cmd.Process.Pid, 0, d.governed(32, accs[i]))
+			err = r.take(round, names[i], func() (_ sample, err error) {
+				took, err = load{callers: d.governed(32, accs[i]), core: d.cmd.Process.Pid}.measure(ctx, c.Length)
 				return took, err
 			})
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -33,7 +34,7 @@ type config struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
@@ -94,12 +95,17 @@ func (c config) estimate() time.Duration {
 		}
 	}
 	cells += len(c.Wallets) + 2 // and the two logs
+	domains := len(c.Delays) + len(c.Wallets) + 2
 	wallets := len(c.Delays)*(slices.Max(c.Callers)+spareAccounts) + 2*logAccounts
+	if c.Server != "" {
+		domains++
+		wallets += slices.Max(c.Callers) + spareAccounts
+	}
 	for _, n := range c.Wallets {
 		wallets += n
 	}
 	d := time.Duration(c.Rounds*cells) * c.Length
-	d += time.Duration(len(c.Delays)+len(c.Wallets)+2) * domainTime
+	d += time.Duration(domains) * domainTime
 	d += time.Duration(float64(wallets)/walletsASecond*1e9) + time.Duration(float64(slices.Max(c.Entries))/entriesASecond*1e9)
 	return d.Round(time.Second)
 }
@@ -143,10 +149,4 @@ func run(ctx context.Context, args []string) error {
 // say tells how far the run is.
 func say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s "+format+"\n", append([]any{time.Now().Format("15:04:05")}, args...)...)
-}
-
-// temporary makes a folder for a domain, which is removed by the returned function.
-func temporary() (string, func(), error) {
-	dir, err := os.MkdirTemp("", "strongroom-bench-")
-	return dir, func() { os.RemoveAll(dir) }, err
 }

@@ -100,7 +100,7 @@ func TestOpenBaoSigns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := measure(t.Context(), 50*time.Millisecond, 0, 0, o.callers(4))
+	got, err := (load{callers: o.callers(4)}).measure(t.Context(), 50*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}

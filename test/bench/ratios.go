@@ -82,18 +82,15 @@ func (l *ratioList) add(name, a string, fa measureOf, b string, fb measureOf, wa
 	}
 	if want != nil {
 		want.Met = want.Least && x.Mid >= want.Bound || !want.Least && x.Mid <= want.Bound
+		want.Doubt = want.Doubt && max(l.r.column(a, others).Mid, l.r.column(b, others).Mid) > noisy
 	}
 	l.list = append(l.list, ratio{name + ", " + a + " / " + b, x, want})
 }
 
-// faster is the aim of a rate; shorter of a latency. Other load spoils both.
-func (l *ratioList) faster(bound float64) *aim {
-	return &aim{Bound: bound, Least: true, Doubt: l.r.Others.Mid > noisy}
-}
+// faster is the aim of a rate, shorter that of a latency. Other load beside one of the two rows spoils both.
+func faster(bound float64) *aim { return &aim{Bound: bound, Least: true, Doubt: true} }
 
-func (l *ratioList) shorter(bound float64) *aim {
-	return &aim{Bound: bound, Doubt: l.r.Others.Mid > noisy}
-}
+func shorter(bound float64) *aim { return &aim{Bound: bound, Doubt: true} }
 
 // ratios forms all ratios of the report.
 func (r *report) ratios() []ratio {
@@ -101,7 +98,7 @@ func (r *report) ratios() []ratio {
 	for _, n := range r.Config.Callers {
 		var want *aim
 		if n == 256 {
-			want = l.faster(0.5)
+			want = faster(0.5)
 		}
 		l.add("rate", doorRow(n), rate, bareRow, rate, want)
 		if want = nil; n >= 32 {
@@ -112,7 +109,7 @@ func (r *report) ratios() []ratio {
 	for _, n := range r.Config.Callers {
 		var want *aim
 		if n == 32 {
-			want = l.faster(0.3)
+			want = faster(0.3)
 		}
 		l.add("rate", restRow(n), rate, bareRow, rate, want)
 		if want = nil; n >= 32 {
@@ -126,10 +123,10 @@ func (r *report) ratios() []ratio {
 	l.add("rate", restRow(32), rate, openBaoRow, rate, nil)
 	if w := r.Config.Wallets; len(w) > 1 {
 		few, many := walletRow(w[0]), walletRow(w[len(w)-1])
-		l.add("rate", many, rate, few, rate, l.faster(1/1.2))
-		l.add("p99", many, p99, few, p99, l.shorter(1.2))
+		l.add("rate", many, rate, few, rate, faster(1/1.2))
+		l.add("p99", many, p99, few, p99, shorter(1.2))
 	}
-	l.add("rate", durable, rate, inMemory, rate, l.faster(0.7))
+	l.add("rate", durable, rate, inMemory, rate, faster(0.7))
 	aa := doorRow(32) + again
 	l.add("control: rate", aa, rate, doorRow(32), rate, nil)
 	l.add("control: core CPU", aa, coreCPU, doorRow(32), coreCPU, nil)

@@ -76,6 +76,7 @@ func coreCPU(s sample) float64   { return s.Core }
 func serveCPU(s sample) float64  { return s.Serve }
 func clientCPU(s sample) float64 { return s.Client }
 func allCPU(s sample) float64    { return s.Core + s.Serve + s.Client }
+func others(s sample) float64    { return s.Others }
 
 func (r *report) column(row string, f measureOf) spread {
 	var v []float64
@@ -96,8 +97,8 @@ func (r *report) within(a string, fa measureOf, b string, fb measureOf) (spread,
 	return spreadOf(v), len(v) > 0
 }
 
-// others is the spread of other load over all samples but the peer's, whose own work it would count.
-func (r *report) others() spread {
+// otherLoad is the spread of other load over all samples but the peer's, whose own work it would count.
+func (r *report) otherLoad() spread {
 	var v []float64
 	for row, list := range r.Samples {
 		for _, s := range list {
@@ -112,21 +113,21 @@ func (r *report) others() spread {
 // finish computes what follows from the samples.
 func (r *report) finish() {
 	r.Took = time.Since(r.Started)
-	r.Others = r.others()
+	r.Others = r.otherLoad()
 	r.Ratios = r.ratios()
 }
 
 // print writes the report; finish comes first.
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%s, %d cores, %s, %d rounds of %v in %v; medians [least-greatest]\n\n", r.Go, r.Cores, r.Started.Format(time.RFC3339),
-		r.Config.Rounds, r.Config.Length, r.Took.Round(time.Second))
+	fmt.Fprintf(w, "\n%s, %d cores, %s, %d rounds of %v in %v, flush delay %v; medians [least-greatest]\n\n", r.Go, r.Cores, r.Started.Format(time.RFC3339),
+		r.Config.Rounds, r.Config.Length, r.Took.Round(time.Second), r.Config.Delays[0])
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "row\tper second\tp50 ms\tp99 ms\tCPU us: core\tserve\tclient\tother load")
 	for _, row := range r.Rows {
 		x := r.column(row, rate)
 		fmt.Fprintf(t, "%s\t%.0f [%.0f-%.0f]\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\n", row, x.Mid, x.Least, x.Most, r.column(row, p50).Mid,
 			r.column(row, p99).Mid, r.column(row, coreCPU).Mid, r.column(row, serveCPU).Mid, r.column(row, clientCPU).Mid,
-			r.column(row, func(s sample) float64 { return s.Others }).Mid)
+			r.column(row, others).Mid)
 	}
 	t.Flush()
 	fmt.Fprintln(w, "\nratios within a round, median [least-greatest]")
@@ -144,6 +145,6 @@ func (r *report) print(w io.Writer) {
 		fmt.Fprintf(w, "%s, 32 callers: %.0f\n", k, spreadOf(r.Log[k]).Mid)
 	}
 	if r.Others.Mid > noisy {
-		fmt.Fprintf(w, "noisy: others used %.2f cores (median); no verdict on rates and latencies, CPU ratios still hold\n", r.Others.Mid)
+		fmt.Fprintf(w, "noisy: others used %.2f cores (median of all); no verdict on rates and latencies, CPU ratios still hold\n", r.Others.Mid)
 	}
 }

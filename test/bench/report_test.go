@@ -136,6 +136,16 @@ func TestAims(t *testing.T) {
 			}
 		})
 	}
+	t.Run("noise beside other rows spoils nothing", func(t *testing.T) {
+		t.Parallel()
+		all := rows(500, 300, 220, 0)
+		all[durable][0].Others = 0.4
+		for name, a := range aims(reportOf(c, all)) {
+			if a.Doubt != strings.Contains(name, durable) {
+				t.Errorf("%s: %v", name, a)
+			}
+		}
+	})
 	t.Run("noise takes the verdict from rates and latencies, not from CPU", func(t *testing.T) {
 		t.Parallel()
 		for name, a := range aims(reportOf(c, rows(500, 300, 220, 0.4))) {
@@ -186,7 +196,7 @@ func TestThePeersWorkIsNoNoise(t *testing.T) {
 
 func TestReportPrintsAndMarshals(t *testing.T) {
 	t.Parallel()
-	r := newReport(config{Rounds: 1, Callers: []int{32}})
+	r := newReport(config{Rounds: 1, Callers: []int{32}, Delays: []time.Duration{time.Millisecond}})
 	for _, row := range []string{bareRow, restRow(32)} {
 		if err := r.take(0, row, func() (sample, error) { return sample{Rate: 100, Core: 50, Client: 25, Others: 1}, nil }); err != nil {
 			t.Fatal(err)
@@ -202,8 +212,8 @@ func TestReportPrintsAndMarshals(t *testing.T) {
 	r.finish()
 	var out strings.Builder
 	r.print(&out)
-	for _, want := range []string{"aim 0.30: met (noisy: no verdict)", "aim 2.20 at most: met\n", "noisy: others used 1.00 cores", "after a kill: 1.50 s\n", "entries a second, 32 callers: 2",
-		"with 10 wallets: 64 MiB", "100 [100-100]"} {
+	for _, want := range []string{"aim 0.30: met (noisy: no verdict)", "aim 2.20 at most: met\n", "noisy: others used 1.00 cores (median of all)", "after a kill: 1.50 s\n", "entries a second, 32 callers: 2",
+		"with 10 wallets: 64 MiB", "100 [100-100]", "flush delay 1ms"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -20,9 +21,7 @@ const spareAccounts = 16
 type cell struct {
 	row    string
 	length time.Duration
-	core   int // process ids, 0 for none
-	serve  int
-	load   func() ([]caller, error)
+	load   load
 }
 
 // takeCell measures a cell.
@@ -30,64 +29,13 @@ func (r *report) takeCell(ctx context.Context, round int, c cell) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return r.take(round, c.row, func() (sample, error) {
-		list, err := c.load()
-		if err != nil {
-			return sample{}, err
-		}
-		return measure(ctx, c.length, c.core, c.serve, list)
-	})
+	return r.take(round, c.row, func() (sample, error) { return c.load.measure(ctx, c.length) })
 }
 
-// governedRounds measures governed requests, through the door and through REST, beside bare operations, empty calls and a peer.
-func governedRounds(ctx context.Context, c config, delay time.Duration, r *report) (err error) {
-	dir, remove, err := temporary()
-	if err != nil {
-		return err
-	}
-	defer remove()
-	d, err := newDomain(ctx, c.Core, dir, "--flush-delay", delay.String())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.stop()) }()
-	if err := d.openSession(ctx); err != nil {
-		return err
-	}
-	most := slices.Max(c.Callers)
-	say("flush delay %v: making %d wallets", delay, most+spareAccounts)
-	if err := d.addWallets(ctx, 0, most+spareAccounts); err != nil {
-		return err
-	}
-	acc := newAccounts(most+spareAccounts, 0)
-	var cells []cell
-	suffix := ""
-	if delay > 0 {
-		suffix = " +" + delay.String()
-	}
-	first := delay == c.Delays[0]
-	if first {
-		cells = bareCells(c.Length / 2)
-	}
-	var peer *openBao
-	if first && c.OpenBao != "" {
-		const callers = 32
-		if peer, err = newOpenBao(ctx, c.OpenBao, callers); err != nil {
-			return err
-		}
-		cells = append(cells, cell{openBaoRow, c.Length, 0, 0, func() ([]caller, error) { return peer.callers(callers), nil }})
-	}
-	cells = append(cells, d.doorCells(c, suffix, first, acc)...)
-	if first && c.Server != "" {
-		s, failed := startServe(ctx, c.Server, d, max(most, 32))
-		if failed != nil {
-			return failed
-		}
-		defer func() { err = errors.Join(err, s.stop()) }()
-		cells = append(cells, s.cells(c, d, acc)...)
-	}
-	for round := range c.Rounds {
-		say("flush delay %v: round %d of %d", delay, round+1, c.Rounds)
+// takeRounds measures cells in turns.
+func (r *report) takeRounds(ctx context.Context, what string, rounds int, cells []cell) error {
+	for round := range rounds {
+		say("%s: round %d of %d", what, round+1, rounds)
 		for _, x := range cells {
 			if err := r.takeCell(ctx, round, x); err != nil {
 				return err
@@ -97,53 +45,120 @@ func governedRounds(ctx context.Context, c config, delay time.Duration, r *repor
 	return nil
 }
 
-// bareCells are the core's operations with nothing around them, on all cores.
-func bareCells(d time.Duration) []cell {
-	var out []cell
-	for _, name := range corebench.Names() {
-		out = append(out, cell{"bare " + name, d, 0, 0, func() ([]caller, error) {
-			var list []caller
-			for range runtime.NumCPU() {
-				op, err := corebench.New(name)
-				if err != nil {
-					return nil, err
-				}
-				list = append(list, func(context.Context, int) error { return op() })
-			}
-			return list, nil
-		}})
+// governedRounds measures governed requests, through the door and through REST, beside bare operations, empty calls and a peer.
+func governedRounds(ctx context.Context, c config, delay time.Duration, r *report) (err error) {
+	what := "flush delay " + delay.String()
+	d, acc, remove, err := readyDomain(ctx, c, delay)
+	if err != nil {
+		return err
 	}
-	return out
+	defer func() { err = errors.Join(err, remove()) }()
+	if delay != c.Delays[0] { // ratios and what surrounds them are of the first delay
+		return r.takeRounds(ctx, what, c.Rounds, d.cells(c, " +"+delay.String(), acc))
+	}
+	cells, err := bareCells(c.Length / 2)
+	if err != nil {
+		return err
+	}
+	if c.OpenBao != "" {
+		const callers = 32
+		peer, err := newOpenBao(ctx, c.OpenBao, callers)
+		if err != nil {
+			return err
+		}
+		cells = append(cells, cell{openBaoRow, c.Length, load{callers: peer.callers(callers)}})
+	}
+	cells = append(cells, cell{emptyDoor, c.Length / 2, load{callers: d.ping(32), core: d.cmd.Process.Pid}})
+	cells = append(cells, d.cells(c, "", acc)...)
+	if c.Server != "" {
+		// A domain of its own: serve follows its log, which would spoil the rows through the door.
+		behind, acc, remove, failed := readyDomain(ctx, c, delay)
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, remove()) }()
+		s, failed := startServe(ctx, c.Server, behind, max(slices.Max(c.Callers), 32))
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, s.stop()) }()
+		cells = append(cells, s.cells(c, behind, acc)...)
+	}
+	return r.takeRounds(ctx, what, c.Rounds, cells)
 }
 
-// doorCells are the measurements through the door.
-func (d *domain) doorCells(c config, suffix string, first bool, acc *accounts) []cell {
-	pid := d.cmd.Process.Pid
-	var out []cell
-	add := func(row string, length time.Duration, list []caller) {
-		out = append(out, cell{row, length, pid, 0, func() ([]caller, error) { return list, nil }})
+// readyDomain makes a domain for the callers of c. The function that it gives stops and removes it.
+func readyDomain(ctx context.Context, c config, delay time.Duration) (*domain, *accounts, func() error, error) {
+	n := slices.Max(c.Callers) + spareAccounts
+	d, remove, err := madeDomain(ctx, c, n, "--flush-delay", delay.String())
+	return d, newAccounts(n, 0), remove, err
+}
+
+// madeDomain makes a domain with so many wallets and an open session. The function that it gives stops and removes it.
+func madeDomain(ctx context.Context, c config, wallets int, flags ...string) (*domain, func() error, error) {
+	say("making a domain with %d wallets", wallets)
+	dir, err := os.MkdirTemp("", "strongroom-bench-")
+	if err != nil {
+		return nil, nil, err
 	}
-	if first {
-		add(emptyDoor, c.Length/2, d.ping(32))
+	return madeDomainIn(ctx, c, dir, wallets, flags...)
+}
+
+// madeDomainIn is [madeDomain] in a folder, which is removed with it.
+func madeDomainIn(ctx context.Context, c config, dir string, wallets int, flags ...string) (*domain, func() error, error) {
+	d, err := newDomain(ctx, c.Core, dir, flags...)
+	remove := func() error { return errors.Join(d.stop(), os.RemoveAll(dir)) }
+	if err == nil {
+		err = d.openSession(ctx)
+	}
+	if err == nil {
+		err = d.addWallets(ctx, 0, wallets)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, remove())
+	}
+	return d, remove, nil
+}
+
+// bareCells are the core's operations with nothing around them, on all cores.
+func bareCells(d time.Duration) ([]cell, error) {
+	var out []cell
+	for _, name := range corebench.Names() {
+		var list []caller
+		for range runtime.NumCPU() {
+			op, err := corebench.New(name)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, func(context.Context, int) error { return op() })
+		}
+		out = append(out, cell{"bare " + name, d, load{callers: list}})
+	}
+	return out, nil
+}
+
+// cells are the governed measurements through the door.
+func (d *domain) cells(c config, suffix string, acc *accounts) []cell {
+	var out []cell
+	add := func(row string, list []caller) {
+		out = append(out, cell{row + suffix, c.Length, load{callers: list, core: d.cmd.Process.Pid}})
 	}
 	for _, n := range c.Callers {
-		add(doorRow(n)+suffix, c.Length, d.governed(n, acc))
+		add(doorRow(n), d.governed(n, acc))
 		if n == 32 { // the same under another name: what differs by less than this spread can't be claimed
-			add(doorRow(n)+suffix+again, c.Length, d.governed(n, acc))
+			add(doorRow(n)+again, d.governed(n, acc))
 		}
 	}
-	add("signed initiator and two approvals, 32 callers"+suffix, c.Length, d.approved(32, acc))
+	add("signed initiator and two approvals, 32 callers", d.approved(32, acc))
 	return out
 }
 
 // cells are the measurements through REST.
 func (s *server) cells(c config, d *domain, acc *accounts) []cell {
-	core, serve := d.cmd.Process.Pid, s.cmd.Process.Pid
-	health := s.health(32)
-	out := []cell{{emptyHTTPS, c.Length / 2, core, serve, func() ([]caller, error) { return health, nil }}}
+	of := func(list []caller) load { return load{list, d.cmd.Process.Pid, s.cmd.Process.Pid, s.caughtUp} }
+	out := []cell{{emptyHTTPS, c.Length / 2, of(s.health(32))}}
 	for _, n := range c.Callers {
-		list := s.governed(n, d, acc)
-		out = append(out, cell{restRow(n), c.Length, core, serve, func() ([]caller, error) { return list, nil }})
+		out = append(out, cell{restRow(n), c.Length, of(s.governed(n, d, acc))})
 	}
 	return out
 }
@@ -152,35 +167,19 @@ func (s *server) cells(c config, d *domain, acc *accounts) []cell {
 // take turns within a round.
 func walletRounds(ctx context.Context, c config, r *report) (err error) {
 	var cells []cell
+	pids := map[int]int{} // by number of wallets
 	for _, n := range c.Wallets {
-		dir, remove, failed := temporary()
+		d, remove, failed := madeDomain(ctx, c, n, "--memory", "67108864", "--cache-keys", "131072")
 		if failed != nil {
 			return failed
 		}
-		defer remove()
-		d, failed := newDomain(ctx, c.Core, dir, "--memory", "67108864", "--cache-keys", "131072")
-		if failed != nil {
-			return failed
-		}
-		defer func() { err = errors.Join(err, d.stop()) }()
-		if err := d.openSession(ctx); err != nil {
-			return err
-		}
-		say("making %d wallets", n)
-		if err := d.addWallets(ctx, 0, n); err != nil {
-			return err
-		}
-		r.Memory[strconv.Itoa(n)+" wallets"] = memory(d.cmd.Process.Pid)
-		list := d.governed(8, newAccounts(n, 1.0))
-		cells = append(cells, cell{walletRow(n), c.Length, d.cmd.Process.Pid, 0, func() ([]caller, error) { return list, nil }})
+		defer func() { err = errors.Join(err, remove()) }()
+		pids[n] = d.cmd.Process.Pid
+		cells = append(cells, cell{walletRow(n), c.Length, load{callers: d.governed(8, newAccounts(n, 1.0)), core: d.cmd.Process.Pid}})
 	}
-	for round := range c.Rounds {
-		say("wallets: round %d of %d", round+1, c.Rounds)
-		for _, x := range cells {
-			if err := r.takeCell(ctx, round, x); err != nil {
-				return err
-			}
-		}
+	err = r.takeRounds(ctx, "wallets", c.Rounds, cells)
+	for n, pid := range pids {
+		r.Memory[strconv.Itoa(n)+" wallets"] = memory(pid)
 	}
-	return nil
+	return err
 }

@@ -132,8 +132,22 @@ func (s *server) connect(ctx context.Context, d *domain, tr http.RoundTripper, m
 	if s.session, err = s.client.OpenSession(ctx, signer, 20*time.Hour); err != nil {
 		return err
 	}
-	_, err = measure(ctx, 300*time.Millisecond, 0, 0, s.health(most))
+	_, err = load{callers: s.health(most)}.measure(ctx, 300*time.Millisecond)
 	return err
+}
+
+// caughtUp waits until serve's cache has followed the log: that work belongs to the calls before it.
+func (s *server) caughtUp(ctx context.Context) error {
+	for deadline := time.Now().Add(time.Minute); ; {
+		st, err := s.client.Status(ctx)
+		if err != nil || st.Cache.Behind == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("serve's cache is %d entries behind the log and does not catch up", st.Cache.Behind)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // stop ends serve.

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"strongroom/internal/gate"
@@ -196,6 +197,7 @@ func (d *domain) start(ctx context.Context) error {
 	}
 	defer r.Close()
 	cmd.ExtraFiles = append(cmd.ExtraFiles, w)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	logFile, err := os.Create(filepath.Join(d.dir, "core.log"))
 	if err != nil {
 		return err
@@ -221,18 +223,19 @@ func (d *domain) start(ctx context.Context) error {
 
 // stop ends the core.
 func (d *domain) stop() error {
-	if d.cmd == nil {
+	if d == nil || d.cmd == nil {
 		return nil
 	}
-	d.door.Close()
-	err := d.cmd.Process.Signal(os.Interrupt)
-	return errors.Join(err, d.cmd.Wait())
+	var err error
+	if d.door != nil {
+		err = d.door.Close()
+	}
+	return errors.Join(err, d.cmd.Process.Signal(os.Interrupt), d.cmd.Wait())
 }
 
 // kill ends the core as a crash would.
 func (d *domain) kill() error {
-	d.door.Close()
-	err := d.cmd.Process.Kill()
+	err := errors.Join(d.door.Close(), d.cmd.Process.Kill())
 	_ = d.cmd.Wait() // says that it was killed
 	return err
 }

@@ -227,3 +227,50 @@ func TestPermitOutlivesItsRequest(t *testing.T) {
 	}
 	m.Check()
 }
+
+// A retry gives the recorded outcome, though serve built it another payload meanwhile: it is no replacement, and no refusal.
+func TestRetryWithAnotherPayload(t *testing.T) {
+	t.Parallel()
+	m, _ := ready(t)
+	s := newStory(m.Harness, request.SchemeP2WPKH)
+	if err := s.openSession(); err != nil {
+		t.Fatal(err)
+	}
+	r := s.ask("auto", m.Service, request.Transfer, pay(m.Harness, m.Service, domaintest.Whitelisted, 7).Body)
+	submit := func(s *story, nonce, price uint64) (message.Request, error) {
+		return s.h.D.Submit(context.Background(), message.Submit{Request: r.Encode(), Evidence: s.evidence(r), Payload: ethPayload(t, 7, nonce, price)})
+	}
+	m.faults.FailAt(domaintest.AnchorPin, 1, domaintest.After, true)
+	if _, err := submit(s, 0, 10); err == nil {
+		t.Fatal("answered after a crash")
+	}
+	for _, retry := range [][2]uint64{{3, 10}, {0, 20}, {0, 5}} {
+		c := m.clone(t)
+		x := *s
+		x.h = c.Harness
+		if err := x.openSession(); err != nil {
+			t.Fatal(err)
+		}
+		v, err := submit(&x, retry[0], retry[1])
+		if err != nil || v.Signed == nil || v.Signed.Attempt != 1 || len(v.Signed.Bytes) == 0 {
+			t.Fatalf("retry with nonce %d and price %d: %v, %+v", retry[0], retry[1], err, v.Signed)
+		}
+		if tx := unsigned(t, v.Signed.Bytes); !bytes.Equal(tx, ethPayload(t, 7, 0, 10)) {
+			t.Errorf("retry with nonce %d and price %d: another payload was signed", retry[0], retry[1])
+		}
+		c.Check()
+	}
+}
+
+// clone opens a copy of what a crash would leave.
+func (m *machine) clone(t *testing.T) *machine {
+	t.Helper()
+	c := &machine{log: m.log.Clone(), anchor: m.anchor.Clone(), faults: &domaintest.Faults{}}
+	o := m.Options
+	o.TakeOver, o.Faults, o.Log, o.Anchor, o.Memory = false, c.faults, c.log, c.anchor, m.Options.Memory.Clone()
+	c.Harness = m.Other(o)
+	if err := c.Open(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

@@ -148,6 +148,9 @@ func (d *Domain) again(ctx context.Context, id custody.RequestID, payload []byte
 	}
 	unreleased := v.State == message.StateSigned && v.Signed != nil && len(v.Signed.Bytes) == 0 // the permit stands, its result does not
 	if len(payload) > 0 && (v.State == message.StateReady || unreleased) {
+		if unreleased {
+			payload = nil // the permit's own: a retry may come with another fee or nonce, and is no replacement
+		}
 		if _, err := d.Sign(ctx, id, payload); err != nil {
 			return v, err
 		}

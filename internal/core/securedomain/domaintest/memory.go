@@ -35,6 +35,36 @@ func (m *Memory) Clone() *Memory {
 	return &Memory{blobs: maps.Clone(m.blobs), snaps: maps.Clone(m.snaps), chunks: maps.Clone(m.chunks)}
 }
 
+// Snapshots gives the snapshots that are kept, by entry.
+func (m *Memory) Snapshots() map[uint64][]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.snaps)
+}
+
+// SetSnapshot puts a snapshot in place of another, behind the domain's back; nil removes it.
+func (m *Memory) SetSnapshot(seq uint64, data []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.snaps[seq] = data; data == nil {
+		delete(m.snaps, seq)
+	}
+}
+
+// Blobs gives the blobs that are kept.
+func (m *Memory) Blobs() map[keystore.Ref][]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.blobs)
+}
+
+// SetBlob puts a blob in place of another, behind the domain's back.
+func (m *Memory) SetBlob(ref keystore.Ref, blob []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.blobs[ref] = blob
+}
+
 // memoryBlobs implements [keystore.Blobs].
 type memoryBlobs struct{ *Memory }
 
