@@ -236,7 +236,8 @@ func TestRetryWithAnotherPayload(t *testing.T) {
 	if err := s.openSession(); err != nil {
 		t.Fatal(err)
 	}
-	r := s.ask("auto", m.Service, request.Transfer, pay(m.Harness, m.Service, domaintest.Whitelisted, 7).Body)
+	r := s.ask("auto", m.Service, request.Transfer, request.TransferBody{Wallet: "hot", Asset: domaintest.Chain.Native(),
+		Outputs: []request.Output{{Address: domaintest.Whitelisted, Amount: custody.U64(7)}}, FeeCap: custody.U64(21000 * 100)})
 	submit := func(s *story, nonce, price uint64) (message.Request, error) {
 		return s.h.D.Submit(context.Background(), message.Submit{Request: r.Encode(), Evidence: s.evidence(r), Payload: ethPayload(t, 7, nonce, price)})
 	}
