@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"strongroom/internal/gate"
+	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+)
+
+// A write to the log fails because the file may not grow: the process ends and says so. With room again it starts, and all that it acknowledged
+// is there.
+func TestLogCannotGrow(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, t.TempDir())
+	s.create()
+	c := s.start()
+	c.wallet(callers)
+	c.openSession()
+	l := s.load(c)
+	defer func() { l.stop.Store(true) }()
+	for l.got.Load() < 100 {
+		time.Sleep(time.Millisecond)
+	}
+	// Everything written from now on lies beyond this, in a file that was allocated long ago.
+	if err := unix.Prlimit(c.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 4096, Max: unix.RLIM_INFINITY}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.mustFail("the log", "file too large")
+	l.core.Store(nil)
+	c.kill()
+	c = s.start()
+	c.openSession()
+	l.settle(c)
+	if l.lost.Load() == 0 {
+		t.Error("no call was cut off: the test shows nothing")
+	}
+	c.stop()
+}
+
+// The disk is full: a domain that does not fit is not made, and can be made when it does; a core whose log finds no room ends and says so, and
+// goes on from where it was when there is room again.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m,mode=0700"); err != nil {
+		t.Skipf("a small disk can't be mounted here (%v); TestLogCannotGrow shows the same with a file size limit", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	room := func(megabytes int) {
+		t.Helper()
+		if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_REMOUNT, fmt.Sprintf("size=%dm", megabytes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newSite(t, dir)
+	genesis := s.prepare()
+	if said, err := s.run("create", "--genesis", genesis); err == nil || !strings.Contains(said, "no space left on device") {
+		t.Fatalf("a domain on a full disk: %v: %s", err, said)
+	}
+	room(96) // for one segment of the log
+	if said, err := s.run("create", "--genesis", genesis); err != nil {
+		t.Fatalf("with room: %v: %s", err, said)
+	}
+	c := s.start()
+	c.wallet(2)
+	acknowledged := fill(t, c)
+	c.mustFail("the log", "no space left on device")
+	c.kill()
+	if said, err := s.run("run", "--socket", filepath.Join(dir, "door", "core.sock")); err == nil || !strings.Contains(said, "strongroom-core: error:") {
+		// With nothing to write, it may also start; then it is stopped by the next entry. It must not end silently.
+		t.Logf("on the full disk: %v: %s", err, said)
+	}
+	room(256)
+	c = s.start()
+	for id := range acknowledged {
+		if _, err := gate.Call[message.ByID, message.Request](context.Background(), c.door, message.MethodRequest, message.ByID{ID: id}); err != nil {
+			t.Errorf("request %s was acknowledged and is lost: %v", id, err)
+		}
+	}
+	c.govern("after", request.AddressCreate, request.AddressCreateBody{Wallet: "hot", Count: 1})
+	c.check()
+	c.stop()
+}
+
+// fill writes large entries, requests that a guard refuses, until the core fails. It gives those that were acknowledged.
+func fill(t *testing.T, c *core) map[custody.RequestID]bool {
+	t.Helper()
+	body := request.TransferBody{Wallet: "big", Asset: custody.BitcoinRegtest.Native(), FeeCap: custody.U64(1)}
+	c.govern("big", request.WalletCreate, request.WalletCreateBody{Wallet: "big", Chain: custody.BitcoinRegtest, Scheme: request.SchemeP2TR})
+	for range request.MaxOutputs {
+		body.Outputs = append(body.Outputs, request.Output{Address: "bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqc8gma6", Amount: custody.U64(1000)})
+	}
+	var mu sync.Mutex
+	out := map[custody.RequestID]bool{}
+	var wg sync.WaitGroup
+	var failed atomic.Bool
+	for i := range 16 {
+		wg.Go(func() {
+			for n := 0; !failed.Load(); n++ {
+				r := c.s.ask(c.s.officers[0], fmt.Sprintf("fill-%d-%d", i, n), request.Transfer, body)
+				v, err := gate.Call[message.Submit, message.Request](context.Background(), c.door, message.MethodSubmit,
+					message.Submit{Request: r.Encode(), Evidence: c.s.officers[0].evidence(r)})
+				if err != nil {
+					if failed.Store(true); !passing(err) {
+						t.Errorf("on a full disk: %v", err)
+					}
+					return
+				}
+				mu.Lock()
+				out[v.ID] = true
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// What the process is: one listening socket, its door, and connections of it; no other socket, no child, no core dump, nobody may attach.
+func TestCoreIsClosed(t *testing.T) {
+	t.Parallel()
+	dir, credential := t.TempDir(), (*syscall.Credential)(nil)
+	if os.Geteuid() == 0 {
+		// As another user: the owner of its files in /proc then shows whether it is dumpable.
+		dir, credential = ofNobody(t)
+	}
+	s := newSite(t, dir)
+	s.credential = credential
+	s.create()
+	c := s.start()
+	c.wallet(2)
+	pid := c.cmd.Process.Pid
+	proc := func(name string) string { return filepath.Join("/proc", strconv.Itoa(pid), name) }
+
+	info, err := os.Stat(proc("environ"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != 0 { // proc(5): root's if the process is not dumpable
+		t.Errorf("the process is dumpable: %s belongs to user %d", proc("environ"), owner)
+	}
+	if limit := limitOf(t, proc("limits"), "Max core file size"); limit != "0 0" {
+		t.Errorf("core dumps are limited to %s", limit)
+	}
+	if kids := children(t, pid); len(kids) > 0 {
+		t.Errorf("it has children: %v", kids)
+	}
+	inodes := sockets(t, proc("fd"))
+	listening := 0
+	for _, line := range lines(t, proc("net/unix")) { // Num RefCount Protocol Flags Type St Inode Path
+		f := strings.Fields(line)
+		if len(f) < 7 || !inodes[f[6]] {
+			continue
+		}
+		delete(inodes, f[6])
+		if len(f) < 8 || f[7] != c.socket {
+			t.Errorf("a Unix socket that is not the door's: %s", line)
+		} else if f[3] == "00010000" { // SO_ACCEPTCON
+			listening++
+		}
+	}
+	if listening != 1 || len(inodes) > 0 {
+		t.Errorf("%d listening sockets, and others than Unix sockets: %v", listening, inodes)
+	}
+	c.stop()
+}
+
+// ofNobody makes a folder of the user nobody, who must reach it and the programs.
+func ofNobody(t *testing.T) (string, *syscall.Credential) {
+	t.Helper()
+	const nobody = 65534
+	dir, err := os.MkdirTemp("", "strongroom-e2e-nobody-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path, err := exec.LookPath("strongroom-core")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chown(dir, nobody, nobody), os.Chmod(filepath.Dir(path), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return dir, &syscall.Credential{Uid: nobody, Gid: nobody}
+}
+
+func lines(t *testing.T, path string) (out []string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s := bufio.NewScanner(strings.NewReader(string(b))); s.Scan(); {
+		out = append(out, s.Text())
+	}
+	return out
+}
+
+// limitOf gives the soft and hard limit of a name.
+func limitOf(t *testing.T, path, name string) string {
+	t.Helper()
+	for _, l := range lines(t, path) {
+		if rest, ok := strings.CutPrefix(l, name); ok {
+			f := strings.Fields(rest)
+			return f[0] + " " + f[1]
+		}
+	}
+	t.Fatalf("%s has no %s", path, name)
+	return ""
+}
+
+// children lists the processes whose parent is pid.
+func children(t *testing.T, pid int) (out []string) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil || len(all) == 0 {
+		t.Fatalf("processes: %v", err)
+	}
+	for _, name := range all {
+		b, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // ended meanwhile
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(b), ") ") // the name before may hold anything
+		if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(pid) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// sockets gives the inodes of the sockets that a process has open. Only root may look into a process that is not dumpable.
+func sockets(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		t.Skip("nobody but root sees the files of this process, which is as it should be")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]bool{}
+	for _, e := range list {
+		to, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if inode, ok := strings.CutPrefix(to, "socket:["); ok {
+			out[strings.TrimSuffix(inode, "]")] = true
+		}
+	}
+	return out
+}
