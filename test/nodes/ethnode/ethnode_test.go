@@ -212,13 +212,24 @@ func TestToken(t *testing.T) {
 	// Alice gets tokens and ether for gas; everything from here is signed by her or Bob.
 	alice, bob := must(crypto.GenerateKey())(t), must(crypto.GenerateKey())(t)
 	aliceAddr, bobAddr := crypto.PubkeyToAddress(alice.PublicKey), crypto.PubkeyToAddress(bob.PublicKey)
+	// mined gives a receipt; on a busy machine a block may be sealed before the transaction is in it.
+	mined := func(hash common.Hash) *types.Receipt {
+		t.Helper()
+		for range 20 {
+			if r, err := client.TransactionReceipt(t.Context(), hash); err == nil {
+				return r
+			}
+			if err := n.Mine(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Fatalf("transaction %s is in none of 20 blocks", hash)
+		return nil
+	}
 	for _, a := range []common.Address{aliceAddr, bobAddr} {
-		must(n.Fund(t.Context(), a, big.NewInt(params.Ether)))(t)
+		mined(must(n.Fund(t.Context(), a, big.NewInt(params.Ether)))(t))
 	}
-	must(n.FundToken(t.Context(), address, aliceAddr, big.NewInt(1000)))(t)
-	if err := n.Mine(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
+	mined(must(n.FundToken(t.Context(), address, aliceAddr, big.NewInt(1000)))(t))
 	send := func(opts *bind.TransactOpts, method string, args ...any) *types.Receipt {
 		t.Helper()
 		opts.GasLimit = 200_000 // no estimate: a transaction that reverts shall be mined
@@ -226,10 +237,7 @@ func TestToken(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", method, err)
 		}
-		if err := n.Mine(t.Context(), 1); err != nil {
-			t.Fatal(err)
-		}
-		return must(client.TransactionReceipt(t.Context(), tx.Hash()))(t)
+		return mined(tx.Hash())
 	}
 	by := bind.NewKeyedTransactor(alice, n.chainID)
 	byBob := bind.NewKeyedTransactor(bob, n.chainID)
