@@ -32,6 +32,9 @@ type Clock interface {
 // MaxStep is how far wall clock and time since boot may drift apart before the clock is held to be stepped.
 const MaxStep = 2 * time.Second
 
+// maxReads is how often the clocks are read before a pause between them is taken for what it looks like.
+const maxReads = 8
+
 // System is the machine's clock.
 type System struct {
 	bound int64
@@ -64,12 +67,24 @@ func newSystem(bound time.Duration, read func(int32) (int64, error)) (*System, e
 	return s, nil
 }
 
+// both reads the two clocks as one: a process that was stopped between them reads again, or the pause would look like a step.
 func (s *System) both() (wall, boot int64, err error) {
-	if boot, err = s.read(unix.CLOCK_BOOTTIME); err != nil {
-		return 0, 0, err
+	for range maxReads {
+		before, err := s.read(unix.CLOCK_BOOTTIME)
+		if err != nil {
+			return 0, 0, err
+		}
+		if wall, err = s.read(unix.CLOCK_REALTIME); err != nil {
+			return 0, 0, err
+		}
+		if boot, err = s.read(unix.CLOCK_BOOTTIME); err != nil {
+			return 0, 0, err
+		}
+		if boot-before < int64(MaxStep)/10 {
+			break
+		}
 	}
-	wall, err = s.read(unix.CLOCK_REALTIME)
-	return wall, boot, err
+	return wall, boot, nil
 }
 
 // Now implements [Clock].
