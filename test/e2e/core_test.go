@@ -152,7 +152,12 @@ func (s *site) run(args ...string) (string, error) {
 	defer cmd.ExtraFiles[0].Close()
 	var words bytes.Buffer
 	cmd.Stderr = &words
-	err := cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }) // it may just have ended
+	defer late.Stop()
+	err := cmd.Wait()
 	return words.String(), err
 }
 
