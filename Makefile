@@ -25,8 +25,8 @@ test: ## all tests, as CI runs them
 fuzz: ## every fuzz target for T=30s; PKG=./internal/pure/... for some
 	scripts/fuzz $(T) $(PKG)
 
-lint: ## golangci-lint, of the version in tools/go.mod
-	go tool -modfile=tools/go.mod golangci-lint run ./...
+lint: ## golangci-lint, of the version in tools/go.mod; its cache is this clone's, for another clone's names files that may be gone
+	GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/golangci-lint go tool -modfile=tools/go.mod golangci-lint run ./...
 
 tcb: ## rewrite the list of packages linked into the core
 	go test ./internal/archtest -run TCB -count=1 -update
