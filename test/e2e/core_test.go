@@ -78,6 +78,7 @@ type site struct {
 	authority  custody.AuthorityID
 	domain     custody.DomainID
 	credential *syscall.Credential // of the cores; nil: our own
+	flags      []string            // of every call of the core
 }
 
 // newSite makes the folder and the people; create makes the domain.
@@ -140,7 +141,8 @@ func (s *site) command(args ...string) *exec.Cmd {
 		s.t.Fatal(err)
 	}
 	w.Close()
-	cmd := exec.Command(path, append([]string{args[0], "--data", s.dir, "--passphrase-fd", "3", "--weak-passphrase-unsafe", "--no-tiles"}, args[1:]...)...)
+	flags := append([]string{args[0], "--data", s.dir, "--passphrase-fd", "3", "--weak-passphrase-unsafe", "--no-tiles"}, s.flags...)
+	cmd := exec.Command(path, append(flags, args[1:]...)...)
 	cmd.ExtraFiles = []*os.File{r}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: s.credential} // it must not outlive the tests
 	return cmd

@@ -128,6 +128,8 @@ func survive(t *testing.T, m *machine, op domaintest.Op, n int, when domaintest.
 		case strikes && op.Fatal():
 			m.mustHaveFailed(s)
 			m.restart(s)
+		case strikes && m.D.Cause() != nil: // what it could not read, it needed
+			m.restart(s)
 		case err == nil && told == 1:
 			m.Close() // an orderly end between the two
 			s.session = nil

@@ -231,6 +231,29 @@ func (d *Domain) durable(ctx context.Context, r recorded) error {
 	return nil
 }
 
+// read reads entries as the store has them. A store that can't be read can't be written either, or soon can't: the domain fails, so that
+// whoever asked can ask again when the core is back. Damage is not that: it is named where it is found.
+func (d *Domain) read(ctx context.Context, from uint64, most int) ([]auditlog.Record, error) {
+	recs, err := d.cfg.Store.Read(ctx, from, most)
+	if _, damaged := errors.AsType[*auditlog.CorruptError](err); err == nil || damaged {
+		return recs, err
+	}
+	if ctx.Err() == nil {
+		d.fail(fmt.Errorf("read entry %d of the log: %w", from, err))
+	}
+	return nil, waitProblem(ctx, err)
+}
+
+// readProblem says of what could not be read whether to ask again, or that it is our fault.
+func readProblem(err error, seq uint64) error {
+	switch problem.KindOf(err) {
+	case problem.Stopped, problem.Busy:
+		return err
+	default:
+		return problem.Wrap(problem.Internal, err, "read entry %d", seq)
+	}
+}
+
 // readEntry gives an entry of the log, its first body decoded.
 func (d *Domain) readEntry(ctx context.Context, seq uint64) (entry.Leaf, any, error) {
 	e, err := d.clear(ctx, seq, 1)
@@ -250,9 +273,9 @@ func (d *Domain) readKnown(ctx context.Context, seq uint64, leaf [32]byte) (entr
 	if err := d.waitFor(ctx, seq); err != nil {
 		return entry.Leaf{}, nil, err
 	}
-	recs, err := d.cfg.Store.Read(ctx, seq, 1)
+	recs, err := d.read(ctx, seq, 1)
 	if err != nil {
-		return entry.Leaf{}, nil, problem.Wrap(problem.Internal, err, "read entry %d", seq)
+		return entry.Leaf{}, nil, readProblem(err, seq)
 	}
 	var o opened
 	reason := "it is not in the store"
@@ -295,7 +318,7 @@ type clearBody struct {
 
 // clear reads entries from the store and opens their bodies, each checked against its leaf.
 func (d *Domain) clear(ctx context.Context, from uint64, most int) ([]opened, error) {
-	recs, err := d.cfg.Store.Read(ctx, from, most)
+	recs, err := d.read(ctx, from, most)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (d *Domain) Proof(ctx context.Context, id custody.RequestID) ([]byte, error
 	for _, seq := range seqs {
 		list, err := d.clear(ctx, seq, 1)
 		if err != nil || len(list) == 0 {
-			return nil, problem.Wrap(problem.Internal, err, "read entry %d", seq)
+			return nil, readProblem(err, seq)
 		}
 		inclusion, err := d.log.ProveInclusion(ctx, seq, head.Size)
 		if err != nil {
@@ -57,7 +57,7 @@ func (d *Domain) trail(ctx context.Context, id custody.RequestID) ([]uint64, err
 	for _, seq := range own[1:] {
 		_, body, err := d.readEntry(ctx, seq)
 		if err != nil {
-			return nil, problem.Wrap(problem.Internal, err, "read entry %d", seq)
+			return nil, readProblem(err, seq)
 		}
 		switch b := body.(type) {
 		case *entry.Permit:
@@ -115,7 +115,7 @@ func (d *Domain) ownEntries(ctx context.Context, id custody.RequestID) ([]uint64
 	}
 	_, body, err := d.readEntry(ctx, o.Seq)
 	if err != nil {
-		return nil, problem.Wrap(problem.Internal, err, "read entry %d", o.Seq)
+		return nil, readProblem(err, o.Seq)
 	}
 	switch b := body.(type) {
 	case *entry.Result:
@@ -131,7 +131,7 @@ func (d *Domain) withApprovals(ctx context.Context, seqs []uint64) ([]uint64, er
 	for _, seq := range slices.Clone(seqs[1:]) {
 		_, body, err := d.readEntry(ctx, seq)
 		if err != nil {
-			return nil, problem.Wrap(problem.Internal, err, "read entry %d", seq)
+			return nil, readProblem(err, seq)
 		}
 		if p, ok := body.(*entry.Permit); ok {
 			seqs = append(append(seqs, p.Approvals...), p.Trail...)
@@ -145,7 +145,7 @@ func (d *Domain) firstApprovals(ctx context.Context, seqs []uint64) ([]uint64, e
 	for _, seq := range slices.Clone(seqs) {
 		_, body, err := d.readEntry(ctx, seq)
 		if err != nil {
-			return nil, problem.Wrap(problem.Internal, err, "read entry %d", seq)
+			return nil, readProblem(err, seq)
 		}
 		if p, ok := body.(*entry.Permit); ok && p.Attempt == 1 {
 			seqs = append(append(seqs, p.Approvals...), p.Trail...)

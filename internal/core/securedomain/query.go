@@ -68,7 +68,7 @@ func (d *Domain) pendingView(p *authority.Pending) message.Request {
 func (d *Domain) entryOf(ctx context.Context, seq uint64) (*entry.Request, error) {
 	_, body, err := d.readEntry(ctx, seq)
 	if err != nil {
-		return nil, problem.Wrap(problem.Internal, err, "read entry %d", seq)
+		return nil, readProblem(err, seq)
 	}
 	e, ok := body.(*entry.Request)
 	if !ok {
@@ -95,7 +95,7 @@ func (d *Domain) signedView(ctx context.Context, g authority.Signed) (message.Re
 func (d *Domain) released(ctx context.Context, permit, result uint64) (*entry.Permit, *message.Signed, error) {
 	_, pb, err := d.readEntry(ctx, permit)
 	if err != nil {
-		return nil, nil, problem.Wrap(problem.Internal, err, "read entry %d", permit)
+		return nil, nil, readProblem(err, permit)
 	}
 	p, ok := pb.(*entry.Permit)
 	if !ok {
@@ -106,7 +106,7 @@ func (d *Domain) released(ctx context.Context, permit, result uint64) (*entry.Pe
 	}
 	_, rb, err := d.readEntry(ctx, result)
 	if err != nil {
-		return nil, nil, problem.Wrap(problem.Internal, err, "read entry %d", result)
+		return nil, nil, readProblem(err, result)
 	}
 	r, ok := rb.(*entry.Result)
 	if !ok {
@@ -134,7 +134,7 @@ func (d *Domain) doneView(ctx context.Context, id custody.RequestID, o authority
 		Seq: o.Request, Last: o.Seq}
 	_, body, err := d.readEntry(ctx, o.Seq)
 	if err != nil {
-		return v, problem.Wrap(problem.Internal, err, "read entry %d", o.Seq)
+		return v, readProblem(err, o.Seq)
 	}
 	switch b := body.(type) {
 	case *entry.Request:

@@ -61,7 +61,7 @@ func (d *Domain) signedBefore(ctx context.Context, id custody.RequestID, result 
 	}
 	_, body, err := d.readEntry(ctx, result)
 	if err != nil {
-		return message.Signed{}, problem.Wrap(problem.Internal, err, "read entry %d", result)
+		return message.Signed{}, readProblem(err, result)
 	}
 	r, ok := body.(*entry.Result)
 	if !ok {
