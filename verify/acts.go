@@ -177,6 +177,7 @@ func (c *checker) walletMade(o *request.WalletCreateBody, b *entry.Effect) error
 	case a.Wallet != w.ID || a.Branch != 0 || a.From != 0 || a.Count != 1:
 		return errors.New("the wallet's first address must be number 0")
 	}
+	c.wallet = *w
 	return rootOf(*w, *a)
 }
 

@@ -36,6 +36,9 @@ func (c *checker) decided() error {
 	rep := c.report
 	rep.Initiator, rep.Evidence, rep.Effects, rep.Bounds = r.Initiator, e.Facts.Evidence, e.Effects, e.Bounds
 	rep.Rule, rep.Outcome = e.Decision.Rule, e.Decision.Outcome
+	if e.Decision.Outcome != policy.Allowed {
+		c.end = authority.EndRefused.String()
+	}
 	rules, err := c.rulesOf(e.Decision)
 	if err != nil {
 		return fmt.Errorf("request: %w", err)
@@ -135,7 +138,11 @@ func (c *checker) describe(rules *policy.Rules) (policy.Facts, request.Effects, 
 // acts checks what came after: approvals, refusals, permits, results, effect.
 func (c *checker) acts() error {
 	for _, seq := range c.order {
+		ended := c.end
 		act, err := c.act(seq)
+		if err == nil && act && ended != "" {
+			err = fmt.Errorf("the request had ended before: %s", ended)
+		}
 		if err == nil && act && seq <= c.seq {
 			err = errors.New("it stands before the request")
 		}
@@ -156,6 +163,9 @@ func (c *checker) act(seq uint64) (bool, error) {
 		}
 		c.report.Refusals = append(c.report.Refusals, Refusal{Entry: seq, Act: b.Act, Kind: b.Kind, Detail: b.Detail})
 		c.own = append(c.own, seq)
+		if b.Final {
+			c.end = authority.EndRefused.String()
+		}
 	case *entry.Approval:
 		if b.Approval.Request != id {
 			return false, nil
@@ -186,8 +196,7 @@ func (c *checker) act(seq uint64) (bool, error) {
 	return true, nil
 }
 
-// approval checks a person's signature, with the key as any document in the file knows it. Whether it still counted is checked
-// with the permit.
+// approval checks a person's signature, with the key as the document in force knows it. Whether it still counted is checked with the permit.
 func (c *checker) approval(seq uint64, a request.Approval) error {
 	if err := a.Check(); err != nil {
 		return err
@@ -197,18 +206,21 @@ func (c *checker) approval(seq uint64, a request.Approval) error {
 	}
 	s := authority.StatementOf(custody.AuthorityID(c.report.Domain), c.report.Domain, c.file.Request, c.req.Initiator, c.request.Effects, c.request.Bounds,
 		c.request.Decision).By(a.Person, a.Decision)
-	for _, rules := range c.docs {
-		who, key, ok := rules.Key(a.Key)
-		if ok && who.ID == a.Person && key.Verify(s.Message(), a.Sig) {
-			x := Signature{Person: a.Person, Decision: a.Decision, Entry: seq, Time: time.Unix(0, c.leaves[seq].Time).UTC()}
-			if a.Decision == request.Approve {
-				c.report.Approvals = append(c.report.Approvals, x)
-				c.votes = append(c.votes, seq)
-			} else {
-				c.report.Rejections = append(c.report.Rejections, x)
-			}
-			return nil
-		}
+	who, key, ok := c.inForce(seq).Key(a.Key)
+	if !ok || who.ID != a.Person || !who.Active || !key.Verify(s.Message(), a.Sig) {
+		return fmt.Errorf("the signature of %s does not verify for this request and these effects", a.Person)
 	}
-	return fmt.Errorf("the signature of %s does not verify for this request and these effects", a.Person)
+	x := Signature{Person: a.Person, Decision: a.Decision, Entry: seq, Time: time.Unix(0, c.leaves[seq].Time).UTC()}
+	switch a.Decision {
+	case request.Approve:
+		c.report.Approvals = append(c.report.Approvals, x)
+		c.votes = append(c.votes, seq)
+		return nil
+	case request.Cancel:
+		c.end = authority.EndCancelled.String()
+	default:
+		c.end = authority.EndRejected.String()
+	}
+	c.report.Rejections = append(c.report.Rejections, x)
+	return nil
 }

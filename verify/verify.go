@@ -5,8 +5,8 @@
 //
 // A proof shows that the entries in it are in the log that the checkpoint commits, that the people in it signed, that the rules as
 // recorded lead to the decision as recorded, that the payload does what was approved and nothing else, and that the signature is
-// the wallet's. It does not show that no other entry concerns the request: for that the whole log is audited ('audit check', or the
-// tiles), and two checkpoints are compared for consistency.
+// the wallet's. That no other entry concerns the request is the domain's signed word, as of the entry that it names; without it a file does
+// not hold. Who doesn't take that word audits the whole log ('audit check', or the tiles), and compares two checkpoints for consistency.
 package verify
 
 import (
@@ -44,8 +44,11 @@ type Report struct {
 	Rejections []Signature
 	Refusals   []Refusal
 	Attempts   []Attempt
-	Executed   bool   // an operation other than a transfer took effect
-	Entries    []Line // all entries, in order
+	Executed   bool          // an operation other than a transfer took effect
+	State      string        // of the request: pending, signed, or how it ended
+	AsOf       uint64        // entries of the log, from the first, to which State refers
+	Wallet     *entry.Wallet // that the request made, or is about; nil if none
+	Entries    []Line        // all entries, in order
 	Notes      []string
 }
 
@@ -100,6 +103,7 @@ type checker struct {
 	file    proof.File
 	report  *Report
 	docs    map[uint64]*policy.Rules // by version
+	made    []made                   // the same, in order
 	wallets map[custody.WalletID]*entry.Wallet
 	bodies  map[uint64]any        // by entry
 	leaves  map[uint64]entry.Leaf // by entry
@@ -109,9 +113,11 @@ type checker struct {
 	seq     uint64       // of request
 	wallet  entry.Wallet // that the request names, or zero
 
-	own   []uint64      // refusals, permits and results of the request so far
-	votes []uint64      // approvals of the request so far
-	first *entry.Permit // of the request
+	identity ed25519.PublicKey // of the domain
+	end      string            // how the request ended, if not by an effect or a result
+	own      []uint64          // refusals, permits and results of the request so far
+	votes    []uint64          // approvals of the request so far
+	first    *entry.Permit     // of the request
 }
 
 func (c *checker) run(logKey ed25519.PublicKey) error {
@@ -127,7 +133,38 @@ func (c *checker) run(logKey ed25519.PublicKey) error {
 	if err := c.decided(); err != nil {
 		return err
 	}
-	return c.acts()
+	if err := c.acts(); err != nil {
+		return err
+	}
+	return c.complete()
+}
+
+// complete checks the domain's word that the file has all entries of the request, and that they lead to the state which it names.
+func (c *checker) complete() error {
+	w, r := c.file.Word, c.report
+	claim := proof.Claim{Authority: custody.AuthorityID(r.Domain), Domain: r.Domain, Request: c.file.Request, Size: w.Size, State: w.State, Entries: c.order}
+	ended := "pending"
+	switch {
+	case r.Executed:
+		ended = authority.EndExecuted.String()
+	case len(r.Attempts) > 0:
+		ended = authority.EndSigned.String()
+	case c.end != "":
+		ended = c.end
+	}
+	switch {
+	case w.Size > r.Size || w.Size <= c.order[len(c.order)-1]:
+		return fmt.Errorf("the domain's word is about %d entries, which are not those of the file and the checkpoint", w.Size)
+	case len(w.Sig) != ed25519.SignatureSize || !ed25519.Verify(c.identity, claim.Message(), w.Sig):
+		return errors.New("the domain's word that these are all entries of the request does not verify: entries are missing, or were added")
+	case w.State != ended && (w.State != authority.EndExpired.String() || ended != "pending"):
+		return fmt.Errorf("the entries lead to a request that is %s; the domain's word is %q", ended, w.State)
+	}
+	r.State, r.AsOf = w.State, w.Size
+	if c.wallet.ID != "" {
+		r.Wallet = &c.wallet
+	}
+	return nil
 }
 
 // open checks checkpoint, places and bodies.
@@ -204,13 +241,16 @@ func (c *checker) rules(logKey ed25519.PublicKey) error {
 			if !logKey.Equal(ed25519.PublicKey(b.LogKey)) {
 				return errors.New("genesis names another log key")
 			}
-			c.report.Profile = b.Profile
-			if err := c.document(b.Document); err != nil {
+			if len(b.Identity) != ed25519.PublicKeySize {
+				return errors.New("genesis has no identity key")
+			}
+			c.report.Profile, c.identity = b.Profile, b.Identity
+			if err := c.document(seq, b.Document); err != nil {
 				return fmt.Errorf("genesis: %w", err)
 			}
 		case *entry.Effect:
 			if len(b.Document) > 0 {
-				if err := c.document(b.Document); err != nil {
+				if err := c.document(seq, b.Document); err != nil {
 					return fmt.Errorf("entry %d: %w", seq, err)
 				}
 			}
@@ -240,7 +280,7 @@ func (c *checker) rules(logKey ed25519.PublicKey) error {
 	return nil
 }
 
-func (c *checker) document(b []byte) error {
+func (c *checker) document(seq uint64, b []byte) error {
 	d, err := policy.DecodeDocument(b)
 	if err != nil {
 		return err
@@ -256,7 +296,25 @@ func (c *checker) document(b []byte) error {
 		return fmt.Errorf("version %d of the rule document does not follow version %d", d.Version, d.Version-1)
 	}
 	c.docs[d.Version] = r
+	c.made = append(c.made, made{seq, r})
 	return nil
+}
+
+// made is a rule document and the entry that made it.
+type made struct {
+	seq   uint64
+	rules *policy.Rules
+}
+
+// inForce gives the rules at an entry. The file has them for each entry of the request.
+func (c *checker) inForce(seq uint64) *policy.Rules {
+	var r *policy.Rules
+	for _, m := range c.made {
+		if m.seq < seq {
+			r = m.rules
+		}
+	}
+	return r
 }
 
 // rulesOf gives the rules that a decision names.

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"strongroom/internal/app/words"
+	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/request"
 	"strongroom/verify"
 )
@@ -34,8 +36,27 @@ type report struct {
 	Refusals   []refusal        `json:"refusals"`
 	Attempts   []attempt        `json:"attempts"`
 	Executed   bool             `json:"executed"`
+	State      string           `json:"state"`
+	AsOf       uint64           `json:"asOf"` // entries of the log to which state refers
+	Wallet     *wallet          `json:"wallet,omitempty"`
 	Entries    []line           `json:"entries"`
 	Notes      []string         `json:"notes"`
+}
+
+type wallet struct {
+	ID      custody.WalletID `json:"id"`
+	Chain   custody.ChainID  `json:"chain"`
+	Scheme  request.Scheme   `json:"scheme"`
+	Address string           `json:"address"` // receiving address 0
+}
+
+// walletOf derives the first address of the wallet that a proof is about.
+func walletOf(r *verify.Report) (*wallet, error) {
+	if r.Wallet == nil {
+		return nil, nil
+	}
+	d, err := authority.Derive(*r.Wallet, entry.KeyPath{})
+	return &wallet{r.Wallet.ID, r.Wallet.Chain, r.Wallet.Scheme, d.Address}, err
 }
 
 type signature struct {
@@ -77,8 +98,12 @@ func signatures(in []verify.Signature) []signature {
 func writeJSON(w io.Writer, r *verify.Report) error {
 	out := report{Holds: true, Domain: r.Domain.String(), Profile: r.Profile, Size: r.Size, Request: r.Request.String(), Initiator: r.Initiator,
 		Evidence: string(r.Evidence), Effects: r.Effects, Bounds: r.Bounds, Rule: r.Rule, Outcome: string(r.Outcome),
-		Approvals: signatures(r.Approvals), Rejections: signatures(r.Rejections), Refusals: []refusal{}, Attempts: []attempt{}, Executed: r.Executed,
+		Approvals: signatures(r.Approvals), Rejections: signatures(r.Rejections), Refusals: []refusal{}, Attempts: []attempt{}, Executed: r.Executed, State: r.State, AsOf: r.AsOf,
 		Entries: []line{}, Notes: append([]string{}, r.Notes...)}
+	var err error
+	if out.Wallet, err = walletOf(r); err != nil {
+		return err
+	}
 	for _, x := range r.Refusals {
 		out.Refusals = append(out.Refusals, refusal{x.Entry, x.Act, string(x.Kind), x.Detail})
 	}
@@ -102,6 +127,7 @@ func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
 	say("domain", "%s (%s profile)", r.Domain, r.Profile)
 	say("log", "%d entries, committed by a checkpoint signed with the log key %x", r.Size, []byte(key))
 	say("request", "%s", r.Request)
+	say("state", "%s, as of %d entries; the domain's signed word is that no other entry concerns it", r.State, r.AsOf)
 	say("asked by", "%s, shown by %s", r.Initiator, r.Evidence)
 	for i, l := range words.Effects(r.Effects, r.Bounds) {
 		name := ""
@@ -131,12 +157,19 @@ func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
 	if r.Executed {
 		say("done", "it took effect")
 	}
+	wallet, err := walletOf(r)
+	if err != nil {
+		return err
+	}
+	if wallet != nil {
+		say("wallet", "%s on %s, %s; its first address is %s", wallet.ID, words.Chain(wallet.Chain), wallet.Scheme, wallet.Address)
+	}
 	for _, l := range r.Entries {
 		say("entry", "%-6d %-10s %s", l.Entry, l.Kind, words.Time(l.Time))
 	}
 	for _, n := range r.Notes {
 		say("note", "%s", n)
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err = io.WriteString(w, b.String())
 	return err
 }

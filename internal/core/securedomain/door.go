@@ -48,6 +48,10 @@ func (d *Domain) Serve(m *gate.Mux) {
 		f, err := d.Proof(ctx, in.ID)
 		return message.Proof{File: f}, err
 	})
+	gate.Handle(m, message.MethodWalletProof, func(ctx context.Context, _ gate.Caller, in message.WalletID) (message.Proof, error) {
+		f, err := d.WalletProof(ctx, in.ID)
+		return message.Proof{File: f}, err
+	})
 	gate.Handle(m, message.MethodFeed, func(ctx context.Context, _ gate.Caller, in message.Feed) (message.Entries, error) {
 		return d.Feed(ctx, in)
 	})

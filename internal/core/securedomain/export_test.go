@@ -27,3 +27,6 @@ func (d *Domain) SealSnapshot(seq uint64, data []byte) ([]byte, error) {
 
 // SignLog signs with the domain's log key, so that a test can be a core that lies.
 func (d *Domain) SignLog(m []byte) []byte { return d.ids.SignLog(m) }
+
+// SignIdentity signs with the domain identity key, likewise.
+func (d *Domain) SignIdentity(m []byte) []byte { return d.ids.SignIdentity(m) }

@@ -91,7 +91,44 @@ func (c lyingCore) write(id custody.RequestID, entries []shown) []byte {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	f.Word = proof.Word{Size: size, State: stateOf(id, entries)}
+	claim := proof.Claim{Authority: c.h.D.Authority(), Domain: c.h.D.ID(), Request: id, Size: size, State: f.Word.State}
+	for _, x := range entries {
+		claim.Entries = append(claim.Entries, x.leaf.Seq)
+	}
+	f.Word.Sig = c.h.D.SignIdentity(claim.Message())
 	return f.Encode()
+}
+
+// stateOf gives the state that the entries of a request lead to.
+func stateOf(id custody.RequestID, entries []shown) string {
+	state := "pending"
+	for _, x := range entries {
+		switch b := x.body.(type) {
+		case *entry.Request:
+			if b.Decision.Outcome != policy.Allowed {
+				state = "refused"
+			}
+		case *entry.Permit, *entry.Result:
+			state = "signed"
+		case *entry.Effect:
+			if b.Request == id {
+				state = "executed"
+			}
+		case *entry.Refusal:
+			if b.Final {
+				state = "refused"
+			}
+		case *entry.Approval:
+			switch b.Approval.Decision {
+			case request.Cancel:
+				state = "cancelled"
+			case request.Reject:
+				state = "rejected"
+			}
+		}
+	}
+	return state
 }
 
 // split gives the largest power of two below n (RFC 6962 section 2.1).

@@ -6,24 +6,77 @@ import (
 	"context"
 	"slices"
 
+	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/proof"
 )
 
+// trail is what the state knows of a request at one moment.
+type trail struct {
+	request custody.RequestID
+	state   string
+	own     []uint64 // every entry of the request, ascending; its own entry is the first
+	size    uint64   // of the log at that moment
+}
+
 // Proof makes the proof file of a request: every entry that concerns it, and those that say who the people are, what the rules
-// are and whose the wallet is, each with its place under the pinned checkpoint.
+// are and whose the wallet is, each with its place under the pinned checkpoint, and the domain's word that these are all.
 func (d *Domain) Proof(ctx context.Context, id custody.RequestID) ([]byte, error) {
-	seqs, err := d.trail(ctx, id)
+	d.mu.Lock()
+	t := trail{request: id, size: d.state.Next}
+	if p, ok := d.state.Pending(id); ok {
+		t.state, t.own = "pending", p.Own()
+	} else if g, ok := d.state.Signed(id); ok {
+		t.state, t.own = authority.EndSigned.String(), g.Own()
+	} else if o, ok := d.state.Done(id); ok {
+		t.state, t.own = o.End.String(), o.Own
+	}
+	d.mu.Unlock()
+	if len(t.own) == 0 {
+		return nil, problem.New(problem.NotFound, "request %s does not exist, or ended more than 90 days ago", id)
+	}
+	return d.prove(ctx, t)
+}
+
+// WalletProof makes the proof file of the request that a wallet was made by, however long ago.
+func (d *Domain) WalletProof(ctx context.Context, id custody.WalletID) ([]byte, error) {
+	d.mu.Lock()
+	born, ok := d.state.WalletEntry(id)
+	asked, _ := d.state.WalletAsked(id)
+	t := trail{state: authority.EndExecuted.String(), size: d.state.Next}
+	d.mu.Unlock()
+	if !ok {
+		return nil, problem.New(problem.NotFound, "wallet %q does not exist", id)
+	}
+	if err := d.waitFor(ctx, born); err != nil {
+		return nil, err
+	}
+	_, body, err := d.readEntry(ctx, born)
+	if err != nil {
+		return nil, readProblem(err, born)
+	}
+	b, ok := body.(*entry.Effect)
+	if !ok {
+		return nil, problem.New(problem.Internal, "entry %d, which made wallet %s, is no effect", born, id)
+	}
+	t.request, t.own = b.Request, slices.Concat([]uint64{asked}, b.Trail, b.Approvals, []uint64{born})
+	slices.Sort(t.own)
+	return d.prove(ctx, t)
+}
+
+// prove makes a proof file.
+func (d *Domain) prove(ctx context.Context, t trail) ([]byte, error) {
+	if err := d.waitFor(ctx, t.size-1); err != nil {
+		return nil, err
+	}
+	seqs, err := d.restsOn(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.waitFor(ctx, slices.Max(seqs)); err != nil {
-		return nil, err
-	}
 	head := d.log.Head()
-	f := proof.File{V: 1, Request: id, Checkpoint: head.Signed}
+	f := proof.File{V: 1, Request: t.request, Checkpoint: head.Signed, Word: proof.Word{Size: t.size, State: t.state}}
 	for _, seq := range seqs {
 		list, err := d.clear(ctx, seq, 1)
 		if err != nil || len(list) == 0 {
@@ -39,117 +92,34 @@ func (d *Domain) Proof(ctx context.Context, id custody.RequestID) ([]byte, error
 		}
 		f.Entries = append(f.Entries, e)
 	}
+	claim := proof.Claim{Authority: d.Authority(), Domain: d.ID(), Request: t.request, Size: t.size, State: t.state, Entries: seqs}
+	if err := d.withIdentity(func() error { f.Word.Sig = d.ids.SignIdentity(claim.Message()); return nil }); err != nil {
+		return nil, err
+	}
 	return f.Encode(), nil
 }
 
-// trail lists the entries of a request and those that it rests on, ascending and distinct.
-func (d *Domain) trail(ctx context.Context, id custody.RequestID) ([]uint64, error) {
-	own, err := d.ownEntries(ctx, id)
+// restsOn lists the entries of a request and those that it rests on, ascending and distinct: genesis, the rule documents that were in force at
+// each of its entries, the wallet, and the session while it is open.
+func (d *Domain) restsOn(ctx context.Context, t trail) ([]uint64, error) {
+	e, err := d.entryOf(ctx, t.own[0])
 	if err != nil {
 		return nil, err
 	}
-	seqs := append([]uint64{0}, own...)
-	e, err := d.entryOf(ctx, own[0])
-	if err != nil {
-		return nil, err
-	}
-	versions := []uint64{e.Decision.Version}
-	for _, seq := range own[1:] {
-		_, body, err := d.readEntry(ctx, seq)
-		if err != nil {
-			return nil, readProblem(err, seq)
-		}
-		switch b := body.(type) {
-		case *entry.Permit:
-			versions = append(versions, b.Decision.Version)
-		case *entry.Effect:
-			versions = append(versions, b.Decision.Version)
-		}
-	}
+	seqs := append([]uint64{0}, t.own...)
 	d.mu.Lock()
-	for _, v := range versions {
-		if at, ok := d.state.DocumentEntry(v); ok {
-			seqs = append(seqs, at)
-		}
+	for _, seq := range t.own {
+		seqs = append(seqs, d.state.DocumentAt(seq))
 	}
-	if at, ok := d.state.WalletEntry(e.Effects.Wallet); ok {
+	if at, ok := d.state.WalletEntry(e.Effects.Wallet); ok && at < t.size {
 		seqs = append(seqs, at)
 	}
 	if len(e.Evidence.Session) == 16 {
 		if x, ok := d.state.Session([16]byte(e.Evidence.Session)); ok {
-			seqs = append(seqs, x.Seq)
+			seqs = append(seqs, x.Seq, d.state.DocumentAt(x.Seq))
 		}
 	}
 	d.mu.Unlock()
 	slices.Sort(seqs)
 	return slices.Compact(seqs), nil
-}
-
-// ownEntries lists the entries of a request, its own entry first.
-func (d *Domain) ownEntries(ctx context.Context, id custody.RequestID) ([]uint64, error) {
-	d.mu.Lock()
-	if p, ok := d.state.Pending(id); ok {
-		seqs := append([]uint64{p.Seq}, p.Trail...)
-		for _, v := range p.Approvals {
-			seqs = append(seqs, v.Seq)
-		}
-		d.mu.Unlock()
-		return seqs, d.waitFor(ctx, slices.Max(seqs))
-	}
-	if g, ok := d.state.Signed(id); ok {
-		seqs := append([]uint64{g.Seq}, g.Trail...)
-		d.mu.Unlock()
-		if err := d.waitFor(ctx, slices.Max(seqs)); err != nil {
-			return nil, err
-		}
-		return d.withApprovals(ctx, seqs)
-	}
-	o, ok := d.state.Done(id)
-	d.mu.Unlock()
-	if !ok {
-		return nil, problem.New(problem.NotFound, "request %s does not exist, or ended more than 90 days ago", id)
-	}
-	seqs := []uint64{o.Request, o.Seq}
-	if err := d.waitFor(ctx, o.Seq); err != nil {
-		return nil, err
-	}
-	_, body, err := d.readEntry(ctx, o.Seq)
-	if err != nil {
-		return nil, readProblem(err, o.Seq)
-	}
-	switch b := body.(type) {
-	case *entry.Result:
-		seqs = append(seqs, b.Permit)
-	case *entry.Effect:
-		seqs = append(append(seqs, b.Trail...), b.Approvals...)
-	}
-	return d.withApprovals(ctx, seqs)
-}
-
-// withApprovals adds what the permits among some entries consume and follow.
-func (d *Domain) withApprovals(ctx context.Context, seqs []uint64) ([]uint64, error) {
-	for _, seq := range slices.Clone(seqs[1:]) {
-		_, body, err := d.readEntry(ctx, seq)
-		if err != nil {
-			return nil, readProblem(err, seq)
-		}
-		if p, ok := body.(*entry.Permit); ok {
-			seqs = append(append(seqs, p.Approvals...), p.Trail...)
-		}
-	}
-	return d.firstApprovals(ctx, seqs)
-}
-
-// firstApprovals adds the approvals of the first attempt, on which replacements ride.
-func (d *Domain) firstApprovals(ctx context.Context, seqs []uint64) ([]uint64, error) {
-	for _, seq := range slices.Clone(seqs) {
-		_, body, err := d.readEntry(ctx, seq)
-		if err != nil {
-			return nil, readProblem(err, seq)
-		}
-		if p, ok := body.(*entry.Permit); ok && p.Attempt == 1 {
-			seqs = append(append(seqs, p.Approvals...), p.Trail...)
-		}
-	}
-	return seqs, nil
 }

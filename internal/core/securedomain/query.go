@@ -126,12 +126,12 @@ func (d *Domain) doneView(ctx context.Context, id custody.RequestID, o authority
 	if err := d.waitFor(ctx, o.Seq); err != nil {
 		return message.Request{}, err
 	}
-	e, err := d.entryOf(ctx, o.Request)
+	e, err := d.entryOf(ctx, o.Request())
 	if err != nil {
 		return message.Request{}, err
 	}
 	v := message.Request{ID: id, State: message.State(o.End.String()), Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
-		Seq: o.Request, Last: o.Seq}
+		Seq: o.Request(), Last: o.Seq}
 	_, body, err := d.readEntry(ctx, o.Seq)
 	if err != nil {
 		return v, readProblem(err, o.Seq)

@@ -38,6 +38,7 @@ func (s *Server) operations() []*operation {
 
 		{id: "listWallets", method: get, path: "/v1/wallets", summary: "Wallets in order of birth", query: page, reply: apiv1.WalletList{}, handle: s.listWallets},
 		{id: "getWallet", method: get, path: "/v1/wallets/{id}", summary: "One wallet", reply: apiv1.Wallet{}, handle: s.getWallet},
+		{id: "getWalletProof", method: get, path: "/v1/wallets/{id}/proof", summary: "The proof file of the request that made a wallet: its account key, from which addresses follow", media: apiv1.Bytes, handle: s.walletProof},
 		{id: "listAddresses", method: get, path: "/v1/wallets/{id}/addresses", summary: "Addresses of a wallet", reply: apiv1.AddressList{}, handle: s.listAddresses,
 			query: with(param{"branch", "0 for receiving addresses, 1 for change"})},
 		{id: "listBalances", method: get, path: "/v1/wallets/{id}/balances", summary: "What a wallet holds, as nodes say", reply: apiv1.BalanceList{}, handle: s.listBalances},

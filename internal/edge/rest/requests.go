@@ -214,6 +214,18 @@ func (s *Server) proof(c *call) error {
 	return c.raw(p.File)
 }
 
+func (s *Server) walletProof(c *call) error {
+	id, err := c.walletID()
+	if err != nil {
+		return err
+	}
+	p, err := ask[message.Proof](c.ctx(), s.cfg.Core, message.MethodWalletProof, message.WalletID{ID: id})
+	if err != nil {
+		return err
+	}
+	return c.raw(p.File)
+}
+
 // raw writes bytes of the operation's media type.
 func (c *call) raw(b []byte) error {
 	c.w.Header().Set("Content-Type", c.op.media)

@@ -142,7 +142,7 @@ func (c *Core) view(id custody.RequestID) (message.Request, error) {
 	if !ok {
 		return message.Request{}, problem.New(problem.NotFound, "request %s does not exist, or ended more than 90 days ago", id)
 	}
-	v := of(o.Request, o.Seq, message.State(o.End.String()))
+	v := of(o.Request(), o.Seq, message.State(o.End.String()))
 	if o.End == authority.EndRefused {
 		v.Missing = lackOf(authority.Refused(v.Decision))
 	}

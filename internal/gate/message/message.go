@@ -16,22 +16,23 @@ import (
 
 // The methods of the door.
 const (
-	MethodPing      = "ping" // answers [Empty] with [Empty]
-	MethodStatus    = "status"
-	MethodSubmit    = "submit"
-	MethodApprove   = "approve"
-	MethodExecute   = "execute"
-	MethodSign      = "sign"
-	MethodRequest   = "request"
-	MethodRequests  = "requests"
-	MethodWallet    = "wallet"
-	MethodWallets   = "wallets"
-	MethodAddresses = "addresses"
-	MethodPolicy    = "policy"
-	MethodSession   = "session"
-	MethodProof     = "proof"
-	MethodFeed      = "feed"
-	MethodCheck     = "check"
+	MethodPing        = "ping" // answers [Empty] with [Empty]
+	MethodStatus      = "status"
+	MethodSubmit      = "submit"
+	MethodApprove     = "approve"
+	MethodExecute     = "execute"
+	MethodSign        = "sign"
+	MethodRequest     = "request"
+	MethodRequests    = "requests"
+	MethodWallet      = "wallet"
+	MethodWallets     = "wallets"
+	MethodAddresses   = "addresses"
+	MethodPolicy      = "policy"
+	MethodSession     = "session"
+	MethodProof       = "proof"
+	MethodWalletProof = "wallet-proof"
+	MethodFeed        = "feed"
+	MethodCheck       = "check"
 )
 
 // Empty is a request or reply that says nothing.

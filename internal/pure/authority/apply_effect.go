@@ -102,7 +102,7 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 	var apply func()
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
-		apply, err = s.createWallet(l, o, b)
+		apply, err = s.createWallet(l, p.Seq, o, b)
 	case *request.AddressCreateBody:
 		apply, err = s.createAddresses(o, b)
 	case *request.TransferBody:
@@ -142,7 +142,7 @@ func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.
 	}, nil
 }
 
-func (s *State) createWallet(l entry.Leaf, o *request.WalletCreateBody, b *entry.Effect) (func(), error) {
+func (s *State) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreateBody, b *entry.Effect) (func(), error) {
 	w := b.Wallet
 	if w == nil || b.Document != nil || b.Addresses == nil {
 		return nil, errors.New("the effect must hold the wallet and its first address")
@@ -176,18 +176,18 @@ func (s *State) createWallet(l entry.Leaf, o *request.WalletCreateBody, b *entry
 			s.keyIndex[b.Key.ID] = len(s.keys)
 			s.keys = append(s.keys, *b.Key)
 		}
-		s.addWallet(*w, l.Seq)
+		s.addWallet(*w, l.Seq, asked)
 		s.next[len(s.next)-1] = [2]uint32{1, 0}
 	}, nil
 }
 
-func (s *State) addWallet(w entry.Wallet, born uint64) {
+func (s *State) addWallet(w entry.Wallet, born, asked uint64) {
 	s.wallets.add(canon.Encode(w), 0)
 	s.walletIndex[w.ID] = len(s.walletList)
 	s.walletKeys[keyOfWallet(w)] = struct{}{}
 	s.walletList = append(s.walletList, w)
 	s.next = append(s.next, [2]uint32{})
-	s.born = append(s.born, born)
+	s.born, s.askedIn = append(s.born, born), append(s.askedIn, asked)
 }
 
 func (s *State) createAddresses(o *request.AddressCreateBody, b *entry.Effect) (func(), error) {

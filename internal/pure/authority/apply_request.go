@@ -41,7 +41,9 @@ func (s *State) applyRequest(l entry.Leaf, leaf [32]byte, b *entry.Request) (fun
 		return nil, errors.New("effects bind another request")
 	}
 	if b.Decision.Outcome != policy.Allowed {
-		return func() { s.finish(id, Outcome{BodyHash: hash, Seq: l.Seq, Request: l.Seq, End: EndRefused}, l.Time) }, nil
+		return func() {
+			s.finish(id, Outcome{BodyHash: hash, Seq: l.Seq, Own: []uint64{l.Seq}, End: EndRefused}, l.Time)
+		}, nil
 	}
 	if err := s.RoomFor(r.Initiator, len(b.Request)); err != nil {
 		return nil, err

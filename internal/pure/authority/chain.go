@@ -30,8 +30,23 @@ type chunk struct {
 
 func newChain(per int) chain { return chain{per: per} }
 
+// place is where a record stands in a chain.
+type place struct {
+	chunk  uint64 // counted from the chain's beginning, dropped ones too
+	at, to uint32 // in the chunk's data
+}
+
+// at gives the record at a place. It stays the chain's.
+func (c *chain) at(p place) []byte {
+	if i := p.chunk - c.dropped; i < uint64(len(c.full)) {
+		return c.full[i].data[p.at:p.to]
+	}
+	return c.tail[p.at:p.to]
+}
+
 // add appends a record; the caller gives the greatest expiry seen in the open chunk, which matters when it fills.
-func (c *chain) add(record []byte, expires int64) {
+func (c *chain) add(record []byte, expires int64) place {
+	p := place{chunk: c.dropped + uint64(len(c.full)), at: uint32(len(c.tail) + 4), to: uint32(len(c.tail) + 4 + len(record))}
 	c.tail = binary.BigEndian.AppendUint32(c.tail, uint32(len(record)))
 	c.tail = append(c.tail, record...)
 	c.inTail++
@@ -39,6 +54,7 @@ func (c *chain) add(record []byte, expires int64) {
 		c.full = append(c.full, chunk{data: c.tail, hash: canon.HashBytes(canon.TagChain, c.tail), last: expires})
 		c.tail, c.inTail = nil, 0
 	}
+	return p
 }
 
 // dropFront removes the first chunk and gives its records.
@@ -107,6 +123,26 @@ func (c *chain) each(f func(record []byte) error) error {
 		}
 	}
 	return records(c.tail, f)
+}
+
+// places calls f with every record and its place, in order.
+func (c *chain) places(f func(p place, record []byte) error) error {
+	for i := range len(c.full) + 1 {
+		data := c.tail
+		if i < len(c.full) {
+			data = c.full[i].data
+		}
+		at := uint32(0)
+		err := records(data, func(b []byte) error {
+			p := place{chunk: c.dropped + uint64(i), at: at + 4, to: at + 4 + uint32(len(b))}
+			at = p.to
+			return f(p, b)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // records walks the records of a chunk.

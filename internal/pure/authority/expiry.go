@@ -59,11 +59,11 @@ func (s *State) expire(l entry.Leaf) {
 		}
 		if p, ok := s.pending[d.request]; ok && p.Seq == d.seq {
 			s.unwait(p)
-			s.finish(p.ID, Outcome{BodyHash: p.BodyHash, Seq: p.Seq, Request: p.Seq, End: EndExpired}, l.Time)
+			s.finish(p.ID, Outcome{BodyHash: p.BodyHash, Seq: p.Seq, Own: p.Own(), End: EndExpired}, l.Time)
 		}
 		if g, ok := s.signed[d.request]; ok && g.Seq == d.seq && g.Result != 0 {
 			delete(s.signed, d.request)
-			s.finish(g.ID, Outcome{BodyHash: g.BodyHash, Seq: g.Result, Request: g.Seq, End: EndSigned}, l.Time)
+			s.finish(g.ID, Outcome{BodyHash: g.BodyHash, Seq: g.Result, Own: g.Own(), End: EndSigned}, l.Time)
 		}
 	}
 	for len(s.done.full) > 0 && s.done.full[0].last < l.Time-l.Bound {
@@ -79,25 +79,32 @@ func (s *State) expire(l entry.Leaf) {
 // Expired says whether a time limit in Unix seconds may have passed at a time with a bound, in nanoseconds.
 func Expired(notAfter, now, bound int64) bool { return now+bound > notAfter*1e9 }
 
-// doneRecord is an outcome as the chain keeps it: id, body hash, deciding entry, request's entry (8 bytes big-endian each), end.
-const doneSize = 32 + 32 + 8 + 8 + 1
+// doneSize is the size of an outcome in the chain without the entries of the request: id, body hash, deciding entry, end. The entries follow.
+// Numbers have 8 bytes, big-endian.
+const doneSize = 32 + 32 + 8 + 1
 
 func encodeDone(id custody.RequestID, o Outcome) []byte {
-	b := make([]byte, 0, doneSize)
+	b := make([]byte, 0, doneSize+8*len(o.Own))
 	b = append(b, id[:]...)
 	b = append(b, o.BodyHash[:]...)
 	b = binary.BigEndian.AppendUint64(b, o.Seq)
-	b = binary.BigEndian.AppendUint64(b, o.Request)
-	return append(b, byte(o.End))
+	b = append(b, byte(o.End))
+	for _, seq := range o.Own {
+		b = binary.BigEndian.AppendUint64(b, seq)
+	}
+	return b
 }
 
 func decodeDone(b []byte) (id custody.RequestID, o Outcome, err error) {
-	if len(b) != doneSize {
-		return id, o, fmt.Errorf("outcome has %d bytes, not %d", len(b), doneSize)
+	if len(b) < doneSize+8 || (len(b)-doneSize)%8 != 0 {
+		return id, o, fmt.Errorf("an outcome can't have %d bytes", len(b))
 	}
 	copy(id[:], b)
 	copy(o.BodyHash[:], b[32:])
-	o.Seq, o.Request, o.End = binary.BigEndian.Uint64(b[64:]), binary.BigEndian.Uint64(b[72:]), End(b[80])
+	o.Seq, o.End = binary.BigEndian.Uint64(b[64:]), End(b[72])
+	for rest := b[doneSize:]; len(rest) > 0; rest = rest[8:] {
+		o.Own = append(o.Own, binary.BigEndian.Uint64(rest))
+	}
 	return id, o, nil
 }
 
@@ -117,14 +124,13 @@ func decodeSpent(b []byte) (in entry.Input, err error) {
 
 // finish keeps an outcome for 90 days from at, in Unix nanoseconds.
 func (s *State) finish(id custody.RequestID, o Outcome, at int64) {
-	s.done.add(encodeDone(id, o), at+request.OutcomeKept*1e9)
-	s.doneIndex[id] = o
+	s.doneIndex[id] = s.done.add(encodeDone(id, o), at+request.OutcomeKept*1e9)
 }
 
 // end takes a pending request out and keeps how it ended.
 func (s *State) end(p *Pending, l entry.Leaf, e End) {
 	s.unwait(p)
-	s.finish(p.ID, Outcome{BodyHash: p.BodyHash, Seq: l.Seq, Request: p.Seq, End: e}, l.Time)
+	s.finish(p.ID, Outcome{BodyHash: p.BodyHash, Seq: l.Seq, Own: append(p.Own(), l.Seq), End: e}, l.Time)
 }
 
 func sortedPending(m map[custody.RequestID]*Pending) []*Pending {

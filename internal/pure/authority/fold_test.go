@@ -31,7 +31,9 @@ type driver struct {
 func newDriver(t tester) *driver {
 	d := &driver{world: newWorld(t), slots: map[string]custody.RequestID{}}
 	d.m = modelOf(d.s)
-	for id, o := range d.s.doneIndex {
+	for id := range d.s.doneIndex {
+		o, _ := d.s.Done(id)
+		d.m.own[id] = o.Own
 		d.m.done = append(d.m.done, ended{id, o})
 	}
 	slices.SortFunc(d.m.done, func(a, b ended) int { return int(a.o.Seq) - int(b.o.Seq) })
@@ -385,7 +387,8 @@ func TestFoldIsTheModel(t *testing.T) {
 		for _, x := range d.log {
 			counts[string(x.leaf.Kind)]++
 		}
-		for _, o := range d.s.doneIndex {
+		for id := range d.s.doneIndex {
+			o, _ := d.s.Done(id)
 			counts[o.End.String()]++
 		}
 	})

@@ -195,7 +195,7 @@ func TestOutcomesAreKeptFor90Days(t *testing.T) {
 	for i := uint64(0); len(w.s.done.full) == 0; i++ {
 		var id custody.RequestID
 		binary.BigEndian.PutUint64(id[:], i)
-		w.s.finish(id, Outcome{End: EndRefused}, w.now)
+		w.s.finish(id, Outcome{Own: []uint64{i}, End: EndRefused}, w.now)
 	}
 	have := len(w.s.doneIndex)
 	w.advance(request.OutcomeKept*time.Second + time.Duration(w.bound))

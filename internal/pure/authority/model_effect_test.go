@@ -30,7 +30,7 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 	case *request.TransferBody:
 		return errModel
 	case *request.WalletCreateBody:
-		err = m.createWallet(l, o, b)
+		err = m.createWallet(l, p.Seq, o, b)
 	case *request.AddressCreateBody:
 		a, i := b.Addresses, m.walletNumber(o.Wallet)
 		if a == nil || i < 0 || b.Document != nil || b.Wallet != nil || b.Key != nil || a.Wallet != o.Wallet || a.Branch != 0 || a.Count != o.Count || a.From != m.next[i][0] {
@@ -49,11 +49,11 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 	if err != nil {
 		return err
 	}
-	m.end(p.ID, Outcome{BodyHash: p.BodyHash, Seq: l.Seq, Request: p.Seq, End: EndExecuted})
+	m.end(p.ID, Outcome{BodyHash: p.BodyHash, Seq: l.Seq, End: EndExecuted})
 	return nil
 }
 
-func (m *model) createWallet(l entry.Leaf, o *request.WalletCreateBody, b *entry.Effect) error {
+func (m *model) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreateBody, b *entry.Effect) error {
 	w, a, k := b.Wallet, b.Addresses, b.Key
 	if w == nil || a == nil || b.Document != nil || m.walletNumber(o.Wallet) >= 0 || (k == nil) != (o.Seed != "") {
 		return errModel
@@ -78,6 +78,7 @@ func (m *model) createWallet(l entry.Leaf, o *request.WalletCreateBody, b *entry
 		m.keys = append(m.keys, *k)
 	}
 	m.wallets, m.next, m.born = append(m.wallets, *w), append(m.next, [2]uint32{1, 0}), append(m.born, l.Seq)
+	m.asked = append(m.asked, asked)
 	return nil
 }
 
@@ -93,12 +94,12 @@ func (m *model) expire(l entry.Leaf) {
 	var dues []due
 	for _, p := range m.pending {
 		if over(p.Bounds.NotAfter) {
-			dues = append(dues, due{p.Bounds.NotAfter, p.Seq, ended{p.ID, Outcome{BodyHash: p.BodyHash, Seq: p.Seq, Request: p.Seq, End: EndExpired}}})
+			dues = append(dues, due{p.Bounds.NotAfter, p.Seq, ended{p.ID, Outcome{BodyHash: p.BodyHash, Seq: p.Seq, End: EndExpired}}})
 		}
 	}
 	for _, g := range m.signed {
 		if over(g.NotAfter) && g.Result != 0 {
-			dues = append(dues, due{g.NotAfter, g.Seq, ended{g.ID, Outcome{BodyHash: g.BodyHash, Seq: g.Result, Request: g.Seq, End: EndSigned}}})
+			dues = append(dues, due{g.NotAfter, g.Seq, ended{g.ID, Outcome{BodyHash: g.BodyHash, Seq: g.Result, End: EndSigned}}})
 		}
 	}
 	slices.SortFunc(dues, func(a, b due) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq)) })

@@ -4,6 +4,7 @@ package authority
 
 import (
 	"errors"
+	"maps"
 	"slices"
 
 	"strongroom/internal/pure/canon"
@@ -25,6 +26,8 @@ type model struct {
 	wallets  []entry.Wallet
 	next     [][2]uint32
 	born     []uint64
+	asked    []uint64
+	own      map[custody.RequestID][]uint64 // every entry that names a request
 	accounts []account
 	nonces   []uint64
 	spent    []entry.Input
@@ -41,7 +44,7 @@ type ended struct {
 
 func modelOf(s *State) model {
 	m := s.Image()
-	out := model{head: m.Head, doc: s.Doc, rules: s.Rules, docs: m.Docs, keys: m.Keys, wallets: s.walletList, next: m.Next, born: m.Born, nonces: m.Nonces}
+	out := model{head: m.Head, doc: s.Doc, rules: s.Rules, docs: m.Docs, keys: m.Keys, wallets: s.walletList, next: m.Next, born: m.Born, asked: m.Asked, nonces: m.Nonces, own: map[custody.RequestID][]uint64{}}
 	out.accounts = make([]account, len(s.accountIndex))
 	for a, i := range s.accountIndex {
 		out.accounts[i] = a
@@ -51,6 +54,7 @@ func modelOf(s *State) model {
 
 func (m model) clone() model {
 	m.docs, m.keys, m.wallets, m.next, m.born = slices.Clone(m.docs), slices.Clone(m.keys), slices.Clone(m.wallets), slices.Clone(m.next), slices.Clone(m.born)
+	m.asked, m.own = slices.Clone(m.asked), maps.Clone(m.own)
 	m.accounts, m.nonces, m.spent, m.sessions = slices.Clone(m.accounts), slices.Clone(m.nonces), slices.Clone(m.spent), slices.Clone(m.sessions)
 	m.pending, m.signed, m.done = slices.Clone(m.pending), slices.Clone(m.signed), slices.Clone(m.done)
 	for i := range m.pending {
@@ -64,7 +68,7 @@ func (m model) clone() model {
 
 // root builds the image from the lists.
 func (m model) root() [32]byte {
-	img := Image{Head: m.head, Document: m.doc.Encode(), Keys: m.keys, Next: m.next, Nonces: m.nonces, Sessions: m.sessions, Docs: m.docs, Born: m.born}
+	img := Image{Head: m.head, Document: m.doc.Encode(), Keys: m.keys, Next: m.next, Nonces: m.nonces, Sessions: m.sessions, Docs: m.docs, Born: m.born, Asked: m.asked}
 	wallets, accounts, spent, done := newChain(walletChunk), newChain(accountChunk), newChain(spentChunk), newChain(doneChunk)
 	for _, w := range m.wallets {
 		wallets.add(canon.Encode(w), 0)
@@ -104,6 +108,9 @@ func (m model) apply(l entry.Leaf, hash [32]byte, body any) (model, error) {
 	if err := ensure(l.Seq == m.head.Next, l.Prev == m.head.Last, l.Authority == m.head.Authority, l.Domain == m.head.Domain, l.Time >= m.head.Time, l.KindVersion == 1,
 		l.Engine == entry.Engine1, len(l.Bodies) > 0, isWriter || l.Writer == m.head.Writer, l.Kind == kindOf(body)); err != nil {
 		return m, err
+	}
+	if id, ok := requestOf(body); ok {
+		n.own[id] = append(slices.Clone(n.own[id]), l.Seq)
 	}
 	if err := n.do(l, hash, body); err != nil {
 		return m, err
@@ -147,6 +154,27 @@ func (m *model) do(l entry.Leaf, hash [32]byte, body any) error {
 	return nil
 }
 
+// requestOf gives the request that an entry is about.
+func requestOf(body any) (id custody.RequestID, ok bool) {
+	switch b := body.(type) {
+	case *entry.Request:
+		r, err := request.Decode(b.Request)
+		return r.ID(), err == nil
+	case *entry.Approval:
+		return b.Approval.Request, true
+	case *entry.Permit:
+		return b.Request, true
+	case *entry.Result:
+		return b.Request, true
+	case *entry.Refusal:
+		return b.Request, true
+	case *entry.Effect:
+		return b.Request, true
+	default:
+		return id, false
+	}
+}
+
 func (m *model) pendingOf(id custody.RequestID) *Pending {
 	for i := range m.pending {
 		if m.pending[i].ID == id {
@@ -172,6 +200,7 @@ func (m *model) known(id custody.RequestID) bool {
 func (m *model) end(id custody.RequestID, o Outcome) {
 	m.pending = slices.DeleteFunc(m.pending, func(p Pending) bool { return p.ID == id })
 	m.signed = slices.DeleteFunc(m.signed, func(g Signed) bool { return g.ID == id })
+	o.Own = m.own[id]
 	m.done = append(m.done, ended{id, o})
 }
 
@@ -201,7 +230,7 @@ func (m *model) request(l entry.Leaf, hash [32]byte, b *entry.Request) error {
 		return err
 	}
 	if b.Decision.Outcome != policy.Allowed {
-		m.end(r.ID(), Outcome{BodyHash: r.Hash(), Seq: l.Seq, Request: l.Seq, End: EndRefused})
+		m.end(r.ID(), Outcome{BodyHash: r.Hash(), Seq: l.Seq, End: EndRefused})
 		return nil
 	}
 	m.pending = append(m.pending, Pending{ID: r.ID(), Seq: l.Seq, BodyHash: r.Hash(), Request: b.Request, Evidence: b.Facts.Evidence, Effects: b.Effects, Bounds: b.Bounds, Decision: b.Decision,
@@ -237,7 +266,7 @@ func (m *model) approval(l entry.Leaf, a request.Approval) error {
 	if a.Check() != nil || p == nil || !m.holds(a.Person, a.Key) {
 		return errModel
 	}
-	o := Outcome{BodyHash: p.BodyHash, Seq: l.Seq, Request: p.Seq}
+	o := Outcome{BodyHash: p.BodyHash, Seq: l.Seq}
 	switch a.Decision {
 	case request.Cancel:
 		if o.End = EndCancelled; a.Person != p.Initiator {
@@ -317,7 +346,7 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 	}
 	m.change(w, b)
 	g := Signed{ID: p.ID, Seq: p.Seq, BodyHash: p.BodyHash, Permit: l.Seq, Attempt: 1, Payload: b.PayloadHash, Slot: SlotHash(b.Wallet, b.Slot), Fee: b.Fee, NotAfter: p.Bounds.NotAfter,
-		FeeCap: most, Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: hash}
+		FeeCap: most, Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: hash, Approvals: b.Approvals}
 	m.pending = slices.DeleteFunc(m.pending, func(x Pending) bool { return x.ID == g.ID })
 	at0, _ := slices.BinarySearchFunc(m.signed, g.Seq, func(x Signed, seq uint64) int { return int(x.Seq) - int(seq) })
 	m.signed = slices.Insert(m.signed, at0, g)
@@ -368,7 +397,7 @@ func (m *model) refusal(l entry.Leaf, b *entry.Refusal) error {
 	}
 	switch {
 	case p != nil && len(p.Trail) < most && b.Final:
-		m.end(p.ID, Outcome{BodyHash: p.BodyHash, Seq: l.Seq, Request: p.Seq, End: EndRefused})
+		m.end(p.ID, Outcome{BodyHash: p.BodyHash, Seq: l.Seq, End: EndRefused})
 	case p != nil && len(p.Trail) < most:
 		p.Trail = append(p.Trail, l.Seq)
 	case g != nil && len(g.Trail) < most && !b.Final:

@@ -30,6 +30,7 @@ type Image struct {
 	Done     chainState      `cbor:"12,keyasint"`
 	Docs     []uint64        `cbor:"13,keyasint"` // by version less 1: entry that made the document
 	Born     []uint64        `cbor:"14,keyasint"` // by wallet: entry that made it
+	Asked    []uint64        `cbor:"15,keyasint"` // by wallet: entry of the request for it
 }
 
 type headSection struct {
@@ -69,6 +70,7 @@ func (s *State) Image() Image {
 		Done:     s.done.state(),
 		Docs:     s.docs,
 		Born:     s.born,
+		Asked:    s.askedIn,
 	}
 	for id, x := range s.sessions {
 		m.Sessions = append(m.Sessions, sessionRecord{id, x})
@@ -84,7 +86,7 @@ func (s *State) Image() Image {
 // Root gives the root hash of an image.
 func (m Image) Root() [32]byte {
 	var hashes [][32]byte
-	for i, v := range []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born} {
+	for i, v := range []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked} {
 		hashes = append(hashes, canon.Hash(canon.TagSection, struct {
 			N uint `cbor:"1,keyasint"`
 			V any  `cbor:"2,keyasint"`
@@ -186,8 +188,8 @@ func (s *State) restoreChains(m Image, load func([32]byte) ([]byte, error)) (err
 	if err != nil {
 		return err
 	}
-	s.next, s.nonces, s.docs, s.born = m.Next, m.Nonces, m.Docs, m.Born
-	if len(s.next) != len(s.walletList) || len(s.born) != len(s.walletList) || uint64(len(s.docs)) != s.Doc.Version || len(s.nonces) != len(s.accountIndex) {
+	s.next, s.nonces, s.docs, s.born, s.askedIn = m.Next, m.Nonces, m.Docs, m.Born, m.Asked
+	if len(s.next) != len(s.walletList) || len(s.born) != len(s.walletList) || len(s.askedIn) != len(s.walletList) || uint64(len(s.docs)) != s.Doc.Version || len(s.nonces) != len(s.accountIndex) {
 		return fmt.Errorf("lists of wallets or accounts disagree")
 	}
 	err = s.spent.each(func(b []byte) error {
@@ -198,9 +200,9 @@ func (s *State) restoreChains(m Image, load func([32]byte) ([]byte, error)) (err
 	if err != nil {
 		return err
 	}
-	return s.done.each(func(b []byte) error {
-		id, o, err := decodeDone(b)
-		s.doneIndex[id] = o
+	return s.done.places(func(at place, b []byte) error {
+		id, _, err := decodeDone(b)
+		s.doneIndex[id] = at
 		return err
 	})
 }

@@ -11,6 +11,7 @@ package authority
 
 import (
 	"fmt"
+	"slices"
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
@@ -46,6 +47,7 @@ type State struct {
 	walletList  []entry.Wallet
 	next        [][2]uint32 // by wallet: next receiving and change index
 	born        []uint64    // by wallet: entry that made it
+	askedIn     []uint64    // by wallet: entry of the request for it
 
 	accounts     chain // canonical account
 	accountIndex map[account]int
@@ -61,7 +63,7 @@ type State struct {
 	expiry   expiryQueue
 
 	done      chain
-	doneIndex map[custody.RequestID]Outcome
+	doneIndex map[custody.RequestID]place
 }
 
 // account is a paying address of an EVM wallet.
@@ -149,6 +151,25 @@ type Signed struct {
 	// What is signed again or replaced is read back from the log's store, which nobody trusts: these say that it is the same.
 	Leaf       [32]byte `cbor:"13,keyasint"` // leaf hash of Seq
 	PermitLeaf [32]byte `cbor:"14,keyasint"` // leaf hash of Permit
+
+	Approvals []uint64 `cbor:"15,keyasint"` // that the first permit consumed
+}
+
+// Own lists the entries of the request so far, ascending; its own entry is the first.
+func (p *Pending) Own() []uint64 {
+	out := append([]uint64{p.Seq}, p.Trail...)
+	for _, v := range p.Approvals {
+		out = append(out, v.Seq)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Own lists the entries of the request so far, ascending; its own entry is the first.
+func (g *Signed) Own() []uint64 {
+	out := slices.Concat([]uint64{g.Seq}, g.Trail, g.Approvals)
+	slices.Sort(out)
+	return out
 }
 
 // End says how a request ended.
@@ -188,9 +209,12 @@ func (e End) String() string {
 type Outcome struct {
 	BodyHash [32]byte `cbor:"1,keyasint"`
 	Seq      uint64   `cbor:"2,keyasint"` // entry that decided: result, effect, approval, refusal, or the request itself
-	Request  uint64   `cbor:"3,keyasint"` // entry of the request
+	Own      []uint64 `cbor:"3,keyasint"` // all entries of the request, ascending; its own entry is the first
 	End      End      `cbor:"4,keyasint"`
 }
+
+// Request is the request's own entry.
+func (o Outcome) Request() uint64 { return o.Own[0] }
 
 // Limits of a state. What would pass one is refused.
 const (
@@ -227,7 +251,7 @@ func New() *State {
 		waits:        map[custody.PersonID]load{},
 		signed:       map[custody.RequestID]*Signed{},
 		done:         newChain(doneChunk),
-		doneIndex:    map[custody.RequestID]Outcome{},
+		doneIndex:    map[custody.RequestID]place{},
 	}
 }
 
@@ -247,6 +271,21 @@ func (s *State) WalletEntry(id custody.WalletID) (uint64, bool) {
 		return 0, false
 	}
 	return s.born[i], true
+}
+
+// WalletAsked gives the entry of the request that a wallet was made by.
+func (s *State) WalletAsked(id custody.WalletID) (uint64, bool) {
+	i, ok := s.walletIndex[id]
+	if !ok {
+		return 0, false
+	}
+	return s.askedIn[i], true
+}
+
+// DocumentAt gives the entry that made the rule document which was in force when an entry was written.
+func (s *State) DocumentAt(seq uint64) uint64 {
+	i, _ := slices.BinarySearch(s.docs, seq)
+	return s.docs[max(i, 1)-1]
 }
 
 // DocumentEntry gives the entry that made a version of the rule document.
@@ -287,7 +326,14 @@ func (s *State) Pending(id custody.RequestID) (*Pending, bool) { p, ok := s.pend
 func (s *State) Signed(id custody.RequestID) (*Signed, bool) { p, ok := s.signed[id]; return p, ok }
 
 // Done gives how a request ended.
-func (s *State) Done(id custody.RequestID) (Outcome, bool) { o, ok := s.doneIndex[id]; return o, ok }
+func (s *State) Done(id custody.RequestID) (Outcome, bool) {
+	at, ok := s.doneIndex[id]
+	if !ok {
+		return Outcome{}, false
+	}
+	_, o, err := decodeDone(s.done.at(at))
+	return o, err == nil // records were checked when they came into the chain
+}
 
 // Known gives the body hash of a request in any state, for idempotency.
 func (s *State) Known(id custody.RequestID) (bodyHash [32]byte, ok bool) {
@@ -297,8 +343,11 @@ func (s *State) Known(id custody.RequestID) (bodyHash [32]byte, ok bool) {
 	if p, ok := s.signed[id]; ok {
 		return p.BodyHash, true
 	}
-	o, ok := s.doneIndex[id]
-	return o.BodyHash, ok
+	at, ok := s.doneIndex[id]
+	if ok {
+		copy(bodyHash[:], s.done.at(at)[32:])
+	}
+	return bodyHash, ok
 }
 
 // NextNonce gives the least nonce of an EVM wallet's address that no permit has used.

@@ -20,8 +20,29 @@ type File struct {
 	Request    custody.RequestID `cbor:"2,keyasint"`
 	Checkpoint []byte            `cbor:"3,keyasint"` // C2SP signed checkpoint over all of Entries
 	Entries    []Entry           `cbor:"4,keyasint"` // ascending and distinct: genesis; the entries that made the rule documents, the
-	// wallet and the session in question; then every entry of the request
+	// wallet and the session in question; and every entry of the request
+	Word Word `cbor:"5,keyasint"`
 }
+
+// Word is the domain's word that no entry which the proof should have is left out.
+type Word struct {
+	Size  uint64 `cbor:"1,keyasint"` // entries of the log when it was given; at most those that the checkpoint commits
+	State string `cbor:"2,keyasint"` // of the request then: pending, signed, or how it ended
+	Sig   []byte `cbor:"3,keyasint"` // by the domain identity key (Ed25519) over the message of [Claim]
+}
+
+// Claim is what a [Word] says: of the first Size entries of the log, these and no others concern the request, and so it stands.
+type Claim struct {
+	Authority custody.AuthorityID `cbor:"1,keyasint"`
+	Domain    custody.DomainID    `cbor:"2,keyasint"`
+	Request   custody.RequestID   `cbor:"3,keyasint"`
+	Size      uint64              `cbor:"4,keyasint"`
+	State     string              `cbor:"5,keyasint"`
+	Entries   []uint64            `cbor:"6,keyasint"` // all entries of the file, by number, ascending
+}
+
+// Message is what the domain identity key signs.
+func (c Claim) Message() []byte { return canon.Message(canon.TagProof, c) }
 
 // Entry is one entry of the log with its place in the tree.
 type Entry struct {

@@ -6,6 +6,7 @@
 package payloadtest
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
 	"sync"
@@ -74,9 +75,8 @@ func NewWith(t testing.TB, derive authority.Deriver) *Core {
 		asked: map[custody.RequestID]authority.Asked{},
 	}
 	key := func(b byte) request.PublicKey {
-		k := request.PublicKey{Alg: request.Ed25519, Pub: make([]byte, 32)}
-		k.Pub[0] = b
-		return k
+		seed := [ed25519.SeedSize]byte{b}
+		return request.PublicKey{Alg: request.Ed25519, Pub: ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey)}
 	}
 	c.keys = [2]request.PublicKey{key(1), key(2)}
 	approvers := policy.Plan{AnyOf: []policy.Branch{{Steps: []policy.Step{{Group: "all", Min: 1}}}}}
