@@ -54,6 +54,9 @@ func checkWords(files fs.FS) (bad []string, seen int, err error) {
 			}
 			return nil
 		}
+		if p == ".git" { // in a work tree beside the clone
+			return nil
+		}
 		if info, err := d.Info(); err != nil || !info.Mode().IsRegular() || info.Size() > maxText {
 			return err
 		}
