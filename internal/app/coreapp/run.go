@@ -19,6 +19,7 @@ import (
 // Run opens the domain and serves its door on a Unix socket until ctx ends or the domain fails. ready, if not nil, is called once
 // the door is open.
 func Run(ctx context.Context, o Options, socket string, uids []uint32, ready func()) error {
+	tuneCollector()
 	p, err := build(ctx, o, false)
 	if err != nil {
 		return err

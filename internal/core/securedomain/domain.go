@@ -52,6 +52,7 @@ type Domain struct {
 	grown      chan struct{}   // closed with the next entry; nil if nobody waits
 	ending     bool            // guarded by mu: nobody waits for entries any more
 	frontier   tlog.Frontier   // of the tree over all entries, for snapshots
+	readAt     int64           // time since boot of the last reading of the clock
 	unproved   bool            // state is of a snapshot whose root was not yet compared with the entry that commits it
 	snapshotAt uint64          // entry of the last snapshot
 
@@ -139,8 +140,9 @@ func (d *Domain) now() (authority.Moment, error) {
 
 // moment gives a reading as the next entry records it: log time never runs back, so where the clock is behind the last entry, the
 // bound grows by as much. What is decided and what is recorded is the same moment, or deciding again would give another result.
-// The caller holds mu.
+// The lease of what is recorded counts from the reading. The caller holds mu.
 func (d *Domain) moment(r timeguard.Reading) authority.Moment {
+	d.readAt = r.Boot
 	t := max(r.Time, d.state.Time)
 	return authority.Moment{Time: t, Bound: r.Bound + t - r.Time}
 }
@@ -150,7 +152,7 @@ type recorded struct {
 	seq    uint64
 	hash   [32]byte
 	leaf   entry.Leaf
-	boot   int64 // clock since boot when it was handed over
+	boot   int64 // clock since boot when its moment was read, a little before it was handed over
 	handle auditlog.Handle
 }
 
@@ -190,7 +192,7 @@ func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class,
 		close(d.grown)
 		d.grown = nil
 	}
-	rec := recorded{seq: l.Seq, hash: hash, leaf: l, boot: d.cfg.Clock.Boot(), handle: h}
+	rec := recorded{seq: l.Seq, hash: hash, leaf: l, boot: d.readAt, handle: h}
 	if kind != entry.KindSnapshot {
 		d.maybeSnapshot(at)
 	}

@@ -39,6 +39,14 @@ type snapshotFile struct {
 	Image    authority.Image `cbor:"4,keyasint"`
 }
 
+// snapshotEncoded is a snapshotFile whose image is encoded already, together with its root.
+type snapshotEncoded struct {
+	V        uint      `cbor:"1,keyasint"`
+	Seq      uint64    `cbor:"2,keyasint"`
+	Frontier []byte    `cbor:"3,keyasint"`
+	Image    canon.Raw `cbor:"4,keyasint"`
+}
+
 // snapshotter writes one snapshot at a time.
 type snapshotter struct {
 	busy sync.Mutex        // held while one is written; a snapshot that is due meanwhile waits
@@ -55,10 +63,9 @@ func (d *Domain) maybeSnapshot(at authority.Moment) {
 		return
 	}
 	seq := d.state.Next
-	img := d.state.Image()
-	root := img.Root()
 	// Encoded here, under the sequencer: the image shares memory with the state.
-	data := canon.Encode(snapshotFile{V: 1, Seq: seq, Frontier: d.frontier.Marshal(), Image: img})
+	img, root := d.state.Image().Encode()
+	data := canon.Encode(snapshotEncoded{V: 1, Seq: seq, Frontier: d.frontier.Marshal(), Image: img})
 	chunks := d.state.Chunks()
 	d.snapshotAt = seq
 	rec, err := d.record(at, entry.KindSnapshot, entry.Public, &entry.Snapshot{Root: root})

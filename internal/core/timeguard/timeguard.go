@@ -18,6 +18,7 @@ import (
 // Reading is what a clock says: the true time is within Time ± Bound, both in nanoseconds, Time since the Unix epoch.
 type Reading struct {
 	Time, Bound int64
+	Boot        int64 // [Clock.Boot] at that time
 	Certain     bool
 	Why         string // why it is not certain
 }
@@ -100,7 +101,7 @@ func (s *System) Now() Reading {
 	case s.why == "":
 		s.offset = wall - boot // slow discipline by the system's time service is no step
 	}
-	return Reading{Time: wall, Bound: s.bound, Certain: s.why == "", Why: s.why}
+	return Reading{Time: wall, Bound: s.bound, Boot: boot, Certain: s.why == "", Why: s.why}
 }
 
 // Boot implements [Clock].

@@ -16,7 +16,7 @@ import (
 
 // SlotHash names a slot of a wallet.
 func SlotHash(w custody.WalletID, s entry.Slot) [32]byte {
-	return canon.Hash(canon.TagSlot, struct {
+	return canon.Hash(canon.TagSlot, &struct {
 		W custody.WalletID `cbor:"1,keyasint"`
 		S entry.Slot       `cbor:"2,keyasint"`
 	}{w, s})

@@ -3,6 +3,7 @@
 package authority
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -355,6 +356,18 @@ func (d *driver) oneSlot(t *rapid.T, p *entry.Permit) {
 	}
 }
 
+// rootBySpec makes an image's root as docs/spec/state.md words it, section by section.
+func rootBySpec(m Image) [32]byte {
+	var hashes [][32]byte
+	for i, v := range m.sections() {
+		hashes = append(hashes, canon.Hash(canon.TagSection, struct {
+			N uint `cbor:"1,keyasint"`
+			V any  `cbor:"2,keyasint"`
+		}{uint(i + 1), v}))
+	}
+	return canon.Hash(canon.TagStateRoot, hashes)
+}
+
 // restored gives the state as a start from a snapshot makes it.
 func (d *driver) restored(t tester) *State {
 	var img Image
@@ -365,6 +378,9 @@ func (d *driver) restored(t tester) *State {
 	s, err := Restore(img, func(h [32]byte) ([]byte, error) { return chunks[h], nil })
 	if err != nil {
 		t.Fatal(err)
+	}
+	if enc, root := img.Encode(); !bytes.Equal(enc, canon.Encode(img)) || root != rootBySpec(img) {
+		t.Fatal("the image's encoding or root is not what docs/spec/state.md says")
 	}
 	if s.StateRoot() != d.s.StateRoot() {
 		t.Fatal("the restored state has another root")

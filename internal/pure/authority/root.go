@@ -83,16 +83,42 @@ func (s *State) Image() Image {
 	return m
 }
 
+// sections lists what the root covers, in order.
+func (m Image) sections() []any {
+	return []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked}
+}
+
+// Encode gives the canonical encoding and the root hash. Each section is encoded once for both.
+func (m Image) Encode() (encoding []byte, root [32]byte) {
+	sections := m.sections()
+	encoding = append(make([]byte, 0, m.sizeHint()), 0xa0|byte(len(sections))) // a map of so many, with keys from 1 on
+	hashes := make([][32]byte, 0, len(sections))
+	for i, v := range sections {
+		number := byte(i + 1)
+		encoding = append(encoding, number)
+		from := len(encoding)
+		encoding = canon.Append(encoding, v)
+		hashes = append(hashes, canon.HashBytes(canon.TagSection, []byte{0xa2, 1, number, 2}, encoding[from:])) // {1: number, 2: section}
+	}
+	return encoding, canon.Hash(canon.TagStateRoot, hashes)
+}
+
+// sizeHint is about how long the encoding is, in bytes, by the lists that become long. Growing step by step would copy it many times.
+func (m Image) sizeHint() int {
+	n := 4096 + len(m.Document) + 400*len(m.Signed) + 16*len(m.Next) + 6*(len(m.Nonces)+len(m.Born)+len(m.Asked)+len(m.Docs)) + 128*len(m.Sessions) + 200*len(m.Keys)
+	for _, p := range m.Pending {
+		n += 1500 + len(p.Request)
+	}
+	for _, c := range []chainState{m.Wallets, m.Accounts, m.Spent, m.Done} {
+		n += 48*len(c.Full) + len(c.Tail)
+	}
+	return n
+}
+
 // Root gives the root hash of an image.
 func (m Image) Root() [32]byte {
-	var hashes [][32]byte
-	for i, v := range []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked} {
-		hashes = append(hashes, canon.Hash(canon.TagSection, struct {
-			N uint `cbor:"1,keyasint"`
-			V any  `cbor:"2,keyasint"`
-		}{uint(i + 1), v}))
-	}
-	return canon.Hash(canon.TagStateRoot, hashes)
+	_, root := m.Encode()
+	return root
 }
 
 // StateRoot gives the root hash of the state.

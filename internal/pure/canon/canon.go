@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -46,9 +47,9 @@ func mustDec() cbor.DecMode {
 		UTF8:              cbor.UTF8RejectInvalid,
 		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
 		IntDec:            cbor.IntDecConvertNone,
-		MaxNestedLevels:   24,
-		MaxArrayElements:  1 << 22,
-		MaxMapPairs:       1 << 16,
+		MaxNestedLevels:   maxNested,
+		MaxArrayElements:  maxElements,
+		MaxMapPairs:       maxPairs,
 	}.DecMode()
 	if err != nil {
 		panic(err) // constant options: a programming error
@@ -59,11 +60,28 @@ func mustDec() cbor.DecMode {
 // Encode gives the canonical encoding of v. It panics if v can't be encoded, which only a type that has no encoding does:
 // every value of a type used with this package has one, and a test of that type shows it.
 func Encode(v any) []byte {
-	b, err := encMode.Marshal(v)
+	buf, b := encode(v)
+	if len(b) > largeBuffer {
+		return b
+	}
+	out := bytes.Clone(b)
+	codecs.keep(buf, b)
+	return out
+}
+
+// Append appends [Encode] of v.
+func Append(to []byte, v any) []byte {
+	b, err := codecs.append(to, reflect.ValueOf(v))
 	if err != nil {
 		panic(fmt.Sprintf("canon: %T has no encoding: %v", v, err))
 	}
 	return b
+}
+
+// encode is [Encode] into a buffer, which the caller gives back with what was made of it.
+func encode(v any) (buf *[]byte, b []byte) {
+	buf = codecs.buffers.Get().(*[]byte)
+	return buf, Append((*buf)[:0], v)
 }
 
 // Decode reads the canonical encoding b into v, a pointer. An error names what is wrong; v is then undefined.
@@ -76,14 +94,26 @@ func Decode(b []byte, v any) error {
 
 // DecodeLarge is [Decode] without a limit of size, for files that this process wrote itself.
 func DecodeLarge(b []byte, v any) error {
-	if err := decMode.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("decode: %w", err)
+	p := reflect.ValueOf(v)
+	if p.Kind() != reflect.Pointer || p.IsNil() {
+		return fmt.Errorf("decode: into %T, which is no pointer or nil", v)
 	}
-	again, err := encMode.Marshal(v)
+	in := reader{b: b}
+	if err := codecs.of(p.Type().Elem()).get(&in, p.Elem()); err != nil {
+		return fmt.Errorf("decode: byte %d: %w", in.at, err)
+	}
+	if in.left() > 0 {
+		return fmt.Errorf("decode: %d bytes after the value", in.left())
+	}
+	// Whatever was read, this alone makes it the canonical encoding.
+	buf := codecs.buffers.Get().(*[]byte)
+	again, err := codecs.append((*buf)[:0], p.Elem())
 	if err != nil {
 		return fmt.Errorf("decode: %w", err)
 	}
-	if !bytes.Equal(again, b) {
+	same := bytes.Equal(again, b)
+	codecs.keep(buf, again)
+	if !same {
 		return ErrNotCanonical
 	}
 	return nil
@@ -102,15 +132,37 @@ func TagBytes(tag Tag, encoded []byte) []byte {
 }
 
 // Hash is SHA-256 of [Message].
-func Hash(tag Tag, v any) [32]byte { return HashBytes(tag, Encode(v)) }
+func Hash(tag Tag, v any) [32]byte {
+	buf, b := encode(v)
+	h := HashBytes(tag, b)
+	codecs.keep(buf, b)
+	return h
+}
 
-// HashBytes is SHA-256 of [TagBytes].
-func HashBytes(tag Tag, encoded []byte) [32]byte {
+// HashBytes is SHA-256 of [TagBytes] of an encoding, which may come in pieces.
+func HashBytes(tag Tag, encoded ...[]byte) [32]byte {
 	h := sha256.New()
 	h.Write([]byte(tag))
 	h.Write([]byte{0})
-	h.Write(encoded)
+	for _, b := range encoded {
+		h.Write(b)
+	}
 	var out [32]byte
 	h.Sum(out[:0])
 	return out
+}
+
+// Raw is an encoding that was made already, as a part of another. It must be one canonical value.
+type Raw []byte
+
+// AppendCBOR implements [Appender].
+func (r *Raw) AppendCBOR(to []byte) []byte { return append(to, *r...) }
+
+// MarshalCBOR gives the encoding itself.
+func (r Raw) MarshalCBOR() ([]byte, error) { return r, nil }
+
+// UnmarshalCBOR keeps a copy of the encoding.
+func (r *Raw) UnmarshalCBOR(b []byte) error {
+	*r = bytes.Clone(b)
+	return nil
 }

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-
-	"github.com/fxamacker/cbor/v2"
 )
 
 // Uint256 is an unsigned integer of 256 bits, big-endian. It is immutable, comparable with == and ordered by [Uint256.Cmp].
@@ -107,20 +105,28 @@ func (u Uint256) Uint64() (v uint64, ok bool) {
 // Minimal gives the big-endian bytes without leading zeros.
 func (u Uint256) Minimal() []byte { return bytes.TrimLeft(u[:], "\x00") }
 
-// MarshalCBOR gives the byte string of [Uint256.Minimal].
-func (u Uint256) MarshalCBOR() ([]byte, error) {
+// AppendCBOR appends the byte string of [Uint256.Minimal].
+func (u *Uint256) AppendCBOR(to []byte) []byte {
 	m := u.Minimal()
 	if len(m) < 24 {
-		return append([]byte{0x40 | byte(len(m))}, m...), nil
+		return append(append(to, 0x40|byte(len(m))), m...)
 	}
-	return append([]byte{0x58, byte(len(m))}, m...), nil
+	return append(append(to, 0x58, byte(len(m))), m...)
 }
+
+// MarshalCBOR gives the byte string of [Uint256.Minimal].
+func (u Uint256) MarshalCBOR() ([]byte, error) { return u.AppendCBOR(nil), nil }
 
 // UnmarshalCBOR reads what MarshalCBOR gives and nothing else.
 func (u *Uint256) UnmarshalCBOR(b []byte) error {
 	var m []byte
-	if err := cbor.Unmarshal(b, &m); err != nil {
-		return fmt.Errorf("%w: want a byte string: %w", ErrAmount, err)
+	switch n := len(b); {
+	case n >= 1 && n <= 24 && int(b[0]) == 0x40+n-1:
+		m = b[1:]
+	case n >= 26 && b[0] == 0x58 && int(b[1]) == n-2:
+		m = b[2:]
+	default:
+		return fmt.Errorf("%w: want a byte string in its shortest form", ErrAmount)
 	}
 	if len(m) > 32 || (len(m) > 0 && m[0] == 0) {
 		return fmt.Errorf("%w: want at most 32 bytes without leading zeros", ErrAmount)

@@ -4,7 +4,6 @@ package custody
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -24,21 +23,16 @@ const (
 	BitcoinRegtest ChainID = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328"
 )
 
-var (
-	evmRE   = regexp.MustCompile(`^eip155:([1-9][0-9]{0,18})$`)
-	erc20RE = regexp.MustCompile(`^erc20:0x[0-9a-fA-F]{40}$`)
-)
-
 // EVMChain gives the chain with an EIP-155 chain id.
 func EVMChain(id uint64) ChainID { return ChainID("eip155:" + strconv.FormatUint(id, 10)) }
 
 // EVM gives the EIP-155 chain id, and false if c is not an EVM chain.
 func (c ChainID) EVM() (uint64, bool) {
-	m := evmRE.FindStringSubmatch(string(c))
-	if m == nil {
+	number, ok := strings.CutPrefix(string(c), "eip155:")
+	if !ok || number == "" || number[0] < '1' || number[0] > '9' {
 		return 0, false
 	}
-	id, err := strconv.ParseUint(m[1], 10, 63)
+	id, err := strconv.ParseUint(number, 10, 63) // in base 10 it takes digits only
 	return id, err == nil
 }
 
@@ -76,10 +70,16 @@ func (a AssetID) Chain() ChainID {
 // ERC20 gives the token's contract address as written, and false if a is not an ERC-20 token.
 func (a AssetID) ERC20() (string, bool) {
 	_, r, _ := strings.Cut(string(a), "/")
-	if !erc20RE.MatchString(r) {
+	address, ok := strings.CutPrefix(r, "erc20:")
+	digits, hex := strings.CutPrefix(address, "0x")
+	if !ok || !hex || len(digits) != 40 || !consistsOf(digits, isHexDigit) {
 		return "", false
 	}
-	return strings.TrimPrefix(r, "erc20:"), true
+	return address, true
+}
+
+func isHexDigit(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
 // Check says whether a is an asset that Strongroom can hold. The checksum of a token's address is checked where it is used.

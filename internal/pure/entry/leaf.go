@@ -82,7 +82,7 @@ type Leaf struct {
 }
 
 // Encode gives the canonical encoding.
-func (l Leaf) Encode() []byte { return canon.Encode(l) }
+func (l Leaf) Encode() []byte { return canon.Encode(&l) }
 
 // Hash gives the RFC 6962 leaf hash of an encoded leaf.
 func Hash(leaf []byte) [32]byte { return tlog.LeafHash(leaf) }

@@ -44,7 +44,10 @@ func ParseAddress(s string) (Address, error) {
 // String returns a in the mixed case of EIP-55: a letter is upper case where the same digit of the Keccak-256 of the
 // lower-case digits is 8 or more.
 func (a Address) String() string {
-	digits := []byte(hex.EncodeToString(a[:]))
+	var text [2 + 2*AddressSize]byte
+	copy(text[:], "0x")
+	digits := text[2:]
+	hex.Encode(digits, a[:])
 	sum := Keccak256(digits)
 	for i, c := range digits {
 		nibble := sum[i/2] >> 4
@@ -55,7 +58,7 @@ func (a Address) String() string {
 			digits[i] = c - 'a' + 'A'
 		}
 	}
-	return "0x" + string(digits)
+	return string(text[:])
 }
 
 // IsZero tells whether a is the zero address, which nobody holds and which tokens use for burning.
@@ -85,5 +88,7 @@ func Keccak256(parts ...[]byte) [32]byte {
 	for _, p := range parts {
 		h.Write(p)
 	}
-	return [32]byte(h.Sum(nil))
+	var out [32]byte
+	h.Sum(out[:0])
+	return out
 }

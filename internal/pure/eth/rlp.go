@@ -113,12 +113,17 @@ func rlpHeader(b []byte) (isList bool, header, size int, err error) {
 
 // bytes reads a string of at most limit bytes and copies it; an empty string is nil.
 func (r *rlpReader) bytes(field string, limit int) []byte {
+	return append([]byte(nil), r.view(field, limit)...)
+}
+
+// view reads a string of at most limit bytes, which it shares with the input.
+func (r *rlpReader) view(field string, limit int) []byte {
 	b := r.item(field, false)
 	if len(b) > limit {
 		r.fail(field, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrItemSize, len(b), limit))
 		return nil
 	}
-	return append([]byte(nil), b...)
+	return b
 }
 
 // integer reads a big-endian integer of at most limit bytes without leading zeros; zero is the empty string.
@@ -158,14 +163,15 @@ func (r *rlpReader) end(field string) error {
 	return r.err
 }
 
-// rlpHeaderFor returns the shortest header of an item with size bytes of content; short is its base: string or list.
-func rlpHeaderFor(short byte, size int) []byte {
+// appendHeader appends the shortest header of an item with size bytes of content; short is its base: string or list.
+func appendHeader(dst []byte, short byte, size int) []byte {
 	if size <= rlpMaxShort {
-		return []byte{short + byte(size)}
+		return append(dst, short+byte(size))
 	}
 	n := (bits.Len(uint(size)) + 7) / 8
-	wide := binary.BigEndian.AppendUint64(nil, uint64(size))
-	return append([]byte{short + rlpMaxShort + byte(n)}, wide[8-n:]...)
+	var wide [8]byte
+	binary.BigEndian.PutUint64(wide[:], uint64(size))
+	return append(append(dst, short+rlpMaxShort+byte(n)), wide[8-n:]...)
 }
 
 // appendString appends b as an RLP string.
@@ -173,7 +179,7 @@ func appendString(dst, b []byte) []byte {
 	if len(b) == 1 && b[0] < rlpShortString {
 		return append(dst, b[0])
 	}
-	return append(append(dst, rlpHeaderFor(rlpShortString, len(b))...), b...)
+	return append(appendHeader(dst, rlpShortString, len(b)), b...)
 }
 
 // appendInteger appends u as an RLP string without leading zeros.
@@ -190,5 +196,5 @@ func appendUint64(dst []byte, v uint64) []byte { return appendInteger(dst, FromU
 
 // appendList appends a list whose items are already encoded in content.
 func appendList(dst, content []byte) []byte {
-	return append(append(dst, rlpHeaderFor(rlpShortList, len(content))...), content...)
+	return append(appendHeader(dst, rlpShortList, len(content)), content...)
 }

@@ -67,11 +67,11 @@ func (stx Signed) Encode() ([]byte, error) {
 	if err := secp.CheckSignature(stx.Signature()); err != nil {
 		return nil, fmt.Errorf("transaction: %w", err)
 	}
-	b := stx.Tx.appendFields(nil)
+	b := stx.Tx.appendFields(make([]byte, 0, fieldsRoom+len(stx.Tx.Data)))
 	b = appendUint64(b, uint64(stx.YParity))
 	b = appendInteger(b, stx.R)
 	b = appendInteger(b, stx.S)
-	return appendList([]byte{txType}, b), nil
+	return encodeEnvelope(b), nil
 }
 
 // Hash returns the transaction id: the Keccak-256 of the signed bytes.

@@ -97,7 +97,16 @@ func (tx Tx1559) Encode() ([]byte, error) {
 	if err := tx.Check(); err != nil {
 		return nil, err
 	}
-	return appendList([]byte{txType}, tx.appendFields(nil)), nil
+	return encodeEnvelope(tx.appendFields(make([]byte, 0, fieldsRoom+len(tx.Data)))), nil
+}
+
+// fieldsRoom is about how long the fields of a transaction are without data: numbers of chain, nonce, gas, fees and value, an address, the
+// signature.
+const fieldsRoom = 224
+
+// encodeEnvelope makes a transaction of its fields' encoding.
+func encodeEnvelope(fields []byte) []byte {
+	return appendList(append(make([]byte, 0, 10+len(fields)), txType), fields)
 }
 
 // SigningHash returns the Keccak-256 of [Tx1559.Encode], which is what the key signs.
@@ -137,7 +146,7 @@ func readTx(r *rlpReader) Tx1559 {
 		MaxFeePerGas:         r.uint256("max fee per gas"),
 		GasLimit:             r.uint64("gas limit"),
 	}
-	switch to := r.bytes("to", AddressSize); {
+	switch to := r.view("to", AddressSize); {
 	case r.err != nil:
 	case len(to) == 0:
 		r.fail("to", ErrCreation)

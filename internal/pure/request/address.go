@@ -30,11 +30,10 @@ func BitcoinNetwork(c custody.ChainID) (btc.Network, error) {
 // refused, because the log, the rules and the approver must compare the same bytes.
 func CanonicalAddress(c custody.ChainID, s string) (string, error) {
 	if _, ok := c.EVM(); ok {
-		a, err := eth.ParseAddress(s)
-		if err != nil {
+		if _, err := eth.ParseAddress(s); err != nil {
 			return "", err
 		}
-		return a.String(), nil
+		return s, nil // it takes no other spelling than this one
 	}
 	n, err := BitcoinNetwork(c)
 	if err != nil {

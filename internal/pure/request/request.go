@@ -60,7 +60,7 @@ type Request struct {
 }
 
 // Encode gives the canonical encoding.
-func (r Request) Encode() []byte { return canon.Encode(r) }
+func (r Request) Encode() []byte { return canon.Encode(&r) }
 
 // Hash is what evidence signs and approvals name: SHA-256 under [canon.TagRequest].
 func (r Request) Hash() [32]byte { return canon.Hash(canon.TagRequest, r) }
@@ -70,7 +70,7 @@ func (r Request) ID() custody.RequestID { return ID(r.Authority, r.Initiator, r.
 
 // ID gives the request id for an authority, an initiator and an idempotency key.
 func ID(a custody.AuthorityID, by custody.PersonID, key string) custody.RequestID {
-	return custody.RequestID(canon.Hash(canon.TagRequestID, struct {
+	return custody.RequestID(canon.Hash(canon.TagRequestID, &struct {
 		A custody.AuthorityID `cbor:"1,keyasint"`
 		P custody.PersonID    `cbor:"2,keyasint"`
 		K string              `cbor:"3,keyasint"`

@@ -45,7 +45,7 @@ type Clock struct {
 
 // Now implements timeguard.Clock.
 func (c *Clock) Now() timeguard.Reading {
-	return timeguard.Reading{Time: c.Wall.Load(), Bound: int64(100 * time.Millisecond), Certain: !c.Unsure.Load(), Why: "the test says so"}
+	return timeguard.Reading{Time: c.Wall.Load(), Bound: int64(100 * time.Millisecond), Boot: c.Boot(), Certain: !c.Unsure.Load(), Why: "the test says so"}
 }
 
 // Boot implements timeguard.Clock.
