@@ -96,7 +96,7 @@ func statusOf(err error) int {
 		return exitUsage
 	case errors.As(err, &h) && h.code != 0:
 		return h.code
-	case errors.As(err, &alarm), errors.Is(err, client.ErrDisagrees):
+	case errors.As(err, &alarm), errors.Is(err, client.ErrDisagrees), errors.Is(err, client.ErrReceipt):
 		return exitAlarm
 	case errors.As(err, &p):
 		return max(exitOf(p.Kind), exitError)
@@ -170,6 +170,8 @@ func hintFor(err error, help string) string {
 		return h.hint
 	case errors.As(err, &alarm), errors.Is(err, client.ErrDisagrees):
 		return "nothing was signed; ask who runs serve, and compare with another approver before anybody signs"
+	case errors.Is(err, client.ErrReceipt):
+		return "do the same again, through another serve if there is one, or look into the log with 'strongroom proof get'"
 	case errors.Is(err, keyfile.ErrPassphrase):
 		return "try again; nobody can restore a lost passphrase: a new key is enrolled by the others instead"
 	case errors.As(err, &rule):
@@ -198,7 +200,7 @@ func problemHint(p *client.Problem) string {
 	case problem.IdempotencyReuse:
 		return "choose another --idempotency-key, or leave it out for a new one"
 	case problem.AlreadyDone:
-		return "nothing is left to do; 'strongroom request show' tells how it stands"
+		return "'strongroom proof get' shows what is in the log"
 	case problem.Insufficient:
 		return "fund the wallet ('strongroom address list' shows where to), or ask for less"
 	case problem.NodeUnavailable:

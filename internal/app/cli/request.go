@@ -3,7 +3,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -298,13 +297,16 @@ func (c *requestImport) Run(e *env) error {
 	return c.follow(e, cl, v)
 }
 
-// decide hands a decision in; one that is there already is no failure.
+// decide hands a decision in. That it is in the log is told on the domain's receipt for this very decision, never on serve's word: one that
+// was handed in before gets a receipt too.
 func decide(e *env, cl *client.Client, a client.Approval) (client.RequestView, error) {
 	v, err := cl.Decide(e.ctx, a)
-	var p *client.Problem
-	if errors.As(err, &p) && p.Kind == problem.AlreadyDone {
-		e.say("It is recorded already: %s.", p.Detail)
-		return cl.Request(e.ctx, a.Request)
+	if client.KindOf(err) == problem.AlreadyDone {
+		return v, hint(err, "no receipt of the domain came with this answer: your decision may not be in the log; 'strongroom proof get' shows what is")
 	}
-	return v, err
+	if err != nil {
+		return v, err
+	}
+	e.say("Your decision is recorded, in entry %d of the log; the domain signed for it.", v.Receipt.Seq)
+	return v, nil
 }
