@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"strongroom/client"
+	"strongroom/internal/app/words"
 	"strongroom/internal/edge/keyfile"
 	"strongroom/internal/edge/rulefile"
 	"strongroom/internal/edge/secondopinion"
@@ -122,23 +123,24 @@ func report(w io.Writer, err error, help string) int {
 	if errors.As(err, &left) && left.ExitCode() > 0 {
 		return left.ExitCode() // the program that was run has said why
 	}
+	say := func(name, text string) { fmt.Fprintf(w, "strongroom: %s: %s\n", name, words.Plain(text)) }
 	var p *client.Problem
 	if errors.As(err, &p) {
-		fmt.Fprintf(w, "strongroom: error: %s\n", p.Detail)
+		say("error", p.Detail)
 		if p.Rule != "" {
-			fmt.Fprintf(w, "strongroom: rule: %s (%s)\n", p.Rule, p.Kind)
+			say("rule", fmt.Sprintf("%s (%s)", p.Rule, p.Kind))
 		}
 		for _, u := range p.Unmet {
-			fmt.Fprintf(w, "strongroom: not met: %s\n", unmetLine(u))
+			say("not met", unmetLine(u))
 		}
 		if p.Incident != "" {
-			fmt.Fprintf(w, "strongroom: incident: %s\n", p.Incident)
+			say("incident", p.Incident)
 		}
 	} else {
-		fmt.Fprintf(w, "strongroom: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		say("error", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if s := hintFor(err, help); s != "" {
-		fmt.Fprintf(w, "strongroom: hint: %s\n", s)
+		say("hint", s)
 	}
 	return statusOf(err)
 }
