@@ -51,6 +51,12 @@ func (c *Client) Wallet(ctx context.Context, id WalletID) (w Wallet, err error) 
 	return w, c.get(ctx, "/v1/wallets/"+url.PathEscape(string(id)), nil, &w)
 }
 
+// WalletProof reads a proof file that holds the entry which made the wallet: package verify checks it, and the wallet's account key in it
+// gives every address of the wallet without serve's word.
+func (c *Client) WalletProof(ctx context.Context, id WalletID) ([]byte, error) {
+	return c.send(ctx, http.MethodGet, "/v1/wallets/"+url.PathEscape(string(id))+"/proof", nil, nil, nil)
+}
+
 // Addresses lists addresses of a wallet: branch 0 receives, 1 is change.
 func (c *Client) Addresses(ctx context.Context, id WalletID, branch uint32, cursor string, limit int) (l AddressList, err error) {
 	q := page(cursor, limit)

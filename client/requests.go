@@ -98,7 +98,7 @@ func (c *Client) SubmitRequest(ctx context.Context, by Signer, r Request) (Reque
 	return c.SubmitFile(ctx, f)
 }
 
-// SubmitFile hands in a signed request.
+// SubmitFile hands in a signed request, and checks the domain's receipt for it: without one the error is [ErrReceipt].
 func (c *Client) SubmitFile(ctx context.Context, file []byte) (RequestView, error) {
 	var f apiv1.SignedRequest
 	if err := canon.Decode(file, &f); err != nil {
@@ -108,11 +108,12 @@ func (c *Client) SubmitFile(ctx context.Context, file []byte) (RequestView, erro
 	if err != nil {
 		return RequestView{}, err
 	}
-	return c.post(ctx, r, f.Request, apiv1.CBOR, file)
+	return c.post(ctx, r, f.Request, apiv1.CBOR, file, nil)
 }
 
-// post hands a request in, whose encoding is canonical, and checks that the answer is about it.
-func (c *Client) post(ctx context.Context, r Request, canonical []byte, media string, body []byte) (v RequestView, err error) {
+// post hands a request in, whose encoding is canonical, and checks that the answer is about it and that the domain has it. session is the
+// key of the session whose MAC it comes with, if it does.
+func (c *Client) post(ctx context.Context, r Request, canonical []byte, media string, body, session []byte) (v RequestView, err error) {
 	const path = "/v1/requests"
 	h := http.Header{"Content-Type": {media}, apiv1.IdempotencyHeader: {r.Key}}
 	b, err := c.send(ctx, http.MethodPost, path, nil, h, body)
@@ -125,7 +126,7 @@ func (c *Client) post(ctx context.Context, r Request, canonical []byte, media st
 	if v.ID != r.ID().String() || !bytes.Equal(v.Canonical, canonical) {
 		return v, errors.New("serve answered with another request than was asked")
 	}
-	return v, nil
+	return v, c.checkReceipt(ctx, r.ID(), canon.HashBytes(canon.TagRequest, canonical), v, session)
 }
 
 // Request reads a request.
@@ -156,13 +157,14 @@ func (c *Client) Requests(ctx context.Context, f Filter) (l RequestList, err err
 	return l, c.get(ctx, "/v1/requests", q, &l)
 }
 
-// Decide hands in a signed decision, and checks the domain's receipt for it: without one the error is [ErrReceipt].
+// Decide hands in a signed decision, and checks the domain's receipt for it: without one the error is [ErrReceipt]. The same decision may be
+// handed in again, and gets the receipt of the entry that recorded it.
 func (c *Client) Decide(ctx context.Context, a Approval) (v RequestView, err error) {
 	in := apiv1.DecisionIn{Person: a.Person, Key: a.Key, Signature: a.Sig}
 	if err := c.call(ctx, http.MethodPost, "/v1/requests/"+a.Request.String()+":"+string(a.Decision), nil, in, &v); err != nil {
 		return v, err
 	}
-	return v, c.checkReceipt(ctx, a.Request, v)
+	return v, c.checkReceipt(ctx, a.Request, a.Hash(), v, nil)
 }
 
 // Execute asks to carry out an approved request that is no transfer, where that did not happen with the last approval.

@@ -98,7 +98,8 @@ func (s *Session) Transfer(ctx context.Context, a Ask, payload []byte) (RequestV
 	return s.Submit(ctx, r, payload)
 }
 
-// Submit hands in a composed request with the session's MAC.
+// Submit hands in a composed request with the session's MAC, and checks the receipt, which comes with one too: without it the error is
+// [ErrReceipt].
 func (s *Session) Submit(ctx context.Context, r Request, payload []byte) (RequestView, error) {
 	q, err := apiv1.RequestOf(r)
 	if err != nil {
@@ -111,5 +112,5 @@ func (s *Session) Submit(ctx context.Context, r Request, payload []byte) (Reques
 	if err != nil {
 		return RequestView{}, fmt.Errorf("write request: %w", err)
 	}
-	return s.c.post(ctx, r, canonical, apiv1.JSON, b)
+	return s.c.post(ctx, r, canonical, apiv1.JSON, b, s.key)
 }

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func (a asking) send(e *env, c *client.Client, body client.Body) error {
 			return err
 		}
 		if err == nil {
-			r.NotAfter = v.NotAfter
+			r.NotAfter = firstEnd(r, v.Canonical)
 		}
 	}
 	v, err := c.SubmitRequest(e.ctx, k, r)
@@ -78,6 +79,20 @@ func (a asking) send(e *env, c *client.Client, body client.Body) error {
 		return err
 	}
 	return a.follow(e, c, v)
+}
+
+// firstEnd gives the end of a request that was asked before, if serve shows that very one and it ends no later than the one at hand: what is
+// signed is never good for longer than was asked for now. Otherwise it is the request's own, and the core says what is recorded.
+func firstEnd(r client.Request, canonical []byte) int64 {
+	first, err := request.Decode(canonical)
+	if err != nil || first.NotAfter > r.NotAfter {
+		return r.NotAfter
+	}
+	end := first.NotAfter
+	if first.NotAfter = r.NotAfter; !bytes.Equal(first.Encode(), r.Encode()) {
+		return r.NotAfter
+	}
+	return end
 }
 
 // export signs a request offline.

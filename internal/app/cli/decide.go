@@ -19,10 +19,10 @@ import (
 
 // deciding are the flags and arguments of a person's decision.
 type deciding struct {
-	ID      string `arg:"" optional:"" help:"Request id; the first 8 digits or more are enough for open requests."`
+	ID      string `arg:"" optional:"" help:"Request id; the first 8 digits or more are enough for open requests, but with --yes all of it."`
 	Offline string `placeholder:"FILE" help:"Decide on what 'strongroom request export' wrote, without a network; --out is then required."`
 	Out     string `placeholder:"FILE" help:"Write the signed decision to a file instead of sending it; 'strongroom request import' sends it."`
-	Yes     bool   `short:"y" help:"Do not ask."`
+	Yes     bool   `short:"y" help:"Do not ask; the request is then named by its whole id."`
 	waiting
 }
 
@@ -53,6 +53,13 @@ type dossier struct {
 func (c *deciding) run(e *env, d client.Decision, question string) error {
 	if (c.ID == "") == (c.Offline == "") {
 		return usage("give a request id, or --offline FILE")
+	}
+	if c.Yes && c.ID != "" {
+		// serve lists the requests that an abbreviation may mean, and whoever asks for many finds one that begins as they like. Somebody who
+		// looks sees the whole id; here nobody does.
+		if _, err := client.ParseRequestID(c.ID); err != nil {
+			return usage("--yes needs the whole id of the request: %w", err)
+		}
 	}
 	if c.Offline != "" && c.Out == "" {
 		return usage("--out is required with --offline: it takes the signed decision")

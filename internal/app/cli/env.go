@@ -23,6 +23,7 @@ import (
 	"golang.org/x/term"
 
 	"strongroom/client"
+	"strongroom/internal/app/words"
 	"strongroom/internal/edge/keyfile"
 	"strongroom/internal/secret"
 )
@@ -127,8 +128,10 @@ func (e *env) close() error {
 	return e.arena.Close()
 }
 
-// say writes words to people.
-func (e *env) say(format string, args ...any) { fmt.Fprintf(e.Err, format+"\n", args...) }
+// say writes a line of words to people. What others wrote may be in it.
+func (e *env) say(format string, args ...any) {
+	fmt.Fprintln(e.Err, words.Plain(fmt.Sprintf(format, args...)))
+}
 
 // hint names the next step.
 func (e *env) hint(format string, args ...any) { e.say("strongroom: hint: "+format, args...) }
@@ -212,7 +215,7 @@ func (e *env) passphrase(fd int, prompt, flag string) (secret.Bytes, error) {
 	if e.In == nil || !term.IsTerminal(int(e.In.Fd())) {
 		return secret.Bytes{}, usage("no terminal to ask for the passphrase at; give %s", flag)
 	}
-	fmt.Fprint(e.Err, prompt)
+	fmt.Fprint(e.Err, words.Plain(prompt))
 	raw, err := term.ReadPassword(int(e.In.Fd()))
 	e.say("")
 	if err != nil {
@@ -283,7 +286,7 @@ func (e *env) confirm(given bool, question string) error {
 	if given {
 		return nil
 	}
-	fmt.Fprintf(e.Err, "%s Type yes: ", question)
+	fmt.Fprintf(e.Err, "%s Type yes: ", words.Plain(question))
 	line, err := bufio.NewReader(io.LimitReader(e.In, 100)).ReadString('\n')
 	if err != nil && strings.TrimSpace(line) == "" {
 		e.say("")

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"strongroom/client"
+	"strongroom/internal/app/words"
 	"strongroom/internal/edge/keyfile"
 	"strongroom/internal/edge/rulefile"
 	"strongroom/internal/edge/secondopinion"
@@ -96,7 +97,7 @@ func statusOf(err error) int {
 		return exitUsage
 	case errors.As(err, &h) && h.code != 0:
 		return h.code
-	case errors.As(err, &alarm), errors.Is(err, client.ErrDisagrees):
+	case errors.As(err, &alarm), errors.Is(err, client.ErrDisagrees), errors.Is(err, client.ErrReceipt):
 		return exitAlarm
 	case errors.As(err, &p):
 		return max(exitOf(p.Kind), exitError)
@@ -122,23 +123,24 @@ func report(w io.Writer, err error, help string) int {
 	if errors.As(err, &left) && left.ExitCode() > 0 {
 		return left.ExitCode() // the program that was run has said why
 	}
+	say := func(name, text string) { fmt.Fprintf(w, "strongroom: %s: %s\n", name, words.Plain(text)) }
 	var p *client.Problem
 	if errors.As(err, &p) {
-		fmt.Fprintf(w, "strongroom: error: %s\n", p.Detail)
+		say("error", p.Detail)
 		if p.Rule != "" {
-			fmt.Fprintf(w, "strongroom: rule: %s (%s)\n", p.Rule, p.Kind)
+			say("rule", fmt.Sprintf("%s (%s)", p.Rule, p.Kind))
 		}
 		for _, u := range p.Unmet {
-			fmt.Fprintf(w, "strongroom: not met: %s\n", unmetLine(u))
+			say("not met", unmetLine(u))
 		}
 		if p.Incident != "" {
-			fmt.Fprintf(w, "strongroom: incident: %s\n", p.Incident)
+			say("incident", p.Incident)
 		}
 	} else {
-		fmt.Fprintf(w, "strongroom: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		say("error", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if s := hintFor(err, help); s != "" {
-		fmt.Fprintf(w, "strongroom: hint: %s\n", s)
+		say("hint", s)
 	}
 	return statusOf(err)
 }
@@ -170,6 +172,8 @@ func hintFor(err error, help string) string {
 		return h.hint
 	case errors.As(err, &alarm), errors.Is(err, client.ErrDisagrees):
 		return "nothing was signed; ask who runs serve, and compare with another approver before anybody signs"
+	case errors.Is(err, client.ErrReceipt):
+		return "do the same again, through another serve if there is one, or look into the log with 'strongroom proof get'"
 	case errors.Is(err, keyfile.ErrPassphrase):
 		return "try again; nobody can restore a lost passphrase: a new key is enrolled by the others instead"
 	case errors.As(err, &rule):
@@ -198,7 +202,7 @@ func problemHint(p *client.Problem) string {
 	case problem.IdempotencyReuse:
 		return "choose another --idempotency-key, or leave it out for a new one"
 	case problem.AlreadyDone:
-		return "nothing is left to do; 'strongroom request show' tells how it stands"
+		return "'strongroom proof get' shows what is in the log"
 	case problem.Insufficient:
 		return "fund the wallet ('strongroom address list' shows where to), or ask for less"
 	case problem.NodeUnavailable:

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"strongroom/client"
+	"strongroom/internal/app/words"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/strictjson"
@@ -116,5 +117,5 @@ func readJSON(path string, v any) error {
 
 func encodeJSON(v any) ([]byte, error) {
 	b, err := json.MarshalIndent(v, "", "  ")
-	return append(b, '\n'), err
+	return append(words.PlainJSON(b), '\n'), err
 }

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,14 +12,21 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
+
+	"strongroom/internal/app/words"
 )
 
 // writeJSON writes data as JSON.
 func (e *env) writeJSON(v any) error {
-	enc := json.NewEncoder(e.Out)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := e.Out.Write(words.PlainJSON(b.Bytes()))
+	return err
 }
 
 // table writes rows under a heading; empty rows say so in words.
@@ -28,11 +36,20 @@ func (e *env) table(heading []string, rows [][]string) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(e.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.ToUpper(strings.Join(heading, "\t")))
+	fmt.Fprintln(w, strings.ToUpper(row(heading...)))
 	for _, r := range rows {
-		fmt.Fprintln(w, strings.Join(r, "\t"))
+		fmt.Fprintln(w, row(r...))
 	}
 	return w.Flush()
+}
+
+// row joins the cells of a line; what others wrote may be in them.
+func row(cells ...string) string {
+	out := make([]string, len(cells))
+	for i, c := range cells {
+		out[i] = words.Plain(c)
+	}
+	return strings.Join(out, "\t")
 }
 
 // pair is a name and what it is.
@@ -42,7 +59,7 @@ type pair struct{ name, value string }
 func (e *env) pairs(ps []pair) error {
 	w := tabwriter.NewWriter(e.Out, 0, 0, 2, ' ', 0)
 	for _, p := range ps {
-		fmt.Fprintf(w, "%s\t%s\n", p.name, p.value)
+		fmt.Fprintln(w, row(p.name, p.value))
 	}
 	return w.Flush()
 }

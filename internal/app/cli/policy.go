@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"strongroom/client"
+	"strongroom/internal/app/words"
 	"strongroom/internal/edge/rulefile"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
@@ -51,7 +52,10 @@ func (c *policyShow) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(e.Out, "# rule document version %d, hash %s\n%s", d.Version, v.Hash, b)
+		fmt.Fprintf(e.Out, "# rule document version %d, hash %s\n", d.Version, words.Plain(v.Hash))
+		for l := range strings.Lines(string(b)) {
+			fmt.Fprintln(e.Out, words.Plain(strings.TrimSuffix(l, "\n")))
+		}
 		return nil
 	})
 }
@@ -123,7 +127,7 @@ func (c *policyDiff) Run(e *env) error {
 	lines := policy.Diff(now, next)
 	return e.show(lines, func() error {
 		for _, l := range lines {
-			fmt.Fprintln(e.Out, l)
+			fmt.Fprintln(e.Out, words.Plain(l))
 		}
 		if len(lines) == 0 {
 			e.say("Nothing would change.")

@@ -3,18 +3,14 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"strongroom/client"
 	"strongroom/internal/app/words"
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/canon"
-	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
-	"strongroom/internal/pure/request"
 )
 
 // requestCmd is about requests.
@@ -30,82 +26,6 @@ type requestCmd struct {
 	Export   requestExport   `cmd:"" help:"Write a request to a file, for an approver without a network."`
 	Import   requestImport   `cmd:"" help:"Hand in an approval that was signed offline."`
 	Submit   requestSubmit   `cmd:"" help:"Hand in a request that was signed offline."`
-}
-
-type requestTransfer struct {
-	Wallet string   `required:"" help:"Wallet that pays."`
-	Asset  string   `placeholder:"ASSET" help:"native, erc20:0x…, or CAIP-19 in full; default: the coin of the wallet's chain."`
-	To     []string `required:"" placeholder:"ADDRESS=AMOUNT" sep:"none" help:"Who gets how much: an address or a name of the address book, and whole base units or a number with a unit (0.5eth, 2000sat). May be given more than once on Bitcoin."`
-	FeeCap string   `required:"" placeholder:"AMOUNT" help:"Most that may be paid as fee, in the chain's own coin."`
-	Source uint32   `placeholder:"N" help:"Number of the paying address (Ethereum)."`
-	asking
-}
-
-// Run asks.
-func (c *requestTransfer) Run(e *env) error {
-	if c.Export != "" {
-		asset, err := assetOf("", c.Asset)
-		if err != nil {
-			return err
-		}
-		body, err := c.body(asset, nil)
-		if err != nil {
-			return err
-		}
-		return c.export(e, body)
-	}
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
-	w, err := cl.Wallet(e.ctx, client.WalletID(c.Wallet))
-	if err != nil {
-		return hint(err, "'strongroom wallet list' shows the wallets")
-	}
-	asset, err := assetOf(w.Chain, c.Asset)
-	if err != nil {
-		return err
-	}
-	body, err := c.body(asset, func() ([]client.BookEntry, error) { return cl.AddressBook(e.ctx) })
-	if err != nil {
-		return err
-	}
-	return c.send(e, cl, body)
-}
-
-// body builds the request's body. book, if not nil, gives the address book for destinations by name.
-func (c *requestTransfer) body(asset custody.AssetID, book func() ([]client.BookEntry, error)) (*client.Transfer, error) {
-	b := &client.Transfer{Wallet: client.WalletID(c.Wallet), Asset: asset, Source: c.Source}
-	for _, to := range c.To {
-		address, amount, ok := strings.Cut(to, "=")
-		if !ok {
-			return nil, usage("--to %s: want ADDRESS=AMOUNT", to)
-		}
-		if custody.CheckSlug("name", address) == nil && book != nil {
-			entries, err := book()
-			if err != nil {
-				return nil, err
-			}
-			i := slices.IndexFunc(entries, func(x client.BookEntry) bool { return x.ID == address })
-			if i >= 0 && entries[i].Chain != asset.Chain() {
-				return nil, usage("--to %s: it is an address on %s", address, words.Chain(entries[i].Chain))
-			}
-			if i >= 0 {
-				address = entries[i].Address
-			}
-		}
-		if _, err := request.CanonicalAddress(asset.Chain(), address); err != nil {
-			return nil, usage("--to %s: %w", address, err)
-		}
-		v, err := amountOf(asset, amount)
-		if err != nil {
-			return nil, err
-		}
-		b.Outputs = append(b.Outputs, client.Output{Address: address, Amount: v})
-	}
-	var err error
-	b.FeeCap, err = amountOf(asset.Chain().Native(), c.FeeCap)
-	return b, err
 }
 
 type requestList struct {
@@ -298,13 +218,16 @@ func (c *requestImport) Run(e *env) error {
 	return c.follow(e, cl, v)
 }
 
-// decide hands a decision in; one that is there already is no failure.
+// decide hands a decision in. That it is in the log is told on the domain's receipt for this very decision, never on serve's word: one that
+// was handed in before gets a receipt too.
 func decide(e *env, cl *client.Client, a client.Approval) (client.RequestView, error) {
 	v, err := cl.Decide(e.ctx, a)
-	var p *client.Problem
-	if errors.As(err, &p) && p.Kind == problem.AlreadyDone {
-		e.say("It is recorded already: %s.", p.Detail)
-		return cl.Request(e.ctx, a.Request)
+	if client.KindOf(err) == problem.AlreadyDone {
+		return v, hint(err, "no receipt of the domain came with this answer: your decision may not be in the log; 'strongroom proof get' shows what is")
 	}
-	return v, err
+	if err != nil {
+		return v, err
+	}
+	e.say("Your decision is recorded, in entry %d of the log; the domain signed for it.", v.Receipt.Seq)
+	return v, nil
 }

@@ -3,11 +3,14 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 
 	"strongroom/client"
 	"strongroom/internal/app/words"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/request"
 )
 
@@ -60,12 +63,15 @@ func (c *walletList) Run(e *env) error {
 		all.Wallets, all.Total = append(all.Wallets, l.Wallets...), l.Total
 		cursor = l.Next
 	}
+	for i := range all.Wallets {
+		all.Wallets[i].Address = "" // nobody proved it: 'wallet show' does
+	}
 	return e.show(all, func() error {
 		var rows [][]string
 		for _, w := range all.Wallets {
-			rows = append(rows, []string{string(w.ID), string(w.Chain), string(w.Scheme), w.Address})
+			rows = append(rows, []string{string(w.ID), string(w.Chain), string(w.Scheme), fmt.Sprint(w.NextReceive)})
 		}
-		return e.table([]string{"wallet", "chain", "scheme", "first address"}, rows)
+		return e.table([]string{"wallet", "chain", "scheme", "addresses"}, rows)
 	})
 }
 
@@ -79,8 +85,27 @@ func (c *walletShow) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	return c.shown(e, cl)
+}
+
+// shown shows the wallet if it is what the log records.
+func (c *walletShow) shown(e *env, cl *client.Client) error {
 	w, err := cl.Wallet(e.ctx, client.WalletID(c.Name))
 	if err != nil {
+		return err
+	}
+	proven, err := e.provenWallet(e.ctx, cl, client.WalletID(c.Name))
+	if err != nil {
+		return err
+	}
+	told, err := walletEntry(w)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(canon.Encode(told), canon.Encode(proven)) {
+		return falseWord("serve shows another wallet than the log records as %s", c.Name)
+	}
+	if err := checkAddress(proven, entry.KeyPath{}, w.Address); err != nil {
 		return err
 	}
 	return e.show(w, func() error {
@@ -143,6 +168,11 @@ func (c *addressList) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	return c.list(e, cl)
+}
+
+// list shows the addresses if each is the wallet's.
+func (c *addressList) list(e *env, cl *client.Client) error {
 	branch := uint32(0)
 	if c.Change {
 		branch = 1
@@ -150,6 +180,18 @@ func (c *addressList) Run(e *env) error {
 	l, err := cl.Addresses(e.ctx, client.WalletID(c.Wallet), branch, c.Cursor, c.Limit)
 	if err != nil {
 		return err
+	}
+	proven, err := e.provenWallet(e.ctx, cl, client.WalletID(c.Wallet))
+	if err != nil {
+		return err
+	}
+	for _, a := range l.Addresses {
+		if a.Branch != branch {
+			return falseWord("serve shows an address that is not the wallet's: %s is of branch %d, not %d", a.Address, a.Branch, branch)
+		}
+		if err := checkAddress(proven, entry.KeyPath{Branch: branch, Index: a.Index}, a.Address); err != nil {
+			return err
+		}
 	}
 	err = e.show(l, func() error {
 		var rows [][]string

@@ -113,15 +113,18 @@ func writeJSON(w io.Writer, r *verify.Report) error {
 	for _, l := range r.Entries {
 		out.Entries = append(out.Entries, line{l.Entry, string(l.Kind), l.Time.Format(time.RFC3339Nano), int64(l.Bound)})
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	b, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(words.PlainJSON(b), '\n'))
+	return err
 }
 
 func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
 	var b strings.Builder
 	say := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-12s"+format+"\n", append([]any{name}, args...)...)
+		fmt.Fprintln(&b, words.Plain(fmt.Sprintf("%-12s"+format, append([]any{name}, args...)...)))
 	}
 	b.WriteString("The proof holds.\n\n")
 	say("domain", "%s (%s profile)", r.Domain, r.Profile)

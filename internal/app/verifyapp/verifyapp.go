@@ -15,6 +15,7 @@ import (
 	"os"
 	"strings"
 
+	"strongroom/internal/app/words"
 	"strongroom/internal/pure/proof"
 	"strongroom/verify"
 )
@@ -48,16 +49,22 @@ func Main(name string, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, usage, name)
 		return OK
 	case errors.As(err, &wrong):
-		fmt.Fprintf(stderr, "strongroom: error: %v\nstrongroom: hint: %s --help\n", err, name)
+		tell(stderr, err)
+		fmt.Fprintf(stderr, "strongroom: hint: %s --help\n", name)
 		return Usage
 	case errors.Is(err, verify.ErrInvalid):
-		fmt.Fprintf(stderr, "strongroom: error: %v\n", err)
+		tell(stderr, err)
 		fmt.Fprintf(stderr, "strongroom: hint: get the proof again ('strongroom proof get') and compare the log key; if both are right, somebody changed the file or the log\n")
 		return Invalid
 	default:
-		fmt.Fprintf(stderr, "strongroom: error: %v\n", err)
+		tell(stderr, err)
 		return Failed
 	}
+}
+
+// tell writes an error in a line. What stands in the file that was checked may be in it.
+func tell(w io.Writer, err error) {
+	fmt.Fprintf(w, "strongroom: error: %s\n", words.Plain(strings.ReplaceAll(err.Error(), "\n", "; ")))
 }
 
 // usageError says that the command line is wrong.

@@ -4,10 +4,15 @@ package verifyapp
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
+
+	"strongroom/internal/pure/request"
+	"strongroom/verify"
 )
 
 const key = "099f279ccf7009068bf4e2d2c7f6a640861d39fe32f8ebf1fae4d8cbb6c1d6ab"
@@ -59,5 +64,29 @@ func TestMainStatus(t *testing.T) {
 	}
 	if err := Check(nil, "xyz"); err == nil {
 		t.Error("a malformed key is taken")
+	}
+}
+
+// Nothing that a proof holds, or that stands in the name of a file, does anything to the terminal.
+func TestNothingMovesTheCursor(t *testing.T) {
+	t.Parallel()
+	const evil = "x\x1b[2J\u009b1A\u202ehidden\r\nThe proof holds."
+	r := &verify.Report{Profile: evil, Initiator: evil, Evidence: evil, Rule: evil, Outcome: evil, Effects: request.Effects{Operation: evil, Wallet: evil},
+		Approvals: []verify.Signature{{Person: evil}}, Rejections: []verify.Signature{{Person: evil, Decision: evil}},
+		Refusals: []verify.Refusal{{Act: evil, Kind: evil, Detail: evil}}, Attempts: []verify.Attempt{{TxID: evil}}, Entries: []verify.Line{{Kind: evil}}, Notes: []string{evil}}
+	var out bytes.Buffer
+	if err := errors.Join(writeWords(&out, r, make([]byte, 32)), writeJSON(&out, r)); err != nil {
+		t.Fatal(err)
+	}
+	if code := Main("strongroom-verify", []string{"proof", evil, "--log-key", key}, &out, &out); code != Failed {
+		t.Errorf("status %d", code)
+	}
+	if n := strings.Count(out.String(), "\nThe proof holds.") + strings.Count(out.String(), "\x1b"); n > 0 {
+		t.Errorf("%d lines are not the program's", n)
+	}
+	for l := range strings.Lines(out.String()) {
+		if strings.ContainsFunc(strings.TrimSuffix(l, "\n"), func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf) }) {
+			t.Errorf("wrote %q", l)
+		}
 	}
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package words says in plain words what requests do, for people who are about to sign and for those who read a proof. It shows every
-// amount in base units, exactly as it is signed, and in whole coins only where the coin is the chain's own. It decides nothing.
+// amount in base units, exactly as it is signed, and in whole coins only where the coin is the chain's own. What others wrote is shown without
+// what a terminal would act on. It decides nothing.
 package words
 
 import (
@@ -56,7 +57,7 @@ func Chain(c custody.ChainID) string {
 		}
 		return fmt.Sprintf("Ethereum chain %d", id)
 	}
-	return string(c)
+	return Plain(string(c))
 }
 
 // Unix writes Unix seconds.
@@ -66,7 +67,9 @@ func Unix(s int64) string { return Time(time.Unix(s, 0)) }
 func Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // Body says what a request asks for, one line a fact. source is the paying address of an Ethereum transfer, or empty.
-func Body(b request.Body, source string) []string {
+func Body(b request.Body, source string) []string { return plain(body(b, source)) }
+
+func body(b request.Body, source string) []string {
 	switch b := b.(type) {
 	case *request.TransferBody:
 		return transfer(*b, source)
@@ -116,7 +119,9 @@ func transfer(b request.TransferBody, source string) []string {
 }
 
 // Effects says what recorded effects are, where the request itself is not at hand.
-func Effects(e request.Effects, b request.Bounds) []string {
+func Effects(e request.Effects, b request.Bounds) []string { return plain(effects(e, b)) }
+
+func effects(e request.Effects, b request.Bounds) []string {
 	if e.Operation != request.Transfer {
 		s := string(e.Operation)
 		if e.Wallet != "" {

@@ -14,10 +14,13 @@ import (
 )
 
 // Approve takes a person's signed decision. With the approval that completes the quorum, a request other than a transfer is
-// executed at once.
+// executed at once. A decision that the log has already gets the receipt of its entry.
 func (d *Domain) Approve(ctx context.Context, in message.Approve) (message.Request, error) {
 	a := in.Approval
 	rec, ready, err := d.approve(a)
+	if k := problem.KindOf(err); k == problem.AlreadyDone || k == problem.Conflict {
+		return d.decided(ctx, a, err)
+	}
 	if err != nil {
 		return message.Request{}, err
 	}
@@ -33,7 +36,7 @@ func (d *Domain) Approve(ctx context.Context, in message.Approve) (message.Reque
 	if err != nil {
 		return v, err
 	}
-	v.Receipt = d.receipt(a.Request, rec, v.State)
+	v.Receipt = d.receipt(v, place{rec.seq, rec.hash}, a.Hash(), request.Evidence{})
 	return v, nil
 }
 

@@ -24,7 +24,17 @@ type trail struct {
 // Proof makes the proof file of a request: every entry that concerns it, and those that say who the people are, what the rules
 // are and whose the wallet is, each with its place under the pinned checkpoint, and the domain's word that these are all.
 func (d *Domain) Proof(ctx context.Context, id custody.RequestID) ([]byte, error) {
+	t, err := d.trailOf(id)
+	if err != nil {
+		return nil, err
+	}
+	return d.prove(ctx, t)
+}
+
+// trailOf gives what the state knows of a request.
+func (d *Domain) trailOf(id custody.RequestID) (trail, error) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	t := trail{request: id, size: d.state.Next}
 	if p, ok := d.state.Pending(id); ok {
 		t.state, t.own = "pending", p.Own()
@@ -33,11 +43,10 @@ func (d *Domain) Proof(ctx context.Context, id custody.RequestID) ([]byte, error
 	} else if o, ok := d.state.Done(id); ok {
 		t.state, t.own = o.End.String(), o.Own
 	}
-	d.mu.Unlock()
 	if len(t.own) == 0 {
-		return nil, problem.New(problem.NotFound, "request %s does not exist, or ended more than 90 days ago", id)
+		return t, problem.New(problem.NotFound, "request %s does not exist, or ended more than 90 days ago", id)
 	}
-	return d.prove(ctx, t)
+	return t, nil
 }
 
 // WalletProof makes the proof file of the request that a wallet was made by, however long ago.

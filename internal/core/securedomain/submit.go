@@ -39,7 +39,7 @@ func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request
 		if known != hash {
 			return message.Request{}, problem.New(problem.IdempotencyReuse, "idempotency key %q of %s was used for another request", r.Key, r.Initiator)
 		}
-		return d.again(ctx, id, in.Payload)
+		return d.again(ctx, r, in)
 	}
 	e, rec, err := d.accept(r, kind, in.Evidence)
 	if err != nil {
@@ -49,18 +49,18 @@ func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request
 	switch {
 	case e.Decision.Outcome != policy.Allowed || !e.Decision.Auto:
 		d.mu.Unlock()
-		return d.submitted(ctx, id, e, rec)
+		return d.submitted(ctx, r, in.Evidence, rec)
 	case r.Operation == request.Transfer && len(in.Payload) > 0:
-		return d.signAtOnce(ctx, id, r, e, rec, in.Payload) // unlocks
+		return d.signAtOnce(ctx, r, e, rec, in.Payload) // unlocks
 	case r.Operation == request.Transfer:
 		d.mu.Unlock()
-		return d.submitted(ctx, id, e, rec)
+		return d.submitted(ctx, r, in.Evidence, rec)
 	}
 	d.mu.Unlock()
 	if _, err := d.Execute(ctx, id); err != nil {
 		return message.Request{}, err
 	}
-	return d.Request(ctx, id)
+	return d.submitted(ctx, r, in.Evidence, rec)
 }
 
 // authenticate says how the initiator showed who they are. The document may change before the request is decided; Apply
@@ -124,21 +124,34 @@ func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.
 }
 
 // submitted waits for a request's entry and tells how it stands.
-func (d *Domain) submitted(ctx context.Context, id custody.RequestID, e *entry.Request, rec recorded) (message.Request, error) {
+func (d *Domain) submitted(ctx context.Context, r *request.Parsed, ev request.Evidence, rec recorded) (message.Request, error) {
 	if err := d.durable(ctx, rec); err != nil {
 		return message.Request{}, err
 	}
-	v, err := d.Request(ctx, id)
+	v, err := d.Request(ctx, r.Ident)
 	if err != nil {
 		return v, err
 	}
-	v.Receipt = d.receipt(id, rec, v.State)
+	v.Receipt = d.receipt(v, place{rec.seq, rec.hash}, r.Digest, ev)
 	return v, nil
 }
 
 // again answers a retry: what became of the request. If it waits for this payload, it is signed now; if it has all that it needs, it is
-// executed now, because the first try may have ended before that.
-func (d *Domain) again(ctx context.Context, id custody.RequestID, payload []byte) (message.Request, error) {
+// executed now, because the first try may have ended before that. The receipt is the one of the first.
+func (d *Domain) again(ctx context.Context, r *request.Parsed, in message.Submit) (message.Request, error) {
+	v, err := d.whatBecame(ctx, r.Ident, in.Payload)
+	if err != nil {
+		return v, err
+	}
+	at, err := d.requestPlace(ctx, v)
+	if err != nil {
+		return message.Request{}, err
+	}
+	v.Receipt = d.receipt(v, at, r.Digest, in.Evidence)
+	return v, nil
+}
+
+func (d *Domain) whatBecame(ctx context.Context, id custody.RequestID, payload []byte) (message.Request, error) {
 	v, err := d.Request(ctx, id)
 	if err != nil {
 		return v, err
@@ -166,7 +179,8 @@ func (d *Domain) again(ctx context.Context, id custody.RequestID, payload []byte
 }
 
 // signAtOnce is the short way of an automatic route: request and permit in one batch. The caller holds mu; it is released here.
-func (d *Domain) signAtOnce(ctx context.Context, id custody.RequestID, r *request.Parsed, e *entry.Request, rec recorded, payload []byte) (message.Request, error) {
+func (d *Domain) signAtOnce(ctx context.Context, r *request.Parsed, e *entry.Request, rec recorded, payload []byte) (message.Request, error) {
+	id := r.Ident
 	asked := authority.Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: e.Facts.Evidence}
 	p, prec, err := d.permit(id, asked, payload)
 	if err != nil {
@@ -183,8 +197,10 @@ func (d *Domain) signAtOnce(ctx context.Context, id custody.RequestID, r *reques
 	if err != nil {
 		return message.Request{}, err
 	}
-	return message.Request{ID: id, State: message.StateSigned, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
-		Signed: &signed, Seq: rec.seq, Last: prec.seq}, nil
+	v := message.Request{ID: id, State: message.StateSigned, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
+		Signed: &signed, Seq: rec.seq, Last: prec.seq}
+	v.Receipt = d.receipt(v, place{rec.seq, rec.hash}, r.Digest, e.Evidence)
+	return v, nil
 }
 
 // refuse records that an act on an open request was refused, and gives the refusal. The request stays open: what it lacks may come. The
@@ -226,13 +242,4 @@ func recordable(k problem.Kind) bool {
 	default:
 		return false
 	}
-}
-
-// receipt is the domain's signed word for an entry.
-func (d *Domain) receipt(id custody.RequestID, rec recorded, s message.State) *message.Receipt {
-	r := &message.Receipt{Authority: d.Authority(), Domain: d.ID(), Request: id, Seq: rec.seq, Leaf: rec.hash, State: s}
-	if err := d.withIdentity(func() error { r.Sig = d.ids.SignIdentity(r.Message()); return nil }); err != nil {
-		return nil // the core is ending: the entry stands, and the proof shows it
-	}
-	return r
 }

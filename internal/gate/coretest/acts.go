@@ -105,9 +105,9 @@ func (c *Core) submit(in message.Submit) (message.Request, error) {
 		}
 		v, err := c.view(id)
 		if err == nil && v.State == message.StateReady && len(in.Payload) > 0 {
-			return c.signNow(id, in.Payload)
+			return c.signNow(r, in)
 		}
-		return v, err
+		return c.receipted(v, v.Seq, r.Digest, in.Evidence), err
 	}
 	e, err := c.state.DecideRequest(r, kind, c.at(), c.derive)
 	if err != nil {
@@ -120,30 +120,37 @@ func (c *Core) submit(in message.Submit) (message.Request, error) {
 	auto := e.Decision.Outcome == policy.Allowed && e.Decision.Auto
 	switch {
 	case auto && r.Operation == request.Transfer && len(in.Payload) > 0:
-		return c.signNow(id, in.Payload)
+		return c.signNow(r, in)
 	case auto && r.Operation != request.Transfer:
 		if err := c.execute(id); err != nil {
 			return none, err
 		}
 	}
 	v, err := c.view(id)
-	return c.receipted(v), err
+	return c.receipted(v, v.Seq, r.Digest, in.Evidence), err
 }
 
-func (c *Core) signNow(id custody.RequestID, payload []byte) (message.Request, error) {
-	if _, err := c.sign(id, payload); err != nil {
+func (c *Core) signNow(r *request.Parsed, in message.Submit) (message.Request, error) {
+	if _, err := c.sign(r.Ident, in.Payload); err != nil {
 		return message.Request{}, err
 	}
-	v, err := c.view(id)
-	return c.receipted(v), err
+	v, err := c.view(r.Ident)
+	return c.receipted(v, v.Seq, r.Digest, in.Evidence), err
 }
 
-func (c *Core) receipted(v message.Request) message.Request {
-	r := &message.Receipt{Authority: c.state.Authority, Domain: c.state.Domain, Request: v.ID, Seq: v.Last, State: v.State}
-	if v.Last < uint64(len(c.entries)) {
-		r.Leaf = entry.Hash(c.entries[v.Last].Leaf)
+// receipted adds the receipt of an act that entry seq records; ev is nothing for decisions.
+func (c *Core) receipted(v message.Request, seq uint64, act [32]byte, ev request.Evidence) message.Request {
+	r := &message.Receipt{Authority: c.state.Authority, Domain: c.state.Domain, Request: v.ID, Seq: seq, State: v.State, Act: act}
+	if seq < uint64(len(c.entries)) {
+		r.Leaf = entry.Hash(c.entries[seq].Leaf)
 	}
-	r.Sig = ed25519.Sign(c.identity, r.Message())
+	if ev.Session == nil {
+		r.Sig = ed25519.Sign(c.identity, r.Message())
+	} else {
+		mac := hmac.New(sha256.New, c.sessions[[16]byte(ev.Session)])
+		mac.Write(r.Message())
+		r.Sig = mac.Sum(nil)
+	}
 	v.Receipt = r
 	return v
 }
@@ -175,8 +182,9 @@ func (c *Core) approve(in message.Approve) (message.Request, error) {
 	if err == nil {
 		err = c.state.CheckApproval(p, in.Approval, c.at())
 	}
+	var seq uint64
 	if err == nil {
-		_, err = c.record(entry.KindApproval, entry.Confidential, &entry.Approval{Approval: in.Approval})
+		seq, err = c.record(entry.KindApproval, entry.Confidential, &entry.Approval{Approval: in.Approval})
 	}
 	if err != nil {
 		return message.Request{}, err
@@ -187,7 +195,7 @@ func (c *Core) approve(in message.Approve) (message.Request, error) {
 		}
 	}
 	v, err := c.view(in.Approval.Request)
-	return c.receipted(v), err
+	return c.receipted(v, seq, in.Approval.Hash(), request.Evidence{}), err
 }
 
 func (c *Core) waiting(id custody.RequestID) (*authority.Pending, error) {

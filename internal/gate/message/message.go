@@ -91,7 +91,8 @@ const (
 	StateExpired   State = "expired"
 )
 
-// Receipt is the core's signed word that an entry is in the log, at this place, with this outcome.
+// Receipt is the core's word that what somebody handed in is in the log, at this place, with this outcome. Who handed it in compares Act.
+// The same act again gets the receipt of the entry that recorded it.
 type Receipt struct {
 	Authority custody.AuthorityID `cbor:"1,keyasint"`
 	Domain    custody.DomainID    `cbor:"2,keyasint"`
@@ -99,13 +100,14 @@ type Receipt struct {
 	Seq       uint64              `cbor:"4,keyasint"`
 	Leaf      [32]byte            `cbor:"5,keyasint"` // leaf hash
 	State     State               `cbor:"6,keyasint"`
-	Sig       []byte              `cbor:"7,keyasint,omitempty"` // domain identity key over the rest, [canon.TagReply]
+	Act       [32]byte            `cbor:"7,keyasint"`           // request.Request.Hash, or request.Approval.Hash
+	Sig       []byte              `cbor:"8,keyasint,omitempty"` // over [Receipt.Message]: domain identity key, or HMAC-SHA-256 with the key of the session whose MAC the request came with
 }
 
-// Message is what the domain identity key signs.
+// Message is what is signed or MACed.
 func (r Receipt) Message() []byte {
 	r.Sig = nil
-	return canon.Message(canon.TagReply, r)
+	return canon.Message(canon.TagReceipt, r)
 }
 
 // Submit asks for something. A payload may come along for a transfer on an automatic route; then the reply holds the signed bytes.

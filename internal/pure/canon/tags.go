@@ -25,7 +25,9 @@ const (
 	TagPayload    Tag = "strongroom/payload/v1"           // unsigned bytes a permit is for
 	TagPermitAux  Tag = "strongroom/permit-aux/v1"        // auxiliary randomness of a signature
 	TagAddresses  Tag = "strongroom/addresses/v1"         // batch of derived addresses
-	TagReply      Tag = "strongroom/reply/v1"             // a reply of a core, signed with the domain identity key
+	TagReply      Tag = "strongroom/reply/v1"             // grant of a session, signed with the domain identity key
+	TagReceipt    Tag = "strongroom/receipt/v1"           // receipt of a core for an act
+	TagDecision   Tag = "strongroom/decision/v1"          // a person's signed decision, as a receipt names it
 	TagSeal       Tag = "strongroom/seal/v1"              // something sealed by the root of trust
 	TagReadKey    Tag = "strongroom/read-key/v1"          // read key of a period
 	TagSalt       Tag = "strongroom/salt/v1"              // salt of a body
@@ -41,6 +43,6 @@ const (
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
 func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
-		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagSeal, TagReadKey, TagSalt,
-		TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagCertify}
+		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal, TagReadKey,
+		TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagCertify}
 }

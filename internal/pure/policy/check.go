@@ -154,7 +154,7 @@ func (d Document) checkBook() error {
 	}
 	seen := make(map[bookKey]string, len(d.AddressBook))
 	for i, e := range d.AddressBook {
-		if err := custody.CheckSlug("address-book id", e.ID); err != nil {
+		if err := request.CheckBookID(e.ID); err != nil {
 			return err
 		}
 		if i > 0 && d.AddressBook[i-1].ID >= e.ID {

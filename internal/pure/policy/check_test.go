@@ -85,6 +85,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"too many members", func(d D) { d.Groups[2].Members = make([]custody.PersonID, policy.MaxMembers+1) }, "has 201 members"},
 
 		{"malformed book id", func(d D) { d.AddressBook[0].ID = "Bank" }, `"Bank"`},
+		{"address as book id", func(d D) { d.AddressBook[0].ID = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4" }, "reads as an address"},
 		{"book out of order", func(d D) { d.AddressBook[0], d.AddressBook[1] = d.AddressBook[1], d.AddressBook[0] }, "address book must be sorted"},
 		{"unknown chain", func(d D) { d.AddressBook[0].Chain = "eip155:x" }, "is not known"},
 		{"bad checksum", func(d D) { d.AddressBook[0].Address = strings.Replace(bank, "aA", "AA", 1) }, "address book bank"},

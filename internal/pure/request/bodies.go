@@ -225,7 +225,7 @@ func (b *GroupSetBody) check() error {
 }
 
 func (b *WhitelistAddBody) check() error {
-	if err := custody.CheckSlug("address-book id", b.ID); err != nil {
+	if err := CheckBookID(b.ID); err != nil {
 		return err
 	}
 	if err := b.Chain.Check(); err != nil {

@@ -72,6 +72,7 @@ func TestBodiesRefused(t *testing.T) {
 		"members not sorted":    group(func(b *request.GroupSetBody) { b.Members = []custody.PersonID{bob, alice} }),
 		"malformed group":       group(func(b *request.GroupSetBody) { b.Group = "Officers" }),
 		"malformed book id":     white(func(b *request.WhitelistAddBody) { b.ID = "the bank" }),
+		"address as book id":    white(func(b *request.WhitelistAddBody) { b.ID = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4" }),
 		"book on another chain": white(func(b *request.WhitelistAddBody) { b.Chain = evm }),
 		"book without chain":    white(func(b *request.WhitelistAddBody) { b.Chain = "" }),
 		"malformed removal":     change(request.WhitelistRemove, func(b *request.WhitelistRemoveBody) { b.ID = "" }),

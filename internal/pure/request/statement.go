@@ -122,6 +122,9 @@ type Approval struct {
 	Sig      []byte            `cbor:"5,keyasint"` // 64 bytes over [Statement.Message] of the statement by this person
 }
 
+// Hash is what a receipt names a decision by: SHA-256 under [canon.TagDecision].
+func (a Approval) Hash() [32]byte { return canon.Hash(canon.TagDecision, a) }
+
 // Check says whether a is well-formed.
 func (a Approval) Check() error {
 	if len(a.Sig) != 64 {

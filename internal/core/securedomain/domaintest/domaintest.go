@@ -349,13 +349,18 @@ func (h *Harness) Submit(by Person, r request.Request, payload []byte) (message.
 
 // Decide hands in a person's decision on a request, as the core shows it.
 func (h *Harness) Decide(by Person, v message.Request, d request.Decision) (message.Request, error) {
+	return h.D.Approve(context.Background(), message.Approve{Approval: h.Approval(by, v, d)})
+}
+
+// Approval is a person's signed decision on a request, as the core shows it.
+func (h *Harness) Approval(by Person, v message.Request, d request.Decision) request.Approval {
+	h.T.Helper()
 	r, err := request.Decode(v.Request)
 	if err != nil {
-		return message.Request{}, err
+		h.T.Fatal(err)
 	}
 	s := authority.StatementOf(h.D.Authority(), h.D.ID(), v.ID, r.Initiator, v.Effects, v.Bounds, v.Decision).By(by.ID, d)
-	return h.D.Approve(context.Background(), message.Approve{Approval: request.Approval{Request: v.ID, Person: by.ID, Decision: d, Key: by.Pub.Ref(),
-		Sig: ed25519.Sign(by.Key, s.Message())}})
+	return request.Approval{Request: v.ID, Person: by.ID, Decision: d, Key: by.Pub.Ref(), Sig: ed25519.Sign(by.Key, s.Message())}
 }
 
 // Wallet makes a wallet: alice asks, bob approves.
