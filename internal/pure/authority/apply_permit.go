@@ -186,7 +186,7 @@ func (s *State) applyResult(l entry.Leaf, b *entry.Result) (func(), error) {
 	return func() {
 		g.Result = l.Seq
 		g.Trail = append(g.Trail, l.Seq)
-		if past(g.NotAfter, l) { // it was kept open for this result only
+		if g.NotAfter < l.Time/1e9 { // an earlier entry may have taken its deadline, perhaps with a smaller bound
 			s.expiry.push(deadline{at: g.NotAfter, seq: g.Seq, request: g.ID})
 		}
 	}, nil

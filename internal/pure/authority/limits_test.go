@@ -114,6 +114,37 @@ func TestPermitWaitsForItsResult(t *testing.T) {
 	}
 }
 
+// The clock may be less sure when the result comes than when the deadline passed: the request ends all the same, and as in a state from a snapshot.
+func TestPermitEndsWhenTheBoundGrows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.approved(t, request.Transfer, payEVM(5), "bob", "carol")
+	w.must(t, w.permit(t, id, "a", account0(0), 1))
+	p, _ := w.s.Signed(id)
+	w.now = p.NotAfter*1e9 + w.bound + 1e9
+	w.must(t, &entry.Snapshot{Root: w.s.StateRoot()}) // past for certain
+	restored := (&driver{world: w}).restored(t)
+	small := w.bound
+	w.bound = int64(time.Hour)
+	w.must(t, w.result(id))
+	if _, ok := w.s.Signed(id); !ok {
+		t.Fatal("it ended while that was not certain")
+	}
+	w.bound = small
+	w.must(t, &entry.Snapshot{Root: w.s.StateRoot()})
+	if o, ok := w.s.Done(id); !ok || o.End != EndSigned {
+		t.Fatalf("after the result: %v %+v", ok, o)
+	}
+	for _, x := range w.log[len(w.log)-2:] {
+		if err := restored.Apply(x.leaf, x.hash, x.body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if restored.StateRoot() != w.s.StateRoot() {
+		t.Error("a state from a snapshot goes another way")
+	}
+}
+
 // The strictest cap holds: the request's, that of the route it was accepted on, and that of the route now.
 func TestFeeCaps(t *testing.T) {
 	t.Parallel()
