@@ -50,7 +50,8 @@ type Domain struct {
 	state      *authority.State
 	last       auditlog.Handle // of the last entry
 	grown      chan struct{}   // closed with the next entry; nil if nobody waits
-	ending     bool            // guarded by mu: nobody waits for entries any more
+	waiters    int             // callers who wait for an entry
+	ending     bool            // nobody waits for entries any more
 	frontier   tlog.Frontier   // of the tree over all entries, for snapshots
 	unproved   bool            // state is of a snapshot whose root was not yet compared with the entry that commits it
 	snapshotAt uint64          // entry of the last snapshot
