@@ -56,7 +56,7 @@ func (d *Domain) pendingView(p *authority.Pending) message.Request {
 		v.Last = x.Seq
 	}
 	r := d.cfg.Clock.Now()
-	if err := d.state.Ready(p, d.moment(r), d.derive); err != nil {
+	if err := d.ready(p, d.moment(r)); err != nil {
 		v.Missing = problemOf(err)
 	} else if p.Effects.Operation == request.Transfer {
 		v.State = message.StateReady
