@@ -273,6 +273,9 @@ func (h *house) asked(by coretest.Person, body request.Body) client.RequestView 
 func (h *house) approved(v client.RequestView, people ...coretest.Person) client.RequestView {
 	h.t.Helper()
 	id, err := client.ParseRequestID(v.ID)
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	for _, p := range people {
 		var rev client.Review
 		var a client.Approval
