@@ -145,6 +145,8 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		if body, err = json.Marshal(in); err != nil {
 			return fmt.Errorf("%s %s: %w", method, path, err)
 		}
+	}
+	if method == http.MethodPost { // also without a body
 		header.Set("Content-Type", apiv1.JSON)
 	}
 	b, err := c.send(ctx, method, path, query, header, body)

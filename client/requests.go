@@ -172,9 +172,9 @@ func (c *Client) Execute(ctx context.Context, id RequestID) (v RequestView, err 
 	return v, c.call(ctx, http.MethodPost, "/v1/requests/"+id.String()+":execute", nil, nil, &v)
 }
 
-// Sign asks for the signature of a ready transfer. Without a payload serve builds it.
-func (c *Client) Sign(ctx context.Context, id RequestID, payload []byte) (s Signed, err error) {
-	return s, c.call(ctx, http.MethodPost, "/v1/requests/"+id.String()+":sign", nil, apiv1.SignIn{Payload: payload}, &s)
+// Sign asks for the signature of a ready transfer, whose payload serve builds. It is for the initiator and those who approved.
+func (c *Client) Sign(ctx context.Context, id RequestID) (s Signed, err error) {
+	return s, c.call(ctx, http.MethodPost, "/v1/requests/"+id.String()+":sign", nil, nil, &s)
 }
 
 // Proof reads the proof file of a request, which package verify checks.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 
 	"strongroom/internal/pure/problem"
@@ -36,7 +37,11 @@ func (c *conn) answer(stream uint64, method string, body []byte, size int) {
 			c.run.cfg.OnPanic(panicked)
 		}
 	}()
-	out.body, err = c.run.cfg.Handle(c.run.ctx, c.by, method, body)
+	ctx := c.run.ctx
+	if slices.Contains(c.run.cfg.Waits, method) {
+		ctx = c.waits
+	}
+	out.body, err = c.run.cfg.Handle(ctx, c.by, method, body)
 	returned = true
 }
 

@@ -3,6 +3,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -27,8 +28,10 @@ type conn struct {
 	writing atomic.Uint64
 	frames  atomic.Uint64 // requests read
 	watched watched
-	wake    chan struct{} // room for one: there may be something to write
-	gone    chan struct{} // closed when the writer ended
+	wake    chan struct{}   // room for one: there may be something to write
+	gone    chan struct{}   // closed when the writer ended
+	waits   context.Context // of requests that only wait: ends when no more requests are read
+	endWait context.CancelFunc
 
 	mu      sync.Mutex // guards all below
 	room    sync.Cond  // on mu: load became smaller
@@ -46,6 +49,7 @@ func newConn(r *run, nc *net.UnixConn, by Caller) *conn {
 	c := &conn{run: r, nc: nc, by: by, in: newReader(nc, r.cfg.Limits.Frame),
 		wake: make(chan struct{}, 1), gone: make(chan struct{})}
 	c.in.names = make(names)
+	c.waits, c.endWait = context.WithCancel(r.ctx)
 	c.room.L = &c.mu
 	return c
 }
@@ -53,6 +57,7 @@ func newConn(r *run, nc *net.UnixConn, by Caller) *conn {
 // serve does the handshake, then reads requests until the peer, a violation or the server ends it, waits for what is open, and closes.
 func (c *conn) serve() {
 	defer c.nc.Close()
+	defer c.endWait()
 	log := c.run.cfg.Log.With(slog.Any("peer", c.by))
 	if err := c.shake(); err != nil {
 		level := slog.LevelWarn
@@ -66,6 +71,7 @@ func (c *conn) serve() {
 	log.Info("door connection opened")
 	go c.write() // closes gone, for which finish waits
 	err := c.read()
+	c.endWait()
 	if p := problemOf(err); p != nil {
 		log.Warn("door connection broken off", slog.Any("error", err))
 		c.tell(p)

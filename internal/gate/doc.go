@@ -9,5 +9,6 @@
 // internal with an incident id that finds the line in the log.
 //
 // A reply that is lost does not tell whether the act happened. [ClosedError] says so, and the answer is to ask again with the same
-// idempotency key. A caller that stops waiting does not stop the act either: nothing a caller does cancels a request that was sent.
+// idempotency key. A caller that stops waiting does not stop the act either: nothing a caller does cancels an act that was sent. Only
+// methods that just wait and read end with their connection.
 package gate

@@ -214,6 +214,7 @@ func TestServerConfig(t *testing.T) {
 		"limit Frame is 1":        func(c *Config) { c.Limits.Frame = 1 },
 		"limit Streams is -1":     func(c *Config) { c.Limits.Streams = -1 },
 		"limit Idle is -1":        func(c *Config) { c.Limits.Idle = -1 },
+		`method "A" of Waits`:     func(c *Config) { c.Waits = []string{"wait", "A"} },
 	} {
 		cfg := good()
 		change(&cfg)
@@ -308,5 +309,52 @@ func TestRedialerRepeatsWhatWasNotSent(t *testing.T) {
 	})
 	if got, err := r.Call(t.Context(), "echo", []byte("x")); err != nil || string(got) != "x" {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// A peer that is gone keeps no place at the door by what it waits for, and an act that it began goes on.
+func TestGonePeerLeavesItsPlace(t *testing.T) {
+	t.Parallel()
+	begun, finish, acted := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	s := start(t, func(ctx context.Context, _ Caller, method string, body []byte) ([]byte, error) {
+		switch method {
+		case "wait":
+			begun <- struct{}{}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		case "act":
+			begun <- struct{}{}
+			<-finish
+			acted <- ctx.Err()
+		}
+		return body, nil
+	}, limits(Limits{Connections: 2}), func(c *Config) { c.Waits = []string{"wait"} })
+	// begin makes a call on a connection of its own and hangs up while it is open.
+	begin := func(method string) {
+		c, err := Dial(t.Context(), s.path)
+		for problem.KindOf(err) == problem.Busy { // the one before is about to leave
+			c, err = Dial(t.Context(), s.path)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			_, _ = c.Call(context.Background(), method, nil)
+			close(done)
+		}()
+		<-begun
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+	}
+	begin("act")
+	for range 5 { // there is one place left
+		begin("wait")
+	}
+	close(finish)
+	if err := <-acted; err != nil {
+		t.Errorf("the act ended with its connection: %v", err)
 	}
 }

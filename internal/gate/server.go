@@ -18,7 +18,8 @@ import (
 
 // Handler answers one request. Each call has a goroutine of its own and may block, for instance on a group commit. It owns body, and must
 // not change the reply after returning it. An error that is or wraps a [problem.Error] crosses the door as that, any other as internal.
-// ctx ends when the server gives up waiting for open requests, not when the caller or its connection goes away.
+// ctx ends when the server gives up waiting for open requests; it does not end when the caller or its connection goes away, but for the
+// methods of Config.Waits: an act that has begun is not left half done.
 type Handler func(ctx context.Context, by Caller, method string, body []byte) ([]byte, error)
 
 // Config says what server to make. Limits may be zero; every other field is required.
@@ -29,7 +30,10 @@ type Config struct {
 	// OnPanic is called after a handler panicked and its caller's answer is on its way. What the handler guards may be half changed: a core
 	// ends the process here.
 	OnPanic func(Incident)
-	Limits  Limits
+	// Waits are methods that only wait and read. Their ctx ends with the connection that the request came on, also when the server stops, so
+	// that a peer that is gone keeps no place.
+	Waits  []string
+	Limits Limits
 }
 
 // Server answers requests on Unix sockets. Its methods are safe for concurrent use.
@@ -55,7 +59,12 @@ func NewServer(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("door server: %w", err)
 	}
 	cfg.Limits = limits
-	cfg.AllowedUIDs = slices.Clone(cfg.AllowedUIDs)
+	for _, name := range cfg.Waits {
+		if err := checkMethod(name); err != nil {
+			return nil, fmt.Errorf("door server: method %q of Waits: %w", name, err)
+		}
+	}
+	cfg.AllowedUIDs, cfg.Waits = slices.Clone(cfg.AllowedUIDs), slices.Clone(cfg.Waits)
 	return &Server{cfg: cfg}, nil
 }
 

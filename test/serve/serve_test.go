@@ -339,13 +339,15 @@ func TestLifeOfATransferOverREST(t *testing.T) {
 		t.Errorf("the retry got another outcome: %+v %+v", first, again)
 	}
 	for _, id := range []client.RequestID{r.ID(), idOf(t, large)} {
-		if v, err = service.WaitRequest(ctx, id, 50*time.Millisecond, nil); err != nil {
+		if v, err = h.client(h.core.Alice).WaitRequest(ctx, id, 50*time.Millisecond, nil); err != nil {
 			t.Fatalf("%+v: %v", v.Attempts, err)
 		}
 	}
-	list, err := service.Requests(ctx, client.Filter{State: "signed"})
-	if err != nil || len(list.Requests) != 2 {
-		t.Errorf("%d signed, want 2: %v", len(list.Requests), err)
+	for want, c := range map[int]*client.Client{1: service, 2: h.client(h.core.Alice)} { // a service sees its own
+		list, err := c.Requests(ctx, client.Filter{State: "signed"})
+		if err != nil || len(list.Requests) != want {
+			t.Errorf("%d signed, want %d: %v", len(list.Requests), want, err)
+		}
 	}
 	h.node.mu.Lock()
 	if len(h.node.txs) != 2 {

@@ -155,7 +155,7 @@ func (c *requestSign) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	s, err := cl.Sign(e.ctx, id, nil)
+	s, err := cl.Sign(e.ctx, id)
 	if err != nil {
 		return err
 	}

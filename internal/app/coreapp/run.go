@@ -11,6 +11,7 @@ import (
 
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/gate"
+	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
@@ -44,7 +45,7 @@ func serve(ctx context.Context, d *securedomain.Domain, o Options, socket string
 	if len(uids) == 0 {
 		uids = []uint32{uint32(os.Geteuid())}
 	}
-	srv, err := gate.NewServer(gate.Config{Handle: mux.Dispatch, AllowedUIDs: uids, Log: o.Log, OnPanic: func(i gate.Incident) {
+	srv, err := gate.NewServer(gate.Config{Handle: mux.Dispatch, AllowedUIDs: uids, Log: o.Log, Waits: []string{message.MethodFeed}, OnPanic: func(i gate.Incident) {
 		cancel(fmt.Errorf("a handler panicked (incident %s): the state may be half changed, the core ends", i))
 	}})
 	if err != nil {

@@ -45,7 +45,7 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 	if o.Log == nil || o.Now == nil || o.Version == "" {
 		return errors.New("serve: log, clock and version are required")
 	}
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := privateFolder(cfg.Data); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	ca, err := tlsca.Open(tlsca.Config{Dir: cfg.Data, Names: cfg.Names, Now: o.Now})
@@ -62,6 +62,22 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 	err = p.run(ctx, cfg, o)
 	p.nodes.close()
 	return errors.Join(err, db.Close())
+}
+
+// privateFolder makes the data folder, or refuses one that others may look into: in it lie the cache, in clear, and the key of the
+// certificate authority.
+func privateFolder(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	i, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if mode := i.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("data folder %s is open to others (mode %04o): run 'chmod 700 %s'", path, mode, path)
+	}
+	return nil
 }
 
 // parts is what serve is made of.

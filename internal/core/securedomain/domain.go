@@ -48,13 +48,15 @@ type Domain struct {
 
 	mu         sync.Mutex // the sequencer: guards the following and the order of log.Append
 	state      *authority.State
-	last       auditlog.Handle // of the last entry
-	grown      chan struct{}   // closed with the next entry; nil if nobody waits
-	ending     bool            // guarded by mu: nobody waits for entries any more
-	frontier   tlog.Frontier   // of the tree over all entries, for snapshots
-	readAt     int64           // time since boot of the last reading of the clock
-	unproved   bool            // state is of a snapshot whose root was not yet compared with the entry that commits it
-	snapshotAt uint64          // entry of the last snapshot
+	last       auditlog.Handle                 // of the last entry
+	grown      chan struct{}                   // closed with the next entry; nil if nobody waits
+	lacks      map[custody.RequestID]readiness // see ready
+	waiters    int                             // callers who wait for an entry
+	ending     bool                            // nobody waits for entries any more
+	frontier   tlog.Frontier                   // of the tree over all entries, for snapshots
+	readAt     int64                           // time since boot of the last reading of the clock
+	unproved   bool                            // state is of a snapshot whose root was not yet compared with the entry that commits it
+	snapshotAt uint64                          // entry of the last snapshot
 
 	failed   chan struct{} // closed by fail
 	failOnce sync.Once

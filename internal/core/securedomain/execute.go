@@ -83,7 +83,7 @@ func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, 
 		d.mu.Unlock()
 		return nil, err
 	}
-	e, body, err := d.state.PlanEffect(p, at, d.derive)
+	e, body, err := d.plan(p, at)
 	if err != nil {
 		err = d.refused(p, err)
 		d.mu.Unlock()
@@ -102,6 +102,18 @@ func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, 
 		d.mu.Unlock()
 		return &creation{}, nil
 	}
+}
+
+// plan is [authority.State.PlanEffect] for a request that is not known to lack something. The caller holds mu.
+func (d *Domain) plan(p *authority.Pending, at authority.Moment) (*entry.Effect, request.Body, error) {
+	if r, ok := d.known(p, at); ok && r.err != nil {
+		return nil, nil, r.err
+	}
+	e, body, err := d.state.PlanEffect(p, at, d.derive)
+	if err != nil {
+		d.remember(p, at, err)
+	}
+	return e, body, err
 }
 
 // createAddresses derives a batch of addresses, outside the sequencer and past the cache, which they would fill.

@@ -2,7 +2,11 @@
 
 package securedomain
 
-import "strongroom/internal/core/auditlog"
+import (
+	"runtime"
+
+	"strongroom/internal/core/auditlog"
+)
 
 // WrapStore puts something between an open domain and its store's reads, as whoever holds the disk can.
 func (d *Domain) WrapStore(f func(auditlog.Store) auditlog.Store) { d.cfg.Store = f(d.cfg.Store) }
@@ -15,6 +19,19 @@ func (d *Domain) OpenSessionKeys() int {
 	d.sessionMu.Lock()
 	defer d.sessionMu.Unlock()
 	return len(d.sessions)
+}
+
+// AwaitWaiters returns when so many callers wait for an entry.
+func (d *Domain) AwaitWaiters(n int) {
+	for {
+		d.mu.Lock()
+		have := d.waiters
+		d.mu.Unlock()
+		if have == n {
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 // ErrSnapshot says that a snapshot is not the one that the log commits.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
@@ -41,24 +42,62 @@ func TestFeed(t *testing.T) {
 	if f, err := h.D.Feed(context.Background(), message.Feed{From: size + 5, Limit: 1}); err != nil || len(f.Entries) != 0 {
 		t.Errorf("beyond the end: %v, %d entries", err, len(f.Entries))
 	}
+	for _, from := range []uint64{size + 1, 1 << 62, 1<<64 - 1} { // nothing says that these will ever be
+		if _, err := h.D.Feed(context.Background(), message.Feed{From: from, Limit: 1, Wait: message.MaxWait}); problem.KindOf(err) != problem.Malformed {
+			t.Errorf("waiting for entry %d: %v", from, err)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	got := make(chan error, 2)
-	ask := func(ctx context.Context, want int) {
-		f, err := h.D.Feed(ctx, message.Feed{From: size, Limit: 1, Wait: true})
+	ask := func(ctx context.Context, wait uint64, want int) {
+		f, err := h.D.Feed(ctx, message.Feed{From: size, Limit: 1, Wait: wait})
 		if err == nil && len(f.Entries) != want {
 			err = fmt.Errorf("%d entries, want %d", len(f.Entries), want)
 		}
 		got <- err
 	}
-	go ask(ctx, 0)
+	go ask(ctx, 1<<63, 0)
 	cancel()
 	if err := <-got; err != nil {
 		t.Errorf("given up: %v", err)
 	}
-	go ask(context.Background(), 1)
+	go ask(context.Background(), 1, 0)
+	if err := <-got; err != nil {
+		t.Errorf("after its time: %v", err)
+	}
+	go ask(context.Background(), message.MaxWait, 1)
 	submitted(t, h, h.Alice, pay(h, h.Alice, domaintest.Whitelisted, 1))
 	if err := <-got; err != nil {
 		t.Error(err)
+	}
+}
+
+// So many callers wait and no more; the place of one who has gone is free again.
+func TestWaitersAreBounded(t *testing.T) {
+	t.Parallel()
+	h := hotDomain(t, domaintest.Options{})
+	next := message.Feed{From: h.D.Status().Size, Limit: 1, Wait: message.MaxWait}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for range securedomain.MaxWaiters {
+		wg.Go(func() {
+			if _, err := h.D.Feed(ctx, next); err != nil {
+				t.Errorf("a waiter: %v", err)
+			}
+		})
+	}
+	h.D.AwaitWaiters(securedomain.MaxWaiters)
+	if _, err := h.D.Feed(context.Background(), next); problem.KindOf(err) != problem.Busy {
+		t.Errorf("one more: %v", err)
+	}
+	if _, err := h.D.Feed(context.Background(), message.Feed{Limit: 1}); err != nil {
+		t.Errorf("without waiting: %v", err)
+	}
+	cancel()
+	wg.Wait()
+	next.Wait = 1
+	if _, err := h.D.Feed(context.Background(), next); err != nil {
+		t.Errorf("after they left: %v", err)
 	}
 }
 

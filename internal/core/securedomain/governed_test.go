@@ -79,7 +79,7 @@ func govern(t testing.TB, h *domaintest.Harness, op request.Operation, body any)
 
 func lastEntry(t testing.TB, h *domaintest.Harness) any {
 	t.Helper()
-	f, err := h.D.Feed(context.Background(), message.Feed{From: h.D.Status().Size - 1, Limit: 1, Wait: true})
+	f, err := h.D.Feed(context.Background(), message.Feed{From: h.D.Status().Size - 1, Limit: 1, Wait: message.MaxWait})
 	if err != nil || len(f.Entries) != 1 {
 		t.Fatalf("the last entry: %v", err)
 	}

@@ -56,7 +56,7 @@ func (d *Domain) pendingView(p *authority.Pending) message.Request {
 		v.Last = x.Seq
 	}
 	r := d.cfg.Clock.Now()
-	if err := d.state.Ready(p, d.moment(r), d.derive); err != nil {
+	if err := d.ready(p, d.moment(r)); err != nil {
 		v.Missing = problemOf(err)
 	} else if p.Effects.Operation == request.Transfer {
 		v.State = message.StateReady
@@ -254,49 +254,11 @@ func (d *Domain) Policy() message.Policy {
 	return message.Policy{Document: d.state.Doc.Encode(), Hash: d.state.Rules.Hash()}
 }
 
-// awaitEntry waits until there is an entry with a sequence number, pinned, or ctx ends.
-func (d *Domain) awaitEntry(ctx context.Context, seq uint64) error {
-	for {
-		d.mu.Lock()
-		if d.state.Next > seq {
-			d.mu.Unlock()
-			return d.waitFor(ctx, seq)
-		}
-		if d.grown == nil {
-			d.grown = make(chan struct{})
-		}
-		grown, ending := d.grown, d.ending
-		d.mu.Unlock()
-		if ending {
-			return nil
-		}
-		select {
-		case <-grown:
-		case <-ctx.Done():
-			return nil // the caller is told that there is nothing yet
-		case <-d.failed:
-			return problem.Wrap(problem.Stopped, d.Cause(), "the core has failed and decides nothing any more")
-		}
-	}
-}
-
-// EndWaits answers those who wait for an entry, now and from now on, with what there is. It is for a door that is about to close: waits
-// have no end of their own, and the door waits for open calls.
-func (d *Domain) EndWaits() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.ending = true
-	if d.grown != nil {
-		close(d.grown)
-		d.grown = nil
-	}
-}
-
 // Feed gives entries below the pin, in clear.
 func (d *Domain) Feed(ctx context.Context, in message.Feed) (message.Entries, error) {
 	limit := int(min(max(in.Limit, 1), 1000))
-	if in.Wait {
-		if err := d.awaitEntry(ctx, in.From); err != nil {
+	if in.Wait > 0 {
+		if err := d.awaitEntry(ctx, in.From, in.Wait); err != nil {
 			return message.Entries{}, err
 		}
 	}

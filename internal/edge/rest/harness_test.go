@@ -4,6 +4,7 @@ package rest_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -81,7 +82,7 @@ func (h *house) direct(b *testing.B) func(http.ResponseWriter, *http.Request) {
 	}
 }
 
-func newHouse(t testing.TB) *house {
+func newHouse(t testing.TB, change ...func(*rest.Config)) *house {
 	t.Helper()
 	h := &house{t: t, clock: &clock{}, ca: x509.NewCertPool(), log: &bytes.Buffer{}}
 	h.core = coretest.New(t, h.clock.Now)
@@ -93,9 +94,13 @@ func newHouse(t testing.TB) *house {
 	leaf := h.certificate(&x509.Certificate{Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{{127, 0, 0, 1}},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, &server.PublicKey)
 	conf := &tls.Config{MinVersion: tls.VersionTLS13, ClientCAs: h.ca, Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: server}}}
-	s, err := rest.New(rest.Config{Core: h.door(), Index: index{h.core}, Transfers: transfers{h.core}, Chains: chains{}, Issuer: h, TLS: conf, Now: h.clock.Now,
+	cfg := rest.Config{Core: h.door(), Index: index{h.core}, Transfers: transfers{t, h.core}, Chains: chains{}, Issuer: h, TLS: conf, Now: h.clock.Now,
 		Tiles:   fstest.MapFS{"checkpoint": {Data: []byte("note")}, "tile/0/000": {Data: []byte("full")}, "tile/0/001.p/3": {Data: []byte("part")}, "secret": {Data: []byte("x")}},
-		Version: "test", MaxConnections: 20, Log: slog.New(slog.NewTextHandler(&locked{w: h.log}, nil))})
+		Version: "test", MaxConnections: 20, Log: slog.New(slog.NewTextHandler(&locked{w: h.log}, nil))}
+	for _, f := range change {
+		f(&cfg)
+	}
+	s, err := rest.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,6 +259,39 @@ func (h *house) request(by coretest.Person, op request.Operation, body any, key 
 		Body: canon.Encode(body), NotAfter: h.clock.Now().Unix() + 3600}
 }
 
+// asked has somebody ask for something.
+func (h *house) asked(by coretest.Person, body request.Body) client.RequestView {
+	h.t.Helper()
+	v, err := h.client(by).Submit(h.t.Context(), signer(h.t, by), client.Ask{Body: body})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return v
+}
+
+// approved has people approve a request, and gives it as it is then.
+func (h *house) approved(v client.RequestView, people ...coretest.Person) client.RequestView {
+	h.t.Helper()
+	id, err := client.ParseRequestID(v.ID)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, p := range people {
+		var rev client.Review
+		var a client.Approval
+		c := h.client(p)
+		if rev, err = c.Review(h.t.Context(), id); err == nil {
+			if a, err = rev.Sign(signer(h.t, p), client.Approve); err == nil {
+				v, err = c.Decide(h.t.Context(), a)
+			}
+		}
+		if err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	return v
+}
+
 // index finds requests in the core's log itself.
 type index struct{ core *coretest.Core }
 
@@ -280,10 +318,25 @@ func (x index) Folded(context.Context) (n uint64, _ error) {
 	return n, nil
 }
 
-type transfers struct{ core *coretest.Core }
+type transfers struct {
+	t    testing.TB
+	core *coretest.Core
+}
 
+// Sign builds the payload of a transfer of the first address and has it signed.
 func (x transfers) Sign(ctx context.Context, id custody.RequestID) (message.Signed, error) {
-	return gate.Call[message.Sign, message.Signed](ctx, x.core, message.MethodSign, message.Sign{ID: id})
+	v, err := gate.Call[message.ByID, message.Request](ctx, x.core, message.MethodRequest, message.ByID{ID: id})
+	if err != nil || v.Signed != nil {
+		return *cmp.Or(v.Signed, &message.Signed{}), err
+	}
+	r, err := request.Parse(v.Request)
+	if err != nil {
+		return message.Signed{}, err
+	}
+	var nonce uint64
+	x.core.State(func(s *authority.State) { nonce = s.NextNonce("hot", 0) })
+	return gate.Call[message.Sign, message.Signed](ctx, x.core, message.MethodSign,
+		message.Sign{ID: id, Payload: payload(x.t, r.Decoded.(*request.TransferBody), nonce)})
 }
 
 func (transfers) Attempts(context.Context, custody.RequestID) ([]apiv1.Attempt, error) {

@@ -58,6 +58,14 @@ func (op *operation) describe(reg huma.Registry) *huma.Operation {
 	if !op.anonymous {
 		out.Security = []map[string][]string{{"clientCertificate": {}}}
 	}
+	switch {
+	case op.anonymous:
+		out.Description = "Open to everybody."
+	case op.services == peopleOnly:
+		out.Description = "For people; services are refused."
+	case op.services == ownOnly:
+		out.Description = "Services may call this for their own requests and themselves only."
+	}
 	text := &huma.Schema{Type: huma.TypeString}
 	for _, name := range []string{"id", "path"} {
 		if strings.Contains(out.Path, "{"+name+"}") {
@@ -77,6 +85,9 @@ func (op *operation) describe(reg huma.Registry) *huma.Operation {
 		if op.cbor {
 			out.RequestBody.Content[apiv1.CBOR] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}
 		}
+	} else if op.method == http.MethodPost {
+		out.RequestBody = &huma.RequestBody{Description: "Empty, or an object without members. The Content-Type is required all the same.",
+			Content: map[string]*huma.MediaType{apiv1.JSON: {Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false}}}}
 	}
 	out.Responses[strconv.Itoa(max(op.status, http.StatusOK))] = op.success(reg)
 	failure := reg.Schema(reflect.TypeFor[apiv1.Problem](), true, "")
@@ -102,8 +113,8 @@ func (op *operation) failures() []int {
 		status, _ := statusOf(k)
 		set[status] = true
 	}
-	if op.body != nil {
-		set[http.StatusUnsupportedMediaType] = true
+	if op.method == http.MethodPost {
+		set[http.StatusUnsupportedMediaType], set[http.StatusRequestTimeout] = true, true
 	}
 	return slices.Sorted(maps.Keys(set))
 }

@@ -5,6 +5,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/apiv1"
@@ -59,7 +60,7 @@ func (s *Server) listRequests(c *call) error {
 		if err != nil {
 			return err
 		}
-		if want == "" || v.State == string(want) {
+		if (want == "" || v.State == string(want)) && (!c.service || v.Initiator == c.by) {
 			out.Requests = append(out.Requests, v)
 		}
 	}
@@ -96,6 +97,9 @@ func (s *Server) getRequest(c *call) error {
 	if err != nil {
 		return err
 	}
+	if c.service && v.Initiator != c.by {
+		return errOthers()
+	}
 	if v.Operation == request.Transfer {
 		if v.Attempts, err = s.cfg.Transfers.Attempts(c.ctx(), id); err != nil {
 			return about(id, err)
@@ -123,13 +127,13 @@ func (s *Server) getStatement(c *call) error {
 	if d != request.Approve && d != request.Reject && d != request.Cancel {
 		return problem.New(problem.Malformed, "query parameter decision must be approve, reject or cancel")
 	}
-	v, err := ask[message.Request](c.ctx(), s.cfg.Core, message.MethodRequest, message.ByID{ID: id})
+	v, err := s.owner(c, id)
 	if err != nil {
-		return about(id, err)
+		return err
 	}
-	r, err := request.Decode(v.Request)
+	r, err := initiated(v)
 	if err != nil {
-		return problem.Wrap(problem.Internal, err, "the core's record of request %s can't be read", id)
+		return err
 	}
 	st := authority.StatementOf(r.Authority, r.Domain, id, r.Initiator, v.Effects, v.Bounds, v.Decision).By(who, d)
 	h := st.Hash()
@@ -146,6 +150,9 @@ func (s *Server) decide(d request.Decision) func(*call) error {
 		if err != nil {
 			return err
 		}
+		if err := s.own(c, id); err != nil {
+			return err
+		}
 		var in apiv1.DecisionIn
 		if err := c.read(&in); err != nil {
 			return err
@@ -159,6 +166,9 @@ func (s *Server) decide(d request.Decision) func(*call) error {
 func (s *Server) execute(c *call) error {
 	id, err := c.requestID()
 	if err != nil {
+		return err
+	}
+	if err := s.own(c, id); err != nil {
 		return err
 	}
 	v, err := ask[message.Request](c.ctx(), s.cfg.Core, message.MethodExecute, message.Execute{ID: id})
@@ -180,22 +190,26 @@ func (s *Server) acted(c *call, id custody.RequestID, v message.Request, err err
 	return c.reply(view)
 }
 
-// sign is POST /v1/requests/{id}:sign.
+// sign is POST /v1/requests/{id}:sign. serve builds the payload: approvals bind effects and bounds, so that who could bring one would choose
+// the fee. Before there is a permit it is for the initiator and those who approved; after it, this only tells what was signed.
 func (s *Server) sign(c *call) error {
 	id, err := c.requestID()
 	if err != nil {
 		return err
 	}
-	var in apiv1.SignIn
-	if err := c.read(&in); err != nil {
+	v, err := s.owner(c, id)
+	if err != nil {
 		return err
 	}
-	var out message.Signed
-	if len(in.Payload) > 0 {
-		out, err = ask[message.Signed](c.ctx(), s.cfg.Core, message.MethodSign, message.Sign{ID: id, Payload: in.Payload})
-	} else {
-		out, err = s.cfg.Transfers.Sign(c.ctx(), id)
+	r, err := initiated(v)
+	if err != nil {
+		return err
 	}
+	part := r.Initiator == c.by || slices.ContainsFunc(v.Approvals, func(a message.Vote) bool { return a.Person == c.by })
+	if !part && v.Signed == nil {
+		return about(id, problem.New(problem.Forbidden, "a transfer is signed when its initiator or a person who approved it asks; serve does it by itself soon"))
+	}
+	out, err := s.cfg.Transfers.Sign(c.ctx(), id)
 	if err != nil {
 		return about(id, err)
 	}
@@ -205,6 +219,9 @@ func (s *Server) sign(c *call) error {
 func (s *Server) proof(c *call) error {
 	id, err := c.requestID()
 	if err != nil {
+		return err
+	}
+	if err := s.own(c, id); err != nil {
 		return err
 	}
 	p, err := ask[message.Proof](c.ctx(), s.cfg.Core, message.MethodProof, message.ByID{ID: id})

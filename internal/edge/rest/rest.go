@@ -5,7 +5,9 @@
 // which believes none of it: a lying serve can refuse service, nothing more.
 //
 // Callers show a client certificate of a person who is active in the rule document; only /healthz and /openapi.json are open.
-// It refuses plaintext, TLS below 1.3, unknown query parameters, JSON with two readings, and amounts that are not strings.
+// It refuses plaintext, TLS below 1.3, unknown query parameters, JSON with two readings, and amounts that are not strings; what another
+// site makes a browser do; and services that ask for more than their own requests, wallets and the status. No payload is taken but with
+// the initiator's own request: the certificate says who reads, and nothing that is signed rests on it.
 //
 // The description is made by huma from the types of package apiv1. The bodies are read by package strictjson, because readers
 // based on encoding/json accept repeated members and names in another case.
@@ -34,13 +36,21 @@ import (
 
 // Limits.
 const (
-	MaxBody        = 1 << 20  // bytes of a JSON body
-	MaxCBOR        = 2 << 20  // bytes of a CBOR body
-	MaxHeader      = 16 << 10 // bytes of a request's headers
-	MaxConnections = 1024     // at a time, unless configured
-	MaxWait        = 30       // seconds that a call may wait for an entry
+	MaxBody        = 1 << 20          // bytes of a JSON body
+	MaxCBOR        = 2 << 20          // bytes of a CBOR body
+	MaxHeader      = 16 << 10         // bytes of a request's headers
+	MaxConnections = 1024             // at a time, unless configured
+	MaxWait        = 30               // seconds that a call may wait for an entry
+	MaxBodies      = 64 << 20         // bytes of all bodies that are read or worked on at a time
+	MaxOwnBodies   = 8 << 20          // of those of one caller
+	MaxPolls       = 256              // calls that wait for an entry at a time; the core lets 512 wait
+	MaxOwnPolls    = 8                // of those of one caller
+	MaxStreams     = 32               // calls at a time on a connection of HTTP/2
+	BodyTime       = 10 * time.Second // for a body to arrive, unless configured
 
-	callTime = 45 * time.Second // longest that a call may take
+	callTime   = 45 * time.Second // longest that a call may take
+	pollGrace  = 5 * time.Second  // for the core to answer after a wait
+	readWindow = 64 << 10         // bytes that a connection of HTTP/2 may send ahead of who reads them
 )
 
 // Index finds requests in serve's cache of the log. What it says is not believed: each request is then read from the core.
@@ -85,7 +95,8 @@ type Config struct {
 	Now       func() time.Time
 	Version   string // of this program, for the description
 
-	MaxConnections int // 0: [MaxConnections]
+	MaxConnections int           // 0: [MaxConnections]
+	BodyTime       time.Duration // 0: [BodyTime]
 }
 
 func (c *Config) check() error {
@@ -96,8 +107,11 @@ func (c *Config) check() error {
 		return errors.New("rest: log, clock and version are required")
 	case c.TLS == nil || c.TLS.MinVersion < tls.VersionTLS13 || c.TLS.ClientCAs == nil:
 		return errors.New("rest: TLS 1.3 and an authority of client certificates are required")
-	case c.MaxConnections < 0:
-		return errors.New("rest: the number of connections must not be negative")
+	case c.MaxConnections < 0 || c.BodyTime < 0:
+		return errors.New("rest: the number of connections and the time for a body must not be negative")
+	}
+	if c.BodyTime == 0 {
+		c.BodyTime = BodyTime
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = MaxConnections
@@ -112,6 +126,9 @@ type Server struct {
 	handler http.Handler
 	openapi []byte
 	shapes  strictjson.Shapes // of submissions, the bodies that come most
+	bodies  *budget           // bytes of bodies
+	polls   *budget           // calls that wait for an entry
+	lives   health
 }
 
 // New makes the API.
@@ -119,7 +136,8 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, people: &roster{core: cfg.Core, now: cfg.Now}, shapes: strictjson.Learn(apiv1.Submission{}, request.TransferBody{})}
+	s := &Server{cfg: cfg, people: &roster{core: cfg.Core, now: cfg.Now}, shapes: strictjson.Learn(apiv1.Submission{}, request.TransferBody{}),
+		bodies: newBudget(MaxBodies, MaxOwnBodies), polls: newBudget(MaxPolls, MaxOwnPolls)}
 	ops := s.operations()
 	var err error
 	if s.openapi, err = describe(ops, cfg.Version); err != nil {
@@ -146,7 +164,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    MaxHeader,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug), // handshakes of strangers
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 250},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: MaxStreams, MaxReceiveBufferPerConnection: readWindow, MaxReceiveBufferPerStream: readWindow},
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.ServeTLS(limit(l, s.cfg.MaxConnections), "", "") }() // ends with Shutdown or Close; received below

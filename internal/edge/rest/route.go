@@ -5,10 +5,7 @@ package rest
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net"
 	"net/http"
 	"slices"
@@ -19,7 +16,6 @@ import (
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
-	"strongroom/internal/pure/strictjson"
 )
 
 // limitedConn gives its place back when it closes.
@@ -43,6 +39,7 @@ type operation struct {
 	path      string // as in the description; the last segment may end in ":verb"
 	summary   string
 	anonymous bool
+	services  access  // what services may do here; people may do all
 	create    bool    // needs an Idempotency-Key
 	query     []param // all that are known
 	body      any     // zero value of the JSON body's type; nil: there is none
@@ -58,11 +55,14 @@ type param struct{ name, doc string }
 
 // call is one call of an operation.
 type call struct {
-	w  http.ResponseWriter
-	r  *http.Request
-	op *operation
-	by custody.PersonID // who calls; empty for anonymous operations
-	id string           // the {id} of the path
+	s       *Server
+	w       http.ResponseWriter
+	r       *http.Request
+	op      *operation
+	by      custody.PersonID // who calls; empty for anonymous operations
+	service bool             // the caller is a service
+	id      string           // the {id} of the path
+	held    int64            // bytes of the body's budget
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -81,82 +81,6 @@ func (c *call) reply(v any) error {
 	}
 	_, _ = c.w.Write(b) // the caller may be gone
 	return nil
-}
-
-// bytes reads the body.
-func (c *call) bytes(most int64) ([]byte, error) {
-	if c.r.ContentLength > most {
-		return nil, problem.New(problem.TooLarge, "the body has %d bytes, more than %d", c.r.ContentLength, most)
-	}
-	size := max(c.r.ContentLength, 511) // unknown is -1
-	b := make([]byte, 0, size+1)
-	body := http.MaxBytesReader(c.w, c.r.Body, most)
-	for {
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
-		}
-		n, err := body.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		var large *http.MaxBytesError
-		switch {
-		case errors.Is(err, io.EOF):
-			return b, nil
-		case errors.As(err, &large):
-			return nil, problem.New(problem.TooLarge, "the body has more than %d bytes", most)
-		case err != nil:
-			return nil, problem.Wrap(problem.Malformed, err, "the body could not be read to its end")
-		}
-	}
-}
-
-// media says which media type the body has.
-func (c *call) media() (string, error) {
-	t, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	ok := err == nil && (t == apiv1.JSON || c.op.cbor && t == apiv1.CBOR)
-	if cs := params["charset"]; ok && cs != "" && !strings.EqualFold(cs, "utf-8") {
-		ok = false
-	}
-	if !ok {
-		want := apiv1.JSON
-		if c.op.cbor {
-			want += " or " + apiv1.CBOR
-		}
-		return "", &refusal{problem: problem.New(problem.Unsupported, "Content-Type must be %s", want), status: http.StatusUnsupportedMediaType}
-	}
-	return t, nil
-}
-
-// read reads a JSON body strictly.
-func (c *call) read(v any) error {
-	if _, err := c.media(); err != nil {
-		return err
-	}
-	b, err := c.bytes(MaxBody)
-	if err != nil {
-		return err
-	}
-	return decode(nil, b, v, "")
-}
-
-// decode reads JSON strictly; prefix is where the value stands in the body.
-func decode(s strictjson.Shapes, b []byte, v any, prefix string) error {
-	err := s.Decode(b, v)
-	var e *strictjson.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	ref := &refusal{problem: problem.New(problem.Malformed, "%s: %v", orBody(prefix+e.Pointer), e.Err), pointer: prefix + e.Pointer}
-	if !e.Syntax {
-		ref.status = http.StatusUnprocessableEntity
-	}
-	return ref
-}
-
-func orBody(pointer string) string {
-	if pointer == "" {
-		return "the body"
-	}
-	return pointer
 }
 
 // requestID reads the {id} of the path as a request's.
@@ -222,7 +146,8 @@ func (s *Server) dispatch(rs routes, w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), callTime)
 	defer cancel()
-	c := &call{w: w, r: r.WithContext(ctx), op: op, id: id}
+	c := &call{s: s, w: w, r: r.WithContext(ctx), op: op, id: id}
+	defer c.release()
 	if err := s.admit(c); err != nil {
 		s.fail(w, r, err)
 		return
@@ -235,15 +160,12 @@ func (s *Server) dispatch(rs routes, w http.ResponseWriter, r *http.Request) {
 // admit says whether the caller may call at all, and whether the call has its form.
 func (s *Server) admit(c *call) error {
 	if !c.op.anonymous {
-		state := c.r.TLS
-		if state == nil || len(state.VerifiedChains) == 0 {
-			return problem.New(problem.Unauthenticated, "show a client certificate; 'strongroom person certificate' gets one")
+		if err := s.identify(c); err != nil {
+			return err
 		}
-		c.by = custody.PersonID(state.PeerCertificates[0].Subject.CommonName)
-		if err := c.by.Check(); err != nil {
-			return problem.New(problem.Unauthenticated, "the client certificate names no person")
-		}
-		if _, err := s.people.person(c.ctx(), c.by); err != nil {
+	}
+	if c.op.method == http.MethodPost && c.op.body == nil {
+		if err := c.nothing(); err != nil {
 			return err
 		}
 	}

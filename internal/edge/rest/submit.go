@@ -39,6 +39,14 @@ func (s *Server) submit(c *call) error {
 	if err != nil {
 		return err
 	}
+	if r.Initiator != c.by {
+		switch {
+		case c.service:
+			return errOthers()
+		case len(in.Payload) > 0: // the evidence does not cover it: whoever has the signed request could choose the fee
+			return problem.New(problem.Forbidden, "a payload is taken from the initiator's own certificate only; hand the request in without one")
+		}
+	}
 	v, err := ask[message.Request](c.ctx(), s.cfg.Core, message.MethodSubmit, in)
 	id := r.ID().String()
 	if err != nil {

@@ -19,14 +19,6 @@ import (
 	"strongroom/internal/pure/request"
 )
 
-func (s *Server) health(c *call) error {
-	h := apiv1.Health{Status: "ok"}
-	if _, err := ask[message.Status](c.ctx(), s.cfg.Core, message.MethodStatus, message.Empty{}); err != nil {
-		h.Status = "degraded"
-	}
-	return c.reply(h)
-}
-
 func (s *Server) description(c *call) error { return c.raw(s.openapi) }
 
 func (s *Server) status(c *call) error {
@@ -217,6 +209,9 @@ func (s *Server) certify(c *call) error {
 	if err := who.Check(); err != nil {
 		return problem.New(problem.Malformed, "%v", err)
 	}
+	if c.service && who != c.by {
+		return problem.New(problem.Forbidden, "services get certificates for themselves only")
+	}
 	var in apiv1.CertificateIn
 	if err := c.read(&in); err != nil {
 		return err
@@ -278,7 +273,7 @@ func (s *Server) entries(c *call) error {
 	}
 	m, err := ask[message.Entries](c.ctx(), s.cfg.Core, message.MethodFeed, message.Feed{From: from, Limit: limit})
 	if err == nil && len(m.Entries) == 0 && wait > 0 {
-		m, err = s.await(c, message.Feed{From: from, Limit: limit, Wait: true}, time.Duration(wait)*time.Second, m)
+		m, err = s.await(c, message.Feed{From: from, Limit: limit, Wait: wait * 1000})
 	}
 	if err != nil {
 		return err
@@ -299,15 +294,16 @@ func (s *Server) entries(c *call) error {
 	return c.reply(out)
 }
 
-// await asks for entries that are not there yet. None within the time is no failure.
-func (s *Server) await(c *call, in message.Feed, d time.Duration, none message.Entries) (message.Entries, error) {
-	ctx, cancel := context.WithTimeout(c.ctx(), d)
-	defer cancel()
-	m, err := ask[message.Entries](ctx, s.cfg.Core, message.MethodFeed, in)
-	if err != nil && ctx.Err() != nil && c.ctx().Err() == nil {
-		return none, nil
+// await asks for entries that are not there yet. The caller's place is kept until the core has answered, also when the caller hangs up:
+// else who asks and hangs up again and again would hold any number of the core's waits.
+func (s *Server) await(c *call, in message.Feed) (message.Entries, error) {
+	if !s.polls.take(c.by, 1) {
+		return message.Entries{}, problem.New(problem.Busy, "too many calls wait for entries; a caller may have %d", s.polls.each)
 	}
-	return m, err
+	defer s.polls.give(c.by, 1)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx()), time.Duration(in.Wait)*time.Millisecond+pollGrace)
+	defer cancel()
+	return ask[message.Entries](ctx, s.cfg.Core, message.MethodFeed, in)
 }
 
 // tile serves the log's tile folder; its layout is C2SP tlog-tiles.

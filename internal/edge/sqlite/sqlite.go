@@ -4,7 +4,7 @@
 // and the coins of Bitcoin wallets. Nobody believes it. Whatever is in it follows from the core's log and from the chains, so
 // that the file can be deleted at any time; serve then makes it anew.
 //
-// Write-ahead log, a flush to disk with each commit, one writer; forward-only migrations. It refuses a file of a newer version.
+// Its files are readable for their owner alone. Write-ahead log, a flush to disk with each commit, one writer; forward-only migrations. It refuses a file of a newer version.
 package sqlite
 
 import (
@@ -13,7 +13,9 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,6 +41,9 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
+	if err := private(abs); err != nil {
+		return nil, fmt.Errorf("open cache: %w", err)
+	}
 	db := &DB{}
 	if db.write, err = pool(abs, 1, "immediate"); err == nil {
 		if err = migrate(ctx, db.write); err == nil {
@@ -49,6 +54,24 @@ func Open(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open cache %s: %w; it holds nothing that can't be made anew: remove it and its -wal and -shm files", path, err), db.Close())
 	}
 	return db, nil
+}
+
+// private makes the file, and what SQLite left beside it, readable for its owner alone, whatever the umask: the cache holds requests,
+// addresses and coins in clear. SQLite gives the files that it makes later the mode of the first one.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+		if err := os.Chmod(name, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func pool(path string, connections int, lock string) (*sql.DB, error) {

@@ -335,3 +335,36 @@ func TestFoldIsWholeOrNothing(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// The cache's files are their owner's alone, whatever the umask, also those that an earlier version left open to others.
+func TestFilesArePrivate(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "cache.db")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		db, err := sqlite.Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Log().Cursor(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		list, err := filepath.Glob(path + "*")
+		if err != nil || len(list) != 3 {
+			t.Fatalf("%v %v", list, err)
+		}
+		for _, name := range list {
+			if i, err := os.Stat(name); err != nil || i.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %v %v", name, i.Mode(), err)
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

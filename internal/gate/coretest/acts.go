@@ -32,6 +32,7 @@ func macKey(shared, opening []byte, id [16]byte) []byte {
 
 func (c *Core) mux() *gate.Mux {
 	m := gate.NewMux()
+	handle(m, message.MethodPing, func(in message.Empty) (message.Empty, error) { return in, nil })
 	handle(m, message.MethodStatus, func(message.Empty) (message.Status, error) { return c.status(), nil })
 	handle(m, message.MethodSubmit, c.submit)
 	handle(m, message.MethodApprove, c.approve)

@@ -8,7 +8,7 @@ import (
 	"crypto/sha512"
 	"encoding/binary"
 	"errors"
-	"fmt"
+	"time"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
@@ -218,11 +218,17 @@ func (c *Core) addresses(in message.Addresses) (message.AddressList, error) {
 }
 
 func (c *Core) feed(ctx context.Context, in message.Feed) (message.Entries, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(min(in.Wait, message.MaxWait))*time.Millisecond)
+	defer cancel()
 	for {
 		c.mu.Lock()
 		n := uint64(len(c.entries))
 		grown := c.grown
-		if in.From < n || !in.Wait {
+		if in.Wait > 0 && in.From > n {
+			c.mu.Unlock()
+			return message.Entries{}, problem.New(problem.Malformed, "entry %d can't be waited for: the next entry is %d", in.From, n)
+		}
+		if in.From < n || in.Wait == 0 || ctx.Err() != nil {
 			out := message.Entries{Pinned: n}
 			if in.From < n {
 				out.Entries = append(out.Entries, c.entries[in.From:min(n, in.From+min(max(in.Limit, 1), 1000))]...)
@@ -234,7 +240,6 @@ func (c *Core) feed(ctx context.Context, in message.Feed) (message.Entries, erro
 		select {
 		case <-grown:
 		case <-ctx.Done():
-			return message.Entries{}, fmt.Errorf("wait for entries: %w", ctx.Err())
 		}
 	}
 }

@@ -247,11 +247,15 @@ type Proof struct {
 	File []byte `cbor:"1,keyasint"`
 }
 
-// Feed asks for entries below the pin, in clear, from a sequence number on. With Wait it answers when there is one.
+// MaxWait is the longest that a core lets a caller wait for an entry, in milliseconds.
+const MaxWait = 30_000
+
+// Feed asks for entries below the pin, in clear, from a sequence number on. With Wait it answers when there is one, or after so many
+// milliseconds without; more than [MaxWait] counts as that. Only the next entry can be waited for: a From beyond it is malformed then.
 type Feed struct {
 	From  uint64 `cbor:"1,keyasint"`
 	Limit uint64 `cbor:"2,keyasint"` // at most 1,000
-	Wait  bool   `cbor:"3,keyasint,omitempty"`
+	Wait  uint64 `cbor:"3,keyasint,omitempty"`
 }
 
 // Entries is the reply.

@@ -209,11 +209,6 @@ type DecisionIn struct {
 	Signature []byte           `json:"signature" doc:"64 bytes over the statement's message"`
 }
 
-// SignIn asks for the signature of a transfer.
-type SignIn struct {
-	Payload []byte `json:"payload,omitempty" doc:"unsigned bytes; without them serve builds them"`
-}
-
 // Wallet is a wallet with its counters.
 type Wallet struct {
 	ID          custody.WalletID `json:"id"`

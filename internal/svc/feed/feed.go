@@ -147,7 +147,7 @@ func (f *Follower) read(ctx context.Context, at Cursor, wait bool) ([]Entry, err
 		if err := f.same(ctx, at); err != nil {
 			return nil, err
 		}
-		m, err = gate.Call[message.Feed, message.Entries](ctx, f.cfg.Core, message.MethodFeed, message.Feed{From: at.Next, Limit: batch, Wait: true})
+		m, err = gate.Call[message.Feed, message.Entries](ctx, f.cfg.Core, message.MethodFeed, message.Feed{From: at.Next, Limit: batch, Wait: message.MaxWait})
 	}
 	if err != nil {
 		return nil, err

@@ -114,8 +114,9 @@ func (s *steps) send(ctx context.Context, c Chain, a Attempt) error {
 		if err != nil {
 			return err
 		}
-		if x.Permit != a.Permit {
-			return fmt.Errorf("the core gave attempt %d for attempt %d of request %s", x.Attempt, a.Number, s.t.Request)
+		if x.Permit != a.Permit { // replaced meanwhile by somebody else: the next look finds what is newest
+			_, err := s.catchUp(ctx, a)
+			return err
 		}
 		a.Signed, a.TxID = x.Bytes, chain.TxID(x.TxID)
 	}
@@ -138,12 +139,26 @@ func (s *steps) send(ctx context.Context, c Chain, a Attempt) error {
 		a.Note = err.Error()
 		s.t.Bump = s.now().UnixNano() // only a higher fee helps
 	case chain.NonceTooLow, chain.InputsSpent, chain.Underpriced:
-		// Another transaction has the slot: mostly another attempt of ours, which the next look finds.
+		// Another transaction has the slot: an attempt of ours, which the next look finds, or one that somebody else had signed.
 		a.Note = err.Error()
+		if other, err := s.catchUp(ctx, a); err != nil || other {
+			return err
+		}
 	default:
 		return chain.Problem(err)
 	}
 	return s.keep(ctx, a)
+}
+
+// catchUp adopts all attempts from the core if its newest is another than a: somebody else had a replacement signed. It says whether it did.
+func (s *steps) catchUp(ctx context.Context, a Attempt) (bool, error) {
+	v, err := s.ask(ctx)
+	if err != nil || v.Signed == nil || v.Signed.Permit == a.Permit {
+		return false, err
+	}
+	s.w.cfg.Log.WarnContext(ctx, "somebody else had a replacement signed", slog.String("request", s.t.Request.String()),
+		slog.Uint64("known", uint64(a.Number)), slog.Uint64("newest", uint64(v.Signed.Attempt)))
+	return true, s.adopt(ctx, v)
 }
 
 // planBump plans when to raise the fee, counted from a time.
@@ -169,7 +184,10 @@ func (s *steps) bump(ctx context.Context, c Chain) error {
 		return err
 	}
 	s.planBump(now)
-	if v.State != message.StateSigned || v.Signed == nil || v.Signed.Permit != a.Permit || now.Unix() >= v.Bounds.NotAfter {
+	if v.Signed != nil && v.Signed.Permit != a.Permit {
+		return s.adopt(ctx, v) // somebody else had it replaced
+	}
+	if v.State != message.StateSigned || v.Signed == nil || now.Unix() >= v.Bounds.NotAfter {
 		return nil // its time for replacements is over
 	}
 	o, err := s.order(v)

@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/gate/coretest"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/eth"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/svc/chain"
 	"strongroom/internal/svc/transfer"
@@ -432,6 +433,60 @@ func TestTwoWorkersAtOnce(t *testing.T) {
 		t.Error("not settled")
 	}
 	h.check()
+}
+
+// A replacement that somebody else had signed is taken over, wherever it is found out: else a payment that went in would be shown as one
+// that did not, and perhaps be made again.
+func TestReplacementBySomebodyElseIsAdopted(t *testing.T) {
+	t.Parallel()
+	to, err := eth.ParseAddress(coretest.EthereumTo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, theirs := range map[string]func(h *house, raw []byte){
+		"mined": func(h *house, raw []byte) {
+			if _, err := h.node.send(raw); err != nil {
+				t.Fatal(err)
+			}
+			h.node.mine(need)
+		},
+		"in the pool": func(h *house, raw []byte) {
+			if _, err := h.node.send(raw); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"not sent": func(*house, []byte) {}, // found when the fee is to be raised
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			id := h.ask("a", 0)
+			h.tick()
+			h.want(id, transfer.InMempool)
+			p, err := eth.Tx1559{ChainID: 1337, Nonce: 0, MaxPriorityFeePerGas: eth.FromUint64(5000), MaxFeePerGas: eth.FromUint64(5000), GasLimit: 21000,
+				To: to, Value: eth.Uint256(custody.U64(7))}.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, err := gate.Call[message.Sign, message.Signed](t.Context(), h.core, message.MethodSign, message.Sign{ID: id, Payload: p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			theirs(h, x.Bytes)
+			for range 40 {
+				h.tick()
+			}
+			h.node.mine(need)
+			for range 3 {
+				h.tick()
+			}
+			a := h.attempts(id)
+			if len(a) < 2 || a[1].TxID != chain.TxID(x.TxID) || a[0].State != transfer.Replaced || !h.settled(id) {
+				t.Errorf("attempts %+v, settled %v", a, h.settled(id))
+			}
+			h.check()
+		})
+	}
 }
 
 func TestConfigIsChecked(t *testing.T) {

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// access is what services may do with an operation. A service has one task and often lies open to the network: it sees its own requests
+// and what it needs for them, not the rules, the log and other people's business.
+type access uint8
+
+const (
+	peopleOnly access = iota
+	ownOnly           // where it is about the service's own requests, or itself
+	everybody
+)
+
+// identify finds out who calls, and whether they may.
+func (s *Server) identify(c *call) error {
+	switch site := c.r.Header.Get("Sec-Fetch-Site"); site {
+	case "", "same-origin", "none": // no browser, or not at the wish of another site
+	default:
+		return problem.New(problem.Forbidden, "calls that another site makes a browser do (Sec-Fetch-Site: %.20q) are refused", site)
+	}
+	state := c.r.TLS
+	if state == nil || len(state.VerifiedChains) == 0 {
+		return problem.New(problem.Unauthenticated, "show a client certificate; 'strongroom person certificate' gets one")
+	}
+	c.by = custody.PersonID(state.PeerCertificates[0].Subject.CommonName)
+	if err := c.by.Check(); err != nil {
+		return problem.New(problem.Unauthenticated, "the client certificate names no person")
+	}
+	p, err := s.people.person(c.ctx(), c.by)
+	if err != nil {
+		return err
+	}
+	c.service = p.Kind != policy.Human
+	if c.service && c.op.services == peopleOnly {
+		return problem.New(problem.Forbidden, "services may not call %s; a person may", c.op.id)
+	}
+	return nil
+}
+
+// errOthers is what a service gets that asks for what is not its own.
+func errOthers() error {
+	return problem.New(problem.Forbidden, "services see and act on their own requests only")
+}
+
+// owner reads a request and refuses a service that did not make it.
+func (s *Server) owner(c *call, id custody.RequestID) (message.Request, error) {
+	v, err := ask[message.Request](c.ctx(), s.cfg.Core, message.MethodRequest, message.ByID{ID: id})
+	if err != nil {
+		return v, about(id, err)
+	}
+	r, err := initiated(v)
+	if err == nil && c.service && r.Initiator != c.by {
+		err = errOthers()
+	}
+	return v, err
+}
+
+// own refuses a service that did not make a request. For people nothing is asked.
+func (s *Server) own(c *call, id custody.RequestID) error {
+	if !c.service {
+		return nil
+	}
+	_, err := s.owner(c, id)
+	return err
+}
+
+// initiated reads what was asked for.
+func initiated(v message.Request) (request.Request, error) {
+	r, err := request.Decode(v.Request)
+	if err != nil {
+		return r, problem.Wrap(problem.Internal, err, "the core's record of request %s can't be read", v.ID)
+	}
+	return r, nil
+}
