@@ -23,6 +23,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/svc/feed"
 )
 
 func TestServiceTransferIsSignedAtOnceAndReplayed(t *testing.T) {
@@ -325,6 +326,26 @@ func TestFeedWaits(t *testing.T) {
 	more, err := c.Entries(t.Context(), all.Next, 10, 20*time.Second)
 	if err != nil || len(more.Entries) != 1 || more.Entries[0].Kind != "request" {
 		t.Errorf("%+v %v", more, err)
+	}
+}
+
+// TestListLeavesOutWhatTheCoreForgot: the cache lists a request that the core has forgotten; its id is unknown now, or another request's.
+func TestListLeavesOutWhatTheCoreForgot(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c := h.client(coretest.Anna)
+	want, err := c.Requests(t.Context(), client.Filter{})
+	if err != nil || len(want.Requests) == 0 {
+		t.Fatalf("%+v %v", want, err)
+	}
+	id, err := custody.ParseRequestID(want.Requests[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.index.old = []feed.Found{{ID: id, Seq: 0}, {ID: custody.RequestID{1}, Seq: 0}}
+	got, err := c.Requests(t.Context(), client.Filter{})
+	if err != nil || len(got.Requests) != len(want.Requests) || got.Requests[0].Seq != want.Requests[0].Seq {
+		t.Errorf("got %+v %v", got.Requests, err)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -60,6 +61,7 @@ type house struct {
 	log   *bytes.Buffer
 	stop  func()
 	api   *rest.Server
+	index *index
 }
 
 // door is the core, in benchmarks one that answers submissions from a record.
@@ -89,11 +91,12 @@ func newHouse(t testing.TB) *house {
 	h.key = newKey(t)
 	h.cert = h.certificate(&x509.Certificate{Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, &h.key.PublicKey)
 	h.ca.AddCert(h.cert)
+	h.index = &index{core: h.core}
 	server := newKey(t)
 	leaf := h.certificate(&x509.Certificate{Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{{127, 0, 0, 1}},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, &server.PublicKey)
 	conf := &tls.Config{MinVersion: tls.VersionTLS13, ClientCAs: h.ca, Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: server}}}
-	s, err := rest.New(rest.Config{Core: h.door(), Index: index{h.core}, Transfers: transfers{h.core}, Chains: chains{}, Issuer: h, TLS: conf, Now: h.clock.Now,
+	s, err := rest.New(rest.Config{Core: h.door(), Index: h.index, Transfers: transfers{h.core}, Chains: chains{}, Issuer: h, TLS: conf, Now: h.clock.Now,
 		Tiles:   fstest.MapFS{"checkpoint": {Data: []byte("note")}, "tile/0/000": {Data: []byte("full")}, "tile/0/001.p/3": {Data: []byte("part")}, "secret": {Data: []byte("x")}},
 		Version: "test", MaxConnections: 20, Log: slog.New(slog.NewTextHandler(&locked{w: h.log}, nil))})
 	if err != nil {
@@ -255,10 +258,13 @@ func (h *house) request(by coretest.Person, op request.Operation, body any, key 
 }
 
 // index finds requests in the core's log itself.
-type index struct{ core *coretest.Core }
+type index struct {
+	core *coretest.Core
+	old  []feed.Found // found besides, before all others
+}
 
-func (x index) Find(_ context.Context, q feed.Query) ([]feed.Found, error) {
-	var out []feed.Found
+func (x *index) Find(_ context.Context, q feed.Query) ([]feed.Found, error) {
+	out := slices.Clone(x.old)
 	for seq, b := range x.core.Bodies() {
 		e, ok := b.(*entry.Request)
 		if !ok || uint64(seq) < q.From || len(out) == q.Limit {
@@ -275,7 +281,7 @@ func (x index) Find(_ context.Context, q feed.Query) ([]feed.Found, error) {
 	return out, nil
 }
 
-func (x index) Folded(context.Context) (n uint64, _ error) {
+func (x *index) Folded(context.Context) (n uint64, _ error) {
 	x.core.State(func(s *authority.State) { n = s.Next })
 	return n, nil
 }

@@ -59,6 +59,9 @@ func (s *Server) listRequests(c *call) error {
 		if err != nil {
 			return err
 		}
+		if v.Seq != f.Seq {
+			continue // likewise, and its idempotency key was used again since
+		}
 		if want == "" || v.State == string(want) {
 			out.Requests = append(out.Requests, v)
 		}
