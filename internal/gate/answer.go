@@ -16,32 +16,32 @@ import (
 )
 
 // answer runs the handler for a request and queues what it answers, also when the handler panics or ends its goroutine.
-func (c *conn) answer(stream uint64, method string, body []byte, size int) {
-	out := frame{shape: reply, stream: stream}
+func (c *conn) answer(j job) {
+	out := frame{shape: reply, stream: j.stream}
 	var err error
 	returned := false
 	defer func() {
 		var panicked Incident
 		switch {
 		case !returned:
-			panicked = c.panicked(stream, method, recover()) // nil after runtime.Goexit
-			out = frame{shape: failure, stream: stream, fault: faultOf(hidden(panicked), panicked)}
+			panicked = c.panicked(j.stream, j.method, recover()) // nil after runtime.Goexit
+			out = frame{shape: failure, stream: j.stream, fault: faultOf(hidden(panicked), panicked)}
 		case err == nil && len(out.body) > c.maxSend-overhead:
 			err = problem.New(problem.TooLarge, "the reply has %d bytes, more than the caller accepts; ask for less", len(out.body))
 			fallthrough
 		case err != nil:
-			out = frame{shape: failure, stream: stream, fault: c.fault(stream, method, err)}
+			out = frame{shape: failure, stream: j.stream, fault: c.fault(j.stream, j.method, err)}
 		}
-		c.queue(&out, load{1, size})
+		c.queue(&out, load{1, j.size})
 		if panicked != "" {
 			c.run.cfg.OnPanic(panicked)
 		}
 	}()
 	ctx := c.run.ctx
-	if slices.Contains(c.run.cfg.Waits, method) {
+	if slices.Contains(c.run.cfg.Waits, j.method) {
 		ctx = c.waits
 	}
-	out.body, err = c.run.cfg.Handle(ctx, c.by, method, body)
+	out.body, err = c.run.cfg.Handle(ctx, c.by, j.method, j.body)
 	returned = true
 }
 

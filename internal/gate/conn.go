@@ -17,7 +17,7 @@ import (
 	"strongroom/internal/pure/problem"
 )
 
-// conn is a server's side of one connection. One goroutine reads and starts a goroutine for each request; one writes what they answer.
+// conn is a server's side of one connection. One goroutine reads and gives each request to a worker; one writes what they answer.
 type conn struct {
 	run     *run
 	nc      *net.UnixConn
@@ -32,6 +32,7 @@ type conn struct {
 	gone    chan struct{}   // closed when the writer ended
 	waits   context.Context // of requests that only wait: ends when no more requests are read
 	endWait context.CancelFunc
+	work    chan job // the reader gives, idle workers take; closed when the reader ended
 
 	mu      sync.Mutex // guards all below
 	room    sync.Cond  // on mu: load became smaller
@@ -42,12 +43,20 @@ type conn struct {
 	broken  bool       // nothing can be written any more
 }
 
+// job is a request that was read.
+type job struct {
+	stream uint64
+	method string
+	body   []byte
+	size   int // of its frame
+}
+
 // load counts requests and the bytes they hold.
 type load struct{ streams, bytes int }
 
 func newConn(r *run, nc *net.UnixConn, by Caller) *conn {
 	c := &conn{run: r, nc: nc, by: by, in: newReader(nc, r.cfg.Limits.Frame),
-		wake: make(chan struct{}, 1), gone: make(chan struct{})}
+		wake: make(chan struct{}, 1), gone: make(chan struct{}), work: make(chan job)}
 	c.in.names = make(names)
 	c.waits, c.endWait = context.WithCancel(r.ctx)
 	c.room.L = &c.mu
@@ -72,6 +81,7 @@ func (c *conn) serve() {
 	go c.write() // closes gone, for which finish waits
 	err := c.read()
 	c.endWait()
+	close(c.work)
 	if p := problemOf(err); p != nil {
 		log.Warn("door connection broken off", slog.Any("error", err))
 		c.tell(p)
@@ -124,7 +134,25 @@ func (c *conn) read() error {
 			return err
 		}
 		c.frames.Add(1)
-		go c.answer(f.stream, f.method, f.body, size) // finish waits for it, by load
+		c.hand(job{f.stream, f.method, f.body, size})
+	}
+}
+
+// hand gives a request to an idle worker, or to a new one. Workers are kept because a goroutine's stack grows to what a handler needs by
+// copying, step by step, which costs more than all else here. There are as many as requests were open at the same time.
+func (c *conn) hand(j job) {
+	select {
+	case c.work <- j:
+	default:
+		go c.worker(j) // finish waits for its answers, by load; it ends with the reader
+	}
+}
+
+// worker answers a request, and then what it is handed.
+func (c *conn) worker(j job) {
+	c.answer(j)
+	for j := range c.work {
+		c.answer(j)
 	}
 }
 

@@ -165,6 +165,48 @@ func TestProblemsCross(t *testing.T) {
 	}
 }
 
+// TestWorkersAreKeptAndEnd: calls one after the other share few goroutines, a handler that ends its goroutine takes none from others, and
+// all end with the connection. It counts goroutines by name and so must not run beside other tests.
+func TestWorkersAreKeptAndEnd(t *testing.T) {
+	workers := func() int {
+		b := make([]byte, 1<<20)
+		return strings.Count(string(b[:runtime.Stack(b, true)]), "(*conn).worker(")
+	}
+	s := start(t, func(_ context.Context, _ Caller, method string, body []byte) ([]byte, error) {
+		if method == "exit" {
+			runtime.Goexit()
+		}
+		return body, nil
+	})
+	c := dial(t, s)
+	most := 0
+	for i := range 200 {
+		if i%50 == 49 {
+			_, err := c.Call(t.Context(), "exit", nil)
+			wantKind(t, err, problem.Internal)
+			<-s.panics
+		} else if _, err := c.Call(t.Context(), "echo", nil); err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, workers())
+	}
+	if most == 0 || most > 20 {
+		t.Errorf("%d workers for one call at a time", most)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	<-s.ended
+	for range 1000 {
+		if workers() == 0 {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("%d workers are left", workers())
+}
+
 func TestPanicIsInternal(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(_ context.Context, _ Caller, method string, body []byte) ([]byte, error) {

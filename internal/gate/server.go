@@ -16,7 +16,7 @@ import (
 	"strongroom/internal/pure/problem"
 )
 
-// Handler answers one request. Each call has a goroutine of its own and may block, for instance on a group commit. It owns body, and must
+// Handler answers one request. While it runs it has its goroutine to itself and may block, for instance on a group commit. It owns body, and must
 // not change the reply after returning it. An error that is or wraps a [problem.Error] crosses the door as that, any other as internal.
 // ctx ends when the server gives up waiting for open requests; it does not end when the caller or its connection goes away, but for the
 // methods of Config.Waits: an act that has begun is not left half done.

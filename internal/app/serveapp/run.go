@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -29,6 +30,10 @@ import (
 // cacheName is the cache of the log. It can be deleted: serve makes it anew from the log.
 const cacheName = "cache.db"
 
+// gcPercent is how much serve's heap grows between two collections, unless the environment's GOGC says otherwise. What lives is small and
+// what is thrown away is large: at Go's 100 a tenth of serve's time under load goes into collecting what 20 MiB more have room for.
+const gcPercent = 400
+
 // workerTick is how often transfers are looked at, besides when the log has grown.
 const workerTick = time.Second
 
@@ -44,6 +49,9 @@ type Options struct {
 func Run(ctx context.Context, cfg Config, o Options) error {
 	if o.Log == nil || o.Now == nil || o.Version == "" {
 		return errors.New("serve: log, clock and version are required")
+	}
+	if _, told := os.LookupEnv("GOGC"); !told {
+		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	}
 	if err := privateFolder(cfg.Data); err != nil {
 		return fmt.Errorf("serve: %w", err)

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/svc/feed"
 )
 
 func TestServiceTransferIsSignedAtOnceAndReplayed(t *testing.T) {
@@ -304,6 +306,38 @@ func TestFeedWaits(t *testing.T) {
 	more, err := c.Entries(t.Context(), all.Next, 10, 20*time.Second)
 	if err != nil || len(more.Entries) != 1 || more.Entries[0].Kind != "request" {
 		t.Errorf("%+v %v", more, err)
+	}
+}
+
+// TestListLeavesOutWhatTheCoreForgot: the cache lists a request that the core has forgotten; its id is unknown now, or another request's.
+func TestListLeavesOutWhatTheCoreForgot(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c := h.client(coretest.Anna)
+	want, err := c.Requests(t.Context(), client.Filter{})
+	if err != nil || len(want.Requests) == 0 {
+		t.Fatalf("%+v %v", want, err)
+	}
+	id, err := custody.ParseRequestID(want.Requests[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.index.old = []feed.Found{{ID: id, Seq: 0}, {ID: custody.RequestID{1}, Seq: 0}}
+	got, err := c.Requests(t.Context(), client.Filter{})
+	if err != nil || len(got.Requests) != len(want.Requests) || got.Requests[0].Seq != want.Requests[0].Seq {
+		t.Errorf("got %+v %v", got.Requests, err)
+	}
+}
+
+// Who has just asked for something finds it in the list, also while the cache is behind the log.
+func TestListWaitsForTheCache(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	v := h.asked(coretest.Anna, &request.AddressCreateBody{Wallet: "hot", Count: 1})
+	h.index.lag.Store(20)
+	l, err := h.client(coretest.Anna).Requests(t.Context(), client.Filter{})
+	if err != nil || !slices.ContainsFunc(l.Requests, func(x client.RequestView) bool { return x.ID == v.ID }) {
+		t.Errorf("%+v %v", l.Requests, err)
 	}
 }
 

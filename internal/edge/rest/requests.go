@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/apiv1"
@@ -47,6 +48,9 @@ func (s *Server) listRequests(c *call) error {
 	if !known {
 		return problem.New(problem.Malformed, "query parameter state must be one of %v", states())
 	}
+	if err := s.caughtUp(c.ctx()); err != nil {
+		return err
+	}
 	found, err := s.cfg.Index.Find(c.ctx(), q)
 	if err != nil {
 		return err
@@ -60,6 +64,9 @@ func (s *Server) listRequests(c *call) error {
 		if err != nil {
 			return err
 		}
+		if v.Seq != f.Seq {
+			continue // likewise, and its idempotency key was used again since
+		}
 		if (want == "" || v.State == string(want)) && (!c.service || v.Initiator == c.by) {
 			out.Requests = append(out.Requests, v)
 		}
@@ -68,6 +75,41 @@ func (s *Server) listRequests(c *call) error {
 		out.Next = cursor(listRequests, found[len(found)-1].Seq+1)
 	}
 	return c.reply(out)
+}
+
+// How long a list waits for the cache to see what the log has when the list is asked for, and how often it looks.
+const (
+	behindMost = 5 * time.Second
+	behindLook = 2 * time.Millisecond
+)
+
+// caughtUp waits until the cache has seen all that the log has now, so that who asked for something finds it in the list.
+func (s *Server) caughtUp(ctx context.Context) error {
+	st, err := ask[message.Status](ctx, s.cfg.Core, message.MethodStatus, message.Empty{})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, behindMost)
+	defer cancel()
+	look := time.NewTicker(behindLook)
+	defer look.Stop()
+	for {
+		folded, err := s.cfg.Index.Folded(ctx)
+		if err == nil && folded >= st.Pinned {
+			return nil
+		}
+		if err == nil {
+			select {
+			case <-look.C:
+				continue
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			return problem.New(problem.Busy, "serve has read %d of %d entries of the log; try again when it has caught up ('strongroom status' shows it)", folded, st.Pinned)
+		}
+		return err
+	}
 }
 
 // request reads a request from the core.

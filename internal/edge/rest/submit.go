@@ -48,16 +48,15 @@ func (s *Server) submit(c *call) error {
 		}
 	}
 	v, err := ask[message.Request](c.ctx(), s.cfg.Core, message.MethodSubmit, in)
-	id := r.ID().String()
 	if err != nil {
-		return explained(err, r, id)
+		return explained(err, r, r.ID().String())
 	}
 	if v.State == message.StateExecuted && r.Operation.Governance() {
 		s.people.forget()
 	}
 	if v.State == message.StateRefused && v.Missing != nil {
 		m := v.Missing
-		return &refusal{problem: &problem.Error{Kind: m.Kind, Detail: m.Detail, Rule: m.Rule, Unmet: m.Unmet}, request: id}
+		return &refusal{problem: &problem.Error{Kind: m.Kind, Detail: m.Detail, Rule: m.Rule, Unmet: m.Unmet}, request: v.ID.String()}
 	}
 	var view apiv1.RequestView
 	if asGiven != nil && bytes.Equal(v.Request, in.Request) { // what was just read need not be read again
@@ -65,7 +64,7 @@ func (s *Server) submit(c *call) error {
 	} else if view, err = requestView(v); err != nil {
 		return err
 	}
-	c.w.Header().Set("Location", "/v1/requests/"+id)
+	c.w.Header().Set("Location", "/v1/requests/"+view.ID)
 	return c.reply(view)
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
@@ -98,65 +99,93 @@ func (l Log) Fold(ctx context.Context, entries []feed.Entry) error {
 
 // gather folds a batch in memory.
 func gather(entries []feed.Entry) (map[custody.RequestID]*row, []custody.RequestID, error) {
-	touched := map[custody.RequestID]*row{}
-	var order []custody.RequestID
-	at := func(id custody.RequestID) *row {
-		if touched[id] == nil {
-			touched[id] = &row{id: id}
-			order = append(order, id)
-		}
-		return touched[id]
-	}
+	g := gathered{touched: map[custody.RequestID]*row{}}
 	for _, e := range entries {
-		switch b := e.Body.(type) {
-		case *entry.Request:
-			q, err := request.Parse(b.Request)
-			if err != nil {
-				return nil, nil, fmt.Errorf("entry %d: %w", e.Leaf.Seq, err)
-			}
-			r := at(q.Ident)
-			r.fresh, r.seq, r.state, r.asked = true, e.Leaf.Seq, message.StatePending, b
-			if b.Decision.Outcome != policy.Allowed {
-				r.state = message.StateRefused
-			} else {
-				r.moving = b.Effects.Operation == request.Transfer
-			}
-		case *entry.Approval:
-			r := at(b.Approval.Request)
-			r.poke = true
-			switch b.Approval.Decision {
-			case request.Reject:
-				r.state = message.StateRejected
-			case request.Cancel:
-				r.state = message.StateCancelled
-			}
-		case *entry.Permit:
-			r := at(b.Request)
-			r.state, r.poke = message.StateSigned, true
-		case *entry.Refusal:
-			if b.Final {
-				r := at(b.Request)
-				r.state, r.poke = message.StateRefused, true
-			}
-		case *entry.Effect:
-			at(b.Request).state = message.StateExecuted
+		if err := g.add(e); err != nil {
+			return nil, nil, fmt.Errorf("entry %d: %w", e.Leaf.Seq, err)
 		}
 	}
-	return touched, order, nil
+	return g.touched, g.order, nil
+}
+
+type gathered struct {
+	touched map[custody.RequestID]*row
+	order   []custody.RequestID
+}
+
+func (g *gathered) at(id custody.RequestID) *row {
+	if g.touched[id] == nil {
+		g.touched[id] = &row{id: id}
+		g.order = append(g.order, id)
+	}
+	return g.touched[id]
+}
+
+func (g *gathered) add(e feed.Entry) error {
+	switch e.Leaf.Kind {
+	case entry.KindGenesis, entry.KindResult, entry.KindSession, entry.KindSnapshot, entry.KindWriter:
+		return nil // nothing in the cache follows from these: they are not decoded
+	default: // unknown kinds are refused by Decode
+	}
+	body, err := e.Decode()
+	if err != nil {
+		return err
+	}
+	switch b := body.(type) {
+	case *entry.Request:
+		var r request.Request // its form is the core's business; only its id is needed
+		if err := canon.Decode(b.Request, &r); err != nil {
+			return fmt.Errorf("request: %w", err)
+		}
+		x := g.at(r.ID())
+		allowed := b.Decision.Outcome == policy.Allowed
+		x.fresh, x.seq, x.asked, x.moving = true, e.Leaf.Seq, b, allowed && b.Effects.Operation == request.Transfer
+		if x.state = message.StatePending; !allowed {
+			x.state = message.StateRefused
+		}
+	case *entry.Approval:
+		x := g.at(b.Approval.Request)
+		x.poke = true
+		switch b.Approval.Decision {
+		case request.Reject:
+			x.state = message.StateRejected
+		case request.Cancel:
+			x.state = message.StateCancelled
+		}
+	case *entry.Permit:
+		x := g.at(b.Request)
+		x.state, x.poke = message.StateSigned, true
+	case *entry.Refusal:
+		if b.Final {
+			x := g.at(b.Request)
+			x.state, x.poke = message.StateRefused, true
+		}
+	case *entry.Effect:
+		g.at(b.Request).state = message.StateExecuted
+	default:
+		return fmt.Errorf("a body of type %T is not known here", body)
+	}
+	return nil
 }
 
 // folder writes rows with prepared statements.
-type folder struct{ insert, transfer, state, poke *sql.Stmt }
+type folder struct {
+	tx                            *sql.Tx
+	insert, transfer, state, poke *sql.Stmt
+}
 
 func newFolder(ctx context.Context, tx *sql.Tx) (f folder, err error) {
+	f.tx = tx
 	for _, x := range []struct {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&f.insert, "INSERT INTO requests (id, seq, state, operation, wallet) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, state = excluded.state"},
-		{&f.transfer, `INSERT INTO transfers (request, seq, wallet, chain, next, bump, failures, poke, note, settled) VALUES (?, ?, ?, ?, 0, 0, 0, 0, '', 0)
+		// An id that comes again takes the place of one that expired.
+		{&f.insert, "INSERT OR REPLACE INTO requests (seq, id, state, operation, wallet) VALUES (?, ?, ?, ?, ?)"},
+		// The worker may have been quicker.
+		{&f.transfer, `INSERT INTO transfers (seq, request, wallet, chain, next, bump, failures, poke, note, settled) VALUES (?, ?, ?, ?, 0, 0, 0, 0, '', 0)
 			ON CONFLICT (request) DO NOTHING`},
-		{&f.state, "UPDATE requests SET state = ? WHERE id = ?"},
+		{&f.state, "UPDATE requests SET state = ? WHERE id = ? AND state = 'pending'"},
 		{&f.poke, "UPDATE transfers SET poke = poke + 1, next = 0 WHERE request = ? AND settled = 0"},
 	} {
 		if *x.stmt, err = tx.PrepareContext(ctx, x.text); err != nil { //nolint:sqlclosecheck // closed by folder.close
@@ -176,12 +205,16 @@ func (f folder) close() {
 func (f folder) put(ctx context.Context, r *row) error {
 	if r.fresh {
 		e := r.asked.Effects
-		if _, err := f.insert.ExecContext(ctx, r.id[:], r.seq, string(r.state), string(e.Operation), string(e.Wallet)); err != nil {
+		if _, err := f.insert.ExecContext(ctx, r.seq, r.id[:], string(r.state), string(e.Operation), string(e.Wallet)); err != nil {
 			return err
 		}
 		if r.moving {
-			if _, err := f.transfer.ExecContext(ctx, r.id[:], r.seq, string(e.Wallet), string(e.Chain)); err != nil {
+			res, err := f.transfer.ExecContext(ctx, r.seq, r.id[:], string(e.Wallet), string(e.Chain))
+			if err != nil {
 				return err
+			}
+			if n, err := res.RowsAffected(); err != nil || n == 0 {
+				return errors.Join(err, f.again(ctx, r))
 			}
 		}
 	} else if r.state != "" {
@@ -194,6 +227,19 @@ func (f folder) put(ctx context.Context, r *row) error {
 		return err
 	}
 	return nil
+}
+
+// again begins the transfer of an id that was there before: the core has forgotten the request that had it then, and so must the worker.
+// A row of this very request is the worker's, who was quicker, and stays.
+func (f folder) again(ctx context.Context, r *row) error {
+	const older = " WHERE request = ?1 AND EXISTS (SELECT 1 FROM transfers t WHERE t.request = ?1 AND t.seq < ?2)"
+	if _, err := f.tx.ExecContext(ctx, "DELETE FROM attempts"+older, r.id[:], r.seq); err != nil {
+		return err
+	}
+	e := r.asked.Effects
+	_, err := f.tx.ExecContext(ctx, `UPDATE transfers SET seq = ?2, wallet = ?3, chain = ?4, next = 0, bump = 0, failures = 0, poke = poke + 1, note = '', settled = 0`+older,
+		r.id[:], r.seq, string(e.Wallet), string(e.Chain))
+	return err
 }
 
 // Find gives requests, oldest first.

@@ -20,11 +20,16 @@ import (
 	"strongroom/internal/pure/request"
 )
 
-// Entry is a checked entry of the log.
+// Entry is an entry of the log whose place and body were checked against its leaf.
 type Entry struct {
 	Leaf entry.Leaf
 	Hash [32]byte // RFC 6962 leaf hash
-	Body any      // as authority.DecodeBody gives it
+	Body []byte   // the first one, in clear
+}
+
+// Decode reads the body, as [authority.DecodeBody] gives it. A kind or version that is not known is refused.
+func (e Entry) Decode() (any, error) {
+	return authority.DecodeBody(e.Leaf.Kind, e.Leaf.KindVersion, e.Body)
 }
 
 // Cursor is how far a cache has folded: the next entry, and the hash of the one before it (zero at the beginning).
@@ -81,7 +86,7 @@ func New(cfg Config) (*Follower, error) {
 }
 
 const (
-	batch = 500 // entries of one call
+	batch = 1000 // entries of one call, the most that the core gives
 	retry = time.Second
 	// pause lets a busy log gather entries: folding many at once costs less a piece.
 	pause = 100 * time.Millisecond
@@ -198,9 +203,5 @@ func check(raw message.Entry, at Cursor) (Entry, error) {
 	if err := entry.CheckBody(l.Bodies[0], [entry.SaltSize]byte(b.Salt), b.Body); err != nil {
 		return Entry{}, fmt.Errorf("entry %d: %w", l.Seq, err)
 	}
-	body, err := authority.DecodeBody(l.Kind, l.KindVersion, b.Body)
-	if err != nil {
-		return Entry{}, fmt.Errorf("entry %d: %w", l.Seq, err)
-	}
-	return Entry{Leaf: l, Hash: entry.Hash(raw.Leaf), Body: body}, nil
+	return Entry{Leaf: l, Hash: entry.Hash(raw.Leaf), Body: b.Body}, nil
 }
