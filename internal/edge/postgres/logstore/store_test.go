@@ -207,7 +207,7 @@ func testSession(t *testing.T, c *pgtest.Cluster) {
 	w := session(t, s)
 	r, err := w.TakeWriter(t.Context(), 1, 2)
 	done(t, r, err)
-	if err := c.Do(t.Context(), database, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"); err != nil {
+	if err := c.Do(t.Context(), database, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := w.Append(t.Context(), 2, 2, []wire.Record{{}}); err == nil {
