@@ -142,12 +142,16 @@ func TestSessionsAreForAutomaticRoutes(t *testing.T) {
 	for name, r := range map[string]request.Request{
 		"above the automatic limit": pay(h, h.Service, domaintest.Whitelisted, 2_000_000_000_000_000),
 		"a wallet":                  h.Request(h.Service, request.WalletCreate, request.WalletCreateBody{Wallet: "mine", Chain: domaintest.Chain, Scheme: request.SchemeEVM}),
-		"a change of the rules":     h.Request(h.Service, request.WhitelistRemove, request.WhitelistRemoveBody{ID: "exchange"}),
 	} {
 		if v, err := s.submit(r, nil); err != nil || v.State != message.StateRefused {
 			t.Errorf("%s: %v, %+v", name, err, v)
 		}
 	}
+	change := h.Request(h.Service, request.WhitelistRemove, request.WhitelistRemoveBody{ID: "exchange"})
+	_, err := s.submit(change, nil)
+	wantKind(t, "a change of the rules in a session", err, problem.Forbidden)
+	_, err = h.Submit(h.Service, change, nil)
+	wantKind(t, "a change of the rules, signed by a service", err, problem.Forbidden)
 	if v, err := s.submit(h.Request(h.Service, request.AddressCreate, request.AddressCreateBody{Wallet: "hot", Count: 2}), nil); err != nil || v.State != message.StateExecuted {
 		t.Errorf("addresses: %v, %+v", err, v)
 	}

@@ -71,7 +71,7 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 	g := &Signed{ID: p.ID, Seq: p.Seq, BodyHash: p.BodyHash, Permit: l.Seq, Attempt: 1, Payload: b.PayloadHash,
 		Slot: SlotHash(p.Effects.Wallet, b.Slot), Fee: b.Fee,
 		FeeCap: FeeCap(p.Bounds, p.Decision, b.Decision), NotAfter: p.Bounds.NotAfter,
-		Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: leaf, Approvals: b.Approvals}
+		Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: leaf, Approvals: b.Approvals, Refused: p.Refused}
 	return func() {
 		take()
 		s.useChange(wi, b.Change)

@@ -10,7 +10,6 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
-	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
 
@@ -136,30 +135,29 @@ func (s *State) applyRefusal(l entry.Leaf, b *entry.Refusal) (func(), error) {
 	if !waits && !signed {
 		return nil, fmt.Errorf("request %s is not open", b.Request)
 	}
-	most, length := MaxRefusals, 0
-	if b.Kind == problem.Unauthenticated || b.Kind == problem.Malformed {
-		most = MaxForged
+	act, most, err := refusalRoom(b.Act, b.Kind)
+	if err != nil {
+		return nil, err
 	}
+	count, trail := (*[3]uint8)(nil), (*[]uint64)(nil)
 	if waits {
-		length = len(p.Trail)
+		count, trail = &p.Refused, &p.Trail
 	} else {
-		length = len(g.Trail)
+		count, trail = &g.Refused, &g.Trail
 	}
 	switch {
 	case b.Final && !waits:
 		return nil, errors.New("a request with a permit does not end by refusal")
-	case length >= most:
-		return nil, fmt.Errorf("request %s was refused too often", b.Request)
+	case !b.Final && count[act] >= most:
+		return nil, fmt.Errorf("request %s was refused too often: %s", b.Request, b.Act)
 	}
 	return func() {
-		switch {
-		case b.Final:
+		if b.Final {
 			s.end(p, l, EndRefused)
-		case waits:
-			p.Trail = append(p.Trail, l.Seq)
-		default:
-			g.Trail = append(g.Trail, l.Seq)
+			return
 		}
+		count[act]++
+		*trail = append(*trail, l.Seq)
 	}, nil
 }
 

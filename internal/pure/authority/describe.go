@@ -26,6 +26,11 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Der
 	case *request.WalletCreateBody:
 		err = s.mayCreate(o)
 	default:
+		// A document takes long to check: only people may make the core do so.
+		if p, ok := s.Rules.Principal(r.Initiator); !ok || p.Kind != policy.Human {
+			err = problem.New(problem.Forbidden, "services can't ask for changes of people, groups, address book or rules")
+			break
+		}
 		_, err = s.editDocument(r.Operation, r.Decoded)
 	}
 	if err != nil {

@@ -248,7 +248,7 @@ func (d *driver) body(t *rapid.T) any {
 		}
 		return b
 	case 14:
-		return &entry.Refusal{Request: d.anyID(t), Kind: rapid.SampledFrom([]problem.Kind{problem.Unauthenticated, problem.RefusedByRule}).Draw(t, "refusal"), Final: seldom(t, "final")}
+		return &entry.Refusal{Request: d.anyID(t), Act: rapid.SampledFrom([]string{"approve", "permit", "execute", "dance"}).Draw(t, "act"), Kind: rapid.SampledFrom([]problem.Kind{problem.Unauthenticated, problem.RefusedByRule}).Draw(t, "refusal"), Final: seldom(t, "final")}
 	case 15, 16, 17:
 		return d.newEffect(t)
 	case 18:

@@ -26,7 +26,7 @@ func busyWorld(t tester) (w *world, seeds []any) {
 	addresses := w.approved(t, request.AddressCreate, request.AddressCreateBody{Wallet: "hot", Count: 2})
 	opening := canon.Encode(request.SessionOpening{V: 1, Authority: w.s.Authority, Domain: w.s.Domain, Service: who("service").id, Ephemeral: make([]byte, 32), NotAfter: w.now/1e9 + 60})
 	seeds = []any{w.log[0].body, w.asked(t, who("bob"), w.request(who("bob"), request.Transfer, payEVM(7))), w.approval(t, waits, who("carol"), request.Approve), w.permit(t, ready, "b", inputs(1, 2), 3),
-		w.permit(t, signed, "c", account0(0), 2), w.result(signed), &entry.Refusal{Request: ready, Kind: problem.OutsideBounds}, w.effect(t, wallet), w.effect(t, addresses),
+		w.permit(t, signed, "c", account0(0), 2), w.result(signed), &entry.Refusal{Request: ready, Act: "permit", Kind: problem.OutsideBounds}, w.effect(t, wallet), w.effect(t, addresses),
 		&entry.Session{Opening: opening, Key: who("service").pub.Ref(), Sig: make([]byte, 64), Session: make([]byte, 16), Ephemeral: make([]byte, 32)},
 		&entry.Snapshot{Root: w.s.StateRoot()}, &entry.Writer{Epoch: 2}}
 	return w, seeds

@@ -166,19 +166,22 @@ func TestFeeCaps(t *testing.T) {
 	w.must(t, w.permit(t, id, "b", account0(0), 60))
 }
 
-// Forged approvals fill a part of the trail only, refusals another, and replacements still find room.
+// Refusals of one act leave room for those of the others, forgeries for the rules' refusals, and all of them for replacements.
 func TestTrailKeepsRoom(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	id := w.approved(t, request.Transfer, payEVM(5), "bob", "carol")
-	for range MaxForged {
-		w.must(t, &entry.Refusal{Request: id, Kind: problem.Unauthenticated})
+	for act, most := range map[string]int{"approve": 16, "permit": 32, "execute": 16} {
+		for range most / 2 {
+			w.must(t, &entry.Refusal{Request: id, Act: act, Kind: problem.Unauthenticated})
+		}
+		w.refused(t, "one more forgery", &entry.Refusal{Request: id, Act: act, Kind: problem.Malformed})
+		for range most / 2 {
+			w.must(t, &entry.Refusal{Request: id, Act: act, Kind: problem.OutsideBounds})
+		}
+		w.refused(t, "one more refusal", &entry.Refusal{Request: id, Act: act, Kind: problem.RefusedByRule})
 	}
-	w.refused(t, "one more forgery", &entry.Refusal{Request: id, Kind: problem.Malformed})
-	for range MaxRefusals - MaxForged {
-		w.must(t, &entry.Refusal{Request: id, Kind: problem.OutsideBounds})
-	}
-	w.refused(t, "one more refusal", &entry.Refusal{Request: id, Kind: problem.RefusedByRule})
+	w.refused(t, "an unknown act", &entry.Refusal{Request: id, Act: "dance", Kind: problem.RefusedByRule})
 	fee := uint64(0)
 	for i := 0; ; i++ {
 		fee++

@@ -346,7 +346,7 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 	}
 	m.change(w, b)
 	g := Signed{ID: p.ID, Seq: p.Seq, BodyHash: p.BodyHash, Permit: l.Seq, Attempt: 1, Payload: b.PayloadHash, Slot: SlotHash(b.Wallet, b.Slot), Fee: b.Fee, NotAfter: p.Bounds.NotAfter,
-		FeeCap: most, Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: hash, Approvals: b.Approvals}
+		FeeCap: most, Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: hash, Approvals: b.Approvals, Refused: p.Refused}
 	m.pending = slices.DeleteFunc(m.pending, func(x Pending) bool { return x.ID == g.ID })
 	at0, _ := slices.BinarySearchFunc(m.signed, g.Seq, func(x Signed, seq uint64) int { return int(x.Seq) - int(seq) })
 	m.signed = slices.Insert(m.signed, at0, g)
@@ -391,16 +391,22 @@ func (m *model) slot(w uint32, rule request.SlotPolicy, b *entry.Permit) error {
 
 func (m *model) refusal(l entry.Leaf, b *entry.Refusal) error {
 	p, g := m.pendingOf(b.Request), m.signedOf(b.Request)
-	most := MaxRefusals
+	room := map[string]uint8{"approve": 16, "permit": 32, "execute": 16}
+	act, most := slices.Index([]string{"approve", "permit", "execute"}, b.Act), room[b.Act]
+	if act < 0 {
+		return errModel
+	}
 	if b.Kind == problem.Unauthenticated || b.Kind == problem.Malformed {
-		most = MaxForged
+		most /= 2
 	}
 	switch {
-	case p != nil && len(p.Trail) < most && b.Final:
+	case p != nil && b.Final:
 		m.end(p.ID, Outcome{BodyHash: p.BodyHash, Seq: l.Seq, End: EndRefused})
-	case p != nil && len(p.Trail) < most:
+	case p != nil && p.Refused[act] < most:
+		p.Refused[act]++
 		p.Trail = append(p.Trail, l.Seq)
-	case g != nil && len(g.Trail) < most && !b.Final:
+	case g != nil && g.Refused[act] < most && !b.Final:
+		g.Refused[act]++
 		g.Trail = append(g.Trail, l.Seq)
 	default:
 		return errModel

@@ -16,6 +16,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
 
@@ -108,6 +109,7 @@ type Pending struct {
 	Trail     []uint64            `cbor:"10,keyasint"` // refusals so far
 	Initiator custody.PersonID    `cbor:"11,keyasint"`
 	Leaf      [32]byte            `cbor:"12,keyasint"` // leaf hash of its entry
+	Refused   [3]uint8            `cbor:"13,keyasint"` // refusals so far, by act: approve, permit, execute
 
 	parsed *request.Parsed // of Request, once needed
 }
@@ -153,6 +155,7 @@ type Signed struct {
 	PermitLeaf [32]byte `cbor:"14,keyasint"` // leaf hash of Permit
 
 	Approvals []uint64 `cbor:"15,keyasint"` // that the first permit consumed
+	Refused   [3]uint8 `cbor:"16,keyasint"` // refusals so far, by act
 }
 
 // Own lists the entries of the request so far, ascending; its own entry is the first.
@@ -222,8 +225,6 @@ const (
 	MaxWaiting     = 10_000   // pending requests of one initiator, so that one stolen key can't keep everybody else out
 	MaxWaitBytes   = 64 << 20 // and their bytes
 	MaxTrail       = 128      // refusals, permits and results of one request
-	MaxRefusals    = 64       // entries of a trail, from which on refusals are not recorded: room for attempts stays
-	MaxForged      = 32       // and refusals of what anybody can send, so that forgeries can't hide the rules' refusals
 	MaxSigned      = 2_000_000
 	MaxSessions    = 10_000
 	MaxOwnSessions = 1_000 // of one service
@@ -234,6 +235,25 @@ const (
 	accountChunk   = 4_096
 	spentChunk     = 16_384
 )
+
+// refusalRoom says where an act's refusals are counted, and how many are recorded: each act has room of its own, so that one can't hide
+// another's, and what anybody can send takes at most half of it. Together they leave half of a trail to attempts.
+func refusalRoom(act string, kind problem.Kind) (place int, most uint8, err error) {
+	switch act {
+	case "approve":
+		place, most = 0, 16
+	case "permit":
+		place, most = 1, 32
+	case "execute":
+		place, most = 2, 16
+	default:
+		return 0, 0, fmt.Errorf("act %q can't be refused", act)
+	}
+	if kind == problem.Unauthenticated || kind == problem.Malformed {
+		most /= 2
+	}
+	return place, most, nil
+}
 
 // New gives the state before genesis.
 func New() *State {
