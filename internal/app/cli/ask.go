@@ -14,12 +14,17 @@ import (
 	"strongroom/internal/pure/request"
 )
 
-// asking are the flags of every command that asks the domain for something.
-type asking struct {
-	IdempotencyKey string        `placeholder:"KEY" help:"Name of this request: asking again with the same key gives what became of it. Default: a new one."`
-	Expires        time.Duration `placeholder:"DURATION" help:"How long the request lives; default: a day, or as long as the rules allow."`
-	Export         string        `placeholder:"FILE" help:"Write the signed request to a file instead of sending it; 'strongroom request submit' sends it. Works offline."`
+// sending are the flags of every command that asks the domain for something.
+type sending struct {
+	IdempotencyKey idempotencyKey `placeholder:"KEY" help:"Name of this request: asking again with the same key gives what became of it. Default: a new one."`
+	Expires        lifetime       `placeholder:"DURATION" help:"How long the request lives, such as 90m, 36h or 7d; default: a day or as long as the rules allow, and an hour with --export."`
 	waiting
+}
+
+// asking are those of commands that can do so offline too.
+type asking struct {
+	sending
+	Export string `placeholder:"FILE" help:"Write the signed request to a file instead of sending it; 'strongroom request submit' sends it. Works offline."`
 }
 
 // waiting are the flags of commands that can wait for the end.
@@ -46,12 +51,12 @@ func (a asking) ask(e *env, body client.Body) error {
 	return a.send(e, c, body)
 }
 
-func (a asking) send(e *env, c *client.Client, body client.Body) error {
+func (a sending) send(e *env, c *client.Client, body client.Body) error {
 	k, err := e.signer()
 	if err != nil {
 		return err
 	}
-	life := a.Expires
+	life := time.Duration(a.Expires)
 	if life == 0 {
 		p, err := c.Policy(e.ctx)
 		if err != nil {
@@ -59,7 +64,7 @@ func (a asking) send(e *env, c *client.Client, body client.Body) error {
 		}
 		life = min(24*time.Hour, max(time.Duration(p.Document.Floor.RequestTTL)*time.Second-margin, time.Second))
 	}
-	r, err := c.Compose(e.ctx, k.Person(), client.Ask{Body: body, Key: a.IdempotencyKey, Life: life})
+	r, err := c.Compose(e.ctx, k.Person(), client.Ask{Body: body, Key: string(a.IdempotencyKey), Life: life})
 	if err != nil {
 		return usage("%w", err)
 	}
@@ -90,11 +95,11 @@ func (a asking) export(e *env, body client.Body) error {
 	if err != nil {
 		return err
 	}
-	life := a.Expires
+	life := time.Duration(a.Expires)
 	if life == 0 {
 		life = lifeOffline
 	}
-	r, err := c.Compose(e.ctx, k.Person(), client.Ask{Body: body, Key: a.IdempotencyKey, Life: life})
+	r, err := c.Compose(e.ctx, k.Person(), client.Ask{Body: body, Key: string(a.IdempotencyKey), Life: life})
 	if err != nil {
 		return usage("%w", err)
 	}

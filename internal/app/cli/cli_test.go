@@ -125,7 +125,9 @@ func TestChainsAndAssets(t *testing.T) {
 	}{
 		{"eip155:1", "", "eip155:1/slip44:60"}, {"eip155:1", "native", "eip155:1/slip44:60"}, {"", "eip155:5/slip44:60", "eip155:5/slip44:60"},
 		{"eip155:1", "erc20:" + contract, "eip155:1/erc20:" + contract}, {"", "native", ""}, {"eip155:1", "dollars", ""}, {"", "eip155:1/slip44:0", ""},
-		{custody.BitcoinRegtest, "erc20:" + contract, ""},
+		{custody.BitcoinRegtest, "erc20:" + contract, ""}, {"", "ethereum/native", "eip155:1/slip44:60"}, {"", "bitcoin-regtest/native", custody.BitcoinRegtest.Native()},
+		{"", "eip155:5/erc20:" + contract, "eip155:5/erc20:" + contract}, {"", "dogecoin/native", ""}, {"", "", ""}, {"eip155:1", "eip155:1/native", "eip155:1/slip44:60"},
+		{"eip155:1", "eip155:5/slip44:60", ""},
 	} {
 		got, err := assetOf(tt.chain, tt.in)
 		if (err == nil) != (tt.want != "") || err == nil && got != tt.want {

@@ -133,15 +133,12 @@ func (c *policyDiff) Run(e *env) error {
 }
 
 type policyPropose struct {
-	File string `arg:"" help:"Rule file."`
-	asking
+	File    string `arg:"" help:"Rule file."`
+	sending        // no --export: rules are proposed against the current ones, which only serve knows
 }
 
 // Run asks.
 func (c *policyPropose) Run(e *env) error {
-	if c.Export != "" {
-		return usage("--export: rules are proposed against the current ones, which only serve knows")
-	}
 	cl, err := e.client()
 	if err != nil {
 		return err
