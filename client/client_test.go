@@ -189,7 +189,7 @@ func TestReviewCatchesALyingServe(t *testing.T) {
 			t.Errorf("%s: was not noticed", name)
 		}
 	}
-	if _, err := client.NewReview(client.AuthorityID{1}, honest); !errors.Is(err, client.ErrDisagrees) {
+	if _, err := client.NewReview(client.AuthorityID{1}, honest); !errors.Is(err, client.ErrOtherDomain) || errors.Is(err, client.ErrDisagrees) {
 		t.Errorf("a request of another authority: %v", err)
 	}
 	if _, err := (client.Review{}).Sign(signer(t, coretest.Bruno), client.Approve); err == nil {

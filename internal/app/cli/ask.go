@@ -156,7 +156,7 @@ func (w waiting) wait(e *env, c *client.Client, v client.RequestView) (client.Re
 			told = s
 			e.say("%s", s)
 		}
-		return client.Settled(v)
+		return client.Settled(v) || stuck(v)
 	}
 	if tell(v) {
 		return v, nil
@@ -179,6 +179,9 @@ func (w waiting) wait(e *env, c *client.Client, v client.RequestView) (client.Re
 func progress(v client.RequestView) string {
 	switch v.State {
 	case "pending":
+		if stuck(v) {
+			return "It can't take effect as things stand: " + v.Missing.Detail + "."
+		}
 		return fmt.Sprintf("Waiting for approvals: %d so far%s.", len(v.Approvals), lacking(v))
 	case "ready":
 		return "Approved; waiting for its transaction to be built and signed."
@@ -204,8 +207,26 @@ func lacking(v client.RequestView) string {
 	return ", " + unmetLine(v.Missing.Unmet[0])
 }
 
-// ended gives an error for a request that ended without being done.
+// stuck says whether approvals alone do not help a request that waits: the wallet that it makes exists meanwhile, say, or the rules have
+// changed and refuse it.
+func stuck(v client.RequestView) bool {
+	if v.State != "pending" || v.Missing == nil {
+		return false
+	}
+	switch v.Missing.Kind {
+	case problem.Conflict, problem.RefusedByRule, problem.NotFound, problem.Malformed, problem.WrongNetwork, problem.TooLarge, problem.Unauthenticated:
+		return true
+	default:
+		return false
+	}
+}
+
+// ended gives an error for a request that ended without being done, or that can't be done.
 func ended(v client.RequestView) error {
+	if stuck(v) {
+		return &hinted{err: fmt.Errorf("request %s can't take effect as things stand: %s", v.ID, v.Missing.Detail), code: exitConflict,
+			hint: fmt.Sprintf("who asked ends it with: strongroom request cancel %s", v.ID)}
+	}
 	failed := ""
 	switch v.State {
 	case "refused", "rejected", "cancelled", "expired":

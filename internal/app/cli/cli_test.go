@@ -59,6 +59,7 @@ func TestStatusAndWords(t *testing.T) {
 		{"local problem", problem.New(problem.Forbidden, "no"), exitForbidden, []string{"error: forbidden: no"}},
 		{"alarm", fmt.Errorf("x: %w", &secondopinion.Alarm{About: "output 0", First: "1", Second: "2"}), exitAlarm, []string{"ALARM", "hint: nothing was signed"}},
 		{"disagrees", fmt.Errorf("x: %w", client.ErrDisagrees), exitAlarm, []string{"hint: nothing was signed"}},
+		{"other domain", fmt.Errorf("x: %w", client.ErrOtherDomain), exitError, []string{"--domain, --identity and --server"}},
 		{"nobody there", fmt.Errorf("x: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), exitTryAgain, []string{"is serve running"}},
 		{"passphrase", keyfile.ErrPassphrase, exitError, []string{"try again"}},
 		{"late", context.DeadlineExceeded, exitError, []string{"it may still happen"}},

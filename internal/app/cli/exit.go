@@ -154,6 +154,9 @@ func unmetLine(u problem.Unmet) string {
 	return s
 }
 
+// otherDomain says what to do where the domain at hand and the one at the other end differ.
+const otherDomain = "nothing was signed; look whether --domain, --identity and --server belong together"
+
 // hintFor says what to do about an error.
 func hintFor(err error, help string) string {
 	var (
@@ -170,6 +173,8 @@ func hintFor(err error, help string) string {
 		return h.hint
 	case errors.As(err, &alarm), errors.Is(err, client.ErrDisagrees):
 		return "nothing was signed; ask who runs serve, and compare with another approver before anybody signs"
+	case errors.Is(err, client.ErrOtherDomain):
+		return otherDomain
 	case errors.Is(err, keyfile.ErrPassphrase):
 		return "try again; nobody can restore a lost passphrase: a new key is enrolled by the others instead"
 	case errors.As(err, &rule):

@@ -24,8 +24,10 @@ func (c *statusCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if d, err := e.domain(); err == nil && (s.Domain != d.Domain || fmt.Sprintf("%x", s.LogKey) != d.LogKey) {
-		return fmt.Errorf("%w: serve is of the domain %s; your identity is for %s", client.ErrDisagrees, s.Domain, d.Domain)
+	if d, err := e.domain(); err == nil && s.Domain != d.Domain {
+		return hint(fmt.Errorf("serve is of the domain %s; your identity is for %s", s.Domain, d.Domain), "%s", otherDomain)
+	} else if err == nil && fmt.Sprintf("%x", s.LogKey) != d.LogKey {
+		return fmt.Errorf("%w: serve shows another log key than your identity has for the domain %s", client.ErrDisagrees, d.Domain)
 	}
 	if err := e.show(s, func() error { return e.statusTable(s) }); err != nil {
 		return err
