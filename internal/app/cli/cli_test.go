@@ -61,6 +61,7 @@ func TestStatusAndWords(t *testing.T) {
 		{"disagrees", fmt.Errorf("x: %w", client.ErrDisagrees), exitAlarm, []string{"hint: nothing was signed"}},
 		{"other domain", fmt.Errorf("x: %w", client.ErrOtherDomain), exitError, []string{"--domain, --identity and --server"}},
 		{"nobody there", fmt.Errorf("x: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), exitTryAgain, []string{"is serve running"}},
+		{"taken port", fmt.Errorf("x: %w", &net.OpError{Op: "listen", Err: errors.New("in use")}), exitError, []string{"--listen"}},
 		{"passphrase", keyfile.ErrPassphrase, exitError, []string{"try again"}},
 		{"late", context.DeadlineExceeded, exitError, []string{"it may still happen"}},
 		{"several lines", errors.New("a\nb"), exitError, []string{"error: a; b"}},
@@ -225,4 +226,15 @@ func FuzzFill(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestLastError(t *testing.T) {
+	t.Parallel()
+	const info = `{"level":"INFO","msg":"core is open"}` + "\n"
+	for in, want := range map[string]string{"": "", info: "", info + "strongroom-core: error: the reason\n": "the reason", info + "panic: x\n" + info: "panic: x",
+		"strongroom-core: error: old\nstrongroom-core: error: new\n": "new"} {
+		if got := lastError(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
 }

@@ -102,6 +102,8 @@ func statusOf(err error) int {
 		return max(exitOf(p.Kind), exitError)
 	case errors.As(err, &q):
 		return max(exitOf(q.Kind), exitError)
+	case errors.As(err, &netOp) && netOp.Op == "listen":
+		return exitError
 	case errors.As(err, &netOp), errors.Is(err, syscall.ECONNREFUSED):
 		return exitTryAgain
 	default:
@@ -179,6 +181,8 @@ func hintFor(err error, help string) string {
 		return "try again; nobody can restore a lost passphrase: a new key is enrolled by the others instead"
 	case errors.As(err, &rule):
 		return "examples/rules and docs/spec/rule-document.md show every key; 'strongroom policy check FILE' tries a file"
+	case errors.As(err, &netOp) && netOp.Op == "listen":
+		return "is another serve running there? --listen chooses another address"
 	case errors.As(err, &netOp), errors.Is(err, syscall.ECONNREFUSED):
 		return "is serve running there? 'strongroom up' or 'strongroom serve' starts it; --server or the identity says where it is"
 	case errors.Is(err, context.DeadlineExceeded):
