@@ -71,7 +71,8 @@ func (c *personNew) Run(e *env) error {
 	if c.NoPassphrase {
 		e.say("The key has no passphrase: whoever reads the file can sign as %s.", k.Person())
 	}
-	e.hint("for a new domain: strongroom domain create --person %s …; for one that exists: strongroom person prepare --key %s", pub, c.Out)
+	e.hint("for a new domain: strongroom domain create --person %s …; for one that exists: strongroom person prepare --key %s --domain domain.json --out %s",
+		pub, c.Out, strings.TrimSuffix(c.Out, ".key")+".enrol.json")
 	return showPublic(e, k.PublicFile())
 }
 
