@@ -68,6 +68,11 @@ func readRules(path string, who []member) (policy.Document, error) {
 	if err != nil {
 		return d, fmt.Errorf("%s: %w", path, err)
 	}
+	for _, m := range who {
+		if !slices.ContainsFunc(d.Principals, func(p policy.Principal) bool { return p.ID == m.Person }) {
+			return d, usage("%s lists its principals itself, and %s (%s) is not among them: put them there, or leave the principals out of the file", path, m.Person, m.label)
+		}
+	}
 	return d, nil
 }
 

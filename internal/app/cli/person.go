@@ -53,7 +53,7 @@ func (c *personNew) Run(e *env) error {
 	if c.NoPassphrase {
 		err = k.WritePlainUnsafe(c.Out)
 	} else {
-		pass, perr := e.newPassphrase(e.PassphraseFor, c.Out, "--key-passphrase-fd")
+		pass, perr := e.choosePassphrase(e.PassphraseFor, c.Out, "--key-passphrase-fd")
 		if perr != nil {
 			return perr
 		}
