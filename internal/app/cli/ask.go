@@ -184,6 +184,9 @@ func progress(v client.RequestView) string {
 		}
 		return fmt.Sprintf("Waiting for approvals: %d so far%s.", len(v.Approvals), lacking(v))
 	case "ready":
+		if v.Note != "" {
+			return "Approved; its transaction can't be signed now: " + v.Note + "."
+		}
 		return "Approved; waiting for its transaction to be built and signed."
 	case "signed":
 		if n := len(v.Attempts); n > 0 {
@@ -254,6 +257,9 @@ func next(v client.RequestView) string {
 	case "pending":
 		return fmt.Sprintf("approvers run: strongroom request approve %s", v.ID)
 	case "ready":
+		if v.Note != "" {
+			return fmt.Sprintf("serve tries again by itself until %s; at once: strongroom request sign %s; to end it: strongroom request cancel %s", words.Unix(v.NotAfter), v.ID, v.ID)
+		}
 		return fmt.Sprintf("serve signs it as soon as it can; to follow: strongroom request show %s --wait", v.ID)
 	case "signed":
 		if client.Settled(v) {
@@ -296,6 +302,12 @@ func requestPairs(v client.RequestView) []pair {
 	}
 	for _, a := range v.Approvals {
 		out = append(out, pair{"approved", fmt.Sprintf("by %s at %s, entry %d", a.Person, a.Time, a.Seq)})
+	}
+	if v.EndedBy != nil {
+		out = append(out, pair{v.State, fmt.Sprintf("by %s at %s, entry %d", v.EndedBy.Person, v.EndedBy.Time, v.EndedBy.Seq)})
+	}
+	if v.Note != "" {
+		out = append(out, pair{"waits", v.Note})
 	}
 	if v.Missing != nil {
 		out = append(out, pair{"missing", v.Missing.Detail})

@@ -97,7 +97,9 @@ type RequestView struct {
 	Effects        request.Effects   `json:"effects"`
 	Bounds         request.Bounds    `json:"bounds"`
 	Decision       Decision          `json:"decision" doc:"of the rules, on acceptance"`
-	Approvals      []Vote            `json:"approvals"`
+	Approvals      []Vote            `json:"approvals" doc:"that stand; of a request that ended, those that were given"`
+	EndedBy        *Vote             `json:"endedBy,omitempty" doc:"who rejected or cancelled it"`
+	Note           string            `json:"note,omitempty" doc:"why an approved transfer is not signed or sent, as serve last found; an attempt has a note of its own"`
 	Missing        *Lack             `json:"missing,omitempty" doc:"what it waits for, or why it was refused"`
 	Signed         *Signed           `json:"signed,omitempty" doc:"latest attempt that the core released"`
 	Attempts       []Attempt         `json:"attempts,omitempty" doc:"what the chain shows of each attempt"`
@@ -138,7 +140,7 @@ type Step struct {
 	Min   uint32          `json:"min"`
 }
 
-// Vote is an approval that stands.
+// Vote is a person's signed decision.
 type Vote struct {
 	Person custody.PersonID `json:"person"`
 	Key    request.KeyRef   `json:"key"`
