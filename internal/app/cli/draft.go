@@ -4,7 +4,7 @@ package cli
 
 import (
 	"bytes"
-	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -129,7 +129,7 @@ func principals(who []member) []byte {
 	var b bytes.Buffer
 	b.WriteString("\nprincipals:\n")
 	for _, m := range who {
-		fmt.Fprintf(&b, "  - { id: %s, kind: %s, keys: [ { alg: %s, pub: %q } ] } # %s\n", m.Person, m.kind, m.Alg, base64.StdEncoding.EncodeToString(m.Pub), m.label)
+		fmt.Fprintf(&b, "  - { id: %s, kind: %s, keys: [ { alg: %s, pub: %q } ] } # %s\n", m.Person, m.kind, m.Alg, hex.EncodeToString(m.Pub), m.label)
 	}
 	return b.Bytes()
 }

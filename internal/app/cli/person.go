@@ -12,6 +12,7 @@ import (
 
 	"strongroom/client"
 	"strongroom/internal/edge/keyfile"
+	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
 )
@@ -214,7 +215,7 @@ func (c *personList) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.show(people, func() error {
+	return e.show(apiv1.PersonList{Persons: people}, func() error {
 		var rows [][]string
 		for _, p := range people {
 			state := "active"

@@ -9,6 +9,7 @@ import (
 
 	"strongroom/client"
 	"strongroom/internal/edge/rulefile"
+	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
 )
@@ -121,7 +122,7 @@ func (c *policyDiff) Run(e *env) error {
 		return err
 	}
 	lines := policy.Diff(now, next)
-	return e.show(lines, func() error {
+	return e.show(map[string][]string{"changes": append([]string{}, lines...)}, func() error {
 		for _, l := range lines {
 			fmt.Fprintln(e.Out, l)
 		}
@@ -175,7 +176,7 @@ func (c *groupList) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.show(groups, func() error {
+	return e.show(apiv1.GroupList{Groups: groups}, func() error {
 		var rows [][]string
 		for _, g := range groups {
 			for i, m := range g.Members {
@@ -228,7 +229,7 @@ func (c *whitelistList) Run(e *env) error {
 		return err
 	}
 	slices.SortFunc(entries, func(a, b client.BookEntry) int { return strings.Compare(a.ID, b.ID) })
-	return e.show(entries, func() error {
+	return e.show(apiv1.AddressBook{Entries: entries}, func() error {
 		var rows [][]string
 		for _, x := range entries {
 			rows = append(rows, []string{x.ID, string(x.Chain), x.Address})

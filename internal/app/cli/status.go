@@ -10,6 +10,7 @@ import (
 
 	"strongroom/client"
 	"strongroom/internal/app/verifyapp"
+	"strongroom/internal/pure/apiv1"
 )
 
 type statusCmd struct{}
@@ -92,7 +93,7 @@ func (c *chainStatus) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.show(chains, func() error {
+	return e.show(apiv1.ChainList{Chains: chains}, func() error {
 		var rows [][]string
 		for _, x := range chains {
 			state := "ok"
