@@ -5,6 +5,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -68,7 +69,7 @@ func TestStatusAndWords(t *testing.T) {
 		{"told already", silent(7), 7, nil},
 	} {
 		var b bytes.Buffer
-		if got := report(&b, tt.err, ""); got != tt.code {
+		if got := report(&b, tt.err, "", false); got != tt.code {
 			t.Errorf("%s: exit status %d, want %d", tt.name, got, tt.code)
 		}
 		for _, s := range tt.says {
@@ -236,5 +237,29 @@ func TestLastError(t *testing.T) {
 		if got := lastError(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
+	}
+}
+
+func TestErrorsInJSON(t *testing.T) {
+	t.Parallel()
+	wire := &client.Problem{Problem: apiv1.Problem{Kind: problem.RefusedByRule, Detail: "no", Rule: "r", Unmet: []problem.Unmet{{Rule: "r"}}, RequestID: "id", Incident: "i"}}
+	for kind, err := range map[string]error{"refused-by-rule": wire, "usage": usage("x"), "alarm": client.ErrDisagrees, "pending": &hinted{err: errors.New("x"), code: exitPending},
+		"error": errors.New("a\nb"), "unreachable": &net.OpError{Op: "dial", Err: errors.New("refused")}, "forbidden": problem.New(problem.Forbidden, "x"),
+		"conflict": &hinted{err: errors.New("x"), code: exitConflict}, "refused": &hinted{err: errors.New("x"), code: exitRefused}, "not-found": &hinted{err: errors.New("x"), code: exitNotFound}} {
+		var b bytes.Buffer
+		code := report(&b, err, "", true)
+		var out struct{ Error failure }
+		if e := json.Unmarshal(b.Bytes(), &out); e != nil || bytes.Count(b.Bytes(), []byte("\n")) != 1 {
+			t.Fatalf("%s: %q: %v", kind, b.String(), e)
+		}
+		if out.Error.Kind != kind || out.Error.Detail == "" || code != statusOf(err) {
+			t.Errorf("%s: got %+v, status %d", kind, out.Error, code)
+		}
+		if kind == "refused-by-rule" && (out.Error.Rule != "r" || len(out.Error.Unmet) != 1 || out.Error.RequestID != "id" || out.Error.Incident != "i" || out.Error.Hint == "") {
+			t.Errorf("got %+v", out.Error)
+		}
+	}
+	if !wantsJSON([]string{"x", "-o", "json"}) || !wantsJSON([]string{"--output=json"}) || wantsJSON([]string{"-o", "table"}) || wantsJSON([]string{"-o"}) || wantsJSON([]string{"--", "-ojson"}) {
+		t.Error("-o json is not understood")
 	}
 }

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -111,8 +112,80 @@ func statusOf(err error) int {
 	}
 }
 
-// report writes an error and its hint, and gives the exit status.
-func report(w io.Writer, err error, help string) int {
+// failure is an error in JSON, as -o json has it on standard error, in one line after any words. Kind is one of docs/problems, or usage, alarm,
+// unreachable, refused, pending, conflict, not-found, forbidden or error. Members are added, never renamed.
+type failure struct {
+	Kind      string          `json:"kind"`
+	Detail    string          `json:"detail"`
+	Hint      string          `json:"hint,omitempty"`
+	Rule      string          `json:"rule,omitempty"`
+	Unmet     []problem.Unmet `json:"unmet,omitempty"`
+	RequestID string          `json:"requestId,omitempty"`
+	Incident  string          `json:"incident,omitempty"`
+}
+
+// kindOf names an error for programs.
+func kindOf(err error) string {
+	if k := client.KindOf(err); k != "" {
+		return string(k)
+	}
+	var q *problem.Error
+	if errors.As(err, &q) {
+		return string(q.Kind)
+	}
+	switch statusOf(err) {
+	case exitUsage:
+		return "usage"
+	case exitRefused:
+		return "refused"
+	case exitNotFound:
+		return "not-found"
+	case exitPending:
+		return "pending"
+	case exitConflict:
+		return "conflict"
+	case exitForbidden:
+		return "forbidden"
+	case exitTryAgain:
+		return "unreachable"
+	case exitAlarm:
+		return "alarm"
+	default:
+		return "error"
+	}
+}
+
+// reportJSON is report for programs.
+func reportJSON(w io.Writer, err error, help string) {
+	f := failure{Kind: kindOf(err), Detail: strings.ReplaceAll(err.Error(), "\n", "; "), Hint: hintFor(err, help)}
+	var p *client.Problem
+	if errors.As(err, &p) {
+		f.Detail, f.Rule, f.Unmet, f.RequestID, f.Incident = p.Detail, p.Rule, p.Unmet, p.RequestID, p.Incident
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(map[string]failure{"error": f}) // nobody is left to tell
+}
+
+// wantsJSON says whether a command line asks for JSON, where it could not be parsed.
+func wantsJSON(args []string) bool {
+	for i, a := range args {
+		switch a {
+		case "-ojson", "-o=json", "--output=json":
+			return true
+		case "-o", "--output":
+			if i+1 < len(args) && args[i+1] == "json" {
+				return true
+			}
+		case "--":
+			return false
+		}
+	}
+	return false
+}
+
+// report writes an error and its hint, for people or as JSON, and gives the exit status.
+func report(w io.Writer, err error, help string, asJSON bool) int {
 	if err == nil {
 		return exitOK
 	}
@@ -123,6 +196,10 @@ func report(w io.Writer, err error, help string) int {
 	var left *exec.ExitError
 	if errors.As(err, &left) && left.ExitCode() > 0 {
 		return left.ExitCode() // the program that was run has said why
+	}
+	if asJSON {
+		reportJSON(w, err, help)
+		return statusOf(err)
 	}
 	var p *client.Problem
 	if errors.As(err, &p) {

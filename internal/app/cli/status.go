@@ -5,7 +5,6 @@ package cli
 import (
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"strongroom/client"
@@ -266,23 +265,8 @@ func (c *auditEntries) Run(e *env) error {
 
 type versionCmd struct{}
 
-// version gives this program's version: the release, or for other builds the commit.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && v == "(devel)" {
-			v += " " + s.Value
-		}
-	}
-	return v
-}
-
 // Run says which version this is.
 func (c *versionCmd) Run(e *env) error {
-	v := map[string]string{"version": version(), "go": runtime.Version()}
+	v := map[string]string{"version": verifyapp.Version(), "go": runtime.Version()}
 	return e.show(v, func() error { return e.pairs([]pair{{"strongroom", v["version"]}, {"go", v["go"]}}) })
 }

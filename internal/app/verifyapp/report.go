@@ -118,12 +118,26 @@ func writeJSON(w io.Writer, r *verify.Report) error {
 	return e.Encode(out)
 }
 
+// shows says in a sentence what a proof of a request in a state shows, so that a refusal that is proved is not taken for a payment.
+func shows(state string) string {
+	switch state {
+	case "executed":
+		return "It shows a request that took effect."
+	case "signed":
+		return "It shows a transfer that was signed."
+	case "pending":
+		return "It shows a request that was accepted and nothing more: it waits."
+	default:
+		return fmt.Sprintf("It shows a request that was %s: nothing was signed for it, and nothing took effect.", state)
+	}
+}
+
 func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
 	var b strings.Builder
 	say := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-12s"+format+"\n", append([]any{name}, args...)...)
 	}
-	b.WriteString("The proof holds.\n\n")
+	fmt.Fprintf(&b, "The proof holds. %s\n\n", shows(r.State))
 	say("domain", "%s (%s profile)", r.Domain, r.Profile)
 	say("log", "%d entries, committed by a checkpoint signed with the log key %x", r.Size, []byte(key))
 	say("request", "%s", r.Request)
