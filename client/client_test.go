@@ -189,7 +189,7 @@ func TestReviewCatchesALyingServe(t *testing.T) {
 			t.Errorf("%s: was not noticed", name)
 		}
 	}
-	if _, err := client.NewReview(client.AuthorityID{1}, honest); !errors.Is(err, client.ErrDisagrees) {
+	if _, err := client.NewReview(client.AuthorityID{1}, honest); !errors.Is(err, client.ErrOtherDomain) || errors.Is(err, client.ErrDisagrees) {
 		t.Errorf("a request of another authority: %v", err)
 	}
 	if _, err := (client.Review{}).Sign(signer(t, coretest.Bruno), client.Approve); err == nil {
@@ -284,7 +284,7 @@ func TestWaitOutlastsFailures(t *testing.T) {
 
 func TestSubmitRefusesAnAnswerAboutSomethingElse(t *testing.T) {
 	t.Parallel()
-	status := fixed(200, `{"authority":"`+strings.Repeat("ab", 32)+`","identity":"AAAA"}`)
+	status := fixed(200, `{"authority":"`+strings.Repeat("ab", 32)+`","identity":"`+strings.Repeat("00", 32)+`"}`)
 	c := newClient(t, answers{status, fixed(201, `{"id":"`+strings.Repeat("00", 32)+`","state":"ready"}`)})
 	_, err := c.Submit(t.Context(), signer(t, coretest.Payout), client.Ask{Body: bodies()[request.Transfer]})
 	if err == nil || !strings.Contains(err.Error(), "another request") {
@@ -297,7 +297,7 @@ func TestSubmitRefusesAnAnswerAboutSomethingElse(t *testing.T) {
 
 func TestSessionRefusesAnUnsignedGrant(t *testing.T) {
 	t.Parallel()
-	status := fixed(200, `{"authority":"`+strings.Repeat("ab", 32)+`","identity":"`+strings.Repeat("A", 43)+`="}`)
+	status := fixed(200, `{"authority":"`+strings.Repeat("ab", 32)+`","identity":"`+strings.Repeat("00", 32)+`"}`)
 	grant := fixed(201, `{"session":"`+strings.Repeat("00", 16)+`","ephemeral":"CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","seq":1,"signature":"`+strings.Repeat("A", 86)+`=="}`)
 	c := newClient(t, answers{status, grant})
 	if _, err := c.OpenSession(t.Context(), signer(t, coretest.Payout), time.Hour); err == nil || !strings.Contains(err.Error(), "not signed") {

@@ -20,6 +20,10 @@ import (
 // be signed then, and somebody should look at serve.
 var ErrDisagrees = errors.New("what serve shows is not what the request says")
 
+// ErrOtherDomain is wrapped by the error that says that a request is for another domain than the one that was named. Mostly the
+// wrong domain was named. Nothing is signed.
+var ErrOtherDomain = errors.New("the request is for another domain")
+
 // Review is a request as its approver sees it: decoded here from the canonical bytes, with the effects computed again from
 // them. Only New makes one that can be signed.
 type Review struct {
@@ -39,7 +43,7 @@ func NewReview(a AuthorityID, v RequestView) (Review, error) {
 		return Review{}, fmt.Errorf("review: %w", err)
 	}
 	if r.Authority != a {
-		return Review{}, fmt.Errorf("review: %w: it is for authority %s, not %s", ErrDisagrees, r.Authority, a)
+		return Review{}, fmt.Errorf("review: %w: for authority %s, not %s", ErrOtherDomain, r.Authority, a)
 	}
 	body, err := r.DecodeBody()
 	if err != nil {

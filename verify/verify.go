@@ -28,6 +28,14 @@ import (
 // ErrInvalid is wrapped by every error about a proof that does not hold.
 var ErrInvalid = errors.New("the proof does not hold")
 
+// ErrNotProof says that a file is no proof at all: mostly the wrong file was given. It is an [ErrInvalid] too.
+var ErrNotProof error = notProof{}
+
+type notProof struct{}
+
+func (notProof) Error() string        { return "not a proof file" }
+func (notProof) Is(target error) bool { return target == ErrInvalid }
+
 // Report is what a proof shows.
 type Report struct {
 	Domain     custody.DomainID
@@ -86,6 +94,9 @@ type Line struct {
 
 // Proof checks a proof file against the domain's public log key, 32 bytes of Ed25519. The error names the entry and what is wrong.
 func Proof(file []byte, logKey ed25519.PublicKey) (*Report, error) {
+	if !proof.Looks(file) {
+		return nil, ErrNotProof
+	}
 	f, err := proof.Decode(file)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)

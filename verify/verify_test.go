@@ -4,6 +4,7 @@ package verify_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -91,4 +92,17 @@ func FuzzProof(f *testing.F) {
 			t.Fatalf("another file of %d bytes verifies", len(file))
 		}
 	})
+}
+
+func TestNotAProof(t *testing.T) {
+	t.Parallel()
+	for _, b := range [][]byte{nil, {0xa5}, []byte("schema: 1"), []byte(`{"a":1}`), {0xa1, 0x01, 0xa5, 0x01}, {0xa5, 0x01, 0xa5}, {0xa5, 0x02, 0x01}} {
+		_, err := verify.Proof(b, make([]byte, 32))
+		if !errors.Is(err, verify.ErrNotProof) || !errors.Is(err, verify.ErrInvalid) {
+			t.Errorf("%x: %v", b, err)
+		}
+	}
+	if _, err := verify.Proof([]byte{0xa5, 0x01, 0x01, 0x02}, make([]byte, 32)); errors.Is(err, verify.ErrNotProof) || !errors.Is(err, verify.ErrInvalid) {
+		t.Errorf("a damaged proof: %v", err)
+	}
 }

@@ -73,14 +73,24 @@ func chainOf(s string) (custody.ChainID, error) {
 	return c, nil
 }
 
-// assetOf reads an asset of a chain: empty or "native" for the chain's own coin, erc20:0x… for a token, or CAIP-19 in full. chain may be
-// empty where the asset is given in full.
+// assetOf reads an asset of a chain: empty or "native" for the chain's own coin, erc20:0x… for a token, either of them behind a chain as
+// people name it (bitcoin-regtest/native), or CAIP-19 in full. chain may be empty where the asset names it.
 func assetOf(chain custody.ChainID, s string) (custody.AssetID, error) {
 	a := custody.AssetID(s)
+	name, kind, full := strings.Cut(s, "/")
+	if full {
+		of, err := chainOf(name)
+		if err != nil {
+			return a, err
+		}
+		if chain != "" && chain != of {
+			return a, usage("--asset %s: the wallet is on %s", s, chain)
+		}
+		chain, s = of, kind
+	}
 	switch {
-	case strings.Contains(s, "/"):
 	case chain == "":
-		return a, usage("--asset must be given in full here, such as eip155:1/slip44:60")
+		return a, usage("--asset must name the chain here, because the wallet can't be looked up offline: ethereum/native, bitcoin/native, eip155:1/erc20:0x…")
 	case s == "" || s == "native":
 		a = chain.Native()
 	default:

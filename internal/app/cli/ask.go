@@ -15,12 +15,17 @@ import (
 	"strongroom/internal/pure/request"
 )
 
-// asking are the flags of every command that asks the domain for something.
-type asking struct {
-	IdempotencyKey string        `placeholder:"KEY" help:"Name of this request: asking again with the same key gives what became of it. Default: a new one."`
-	Expires        time.Duration `placeholder:"DURATION" help:"How long the request lives; default: a day, or as long as the rules allow."`
-	Export         string        `placeholder:"FILE" help:"Write the signed request to a file instead of sending it; 'strongroom request submit' sends it. Works offline."`
+// sending are the flags of every command that asks the domain for something.
+type sending struct {
+	IdempotencyKey idempotencyKey `placeholder:"KEY" help:"Name of this request: asking again with the same key gives what became of it. Default: a new one."`
+	Expires        lifetime       `placeholder:"DURATION" help:"How long the request lives, such as 90m, 36h or 7d; default: a day or as long as the rules allow, and an hour with --export."`
 	waiting
+}
+
+// asking are those of commands that can do so offline too.
+type asking struct {
+	sending
+	Export string `placeholder:"FILE" help:"Write the signed request to a file instead of sending it; 'strongroom request submit' sends it. Works offline."`
 }
 
 // waiting are the flags of commands that can wait for the end.
@@ -47,12 +52,12 @@ func (a asking) ask(e *env, body client.Body) error {
 	return a.send(e, c, body)
 }
 
-func (a asking) send(e *env, c *client.Client, body client.Body) error {
+func (a sending) send(e *env, c *client.Client, body client.Body) error {
 	k, err := e.signer()
 	if err != nil {
 		return err
 	}
-	life := a.Expires
+	life := time.Duration(a.Expires)
 	if life == 0 {
 		p, err := c.Policy(e.ctx)
 		if err != nil {
@@ -60,7 +65,7 @@ func (a asking) send(e *env, c *client.Client, body client.Body) error {
 		}
 		life = min(24*time.Hour, max(time.Duration(p.Document.Floor.RequestTTL)*time.Second-margin, time.Second))
 	}
-	r, err := c.Compose(e.ctx, k.Person(), client.Ask{Body: body, Key: a.IdempotencyKey, Life: life})
+	r, err := c.Compose(e.ctx, k.Person(), client.Ask{Body: body, Key: string(a.IdempotencyKey), Life: life})
 	if err != nil {
 		return usage("%w", err)
 	}
@@ -105,11 +110,11 @@ func (a asking) export(e *env, body client.Body) error {
 	if err != nil {
 		return err
 	}
-	life := a.Expires
+	life := time.Duration(a.Expires)
 	if life == 0 {
 		life = lifeOffline
 	}
-	r, err := c.Compose(e.ctx, k.Person(), client.Ask{Body: body, Key: a.IdempotencyKey, Life: life})
+	r, err := c.Compose(e.ctx, k.Person(), client.Ask{Body: body, Key: string(a.IdempotencyKey), Life: life})
 	if err != nil {
 		return usage("%w", err)
 	}
@@ -166,7 +171,7 @@ func (w waiting) wait(e *env, c *client.Client, v client.RequestView) (client.Re
 			told = s
 			e.say("%s", s)
 		}
-		return client.Settled(v)
+		return client.Settled(v) || stuck(v)
 	}
 	if tell(v) {
 		return v, nil
@@ -189,8 +194,14 @@ func (w waiting) wait(e *env, c *client.Client, v client.RequestView) (client.Re
 func progress(v client.RequestView) string {
 	switch v.State {
 	case "pending":
+		if stuck(v) {
+			return "It can't take effect as things stand: " + v.Missing.Detail + "."
+		}
 		return fmt.Sprintf("Waiting for approvals: %d so far%s.", len(v.Approvals), lacking(v))
 	case "ready":
+		if v.Note != "" {
+			return "Approved; its transaction can't be signed now: " + v.Note + "."
+		}
 		return "Approved; waiting for its transaction to be built and signed."
 	case "signed":
 		if n := len(v.Attempts); n > 0 {
@@ -214,8 +225,26 @@ func lacking(v client.RequestView) string {
 	return ", " + unmetLine(v.Missing.Unmet[0])
 }
 
-// ended gives an error for a request that ended without being done.
+// stuck says whether approvals alone do not help a request that waits: the wallet that it makes exists meanwhile, say, or the rules have
+// changed and refuse it.
+func stuck(v client.RequestView) bool {
+	if v.State != "pending" || v.Missing == nil {
+		return false
+	}
+	switch v.Missing.Kind {
+	case problem.Conflict, problem.RefusedByRule, problem.NotFound, problem.Malformed, problem.WrongNetwork, problem.TooLarge, problem.Unauthenticated:
+		return true
+	default:
+		return false
+	}
+}
+
+// ended gives an error for a request that ended without being done, or that can't be done.
 func ended(v client.RequestView) error {
+	if stuck(v) {
+		return &hinted{err: fmt.Errorf("request %s can't take effect as things stand: %s", v.ID, v.Missing.Detail), code: exitConflict,
+			hint: fmt.Sprintf("who asked ends it with: strongroom request cancel %s", v.ID)}
+	}
 	failed := ""
 	switch v.State {
 	case "refused", "rejected", "cancelled", "expired":
@@ -243,6 +272,9 @@ func next(v client.RequestView) string {
 	case "pending":
 		return fmt.Sprintf("approvers run: strongroom request approve %s", v.ID)
 	case "ready":
+		if v.Note != "" {
+			return fmt.Sprintf("serve tries again by itself until %s; at once: strongroom request sign %s; to end it: strongroom request cancel %s", words.Unix(v.NotAfter), v.ID, v.ID)
+		}
 		return fmt.Sprintf("serve signs it as soon as it can; to follow: strongroom request show %s --wait", v.ID)
 	case "signed":
 		if client.Settled(v) {
@@ -285,6 +317,12 @@ func requestPairs(v client.RequestView) []pair {
 	}
 	for _, a := range v.Approvals {
 		out = append(out, pair{"approved", fmt.Sprintf("by %s at %s, entry %d", a.Person, a.Time, a.Seq)})
+	}
+	if v.EndedBy != nil {
+		out = append(out, pair{v.State, fmt.Sprintf("by %s at %s, entry %d", v.EndedBy.Person, v.EndedBy.Time, v.EndedBy.Seq)})
+	}
+	if v.Note != "" {
+		out = append(out, pair{"waits", v.Note})
 	}
 	if v.Missing != nil {
 		out = append(out, pair{"missing", v.Missing.Detail})

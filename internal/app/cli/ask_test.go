@@ -102,7 +102,7 @@ func TestARetryEndsNoLaterThanAsked(t *testing.T) {
 		})
 		person = k.Person()
 		end := time.Now().Add(life).Unix()
-		err := asking{IdempotencyKey: "invoice-1", Expires: life}.send(e, c, &client.AddressCreate{Wallet: "hot", Count: 1})
+		err := sending{IdempotencyKey: "invoice-1", Expires: lifetime(life)}.send(e, c, &client.AddressCreate{Wallet: "hot", Count: 1})
 		if statusOf(err) != exitAlarm {
 			t.Errorf("%s: without a receipt: %v", name, err)
 		}
@@ -129,7 +129,7 @@ func TestADecisionIsRecordedOnAReceiptOnly(t *testing.T) {
 		e, c, k, told := initiator(t, answer)
 		_, err := decide(e, c, client.Approval{Request: client.RequestID{2}, Person: k.Person(), Decision: client.Reject, Key: k.Public().Ref(), Sig: make([]byte, 64)})
 		var words bytes.Buffer
-		if code := report(&words, err, ""); code == exitOK || !bytes.Contains(words.Bytes(), []byte("may not be in the log")) || told.Len() > 0 {
+		if code := report(&words, err, "", false); code == exitOK || !bytes.Contains(words.Bytes(), []byte("may not be in the log")) || told.Len() > 0 {
 			t.Errorf("%s: status %d, told %q and %q", name, code, told.String(), words.String())
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"strongroom/client"
@@ -53,6 +54,9 @@ func (c *personCertificate) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if err := replaceable(c.Out, k.Person(), d); err != nil {
+		return err
+	}
 	csr, keyPEM, err := newTLSKey(k.Person())
 	if err != nil {
 		return err
@@ -84,6 +88,21 @@ func (c *personCertificate) Run(e *env) error {
 		return err
 	}
 	return c.done(e, cert)
+}
+
+// replaceable says whether an identity may be written into a folder: where none is, or one of the same person and domain, which is renewed.
+func replaceable(dir string, p custody.PersonID, d domainFile) error {
+	old, err := readIdentity(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && (old.Person != p || old.Domain.Domain != d.Domain) {
+		err = fmt.Errorf("%s is the identity of %s in the domain %s", dir, old.Person, old.Domain.Domain)
+	}
+	if err != nil {
+		return hint(err, "choose another --out; nothing was changed")
+	}
+	return nil
 }
 
 func (c *personCertificate) done(e *env, cert []byte) error {
@@ -131,10 +150,10 @@ func newTLSKey(p custody.PersonID) (csr, keyPEM []byte, err error) {
 
 // issue has the certificate authority in serve's folder issue a certificate.
 func issue(dir string, csr []byte, p custody.PersonID) (cert, ca []byte, err error) {
-	// The folder may not be there yet: serve takes over the authority that is made here. A misspelt path is more likely where its parent is
-	// missing too.
-	if _, err := os.Stat(filepath.Dir(filepath.Clean(dir))); err != nil {
-		return nil, nil, hint(err, "give the folder that serve uses: 'strongroom up --data DIR' uses DIR/serve")
+	// One that is made here would be another than serve's, and its certificates would open nothing.
+	if _, err := os.Stat(filepath.Join(dir, tlsca.KeyFile)); err != nil {
+		return nil, nil, hint(fmt.Errorf("%s has no certificate authority: %w", dir, err),
+			"start serve once, which makes it, and give the folder that serve uses: 'strongroom up --data DIR' uses DIR/serve")
 	}
 	a, err := tlsca.Open(tlsca.Config{Dir: dir, Names: tlsca.DefaultNames(), Now: time.Now})
 	if err != nil {
@@ -219,8 +238,15 @@ func (c *personCertificate) request(e *env, k *keyfile.Key, id *identity, csr, k
 		return err
 	}
 	e.say("The request is in %s; it is good for an hour.", c.Request)
-	e.hint("who runs serve runs: strongroom person certify %s --serve-data DIR --out FILE; then: strongroom person certificate --out %s --install FILE", c.Request, c.Out)
+	e.hint("who runs serve runs: strongroom person certify %s --domain domain.json --serve-data DIR --out %s; then: strongroom person certificate --out %s --install %s",
+		c.Request, certificateOf(c.Request), c.Out, certificateOf(c.Request))
 	return nil
+}
+
+// certificateOf proposes a name for the answer to a request for a certificate.
+func certificateOf(request string) string {
+	name := filepath.Base(request)
+	return strings.TrimSuffix(strings.TrimSuffix(name, ".json"), ".csr") + ".crt.json"
 }
 
 // install completes an identity with the certificate.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cli is the command line: strongroom noun verb. Data goes to standard output, as a table or as JSON; words go to standard error,
-// failures as "strongroom: error: …" with a "strongroom: hint: …" that names what to do.
+// failures as "strongroom: error: …" with a "strongroom: hint: …" that names what to do, or with -o json as one line of JSON.
 //
 // What signs runs here, at the person: requests and approvals are built, decoded and compared with a second decoder on this machine before
 // the key is used. It refuses to sign what two decoders read differently, what belongs to another domain than the identity's, and, without
@@ -61,6 +61,8 @@ const description = `Strongroom holds keys of digital assets: nothing moves unle
 
 First steps: 'strongroom person new', 'strongroom domain create', 'strongroom up'.
 
+With -o json data is JSON, and a failure is one line on standard error: {"error":{"kind":…,"detail":…,"hint":…}}.
+
 Exit status: ` + exitHelp
 
 // exited carries the exit status of kong's own exits (help) out of the parser.
@@ -82,21 +84,21 @@ func Main(ctx context.Context, args []string, s Streams) (code int) {
 		kong.Exit(func(c int) { panic(exited(c)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 110}),
 		kong.ExplicitGroups([]kong.Group{{Key: "common", Title: "Flags of every command:"}}))
 	if err != nil {
-		return report(s.Err, fmt.Errorf("command line: %w", err), "")
+		return report(s.Err, fmt.Errorf("command line: %w", err), "", wantsJSON(args))
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	k, err := parser.Parse(args)
 	if err != nil {
-		return report(s.Err, &usageError{err}, helpFor(err))
+		return report(s.Err, &usageError{err}, helpFor(err), wantsJSON(args))
 	}
 	e, err := newEnv(ctx, &r, s, parser.Model)
 	if err != nil {
-		return report(s.Err, err, "")
+		return report(s.Err, err, "", r.Output == "json")
 	}
 	err = k.Run(e)
-	return report(s.Err, errors.Join(err, e.close()), "")
+	return report(s.Err, errors.Join(err, e.close()), "", e.json())
 }
 
 // helpFor names the help of the command that was not understood.

@@ -5,6 +5,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -59,14 +60,16 @@ func TestStatusAndWords(t *testing.T) {
 		{"local problem", problem.New(problem.Forbidden, "no"), exitForbidden, []string{"error: forbidden: no"}},
 		{"alarm", fmt.Errorf("x: %w", &secondopinion.Alarm{About: "output 0", First: "1", Second: "2"}), exitAlarm, []string{"ALARM", "hint: nothing was signed"}},
 		{"disagrees", fmt.Errorf("x: %w", client.ErrDisagrees), exitAlarm, []string{"hint: nothing was signed"}},
+		{"other domain", fmt.Errorf("x: %w", client.ErrOtherDomain), exitError, []string{"--domain, --identity and --server"}},
 		{"nobody there", fmt.Errorf("x: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), exitTryAgain, []string{"is serve running"}},
+		{"taken port", fmt.Errorf("x: %w", &net.OpError{Op: "listen", Err: errors.New("in use")}), exitError, []string{"--listen"}},
 		{"passphrase", keyfile.ErrPassphrase, exitError, []string{"try again"}},
 		{"late", context.DeadlineExceeded, exitError, []string{"it may still happen"}},
 		{"several lines", errors.New("a\nb"), exitError, []string{"error: a; b"}},
 		{"told already", silent(7), 7, nil},
 	} {
 		var b bytes.Buffer
-		if got := report(&b, tt.err, ""); got != tt.code {
+		if got := report(&b, tt.err, "", false); got != tt.code {
 			t.Errorf("%s: exit status %d, want %d", tt.name, got, tt.code)
 		}
 		for _, s := range tt.says {
@@ -125,7 +128,9 @@ func TestChainsAndAssets(t *testing.T) {
 	}{
 		{"eip155:1", "", "eip155:1/slip44:60"}, {"eip155:1", "native", "eip155:1/slip44:60"}, {"", "eip155:5/slip44:60", "eip155:5/slip44:60"},
 		{"eip155:1", "erc20:" + contract, "eip155:1/erc20:" + contract}, {"", "native", ""}, {"eip155:1", "dollars", ""}, {"", "eip155:1/slip44:0", ""},
-		{custody.BitcoinRegtest, "erc20:" + contract, ""},
+		{custody.BitcoinRegtest, "erc20:" + contract, ""}, {"", "ethereum/native", "eip155:1/slip44:60"}, {"", "bitcoin-regtest/native", custody.BitcoinRegtest.Native()},
+		{"", "eip155:5/erc20:" + contract, "eip155:5/erc20:" + contract}, {"", "dogecoin/native", ""}, {"", "", ""}, {"eip155:1", "eip155:1/native", "eip155:1/slip44:60"},
+		{"eip155:1", "eip155:5/slip44:60", ""},
 	} {
 		got, err := assetOf(tt.chain, tt.in)
 		if (err == nil) != (tt.want != "") || err == nil && got != tt.want {
@@ -222,4 +227,39 @@ func FuzzFill(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestLastError(t *testing.T) {
+	t.Parallel()
+	const info = `{"level":"INFO","msg":"core is open"}` + "\n"
+	for in, want := range map[string]string{"": "", info: "", info + "strongroom-core: error: the reason\n": "the reason", info + "panic: x\n" + info: "panic: x",
+		"strongroom-core: error: old\nstrongroom-core: error: new\n": "new"} {
+		if got := lastError(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestErrorsInJSON(t *testing.T) {
+	t.Parallel()
+	wire := &client.Problem{Problem: apiv1.Problem{Kind: problem.RefusedByRule, Detail: "no", Rule: "r", Unmet: []problem.Unmet{{Rule: "r"}}, RequestID: "id", Incident: "i"}}
+	for kind, err := range map[string]error{"refused-by-rule": wire, "usage": usage("x"), "alarm": client.ErrDisagrees, "pending": &hinted{err: errors.New("x"), code: exitPending},
+		"error": errors.New("a\nb"), "unreachable": &net.OpError{Op: "dial", Err: errors.New("refused")}, "forbidden": problem.New(problem.Forbidden, "x"),
+		"conflict": &hinted{err: errors.New("x"), code: exitConflict}, "refused": &hinted{err: errors.New("x"), code: exitRefused}, "not-found": &hinted{err: errors.New("x"), code: exitNotFound}} {
+		var b bytes.Buffer
+		code := report(&b, err, "", true)
+		var out struct{ Error failure }
+		if e := json.Unmarshal(b.Bytes(), &out); e != nil || bytes.Count(b.Bytes(), []byte("\n")) != 1 {
+			t.Fatalf("%s: %q: %v", kind, b.String(), e)
+		}
+		if out.Error.Kind != kind || out.Error.Detail == "" || code != statusOf(err) {
+			t.Errorf("%s: got %+v, status %d", kind, out.Error, code)
+		}
+		if kind == "refused-by-rule" && (out.Error.Rule != "r" || len(out.Error.Unmet) != 1 || out.Error.RequestID != "id" || out.Error.Incident != "i" || out.Error.Hint == "") {
+			t.Errorf("got %+v", out.Error)
+		}
+	}
+	if !wantsJSON([]string{"x", "-o", "json"}) || !wantsJSON([]string{"--output=json"}) || wantsJSON([]string{"-o", "table"}) || wantsJSON([]string{"-o"}) || wantsJSON([]string{"--", "-ojson"}) {
+		t.Error("-o json is not understood")
+	}
 }

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,7 +92,7 @@ func (e *env) runCore(pass secret.Bytes, args ...string) (string, error) {
 	err = errors.Join(cmd.Run(), pipe.Close())
 	var left *exec.ExitError
 	if errors.As(err, &left) {
-		return "", fmt.Errorf("%s %s: %s", coreProgram, args[0], lastError(words.String()))
+		return "", fmt.Errorf("%s %s: %s", coreProgram, args[0], cmp.Or(lastError(words.String()), left.Error()))
 	}
 	if err != nil {
 		return "", err
@@ -100,11 +101,17 @@ func (e *env) runCore(pass secret.Bytes, args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// lastError gives what the core said went wrong.
+// lastError gives what the core said went wrong, without the lines of its log; empty if it said nothing.
 func lastError(words string) string {
 	words = strings.TrimSpace(words)
 	if i := strings.LastIndex(words, coreProgram+": error: "); i >= 0 {
 		return words[i+len(coreProgram+": error: "):]
 	}
-	return words
+	var said []string
+	for l := range strings.Lines(words) {
+		if l = strings.TrimSpace(l); l != "" && !strings.HasPrefix(l, "{") {
+			said = append(said, l)
+		}
+	}
+	return strings.Join(said, "; ")
 }

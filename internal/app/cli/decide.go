@@ -204,6 +204,10 @@ func walletEntry(w client.Wallet) (entry.Wallet, error) {
 
 // describe shows in plain words what will be signed.
 func (d dossier) describe(e *env, rev client.Review, st client.Statement) error {
+	changes, err := d.changes(rev, st.Decision)
+	if err != nil {
+		return err
+	}
 	h := st.Hash()
 	say := func(name, value string) { e.say("  %-12s %s", name, value) }
 	e.say("What you sign, as decoded on this machine by two decoders that agree:")
@@ -216,8 +220,8 @@ func (d dossier) describe(e *env, rev client.Review, st client.Statement) error 
 			say("", l)
 		}
 	}
-	if err := d.describeChange(rev, say); err != nil {
-		return err
+	for _, l := range changes {
+		say("", "  "+l)
 	}
 	say("until", words.Unix(rev.Bounds.NotAfter))
 	say("rules", fmt.Sprintf("version %d, hash %x", st.PolicyVersion, st.PolicyHash[:8]))
@@ -227,30 +231,39 @@ func (d dossier) describe(e *env, rev client.Review, st client.Statement) error 
 	return nil
 }
 
-// describeChange says what a request for new rules changes.
-func (d dossier) describeChange(rev client.Review, say func(name, value string)) error {
+// changes says what a request for new rules changes. Rules that were proposed before the current ones can't take effect any more: they are
+// not approved, but can still be rejected and cancelled. That nothing else follows the current document is serve's lie, or somebody's.
+func (d dossier) changes(rev client.Review, decision client.Decision) ([]string, error) {
 	change, ok := rev.Body.(*client.PolicyChange)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	next, err := policy.DecodeDocument(change.Document)
 	if err != nil {
-		return fmt.Errorf("the new rule document: %w", err)
+		return nil, fmt.Errorf("the new rule document: %w", err)
 	}
 	if len(d.Policy) == 0 {
-		return errors.New("the file has no current rule document to compare with; export the request again")
+		return nil, errors.New("the file has no current rule document to compare with; export the request again")
 	}
 	now, err := policy.DecodeDocument(d.Policy)
 	if err != nil {
-		return fmt.Errorf("the current rule document: %w", err)
+		return nil, fmt.Errorf("the current rule document: %w", err)
+	}
+	if next.Version <= now.Version {
+		stale := fmt.Errorf("the request is out of date: it proposes version %d of the rules, and version %d is current already", next.Version, now.Version)
+		if decision == client.Approve {
+			return nil, &hinted{err: stale, code: exitConflict, hint: fmt.Sprintf("it can't take effect any more; who asked ends it with 'strongroom request cancel %s' and proposes again", rev.Request.ID())}
+		}
+		return []string{stale.Error()}, nil
 	}
 	if next.PrevHash != now.Hash() {
-		return fmt.Errorf("%w: the new rules do not follow the ones that serve calls current", client.ErrDisagrees)
+		return nil, fmt.Errorf("%w: the new rules do not follow the ones that serve calls current", client.ErrDisagrees)
 	}
-	for _, l := range policy.Diff(now, next) {
-		say("", "  "+strings.ReplaceAll(l, "\n", " "))
+	lines := policy.Diff(now, next)
+	for i, l := range lines {
+		lines[i] = strings.ReplaceAll(l, "\n", " ")
 	}
-	return nil
+	return lines, nil
 }
 
 type requestExport struct {

@@ -58,13 +58,18 @@ type domainCreate struct {
 	coreFlags
 	people
 	Rules    string   `required:"" placeholder:"FILE" help:"Rule file (YAML); people may stand in it by label."`
-	Profile  string   `enum:"evaluation,production" default:"evaluation" help:"evaluation or production; it never changes."`
+	Profile  string   `enum:"evaluation,production" default:"evaluation" help:"evaluation; production needs a root of trust in hardware, which this version does not have. It never changes."`
 	SignWith []string `placeholder:"KEY" sep:"none" help:"Sign with this key at once; where every first person's key is given, the domain is finished too."`
 	Yes      bool     `short:"y" help:"Do not ask before signing."`
 }
 
 // Run makes the keys and the genesis, and goes on as far as keys are at hand.
 func (c *domainCreate) Run(e *env) error {
+	profile := custody.Profile(c.Profile)
+	if profile == custody.Production {
+		return hint(errors.New("this version makes no production domain: that needs a hardware root of trust and a log whose head is kept elsewhere, and it has neither yet"),
+			"--profile evaluation makes one to try everything with; a profile never changes, so keep nothing of value in it")
+	}
 	who, err := c.people.read()
 	if err != nil {
 		return err
@@ -73,7 +78,6 @@ func (c *domainCreate) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	profile := custody.Profile(c.Profile)
 	if err := doc.Check(profile); err != nil {
 		return hint(err, "change %s; docs/spec/rule-document.md explains every key", c.Rules)
 	}
@@ -81,14 +85,14 @@ func (c *domainCreate) Run(e *env) error {
 	if _, err := os.Stat(filepath.Join(c.Data, domainName)); err == nil {
 		return hint(fmt.Errorf("%s holds a domain already", c.Data), "choose another --data")
 	}
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return err
-	}
 	pass, err := e.rootPassphrase(c.Data, c.PassphraseFD)
 	if err != nil {
 		return err
 	}
 	defer pass.Wipe()
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return err
+	}
 	draft := filepath.Join(c.Data, "rules.cbor")
 	if err := replace(draft, doc.Encode(), 0o600); err != nil {
 		return err
@@ -104,7 +108,7 @@ func (c *domainCreate) Run(e *env) error {
 			return err
 		}
 		if err := signGenesis(e, genesis, k, c.Yes); err != nil {
-			return err
+			return c.interrupted(err)
 		}
 	}
 	missing, err := unsigned(genesis)
@@ -119,11 +123,18 @@ func (c *domainCreate) Run(e *env) error {
 	return finish(e, c.coreFlags, pass)
 }
 
+// interrupted says how a creation goes on after a signature that was not given.
+func (c *domainCreate) interrupted(err error) error {
+	genesis := filepath.Join(c.Data, genesisName)
+	return hint(err, "the keys in %s and the signatures so far are kept: whose signature is missing runs 'strongroom domain sign %s', then 'strongroom domain finish --data %s'; the same command again asks everybody anew",
+		c.Data, genesis, c.Data)
+}
+
 // rootPassphrase reads the passphrase of the root of trust: a new one where there is no root yet.
 func (e *env) rootPassphrase(data string, fd int) (secret.Bytes, error) {
 	const what = "the root of trust"
 	if _, err := os.Stat(filepath.Join(data, "root", "root.soft")); errors.Is(err, fs.ErrNotExist) {
-		return e.newPassphrase(fd, what, "--passphrase-fd")
+		return e.choosePassphrase(fd, what, "--passphrase-fd")
 	}
 	return e.passphrase(fd, "Passphrase of "+what+": ", "--passphrase-fd")
 }
@@ -202,7 +213,7 @@ func signGenesis(e *env, path string, k *keyfile.Key, yes bool) error {
 		}
 	}
 	if err := e.confirm(yes, fmt.Sprintf("Sign this genesis as %s?", k.Person())); err != nil {
-		return err
+		return &hinted{err: fmt.Errorf("not confirmed: %s did not sign", k.Person()), hint: hintFor(err, "")}
 	}
 	sig, err := k.Sign(authority.GenesisMessage(g))
 	if err != nil {

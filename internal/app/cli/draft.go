@@ -4,7 +4,7 @@ package cli
 
 import (
 	"bytes"
-	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -68,6 +68,11 @@ func readRules(path string, who []member) (policy.Document, error) {
 	if err != nil {
 		return d, fmt.Errorf("%s: %w", path, err)
 	}
+	for _, m := range who {
+		if !slices.ContainsFunc(d.Principals, func(p policy.Principal) bool { return p.ID == m.Person }) {
+			return d, usage("%s lists its principals itself, and %s (%s) is not among them: put them there, or leave the principals out of the file", path, m.Person, m.label)
+		}
+	}
 	return d, nil
 }
 
@@ -124,7 +129,7 @@ func principals(who []member) []byte {
 	var b bytes.Buffer
 	b.WriteString("\nprincipals:\n")
 	for _, m := range who {
-		fmt.Fprintf(&b, "  - { id: %s, kind: %s, keys: [ { alg: %s, pub: %q } ] } # %s\n", m.Person, m.kind, m.Alg, base64.StdEncoding.EncodeToString(m.Pub), m.label)
+		fmt.Fprintf(&b, "  - { id: %s, kind: %s, keys: [ { alg: %s, pub: %q } ] } # %s\n", m.Person, m.kind, m.Alg, hex.EncodeToString(m.Pub), m.label)
 	}
 	return b.Bytes()
 }

@@ -276,7 +276,7 @@ func (e *env) newPassphrase(fd int, what, flag string) (secret.Bytes, error) {
 	defer again.Wipe()
 	if !p.Equal(again) {
 		p.Wipe()
-		return p, errors.New("the two entries differ; try again")
+		return p, errDiffer
 	}
 	return p, nil
 }

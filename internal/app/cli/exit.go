@@ -103,6 +103,8 @@ func statusOf(err error) int {
 		return max(exitOf(p.Kind), exitError)
 	case errors.As(err, &q):
 		return max(exitOf(q.Kind), exitError)
+	case errors.As(err, &netOp) && netOp.Op == "listen":
+		return exitError
 	case errors.As(err, &netOp), errors.Is(err, syscall.ECONNREFUSED):
 		return exitTryAgain
 	default:
@@ -110,8 +112,82 @@ func statusOf(err error) int {
 	}
 }
 
-// report writes an error and its hint, and gives the exit status.
-func report(w io.Writer, err error, help string) int {
+// failure is an error in JSON, as -o json has it on standard error, in one line after any words. Kind is one of docs/problems, or usage, alarm,
+// unreachable, refused, pending, conflict, not-found, forbidden or error. Members are added, never renamed.
+type failure struct {
+	Kind      string          `json:"kind"`
+	Detail    string          `json:"detail"`
+	Hint      string          `json:"hint,omitempty"`
+	Rule      string          `json:"rule,omitempty"`
+	Unmet     []problem.Unmet `json:"unmet,omitempty"`
+	RequestID string          `json:"requestId,omitempty"`
+	Incident  string          `json:"incident,omitempty"`
+}
+
+// kindOf names an error for programs.
+func kindOf(err error) string {
+	if k := client.KindOf(err); k != "" {
+		return string(k)
+	}
+	var q *problem.Error
+	if errors.As(err, &q) {
+		return string(q.Kind)
+	}
+	switch statusOf(err) {
+	case exitUsage:
+		return "usage"
+	case exitRefused:
+		return "refused"
+	case exitNotFound:
+		return "not-found"
+	case exitPending:
+		return "pending"
+	case exitConflict:
+		return "conflict"
+	case exitForbidden:
+		return "forbidden"
+	case exitTryAgain:
+		return "unreachable"
+	case exitAlarm:
+		return "alarm"
+	default:
+		return "error"
+	}
+}
+
+// reportJSON is report for programs.
+func reportJSON(w io.Writer, err error, help string) {
+	f := failure{Kind: kindOf(err), Detail: strings.ReplaceAll(err.Error(), "\n", "; "), Hint: hintFor(err, help)}
+	var p *client.Problem
+	if errors.As(err, &p) {
+		f.Detail, f.Rule, f.Unmet, f.RequestID, f.Incident = p.Detail, p.Rule, p.Unmet, p.RequestID, p.Incident
+	}
+	b, err := words.JSON(map[string]failure{"error": f}, "")
+	if err != nil {
+		b = []byte(`{"error":{"kind":"error"}}` + "\n") // a kind of error that has no JSON
+	}
+	_, _ = w.Write(b) // nobody is left to tell
+}
+
+// wantsJSON says whether a command line asks for JSON, where it could not be parsed.
+func wantsJSON(args []string) bool {
+	for i, a := range args {
+		switch a {
+		case "-ojson", "-o=json", "--output=json":
+			return true
+		case "-o", "--output":
+			if i+1 < len(args) && args[i+1] == "json" {
+				return true
+			}
+		case "--":
+			return false
+		}
+	}
+	return false
+}
+
+// report writes an error and its hint, for people or as JSON, and gives the exit status.
+func report(w io.Writer, err error, help string, asJSON bool) int {
 	if err == nil {
 		return exitOK
 	}
@@ -122,6 +198,10 @@ func report(w io.Writer, err error, help string) int {
 	var left *exec.ExitError
 	if errors.As(err, &left) && left.ExitCode() > 0 {
 		return left.ExitCode() // the program that was run has said why
+	}
+	if asJSON {
+		reportJSON(w, err, help)
+		return statusOf(err)
 	}
 	say := func(name, text string) { fmt.Fprintf(w, "strongroom: %s: %s\n", name, words.Plain(text)) }
 	var p *client.Problem
@@ -156,6 +236,9 @@ func unmetLine(u problem.Unmet) string {
 	return s
 }
 
+// otherDomain says what to do where the domain at hand and the one at the other end differ.
+const otherDomain = "nothing was signed; look whether --domain, --identity and --server belong together"
+
 // hintFor says what to do about an error.
 func hintFor(err error, help string) string {
 	var (
@@ -174,10 +257,14 @@ func hintFor(err error, help string) string {
 		return "nothing was signed; ask who runs serve, and compare with another approver before anybody signs"
 	case errors.Is(err, client.ErrReceipt):
 		return "do the same again, through another serve if there is one, or look into the log with 'strongroom proof get'"
+	case errors.Is(err, client.ErrOtherDomain):
+		return otherDomain
 	case errors.Is(err, keyfile.ErrPassphrase):
 		return "try again; nobody can restore a lost passphrase: a new key is enrolled by the others instead"
 	case errors.As(err, &rule):
 		return "examples/rules and docs/spec/rule-document.md show every key; 'strongroom policy check FILE' tries a file"
+	case errors.As(err, &netOp) && netOp.Op == "listen":
+		return "is another serve running there? --listen chooses another address"
 	case errors.As(err, &netOp), errors.Is(err, syscall.ECONNREFUSED):
 		return "is serve running there? 'strongroom up' or 'strongroom serve' starts it; --server or the identity says where it is"
 	case errors.Is(err, context.DeadlineExceeded):

@@ -4,7 +4,6 @@ package cli
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -116,6 +115,5 @@ func readJSON(path string, v any) error {
 }
 
 func encodeJSON(v any) ([]byte, error) {
-	b, err := json.MarshalIndent(v, "", "  ")
-	return append(words.PlainJSON(b), '\n'), err
+	return words.JSON(v, "  ")
 }

@@ -3,8 +3,6 @@
 package cli
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,14 +16,10 @@ import (
 
 // writeJSON writes data as JSON.
 func (e *env) writeJSON(v any) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return err
+	b, err := words.JSON(v, "  ")
+	if err == nil {
+		_, err = e.Out.Write(b)
 	}
-	_, err := e.Out.Write(words.PlainJSON(b.Bytes()))
 	return err
 }
 

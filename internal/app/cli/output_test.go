@@ -32,10 +32,13 @@ func TestNothingMovesTheCursor(t *testing.T) {
 		},
 		"problem": func(e *env) error {
 			report(e.Err, hint(&client.Problem{Problem: apiv1.Problem{Kind: problem.Kind(evil), Detail: evil, Rule: evil, Incident: evil,
-				Unmet: []problem.Unmet{{Rule: evil, Criterion: evil, Observed: evil}}}}, "do %s", evil), "")
+				Unmet: []problem.Unmet{{Rule: evil, Criterion: evil, Observed: evil}}}}, "do %s", evil), "", false)
 			return nil
 		},
-		"error": func(e *env) error { report(e.Err, errors.Join(errors.New(evil), errors.New("b")), evil); return nil },
+		"error": func(e *env) error {
+			report(e.Err, errors.Join(errors.New(evil), errors.New("b")), evil, false)
+			return nil
+		},
 		"request": func(e *env) error {
 			return e.pairs(requestPairs(client.RequestView{ID: evil, State: evil, Attempts: []client.Attempt{{State: evil, Note: evil}}}))
 		},

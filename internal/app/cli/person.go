@@ -12,6 +12,7 @@ import (
 
 	"strongroom/client"
 	"strongroom/internal/edge/keyfile"
+	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
 )
@@ -53,7 +54,7 @@ func (c *personNew) Run(e *env) error {
 	if c.NoPassphrase {
 		err = k.WritePlainUnsafe(c.Out)
 	} else {
-		pass, perr := e.newPassphrase(e.PassphraseFor, c.Out, "--key-passphrase-fd")
+		pass, perr := e.choosePassphrase(e.PassphraseFor, c.Out, "--key-passphrase-fd")
 		if perr != nil {
 			return perr
 		}
@@ -71,7 +72,8 @@ func (c *personNew) Run(e *env) error {
 	if c.NoPassphrase {
 		e.say("The key has no passphrase: whoever reads the file can sign as %s.", k.Person())
 	}
-	e.hint("for a new domain: strongroom domain create --person %s …; for one that exists: strongroom person prepare --key %s", pub, c.Out)
+	e.hint("for a new domain: strongroom domain create --person %s …; for one that exists: strongroom person prepare --key %s --domain domain.json --out %s",
+		pub, c.Out, strings.TrimSuffix(c.Out, ".key")+".enrol.json")
 	return showPublic(e, k.PublicFile())
 }
 
@@ -213,7 +215,7 @@ func (c *personList) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.show(people, func() error {
+	return e.show(apiv1.PersonList{Persons: people}, func() error {
 		var rows [][]string
 		for _, p := range people {
 			state := "active"

@@ -10,6 +10,7 @@ import (
 	"strongroom/client"
 	"strongroom/internal/app/words"
 	"strongroom/internal/edge/rulefile"
+	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
 )
@@ -125,7 +126,7 @@ func (c *policyDiff) Run(e *env) error {
 		return err
 	}
 	lines := policy.Diff(now, next)
-	return e.show(lines, func() error {
+	return e.show(map[string][]string{"changes": append([]string{}, lines...)}, func() error {
 		for _, l := range lines {
 			fmt.Fprintln(e.Out, words.Plain(l))
 		}
@@ -137,15 +138,12 @@ func (c *policyDiff) Run(e *env) error {
 }
 
 type policyPropose struct {
-	File string `arg:"" help:"Rule file."`
-	asking
+	File    string `arg:"" help:"Rule file."`
+	sending        // no --export: rules are proposed against the current ones, which only serve knows
 }
 
 // Run asks.
 func (c *policyPropose) Run(e *env) error {
-	if c.Export != "" {
-		return usage("--export: rules are proposed against the current ones, which only serve knows")
-	}
 	cl, err := e.client()
 	if err != nil {
 		return err
@@ -182,7 +180,7 @@ func (c *groupList) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.show(groups, func() error {
+	return e.show(apiv1.GroupList{Groups: groups}, func() error {
 		var rows [][]string
 		for _, g := range groups {
 			for i, m := range g.Members {
@@ -235,7 +233,7 @@ func (c *whitelistList) Run(e *env) error {
 		return err
 	}
 	slices.SortFunc(entries, func(a, b client.BookEntry) int { return strings.Compare(a.ID, b.ID) })
-	return e.show(entries, func() error {
+	return e.show(apiv1.AddressBook{Entries: entries}, func() error {
 		var rows [][]string
 		for _, x := range entries {
 			rows = append(rows, []string{x.ID, string(x.Chain), x.Address})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"strongroom/internal/app/serveapp"
+	"strongroom/internal/app/verifyapp"
 )
 
 // serveFlags are those of every command that runs serve. What is given here comes before the configuration file.
@@ -113,7 +114,7 @@ func (c *serveCmd) Run(e *env) error {
 
 // serve runs serve, and says on standard output when it is ready.
 func (e *env) serve(conf serveapp.Config, log *slog.Logger, ready func(url string)) error {
-	return serveapp.Run(e.ctx, conf, serveapp.Options{Log: log, Now: time.Now, Version: version(), Ready: func(address string) {
+	return serveapp.Run(e.ctx, conf, serveapp.Options{Log: log, Now: time.Now, Version: verifyapp.Version(), Ready: func(address string) {
 		url := "https://" + address
 		fmt.Fprintf(e.Out, "ready %s\n", url)
 		if ready != nil {

@@ -5,11 +5,11 @@ package cli
 import (
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"strongroom/client"
 	"strongroom/internal/app/verifyapp"
+	"strongroom/internal/pure/apiv1"
 )
 
 type statusCmd struct{}
@@ -24,8 +24,10 @@ func (c *statusCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if d, err := e.domain(); err == nil && (s.Domain != d.Domain || fmt.Sprintf("%x", s.LogKey) != d.LogKey) {
-		return fmt.Errorf("%w: serve is of the domain %s; your identity is for %s", client.ErrDisagrees, s.Domain, d.Domain)
+	if d, err := e.domain(); err == nil && s.Domain != d.Domain {
+		return hint(fmt.Errorf("serve is of the domain %s; your identity is for %s", s.Domain, d.Domain), "%s", otherDomain)
+	} else if err == nil && fmt.Sprintf("%x", s.LogKey) != d.LogKey {
+		return fmt.Errorf("%w: serve shows another log key than your identity has for the domain %s", client.ErrDisagrees, d.Domain)
 	}
 	if err := e.show(s, func() error { return e.statusTable(s) }); err != nil {
 		return err
@@ -90,7 +92,7 @@ func (c *chainStatus) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.show(chains, func() error {
+	return e.show(apiv1.ChainList{Chains: chains}, func() error {
 		var rows [][]string
 		for _, x := range chains {
 			state := "ok"
@@ -263,23 +265,8 @@ func (c *auditEntries) Run(e *env) error {
 
 type versionCmd struct{}
 
-// version gives this program's version: the release, or for other builds the commit.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && v == "(devel)" {
-			v += " " + s.Value
-		}
-	}
-	return v
-}
-
 // Run says which version this is.
 func (c *versionCmd) Run(e *env) error {
-	v := map[string]string{"version": version(), "go": runtime.Version()}
+	v := map[string]string{"version": verifyapp.Version(), "go": runtime.Version()}
 	return e.show(v, func() error { return e.pairs([]pair{{"strongroom", v["version"]}, {"go", v["go"]}}) })
 }

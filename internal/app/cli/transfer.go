@@ -17,7 +17,7 @@ import (
 
 type requestTransfer struct {
 	Wallet string   `required:"" help:"Wallet that pays."`
-	Asset  string   `placeholder:"ASSET" help:"native, erc20:0x…, or CAIP-19 in full; default: the coin of the wallet's chain."`
+	Asset  string   `placeholder:"ASSET" help:"native or erc20:0x…, or with the chain in front, which --export needs: ethereum/native, or CAIP-19. Default: the coin of the wallet's chain."`
 	To     []string `required:"" placeholder:"ADDRESS=AMOUNT" sep:"none" help:"Who gets how much: an address or a name of the address book, and whole base units or a number with a unit (0.5eth, 2000sat). May be given more than once on Bitcoin."`
 	FeeCap string   `required:"" placeholder:"AMOUNT" help:"Most that may be paid as fee, in the chain's own coin."`
 	Source uint32   `placeholder:"N" help:"Number of the paying address (Ethereum)."`

@@ -81,8 +81,9 @@ func (c *upCmd) Run(e *env) error {
 	e.ctx = ctx
 	err = e.serve(conf, logFile(serveLog), func(url string) { c.welcome(e, url, conf) })
 	e.ctx = outer
+	died := outer.Err() == nil && context.Cause(ctx) != nil // looked at before the core is stopped, which ends ctx too
 	ended := core.stop()
-	if outer.Err() == nil && context.Cause(ctx) != nil {
+	if died {
 		return hint(errors.Join(fmt.Errorf("the core has ended: %s", core.lastError(c)), err), "its log is %s", filepath.Join(c.Data, "core.log"))
 	}
 	return errors.Join(err, ended)
@@ -90,7 +91,7 @@ func (c *upCmd) Run(e *env) error {
 
 // welcome names the next steps.
 func (c *upCmd) welcome(e *env, url string, conf serveapp.Config) {
-	e.say("Strongroom is up at %s; Ctrl-C stops it.", url)
+	e.say("Strongroom is up; Ctrl-C stops it.")
 	if !c.Verbose {
 		e.say("Logs are %s and %s.", filepath.Join(c.Data, "core.log"), filepath.Join(c.Data, "serve.log"))
 	}
@@ -186,8 +187,8 @@ func (r *running) lastError(c *upCmd) string {
 		return "see above"
 	}
 	b, err := io.ReadAll(io.NewSectionReader(r.log, r.from, 1<<20))
-	if err != nil || len(b) == 0 {
-		return fmt.Sprint(r.err)
+	if s := lastError(string(b)); err == nil && s != "" {
+		return s
 	}
-	return lastError(string(b))
+	return fmt.Sprint(r.err)
 }

@@ -8,6 +8,7 @@ import (
 
 	"strongroom/client"
 	"strongroom/internal/app/words"
+	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
@@ -129,7 +130,7 @@ func (c *walletBalance) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.show(bs, func() error {
+	return e.show(apiv1.BalanceList{Balances: bs}, func() error {
 		var rows [][]string
 		for _, b := range bs {
 			rows = append(rows, []string{string(b.Asset), words.Amount(b.Asset, b.Confirmed), words.Amount(b.Asset, b.Pending)})

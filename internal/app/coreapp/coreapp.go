@@ -247,6 +247,9 @@ func refuseUnlocked(profile custody.Profile, lockErr error) error {
 // openDomain opens the domain of a data folder.
 func openDomain(ctx context.Context, p *parts) (*securedomain.Domain, error) {
 	d, err := securedomain.Open(ctx, p.cfg)
+	if errors.Is(err, auditlog.ErrInUse) {
+		return nil, fmt.Errorf("a core already runs on this domain: %w; stop it, or take over from it with --take-over", auditlog.ErrInUse)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ package verifyapp
 
 import (
 	"crypto/ed25519"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -113,12 +112,25 @@ func writeJSON(w io.Writer, r *verify.Report) error {
 	for _, l := range r.Entries {
 		out.Entries = append(out.Entries, line{l.Entry, string(l.Kind), l.Time.Format(time.RFC3339Nano), int64(l.Bound)})
 	}
-	b, err := json.MarshalIndent(out, "", "  ")
-	if err != nil {
-		return err
+	b, err := words.JSON(out, "  ")
+	if err == nil {
+		_, err = w.Write(b)
 	}
-	_, err = w.Write(append(words.PlainJSON(b), '\n'))
 	return err
+}
+
+// shows says in a sentence what a proof of a request in a state shows, so that a refusal that is proved is not taken for a payment.
+func shows(state string) string {
+	switch state {
+	case "executed":
+		return "It shows a request that took effect."
+	case "signed":
+		return "It shows a transfer that was signed."
+	case "pending":
+		return "It shows a request that was accepted and nothing more: it waits."
+	default:
+		return fmt.Sprintf("It shows a request that was %s: nothing was signed for it, and nothing took effect.", state)
+	}
 }
 
 func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
@@ -126,7 +138,7 @@ func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
 	say := func(name, format string, args ...any) {
 		fmt.Fprintln(&b, words.Plain(fmt.Sprintf("%-12s"+format, append([]any{name}, args...)...)))
 	}
-	b.WriteString("The proof holds.\n\n")
+	fmt.Fprintf(&b, "The proof holds. %s\n\n", shows(r.State))
 	say("domain", "%s (%s profile)", r.Domain, r.Profile)
 	say("log", "%d entries, committed by a checkpoint signed with the log key %x", r.Size, []byte(key))
 	say("request", "%s", r.Request)

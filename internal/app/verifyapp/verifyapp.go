@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"strongroom/internal/app/words"
@@ -31,40 +33,55 @@ const (
 const usage = `%[1]s checks what a domain claims, offline: it needs the file and the domain's public log key, nothing else.
 
   %[1]s proof FILE --log-key KEY [-o table|json]
+  %[1]s version
 
 KEY is the public log key as 64 hex digits, or a file with them, or the domain's public file (domain.json). Have it from a source of
 your own: a key that came with the proof shows nothing.
 
-Exit status: 0 the proof holds, 9 it does not, 1 another error, 2 usage.
+Exit status: 0 the proof holds, 9 it does not, 1 another error (the file is no proof at all, say), 2 usage.
 `
 
 // Main runs the tool as name and gives the exit code.
 func Main(name string, args []string, stdout, stderr io.Writer) int {
-	err := run(name, args, stdout)
-	var wrong *usageError
-	switch {
-	case err == nil:
+	asJSON, err := run(name, args, stdout)
+	if err == nil {
 		return OK
-	case errors.Is(err, flag.ErrHelp):
+	}
+	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(stdout, usage, name)
 		return OK
-	case errors.As(err, &wrong):
-		tell(stderr, err)
-		fmt.Fprintf(stderr, "strongroom: hint: %s --help\n", name)
-		return Usage
-	case errors.Is(err, verify.ErrInvalid):
-		tell(stderr, err)
-		fmt.Fprintf(stderr, "strongroom: hint: get the proof again ('strongroom proof get') and compare the log key; if both are right, somebody changed the file or the log\n")
-		return Invalid
-	default:
-		tell(stderr, err)
-		return Failed
 	}
+	f := failure{Kind: "error", Detail: err.Error()}
+	code := Failed
+	var wrong *usageError
+	switch {
+	case errors.As(err, &wrong):
+		code, f.Kind, f.Hint = Usage, "usage", name+" --help"
+	case errors.Is(err, verify.ErrNotProof):
+		f.Kind, f.Hint = "not-a-proof", "'strongroom proof get' writes one"
+	case errors.Is(err, verify.ErrInvalid):
+		code, f.Kind = Invalid, "alarm"
+		f.Hint = "get the proof again ('strongroom proof get') and compare the log key; if both are right, somebody changed the file or the log"
+	}
+	if asJSON {
+		if b, err := words.JSON(map[string]failure{"error": f}, ""); err == nil {
+			_, _ = stderr.Write(b) // nobody is left to tell
+		}
+		return code
+	}
+	// What stands in the file that was checked may be in it.
+	fmt.Fprintf(stderr, "strongroom: error: %s\n", words.Plain(strings.ReplaceAll(f.Detail, "\n", "; ")))
+	if f.Hint != "" {
+		fmt.Fprintf(stderr, "strongroom: hint: %s\n", f.Hint)
+	}
+	return code
 }
 
-// tell writes an error in a line. What stands in the file that was checked may be in it.
-func tell(w io.Writer, err error) {
-	fmt.Fprintf(w, "strongroom: error: %s\n", words.Plain(strings.ReplaceAll(err.Error(), "\n", "; ")))
+// failure is an error in JSON. Kind is usage, not-a-proof, alarm (the proof does not hold) or error.
+type failure struct {
+	Kind   string `json:"kind"`
+	Detail string `json:"detail"`
+	Hint   string `json:"hint,omitempty"`
 }
 
 // usageError says that the command line is wrong.
@@ -74,7 +91,8 @@ func (e *usageError) Error() string { return e.err.Error() }
 
 func wrong(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-func run(name string, args []string, stdout io.Writer) error {
+// run says besides whether JSON was asked for.
+func run(name string, args []string, stdout io.Writer) (asJSON bool, err error) {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	key := f.String("log-key", "", "")
@@ -84,28 +102,54 @@ func run(name string, args []string, stdout io.Writer) error {
 	for rest := args; ; { // flags may stand anywhere
 		if err := f.Parse(rest); err != nil {
 			if errors.Is(err, flag.ErrHelp) {
-				return err
+				return false, err
 			}
-			return &usageError{err}
+			return *output == "json", &usageError{err}
 		}
 		if f.NArg() == 0 {
 			break
 		}
 		words, rest = append(words, f.Arg(0)), f.Args()[1:]
 	}
+	asJSON = *output == "json"
 	switch {
 	case len(words) == 0 || words[0] == "help":
-		return flag.ErrHelp
+		return asJSON, flag.ErrHelp
+	case words[0] == "version":
+		return asJSON, writeVersion(stdout, asJSON)
 	case words[0] != "proof":
-		return wrong("%q can't be checked; what can is a proof", words[0])
+		return asJSON, wrong("%q can't be checked; what can is a proof", words[0])
 	case len(words) != 2:
-		return wrong("proof takes one file")
+		return asJSON, wrong("proof takes one file")
 	case *key == "":
-		return wrong("--log-key is required")
+		return asJSON, wrong("--log-key is required")
 	case *output != "table" && *output != "json":
-		return wrong("-o takes table or json, not %q", *output)
+		return asJSON, wrong("-o takes table or json, not %q", *output)
 	}
-	return check(words[1], *key, *output, stdout)
+	return asJSON, check(words[1], *key, *output, stdout)
+}
+
+// Version gives this program's version: the release, or for other builds the commit.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && v == "(devel)" {
+			v += " " + s.Value
+		}
+	}
+	return v
+}
+
+func writeVersion(stdout io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(stdout).Encode(map[string]string{"version": Version(), "go": runtime.Version()})
+	}
+	_, err := fmt.Fprintf(stdout, "strongroom-verify  %s\ngo                 %s\n", Version(), runtime.Version())
+	return err
 }
 
 func check(path, key, output string, stdout io.Writer) error {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"unicode"
 
+	"strongroom/internal/pure/proof"
 	"strongroom/internal/pure/request"
 	"strongroom/verify"
 )
@@ -46,19 +47,31 @@ func TestMainStatus(t *testing.T) {
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	damaged := filepath.Join(t.TempDir(), "damaged")
+	if err := os.WriteFile(damaged, proof.File{V: 1}.Encode()[:40], 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		args string
 		want int
 	}{
 		{"", OK}, {"--help", OK}, {"proof --help", OK}, {"help", OK}, {"receipt x --log-key " + key, Usage}, {"proof", Usage}, {"proof a b --log-key " + key, Usage},
 		{"proof a", Usage}, {"proof a --log-key " + key + " -o yaml", Usage}, {"proof a --colour red", Usage}, {"proof a --log-key xyz", Usage},
-		{"proof " + empty + ".none --log-key " + key, Failed}, {"proof " + empty + " --log-key " + key, Invalid}, {"--log-key " + key + " proof " + empty + " -o json", Invalid},
+		{"proof " + empty + ".none --log-key " + key, Failed}, {"proof " + empty + " --log-key " + key, Failed}, {"--log-key " + key + " proof " + damaged + " -o json", Invalid}, {"proof " + damaged + " --log-key " + key, Invalid},
+		{"version", OK}, {"version -o json", OK}, {"proof " + empty + " --log-key " + key + " -o json", Failed}, {"proof a -o json", Usage},
 	} {
 		var out, words bytes.Buffer
 		if got := Main("strongroom-verify", strings.Fields(tt.args), &out, &words); got != tt.want {
 			t.Errorf("%q: exit status %d, want %d: %s", tt.args, got, tt.want, words.String())
 		}
-		if tt.want != OK && (out.Len() > 0 || !strings.HasPrefix(words.String(), "strongroom: error: ")) {
+		said := "strongroom: error: "
+		if strings.HasSuffix(tt.args, "-o json") {
+			said = `{"error":{"kind":"`
+		}
+		if tt.want == Failed && strings.Contains(tt.args, empty+" ") && !strings.Contains(words.String(), "not a proof file") {
+			t.Errorf("%q: wrote %q", tt.args, words.String())
+		}
+		if tt.want != OK && (out.Len() > 0 || !strings.HasPrefix(words.String(), said)) {
 			t.Errorf("%q: wrote %q and %q", tt.args, out.String(), words.String())
 		}
 	}

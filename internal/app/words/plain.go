@@ -4,6 +4,7 @@ package words
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode"
@@ -43,6 +44,16 @@ func PlainJSON(b []byte) []byte {
 		}
 	}
 	return out.Bytes()
+}
+
+// JSON gives v as JSON that is fit for a terminal, with a newline; indent goes before each level, nothing: all in one line.
+func JSON(v any, indent string) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", indent)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return PlainJSON(b.Bytes()), err
 }
 
 // plain is Plain for each of some lines.

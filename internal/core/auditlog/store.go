@@ -21,6 +21,8 @@ const (
 var (
 	// ErrLostWriter says that another epoch, or another process with this epoch, writes to the store. The process must end.
 	ErrLostWriter = errors.New("another writer has taken over the log")
+	// ErrInUse says that another live process writes to the store with this epoch. It comes with ErrLostWriter.
+	ErrInUse = errors.New("another process writes to the log")
 	// ErrHeadMoved says that an append was for another sequence number than the next one.
 	ErrHeadMoved = errors.New("the log's head is not where the writer left it")
 	// ErrFatal says that a write or flush failed, so that what is on disk is not known. The store refuses everything afterwards:

@@ -87,8 +87,33 @@ func (d *Domain) signedView(ctx context.Context, g authority.Signed) (message.Re
 	}
 	v := message.Request{ID: g.ID, State: message.StateSigned, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
 		Seq: g.Seq, Last: max(g.Permit, g.Result)}
+	if err := d.votes(ctx, &v, g.Approvals); err != nil {
+		return v, err
+	}
 	_, v.Signed, err = d.released(ctx, g.Permit, g.Result)
 	return v, err
+}
+
+// votes reads who decided from the entries of a request that does not wait any more. Entries of other kinds are passed over.
+func (d *Domain) votes(ctx context.Context, v *message.Request, own []uint64) error {
+	for _, seq := range own {
+		l, body, err := d.readEntry(ctx, seq)
+		if err != nil {
+			return readProblem(err, seq)
+		}
+		e, ok := body.(*entry.Approval)
+		if !ok {
+			continue
+		}
+		a := e.Approval
+		vote := message.Vote{Person: a.Person, Key: a.Key, Seq: seq, Time: l.Time}
+		if a.Decision == request.Approve {
+			v.Approvals = append(v.Approvals, vote)
+		} else {
+			v.EndedBy = &vote
+		}
+	}
+	return nil
 }
 
 // released rebuilds what a permit released, from its result, which is 0 if there is none yet.
@@ -132,6 +157,9 @@ func (d *Domain) doneView(ctx context.Context, id custody.RequestID, o authority
 	}
 	v := message.Request{ID: id, State: message.State(o.End.String()), Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
 		Seq: o.Request(), Last: o.Seq}
+	if err := d.votes(ctx, &v, o.Own[1:]); err != nil {
+		return v, err
+	}
 	_, body, err := d.readEntry(ctx, o.Seq)
 	if err != nil {
 		return v, readProblem(err, o.Seq)

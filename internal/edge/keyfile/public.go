@@ -17,7 +17,7 @@ import (
 type Public struct {
 	Person custody.PersonID  `json:"person"`
 	Alg    request.Algorithm `json:"alg"`
-	Pub    []byte            `json:"pub"`           // base64
+	Pub    custody.HexBytes  `json:"pub"`
 	Ref    request.KeyRef    `json:"ref,omitempty"` // follows from alg and pub; compared if present
 }
 

@@ -95,12 +95,15 @@ func TestApprovalsOverREST(t *testing.T) {
 	if v, err = approve(chiara, coretest.Chiara); err != nil || v.State != "ready" {
 		t.Fatalf("second approval: %+v %v", v, err)
 	}
+	if waits, err := anna.Request(t.Context(), id); err != nil || waits.Note != "no funds on "+string(coretest.Ethereum) {
+		t.Errorf("why it waits: %+v %v", waits, err)
+	}
 	signed, err := anna.Sign(t.Context(), id)
 	if err != nil || signed.TxID == "" {
 		t.Fatalf("sign: %+v %v", signed, err)
 	}
 	got, err := anna.Request(t.Context(), id)
-	if err != nil || got.State != "signed" || len(got.Attempts) != 1 {
+	if err != nil || got.State != "signed" || len(got.Attempts) != 1 || got.Note != "" {
 		t.Errorf("request: %+v %v", got, err)
 	}
 	list, err := anna.Requests(t.Context(), client.Filter{State: "signed"})

@@ -357,6 +357,10 @@ func (transfers) Attempts(context.Context, custody.RequestID) ([]apiv1.Attempt, 
 	return []apiv1.Attempt{{Attempt: 1, State: "in_mempool"}}, nil
 }
 
+func (transfers) Note(_ context.Context, _ custody.RequestID, on custody.ChainID) (string, error) {
+	return "no funds on " + string(on), nil
+}
+
 type chains struct{}
 
 func (chains) Status(context.Context) []apiv1.Chain {

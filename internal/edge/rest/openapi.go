@@ -28,10 +28,26 @@ func (amount) Schema(huma.Registry) *huma.Schema {
 		Description: "a whole number of base units in decimal digits, without sign, point, exponent or leading zero; never a JSON number"}
 }
 
+// hexBytes describes custody.HexBytes.
+type hexBytes string
+
+// Schema is the description.
+func (hexBytes) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Pattern: "^([0-9a-f]{2})*$", Description: "bytes in lower-case hex"}
+}
+
+// publicKey describes request.PublicKey, which writes its own JSON.
+type publicKey struct {
+	Alg request.Algorithm `json:"alg" doc:"ed25519 or p256"`
+	Pub custody.HexBytes  `json:"pub"`
+}
+
 // describe writes the description of the operations: OpenAPI 3.1.
 func describe(ops []*operation, version string) ([]byte, error) {
 	reg := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	reg.RegisterTypeAlias(reflect.TypeFor[custody.Uint256](), reflect.TypeFor[amount]())
+	reg.RegisterTypeAlias(reflect.TypeFor[custody.HexBytes](), reflect.TypeFor[hexBytes]())
+	reg.RegisterTypeAlias(reflect.TypeFor[request.PublicKey](), reflect.TypeFor[publicKey]())
 	doc := &huma.OpenAPI{OpenAPI: "3.1.0", Components: &huma.Components{Schemas: reg, SecuritySchemes: map[string]*huma.SecurityScheme{
 		"clientCertificate": {Type: "mutualTLS", Description: "a certificate of a person who is active in the rule document"}}},
 		Info: &huma.Info{Title: "Strongroom", Version: version, License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},

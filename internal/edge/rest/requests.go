@@ -146,6 +146,11 @@ func (s *Server) getRequest(c *call) error {
 		if v.Attempts, err = s.cfg.Transfers.Attempts(c.ctx(), id); err != nil {
 			return about(id, err)
 		}
+		if v.State == string(message.StateReady) || v.State == string(message.StateSigned) && len(v.Attempts) == 0 {
+			if v.Note, err = s.cfg.Transfers.Note(c.ctx(), id, v.Effects.Chain); err != nil {
+				return about(id, err)
+			}
+		}
 	}
 	return c.reply(v)
 }

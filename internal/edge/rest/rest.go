@@ -68,6 +68,8 @@ type Transfers interface {
 	Sign(ctx context.Context, id custody.RequestID) (message.Signed, error)
 	// Attempts gives what the chain shows of a transfer, in order; none if nothing is known.
 	Attempts(ctx context.Context, id custody.RequestID) ([]apiv1.Attempt, error)
+	// Note says why a transfer on a chain does not go on; empty if nothing stands in its way.
+	Note(ctx context.Context, id custody.RequestID, on custody.ChainID) (string, error)
 }
 
 // Chains knows nodes. Safe for concurrent use.

@@ -210,7 +210,11 @@ func viewOf(v message.Request, r request.Request, body json.RawMessage) apiv1.Re
 		NotAfter: r.NotAfter, Body: body, Canonical: v.Request, Effects: v.Effects, Bounds: v.Bounds, Decision: decisionView(v),
 		Approvals: []apiv1.Vote{}, Seq: v.Seq, Last: v.Last}
 	for _, a := range v.Approvals {
-		out.Approvals = append(out.Approvals, apiv1.Vote{Person: a.Person, Key: a.Key, Seq: a.Seq, Time: apiv1.Time(a.Time)})
+		out.Approvals = append(out.Approvals, voteView(a))
+	}
+	if v.EndedBy != nil {
+		x := voteView(*v.EndedBy)
+		out.EndedBy = &x
 	}
 	if v.Missing != nil {
 		out.Missing = &apiv1.Lack{Kind: v.Missing.Kind, Detail: v.Missing.Detail, Rule: v.Missing.Rule, Unmet: v.Missing.Unmet}
@@ -223,6 +227,10 @@ func viewOf(v message.Request, r request.Request, body json.RawMessage) apiv1.Re
 		out.Receipt = &apiv1.Receipt{Seq: v.Receipt.Seq, Leaf: apiv1.Hex(v.Receipt.Leaf[:]), State: string(v.Receipt.State), Signature: v.Receipt.Sig}
 	}
 	return out
+}
+
+func voteView(a message.Vote) apiv1.Vote {
+	return apiv1.Vote{Person: a.Person, Key: a.Key, Seq: a.Seq, Time: apiv1.Time(a.Time)}
 }
 
 func signedView(x message.Signed) apiv1.Signed {

@@ -10,7 +10,6 @@ package rulefile
 import (
 	"bytes"
 	"cmp"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -150,9 +149,9 @@ func (r *reader) key(n *yaml.Node, path string) (k request.PublicKey) {
 		"alg": func(n *yaml.Node, path string) { k.Alg = request.Algorithm(r.text(n, path)) },
 		"pub": func(n *yaml.Node, path string) {
 			s := r.text(n, path)
-			b, err := base64.StdEncoding.Strict().DecodeString(s)
-			if err != nil || base64.StdEncoding.EncodeToString(b) != s { // the decoder overlooks line breaks
-				r.fail(n, path, "want the public key in base64 with padding, as 'strongroom person prepare' prints it")
+			b, err := hex.DecodeString(s)
+			if err != nil || hex.EncodeToString(b) != s {
+				r.fail(n, path, "want the public key in lower-case hex, as 'strongroom person show' prints it; quote it if it has no letters")
 				return
 			}
 			k.Pub = b

@@ -139,9 +139,9 @@ schema: 1
 version: 7
 prevHash: 00000000000000000000000000000000000000000000000000000000000000ff
 principals:
-- {id: p_bbbbbbbbbbbbbbbb, kind: service, keys: [{alg: ed25519, pub: sxuAHzkO5f/ir33YeCVo2cZA0JRYa+p9e+3inPVfnJM=}]}
-- {id: p_aaaaaaaaaaaaaaaa, kind: human, active: false, keys: [{alg: ed25519, pub: f286RNGtjuWpkkrldwCOTKQOTMRfMMMFLn1lvJxVYk8=}]}
-- {id: p_cccccccccccccccc, kind: human, active: true, keys: [{alg: ed25519, pub: Huzau8dBfWculiLz0uNYHPW5wTwwNCRSl/uFxFQDE1w=}]}
+- {id: p_bbbbbbbbbbbbbbbb, kind: service, keys: [{alg: ed25519, pub: b31b801f390ee5ffe2af7dd8782568d9c640d094586bea7d7bede29cf55f9c93}]}
+- {id: p_aaaaaaaaaaaaaaaa, kind: human, active: false, keys: [{alg: ed25519, pub: 7f6f3a44d1ad8ee5a9924ae577008e4ca40e4cc45f30c3052e7d65bc9c55624f}]}
+- {id: p_cccccccccccccccc, kind: human, active: true, keys: [{alg: ed25519, pub: 1eecdabbc7417d672e9622f3d2e3581cf5b9c13c3034245297fb85c45403135c}]}
 groups: [{id: ops, members: []}, {id: admins, members: [p_cccccccccccccccc, p_aaaaaaaaaaaaaaaa]}]
 addressBook: [{id: bank, chain: "eip155:1", address: "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"}]
 floor: {minDistinctUsers: 1, forbidSelfApproval: true, requestTTL: 1d2h3m4s, maxApprovalAge: 90m}
@@ -215,10 +215,11 @@ func TestRefused(t *testing.T) {
 		{"item twice", "wallets: [hot]", "wallets: [hot, hot]", `routes[0].when.source.wallets[1]: "hot" is in the list twice`},
 		{"person twice", "p_mpsxaffd2c3lr42w # Bruno", "p_fhuyknleoloofzfb", "principals[1]: another item has the same id"},
 		{"priority twice", "priority: 20", "priority: 10", "routes[1]: another item has the same id or priority"},
-		{"key not base64", "pub: f286", "pub: $286", "principals[0].keys[0].pub: want the public key in base64"},
-		{"key with a line break", "pub: f286RNGtjuWpkkrldwCOTKQOTMRfMMMFLn1lvJxVYk8=", `pub: "f286RNGtjuWpkkrldwCOTKQOTMRfMMMFLn1lvJxVYk8=\n"`, "want the public key in base64"},
-		{"key too short", "pub: f286RNGtjuWpkkrldwCOTKQOTMRfMMMFLn1lvJxVYk8=", "pub: f286", "principals[0].keys[0]: an ed25519 key has 32 bytes, not 3"},
-		{"algorithm", "alg: ed25519, pub: f286", "alg: rsa, pub: f286", `"rsa" is neither`},
+		{"key in base64", "pub: 7f6f3a44d1ad8ee5a9924ae577008e4ca40e4cc45f30c3052e7d65bc9c55624f", "pub: f286RNGtjuWpkkrldwCOTKQOTMRfMMMFLn1lvJxVYk8=", "principals[0].keys[0].pub: want the public key in lower-case hex"},
+		{"key in capitals", "pub: 7f6f3a44", "pub: 7F6F3A44", "want the public key in lower-case hex"},
+		{"key with a line break", "pub: 7f6f3a44d1ad8ee5a9924ae577008e4ca40e4cc45f30c3052e7d65bc9c55624f", `pub: "7f6f3a44d1ad8ee5a9924ae577008e4ca40e4cc45f30c3052e7d65bc9c55624f\n"`, "want the public key in lower-case hex"},
+		{"key too short", "pub: 7f6f3a44d1ad8ee5a9924ae577008e4ca40e4cc45f30c3052e7d65bc9c55624f", "pub: 7f6f3a", "principals[0].keys[0]: an ed25519 key has 32 bytes, not 3"},
+		{"algorithm", "alg: ed25519, pub: 7f6f3a44", "alg: rsa, pub: 7f6f3a44", `"rsa" is neither`},
 		{"hash", "version: 1 #", "prevHash: abc\nversion: 2 #", "prevHash: want 64 lower-case hex digits"},
 		{"hash in capitals", "version: 1 #", "prevHash: " + strings.Repeat("AB", 32) + "\nversion: 2 #", "prevHash: want 64 lower-case hex digits"},
 		{"alias", "effect: deny", "effect: *x", "line 52 column 13: not YAML: unknown anchor 'x' referenced"},

@@ -153,16 +153,17 @@ type Request struct {
 	Request   []byte            `cbor:"3,keyasint"` // canonical request.Request
 	Effects   request.Effects   `cbor:"4,keyasint"`
 	Bounds    request.Bounds    `cbor:"5,keyasint"`
-	Decision  policy.Decision   `cbor:"6,keyasint"` // on acceptance
-	Approvals []Vote            `cbor:"7,keyasint"`
+	Decision  policy.Decision   `cbor:"6,keyasint"`            // on acceptance
+	Approvals []Vote            `cbor:"7,keyasint"`            // that stand, or of a request that ended: that were given
 	Missing   *Problem          `cbor:"8,keyasint,omitempty"`  // what it waits for, or why it was refused
 	Signed    *Signed           `cbor:"9,keyasint,omitempty"`  // latest attempt
 	Seq       uint64            `cbor:"10,keyasint"`           // entry of the request
 	Last      uint64            `cbor:"11,keyasint"`           // entry that decided its state
 	Receipt   *Receipt          `cbor:"12,keyasint,omitempty"` // for the act that this replies to
+	EndedBy   *Vote             `cbor:"13,keyasint,omitempty"` // who rejected or cancelled it
 }
 
-// Vote is an approval that stands.
+// Vote is a person's signed decision.
 type Vote struct {
 	Person custody.PersonID `cbor:"1,keyasint"`
 	Key    request.KeyRef   `cbor:"2,keyasint"`

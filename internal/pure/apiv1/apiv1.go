@@ -3,7 +3,7 @@
 // Package apiv1 has the JSON of the REST API's first version, as serve writes it and the client reads it, and the way from there
 // to the canonical encodings that are signed and hashed. It is form only: nothing in it decides.
 //
-// Names are camelCase. Hashes and ids are lower-case hex, other bytes standard base64, amounts decimal strings of base units,
+// Names are camelCase. Hashes, ids and public keys are lower-case hex, other bytes standard base64, amounts decimal strings of base units,
 // times either Unix seconds (limits that are signed) or RFC 3339 (what happened). Members are added, never renamed.
 package apiv1
 

@@ -37,7 +37,7 @@ type Principal struct {
 // Key is a public key of a principal. Ref follows from the other two and is not read.
 type Key struct {
 	Alg request.Algorithm `json:"alg"`
-	Pub []byte            `json:"pub"`
+	Pub custody.HexBytes  `json:"pub"`
 	Ref request.KeyRef    `json:"ref,omitempty"`
 }
 

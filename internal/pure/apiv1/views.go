@@ -18,36 +18,36 @@ type Health struct {
 
 // Status is how core and serve are.
 type Status struct {
-	Profile      custody.Profile `json:"profile"`
-	Authority    string          `json:"authority"`
-	Domain       string          `json:"domain"`
-	Origin       string          `json:"origin" doc:"origin line of checkpoints"`
-	LogKey       []byte          `json:"logKey" doc:"Ed25519 public key that signs checkpoints"`
-	Identity     []byte          `json:"identity" doc:"Ed25519 public key that signs receipts and session grants"`
-	Size         uint64          `json:"size" doc:"entries of the log"`
-	Pinned       uint64          `json:"pinned" doc:"entries below the pin"`
-	Writer       uint64          `json:"writer"`
-	Root         string          `json:"root" doc:"root of trust"`
-	Anchor       string          `json:"anchor"`
-	MemoryLocked bool            `json:"memoryLocked"`
-	Notes        []string        `json:"notes"`
-	KeysUnlocked uint64          `json:"keysUnlocked"`
-	Wallets      uint64          `json:"wallets"`
-	Pending      uint64          `json:"pending"`
-	Signed       uint64          `json:"signed"`
-	Sessions     uint64          `json:"sessions"`
-	Policy       uint64          `json:"policyVersion"`
-	PolicyHash   string          `json:"policyHash"`
-	Time         string          `json:"time" doc:"the core's clock"`
-	Bound        int64           `json:"timeBoundNanos" doc:"the true time is within time plus or minus this"`
-	TimeCertain  bool            `json:"timeCertain"`
-	Failed       string          `json:"failed,omitempty" doc:"why nothing is decided any more"`
-	Check        Check           `json:"check"`
-	Appends      uint64          `json:"logAppends"`
-	Batches      uint64          `json:"logBatches"`
-	Pins         uint64          `json:"logPins"`
-	Cache        Cache           `json:"cache"`
-	Chains       []Chain         `json:"chains"`
+	Profile      custody.Profile  `json:"profile"`
+	Authority    string           `json:"authority"`
+	Domain       string           `json:"domain"`
+	Origin       string           `json:"origin" doc:"origin line of checkpoints"`
+	LogKey       custody.HexBytes `json:"logKey" doc:"Ed25519 public key that signs checkpoints"`
+	Identity     custody.HexBytes `json:"identity" doc:"Ed25519 public key that signs receipts and session grants"`
+	Size         uint64           `json:"size" doc:"entries of the log"`
+	Pinned       uint64           `json:"pinned" doc:"entries below the pin"`
+	Writer       uint64           `json:"writer"`
+	Root         string           `json:"root" doc:"root of trust"`
+	Anchor       string           `json:"anchor"`
+	MemoryLocked bool             `json:"memoryLocked"`
+	Notes        []string         `json:"notes"`
+	KeysUnlocked uint64           `json:"keysUnlocked"`
+	Wallets      uint64           `json:"wallets"`
+	Pending      uint64           `json:"pending"`
+	Signed       uint64           `json:"signed"`
+	Sessions     uint64           `json:"sessions"`
+	Policy       uint64           `json:"policyVersion"`
+	PolicyHash   string           `json:"policyHash"`
+	Time         string           `json:"time" doc:"the core's clock"`
+	Bound        int64            `json:"timeBoundNanos" doc:"the true time is within time plus or minus this"`
+	TimeCertain  bool             `json:"timeCertain"`
+	Failed       string           `json:"failed,omitempty" doc:"why nothing is decided any more"`
+	Check        Check            `json:"check"`
+	Appends      uint64           `json:"logAppends"`
+	Batches      uint64           `json:"logBatches"`
+	Pins         uint64           `json:"logPins"`
+	Cache        Cache            `json:"cache"`
+	Chains       []Chain          `json:"chains"`
 }
 
 // Cache says how far serve's cache follows the log.
@@ -97,7 +97,9 @@ type RequestView struct {
 	Effects        request.Effects   `json:"effects"`
 	Bounds         request.Bounds    `json:"bounds"`
 	Decision       Decision          `json:"decision" doc:"of the rules, on acceptance"`
-	Approvals      []Vote            `json:"approvals"`
+	Approvals      []Vote            `json:"approvals" doc:"that stand; of a request that ended, those that were given"`
+	EndedBy        *Vote             `json:"endedBy,omitempty" doc:"who rejected or cancelled it"`
+	Note           string            `json:"note,omitempty" doc:"why an approved transfer is not signed or sent, as serve last found; an attempt has a note of its own"`
 	Missing        *Lack             `json:"missing,omitempty" doc:"what it waits for, or why it was refused"`
 	Signed         *Signed           `json:"signed,omitempty" doc:"latest attempt that the core released"`
 	Attempts       []Attempt         `json:"attempts,omitempty" doc:"what the chain shows of each attempt"`
@@ -138,7 +140,7 @@ type Step struct {
 	Min   uint32          `json:"min"`
 }
 
-// Vote is an approval that stands.
+// Vote is a person's signed decision.
 type Vote struct {
 	Person custody.PersonID `json:"person"`
 	Key    request.KeyRef   `json:"key"`
@@ -216,8 +218,8 @@ type Wallet struct {
 	Scheme      request.Scheme   `json:"scheme"`
 	Seed        custody.KeyID    `json:"seed"`
 	Account     uint32           `json:"account"`
-	Public      []byte           `json:"public" doc:"account public key, compressed"`
-	ChainCode   []byte           `json:"chainCode"`
+	Public      custody.HexBytes `json:"public" doc:"account public key, compressed"`
+	ChainCode   custody.HexBytes `json:"chainCode"`
 	Master      string           `json:"master" doc:"fingerprint of the master key"`
 	Parent      string           `json:"parent" doc:"fingerprint of the account key's parent"`
 	NextReceive uint32           `json:"nextReceive"`

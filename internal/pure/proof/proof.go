@@ -61,6 +61,13 @@ type Body struct {
 // Encode gives the file.
 func (f File) Encode() []byte { return canon.Encode(f) }
 
+// Looks says whether b begins as a proof file of any version does: with a map of as many members, of which the first is the version. What does
+// not was mistaken for a proof; what does may still be anything.
+func Looks(b []byte) bool {
+	want := File{V: 1}.Encode()
+	return len(b) > 2 && b[0] == want[0] && b[1] == want[1] && b[2] < 0x18 // RFC 8949 section 3: a small unsigned integer
+}
+
 // Decode reads a file, strictly.
 func Decode(b []byte) (File, error) {
 	var f File

@@ -8,10 +8,13 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
 	"slices"
+
+	"strongroom/internal/pure/custody"
 )
 
 // Check says whether k is a key of a known algorithm, a point where one is asked for.
@@ -86,4 +89,27 @@ func (k PublicKey) Verify(message, sig []byte) bool {
 	default:
 		return false
 	}
+}
+
+// publicKeyJSON is a public key in JSON: hex, because people compare and paste it.
+type publicKeyJSON struct {
+	Alg Algorithm        `json:"alg"`
+	Pub custody.HexBytes `json:"pub"`
+}
+
+// MarshalJSON writes the algorithm, and the key in hex. What is signed and hashed is the canonical encoding, not this.
+func (k PublicKey) MarshalJSON() ([]byte, error) { return json.Marshal(publicKeyJSON{k.Alg, k.Pub}) }
+
+// UnmarshalJSON reads exactly these two members; encoding/json alone would take names in another case.
+func (k *PublicKey) UnmarshalJSON(b []byte) error {
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(b, &m); err != nil || len(m) != 2 || m["alg"] == nil || m["pub"] == nil {
+		return errors.New("a public key has the members alg and pub, and no others")
+	}
+	var j publicKeyJSON
+	if err := errors.Join(json.Unmarshal(m["alg"], &j.Alg), j.Pub.UnmarshalJSON(m["pub"])); err != nil {
+		return fmt.Errorf("public key: %w", err)
+	}
+	k.Alg, k.Pub = j.Alg, j.Pub
+	return nil
 }

@@ -3,9 +3,11 @@
 package request
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +65,25 @@ func TestKeyEncodingIsCanonical(t *testing.T) {
 		}
 		if err := (PublicKey{Alg: Ed25519, Pub: pub}).Check(); err != nil {
 			t.Errorf("an honest key: %v", err)
+		}
+	}
+}
+
+func TestPublicKeyInJSON(t *testing.T) {
+	t.Parallel()
+	k := PublicKey{Alg: Ed25519, Pub: []byte{0xab, 0}}
+	b, err := json.Marshal(k)
+	if err != nil || string(b) != `{"alg":"ed25519","pub":"ab00"}` {
+		t.Fatalf("got %s, error %v", b, err)
+	}
+	var again PublicKey
+	if err := json.Unmarshal(b, &again); err != nil || again.Alg != k.Alg || !bytes.Equal(again.Pub, k.Pub) {
+		t.Errorf("got %+v, error %v", again, err)
+	}
+	for _, bad := range []string{`{}`, `null`, `"ab00"`, `{"alg":"ed25519"}`, `{"alg":"ed25519","pub":"qwA="}`, `{"alg":"ed25519","PUB":"ab00"}`,
+		`{"alg":"ed25519","pub":"ab00","Pub":"cd"}`, `{"alg":"ed25519","pub":null}`, `{"alg":7,"pub":"ab00"}`} {
+		if err := json.Unmarshal([]byte(bad), new(PublicKey)); err == nil {
+			t.Errorf("%s is taken", bad)
 		}
 	}
 }

@@ -190,9 +190,18 @@ func TestBuilderFailureIsToldAndRetried(t *testing.T) {
 	if _, err := h.worker.Sign(t.Context(), id); problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "have 1") {
 		t.Errorf("sign: %v", err)
 	}
+	note := func(want string, on custody.ChainID) {
+		t.Helper()
+		if n, err := h.worker.Note(t.Context(), id, on); err != nil || (n == "") != (want == "") || !strings.Contains(n, want) {
+			t.Errorf("note %q, error %v; want %q", n, err, want)
+		}
+	}
+	note("have 1, need 2", x.Chain)
+	note("no node is configured", "eip155:99")
 	h.builder.err = nil
 	h.tick()
 	h.want(id, transfer.InMempool)
+	note("", x.Chain)
 }
 
 func TestSignOverRESTSharesTheWorkersAttempt(t *testing.T) {

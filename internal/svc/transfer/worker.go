@@ -259,3 +259,18 @@ func (w *Worker) Attempts(ctx context.Context, id custody.RequestID) ([]apiv1.At
 	}
 	return out, nil
 }
+
+// Note says why a transfer does not go on; empty if nothing stands in its way.
+func (w *Worker) Note(ctx context.Context, id custody.RequestID, on custody.ChainID) (string, error) {
+	if _, ok := w.cfg.Chains[on]; !ok {
+		return fmt.Sprintf("no node is configured for chain %s", on), nil
+	}
+	t, _, err := w.cfg.Store.Transfer(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("read transfer %s: %w", id, err)
+	}
+	if t.Failures == 0 {
+		return "", nil // what it may note then is how it stood before
+	}
+	return t.Note, nil
+}

@@ -68,7 +68,7 @@ func (s *Store) attach(epoch uint64) error {
 	}
 	// Two processes that believe to have one epoch: the one that wrote first keeps it as long as it lives.
 	if err := s.lock.TryLock(1 + int64(epoch)); errors.Is(err, disk.ErrLocked) {
-		return refusal{fmt.Errorf("another process writes with epoch %d: stop it, or take over with the next epoch: %w", epoch, auditlog.ErrLostWriter)}
+		return refusal{fmt.Errorf("epoch %d: %w: stop it, or take over with the next epoch: %w", epoch, auditlog.ErrInUse, auditlog.ErrLostWriter)}
 	} else if err != nil {
 		return fmt.Errorf("lock epoch %d: %w", epoch, err)
 	}
