@@ -24,6 +24,7 @@ import (
 	"strongroom/internal/core/internal/hd"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/timeguard"
+	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
@@ -55,6 +56,7 @@ type Domain struct {
 	ending     bool                            // nobody waits for entries any more
 	frontier   tlog.Frontier                   // of the tree over all entries, for snapshots
 	readAt     int64                           // time since boot of the last reading of the clock
+	recent     recent                          // the last entries in clear; has its own lock
 	unproved   bool                            // state is of a snapshot whose root was not yet compared with the entry that commits it
 	snapshotAt uint64                          // entry of the last snapshot
 
@@ -190,6 +192,7 @@ func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class,
 		return recorded{}, problem.Wrap(problem.Stopped, err, "the log takes no entries; the core is ending")
 	}
 	d.last = h
+	d.recent.add(l.Seq, message.Entry{Leaf: leaf, Bodies: []message.Body{{Salt: salt[:], Body: enc}}})
 	if d.grown != nil {
 		close(d.grown)
 		d.grown = nil

@@ -15,11 +15,27 @@ import (
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
+
+// The feed says the same from memory as from the store, where it is read after a restart.
+func TestFeedIsWhatTheStoreHas(t *testing.T) {
+	t.Parallel()
+	h := hotDomain(t, domaintest.Options{})
+	before, err := h.D.Feed(t.Context(), message.Feed{Limit: 1000})
+	if err != nil || len(before.Entries) == 0 {
+		t.Fatal(err)
+	}
+	h.Reopen()
+	after, err := h.D.Feed(t.Context(), message.Feed{Limit: uint64(len(before.Entries))})
+	if err != nil || string(canon.Encode(before.Entries)) != string(canon.Encode(after.Entries)) {
+		t.Errorf("%d and %d entries, %v", len(before.Entries), len(after.Entries), err)
+	}
+}
 
 // The feed gives pinned entries in runs, and waits for the next one.
 func TestFeed(t *testing.T) {

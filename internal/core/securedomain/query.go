@@ -295,7 +295,11 @@ func (d *Domain) Feed(ctx context.Context, in message.Feed) (message.Entries, er
 	if in.From >= pinned {
 		return out, nil
 	}
-	list, err := d.clear(ctx, in.From, int(min(uint64(limit), pinned-in.From)))
+	most := int(min(uint64(limit), pinned-in.From))
+	if out.Entries = d.recent.from(in.From, most); len(out.Entries) > 0 {
+		return out, nil
+	}
+	list, err := d.clear(ctx, in.From, most)
 	if err != nil {
 		return out, problem.Wrap(problem.Internal, err, "read entries from %d", in.From)
 	}
