@@ -51,7 +51,7 @@ func describe(ops []*operation, version string) ([]byte, error) {
 	doc := &huma.OpenAPI{OpenAPI: "3.1.0", Components: &huma.Components{Schemas: reg, SecuritySchemes: map[string]*huma.SecurityScheme{
 		"clientCertificate": {Type: "mutualTLS", Description: "a certificate of a person who is active in the rule document"}}},
 		Info: &huma.Info{Title: "Strongroom", Version: version, License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
-			Description: "Requests are signed by who asks and decided in the core; docs/spec/request.md has the bytes that are signed."}}
+			Description: signing()}}
 	for _, op := range ops {
 		doc.AddOperation(op.describe(reg))
 	}
@@ -81,14 +81,18 @@ func (op *operation) describe(reg huma.Registry) *huma.Operation {
 		}
 	}
 	for _, p := range op.query {
-		out.Parameters = append(out.Parameters, &huma.Param{Name: p.name, In: "query", Description: p.doc, Schema: text})
+		schema := text
+		if p.number {
+			schema = &huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(float64)}
+		}
+		out.Parameters = append(out.Parameters, &huma.Param{Name: p.name, In: "query", Description: p.doc, Schema: schema})
 	}
 	if op.create {
 		out.Parameters = append(out.Parameters, &huma.Param{Name: apiv1.IdempotencyHeader, In: "header", Required: true, Schema: text,
 			Description: "the request's idempotency key: 1 to 64 characters of A-Z a-z 0-9 . _ : -. The same key with the same request gives the recorded outcome, with another one 409"})
 	}
 	if op.body != nil {
-		out.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		out.RequestBody = &huma.RequestBody{Required: !op.bodyOptional, Content: map[string]*huma.MediaType{
 			apiv1.JSON: {Schema: reg.Schema(reflect.TypeOf(op.body), true, "")}}}
 		if op.cbor {
 			out.RequestBody.Content[apiv1.CBOR] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}

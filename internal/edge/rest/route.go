@@ -47,14 +47,19 @@ type operation struct {
 	query     []param // all that are known
 	body      any     // zero value of the JSON body's type; nil: there is none
 	cbor      bool    // a CBOR body is taken too
-	reply     any     // zero value of the JSON reply's type; nil: raw bytes
-	media     string  // of raw bytes
-	status    int     // of success; 0: 200
-	handle    func(*call) error
+
+	bodyOptional bool   // no body is the zero value
+	reply        any    // zero value of the JSON reply's type; nil: raw bytes
+	media        string // of raw bytes
+	status       int    // of success; 0: 200
+	handle       func(*call) error
 }
 
-// param is a query parameter.
-type param struct{ name, doc string }
+// param is a query parameter: text, or a whole number.
+type param struct {
+	name, doc string
+	number    bool
+}
 
 // call is one call of an operation.
 type call struct {
@@ -128,6 +133,9 @@ func (c *call) media() (string, error) {
 
 // read reads a JSON body strictly.
 func (c *call) read(v any) error {
+	if c.op.bodyOptional && c.r.ContentLength == 0 {
+		return nil
+	}
 	if _, err := c.media(); err != nil {
 		return err
 	}
