@@ -80,7 +80,7 @@ func (a sending) send(e *env, c *client.Client, body client.Body) error {
 	}
 	v, err := c.SubmitRequest(e.ctx, k, r)
 	if err != nil {
-		return err
+		return explain(e, c, err)
 	}
 	return a.follow(e, c, v)
 }

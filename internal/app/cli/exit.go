@@ -18,6 +18,7 @@ import (
 	"strongroom/internal/edge/keyfile"
 	"strongroom/internal/edge/rulefile"
 	"strongroom/internal/edge/secondopinion"
+	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 )
 
@@ -205,7 +206,7 @@ func report(w io.Writer, err error, help string, asJSON bool) int {
 	if errors.As(err, &p) {
 		fmt.Fprintf(w, "strongroom: error: %s\n", p.Detail)
 		if p.Rule != "" {
-			fmt.Fprintf(w, "strongroom: rule: %s (%s)\n", p.Rule, p.Kind)
+			fmt.Fprintf(w, "strongroom: rule: %s (%s)\n", ruleName(p.Rule), p.Kind)
 		}
 		for _, u := range p.Unmet {
 			fmt.Fprintf(w, "strongroom: not met: %s\n", unmetLine(u))
@@ -220,6 +221,17 @@ func report(w io.Writer, err error, help string, asJSON bool) int {
 		fmt.Fprintf(w, "strongroom: hint: %s\n", s)
 	}
 	return statusOf(err)
+}
+
+// ruleName names a rule; those that no document lists are explained.
+func ruleName(rule string) string {
+	switch rule {
+	case policy.RuleDefaultDeny:
+		return rule + ": no route of the rules lets it through"
+	case policy.RuleFloor:
+		return rule + ": the floor of the rules, which holds for every request"
+	}
+	return rule
 }
 
 func unmetLine(u problem.Unmet) string {
