@@ -127,7 +127,7 @@ func (w waiting) follow(e *env, c *client.Client, v client.RequestView) error {
 			late = &hinted{err: fmt.Errorf("request %s is %s after %s", v.ID, v.State, w.WaitTimeout), hint: next(v), code: exitPending}
 		}
 	}
-	if err := e.show(v, func() error { return e.pairs(requestPairs(v)) }); err != nil {
+	if err := e.show(v, func() error { return e.pairs(e.requestPairs(v)) }); err != nil {
 		return err
 	}
 	if late != nil {
@@ -275,8 +275,8 @@ func next(v client.RequestView) string {
 }
 
 // requestPairs shows a request as serve tells of it.
-func requestPairs(v client.RequestView) []pair {
-	out := []pair{{"request", v.ID}, {"state", v.State}, {"asked by", string(v.Initiator)}}
+func (e *env) requestPairs(v client.RequestView) []pair {
+	out := []pair{{"request", v.ID}, {"state", v.State}, {"asked by", e.person(v.Initiator)}}
 	what := words.Effects(v.Effects, v.Bounds)
 	if r, err := request.Decode(v.Canonical); err == nil {
 		if b, err := r.DecodeBody(); err == nil {
@@ -301,10 +301,10 @@ func requestPairs(v client.RequestView) []pair {
 		}
 	}
 	for _, a := range v.Approvals {
-		out = append(out, pair{"approved", fmt.Sprintf("by %s at %s, entry %d", a.Person, a.Time, a.Seq)})
+		out = append(out, pair{"approved", fmt.Sprintf("by %s at %s, entry %d", e.person(a.Person), a.Time, a.Seq)})
 	}
 	if v.EndedBy != nil {
-		out = append(out, pair{v.State, fmt.Sprintf("by %s at %s, entry %d", v.EndedBy.Person, v.EndedBy.Time, v.EndedBy.Seq)})
+		out = append(out, pair{v.State, fmt.Sprintf("by %s at %s, entry %d", e.person(v.EndedBy.Person), v.EndedBy.Time, v.EndedBy.Seq)})
 	}
 	if v.Note != "" {
 		out = append(out, pair{"waits", v.Note})

@@ -193,7 +193,7 @@ func (c *groupList) Run(e *env) error {
 				if i > 0 {
 					name = ""
 				}
-				rows = append(rows, []string{name, string(m)})
+				rows = append(rows, []string{name, e.person(m)})
 			}
 			if len(g.Members) == 0 {
 				rows = append(rows, []string{string(g.ID), "nobody"})
