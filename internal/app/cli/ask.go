@@ -191,7 +191,7 @@ func progress(v client.RequestView) string {
 	case "signed":
 		if n := len(v.Attempts); n > 0 {
 			a := v.Attempts[n-1]
-			s := fmt.Sprintf("Transaction %s is %s, %d of %d confirmations.", a.TxID, a.State, a.Confirmations, a.Required)
+			s := fmt.Sprintf("Transaction %s is %s, %s.", a.TxID, a.State, confirmations(a))
 			if a.Note != "" {
 				s += " " + a.Note
 			}
@@ -201,6 +201,14 @@ func progress(v client.RequestView) string {
 	default:
 		return fmt.Sprintf("The request is %s.", v.State)
 	}
+}
+
+// confirmations counts them: 2 of 3, or how many there are once they are enough.
+func confirmations(a client.Attempt) string {
+	if a.Required > 0 && a.Confirmations > a.Required {
+		return fmt.Sprintf("%d confirmations", a.Confirmations)
+	}
+	return fmt.Sprintf("%d of %d confirmations", a.Confirmations, a.Required)
 }
 
 func lacking(v client.RequestView) string {
@@ -319,7 +327,7 @@ func (e *env) requestPairs(v client.RequestView) []pair {
 		out = append(out, pair{"signed", "transaction " + v.Signed.TxID})
 	}
 	for _, a := range v.Attempts {
-		s := fmt.Sprintf("%d: %s, transaction %s, %d of %d confirmations", a.Attempt, a.State, a.TxID, a.Confirmations, a.Required)
+		s := fmt.Sprintf("%d: %s, transaction %s, %s", a.Attempt, a.State, a.TxID, confirmations(a))
 		if a.Note != "" {
 			s += ", " + a.Note
 		}
