@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,14 +42,15 @@ func startLogstore(t testing.TB, dsn, socket string) *logstore {
 	}()
 	t.Cleanup(l.kill)
 	for late := time.After(patience); ; {
-		if st, err := os.Stat(socket); err == nil && st.Mode()&os.ModeSocket != 0 {
+		if c, err := net.Dial("unix", socket); err == nil { // a killed one leaves its socket
+			c.Close()
 			return l
 		}
 		select {
 		case <-l.done:
 			t.Fatalf("the log store ended: %s", l.said.String())
 		case <-late:
-			t.Fatal("the log store has no socket")
+			t.Fatal("the log store does not answer")
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

@@ -81,7 +81,7 @@ func (a sending) send(e *env, c *client.Client, body client.Body) error {
 	}
 	v, err := c.SubmitRequest(e.ctx, k, r)
 	if err != nil {
-		return err
+		return explain(e, c, err)
 	}
 	return a.follow(e, c, v)
 }
@@ -142,7 +142,7 @@ func (w waiting) follow(e *env, c *client.Client, v client.RequestView) error {
 			late = &hinted{err: fmt.Errorf("request %s is %s after %s", v.ID, v.State, w.WaitTimeout), hint: next(v), code: exitPending}
 		}
 	}
-	if err := e.show(v, func() error { return e.pairs(requestPairs(v)) }); err != nil {
+	if err := e.show(v, func() error { return e.pairs(e.requestPairs(v)) }); err != nil {
 		return err
 	}
 	if late != nil {
@@ -206,7 +206,7 @@ func progress(v client.RequestView) string {
 	case "signed":
 		if n := len(v.Attempts); n > 0 {
 			a := v.Attempts[n-1]
-			s := fmt.Sprintf("Transaction %s is %s, %d of %d confirmations.", a.TxID, a.State, a.Confirmations, a.Required)
+			s := fmt.Sprintf("Transaction %s is %s, %s.", a.TxID, a.State, confirmations(a))
 			if a.Note != "" {
 				s += " " + a.Note
 			}
@@ -216,6 +216,14 @@ func progress(v client.RequestView) string {
 	default:
 		return fmt.Sprintf("The request is %s.", v.State)
 	}
+}
+
+// confirmations counts them: 2 of 3, or how many there are once they are enough.
+func confirmations(a client.Attempt) string {
+	if a.Required > 0 && a.Confirmations > a.Required {
+		return fmt.Sprintf("%d confirmations", a.Confirmations)
+	}
+	return fmt.Sprintf("%d of %d confirmations", a.Confirmations, a.Required)
 }
 
 func lacking(v client.RequestView) string {
@@ -290,8 +298,8 @@ func next(v client.RequestView) string {
 }
 
 // requestPairs shows a request as serve tells of it.
-func requestPairs(v client.RequestView) []pair {
-	out := []pair{{"request", v.ID}, {"state", v.State}, {"asked by", string(v.Initiator)}}
+func (e *env) requestPairs(v client.RequestView) []pair {
+	out := []pair{{"request", v.ID}, {"state", v.State}, {"asked by", e.person(v.Initiator)}}
 	what := words.Effects(v.Effects, v.Bounds)
 	if r, err := request.Decode(v.Canonical); err == nil {
 		if b, err := r.DecodeBody(); err == nil {
@@ -316,10 +324,10 @@ func requestPairs(v client.RequestView) []pair {
 		}
 	}
 	for _, a := range v.Approvals {
-		out = append(out, pair{"approved", fmt.Sprintf("by %s at %s, entry %d", a.Person, a.Time, a.Seq)})
+		out = append(out, pair{"approved", fmt.Sprintf("by %s at %s, entry %d", e.person(a.Person), a.Time, a.Seq)})
 	}
 	if v.EndedBy != nil {
-		out = append(out, pair{v.State, fmt.Sprintf("by %s at %s, entry %d", v.EndedBy.Person, v.EndedBy.Time, v.EndedBy.Seq)})
+		out = append(out, pair{v.State, fmt.Sprintf("by %s at %s, entry %d", e.person(v.EndedBy.Person), v.EndedBy.Time, v.EndedBy.Seq)})
 	}
 	if v.Note != "" {
 		out = append(out, pair{"waits", v.Note})
@@ -334,7 +342,7 @@ func requestPairs(v client.RequestView) []pair {
 		out = append(out, pair{"signed", "transaction " + v.Signed.TxID})
 	}
 	for _, a := range v.Attempts {
-		s := fmt.Sprintf("%d: %s, transaction %s, %d of %d confirmations", a.Attempt, a.State, a.TxID, a.Confirmations, a.Required)
+		s := fmt.Sprintf("%d: %s, transaction %s, %s", a.Attempt, a.State, a.TxID, confirmations(a))
 		if a.Note != "" {
 			s += ", " + a.Note
 		}

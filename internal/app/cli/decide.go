@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/strictjson"
 )
 
@@ -47,7 +48,7 @@ func (c *requestCancel) Run(e *env) error { return c.run(e, client.Cancel, "Canc
 type dossier struct {
 	Request client.RequestView `json:"request"`
 	Wallet  *client.Wallet     `json:"wallet,omitempty"` // that pays
-	Policy  []byte             `json:"policy,omitempty"` // current rule document, canonical, for a request that changes it
+	Policy  []byte             `json:"policy,omitempty"` // current rule document, canonical: for a request that changes it, and for the names of destinations
 }
 
 func (c *deciding) run(e *env, d client.Decision, question string) error {
@@ -120,7 +121,7 @@ func (c *deciding) run(e *env, d client.Decision, question string) error {
 	}
 	if d != client.Approve {
 		e.say("The request is %s.", v.State)
-		return e.show(v, func() error { return e.pairs(requestPairs(v)) })
+		return e.show(v, func() error { return e.pairs(e.requestPairs(v)) })
 	}
 	return c.follow(e, cl, v)
 }
@@ -144,7 +145,7 @@ func fetch(e *env, cl *client.Client, name string) (d dossier, err error) {
 		}
 		d.Wallet = &x
 	}
-	if d.Request.Operation.Governance() {
+	if d.Request.Operation.Governance() || d.Request.Operation == request.Transfer {
 		p, err := cl.Policy(e.ctx)
 		if err != nil {
 			return d, err
@@ -212,7 +213,7 @@ func (d dossier) describe(e *env, rev client.Review, st client.Statement) error 
 	say := func(name, value string) { e.say("  %-12s %s", name, value) }
 	e.say("What you sign, as decoded on this machine by two decoders that agree:")
 	say("request", st.Request.String())
-	say("asked by", string(st.Initiator))
+	say("asked by", e.person(st.Initiator))
 	for i, l := range words.Body(rev.Body, rev.Effects.Source) {
 		if i == 0 {
 			say("what", l)
@@ -220,13 +221,16 @@ func (d dossier) describe(e *env, rev client.Review, st client.Statement) error 
 			say("", l)
 		}
 	}
-	for _, l := range changes {
+	for _, l := range append(d.bookLines(rev, st), changes...) {
 		say("", "  "+l)
+	}
+	if stuck(d.Request) && st.Decision == client.Approve {
+		say("but", "serve says that it can't take effect as things stand: "+d.Request.Missing.Detail)
 	}
 	say("until", words.Unix(rev.Bounds.NotAfter))
 	say("rules", fmt.Sprintf("version %d, hash %x", st.PolicyVersion, st.PolicyHash[:8]))
 	say("domain", st.Domain.String())
-	say("your word", fmt.Sprintf("%s, as %s", st.Decision, st.Approver))
+	say("your word", fmt.Sprintf("%s, as %s", st.Decision, e.person(st.Approver)))
 	say("hash", hex.EncodeToString(h[:]))
 	return nil
 }

@@ -25,6 +25,7 @@ import (
 	"strongroom/client"
 	"strongroom/internal/app/words"
 	"strongroom/internal/edge/keyfile"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/secret"
 )
 
@@ -39,6 +40,7 @@ type env struct {
 	keys   []*keyfile.Key
 	read   map[int]secret.Bytes // what file descriptors held, for commands that open several keys
 	closer []func()
+	names  map[custody.PersonID]string // local; see names.go
 }
 
 // settings is the configuration file. Unknown keys are refused.
@@ -70,6 +72,10 @@ func (e *env) configure() error {
 			return nil // no home, no file
 		}
 		path = filepath.Join(dir, "strongroom", "config.yaml")
+	}
+	var err error
+	if e.names, err = readNames(filepath.Dir(path)); err != nil {
+		return err
 	}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && e.Config == "" {

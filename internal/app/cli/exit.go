@@ -18,6 +18,7 @@ import (
 	"strongroom/internal/edge/keyfile"
 	"strongroom/internal/edge/rulefile"
 	"strongroom/internal/edge/secondopinion"
+	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 )
 
@@ -208,7 +209,7 @@ func report(w io.Writer, err error, help string, asJSON bool) int {
 	if errors.As(err, &p) {
 		say("error", p.Detail)
 		if p.Rule != "" {
-			say("rule", fmt.Sprintf("%s (%s)", p.Rule, p.Kind))
+			say("rule", fmt.Sprintf("%s (%s)", ruleName(p.Rule), p.Kind))
 		}
 		for _, u := range p.Unmet {
 			say("not met", unmetLine(u))
@@ -223,6 +224,17 @@ func report(w io.Writer, err error, help string, asJSON bool) int {
 		say("hint", s)
 	}
 	return statusOf(err)
+}
+
+// ruleName names a rule; those that no document lists are explained.
+func ruleName(rule string) string {
+	switch rule {
+	case policy.RuleDefaultDeny:
+		return rule + ": no route of the rules lets it through"
+	case policy.RuleFloor:
+		return rule + ": the floor of the rules, which holds for every request"
+	}
+	return rule
 }
 
 func unmetLine(u problem.Unmet) string {

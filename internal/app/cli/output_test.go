@@ -40,7 +40,7 @@ func TestNothingMovesTheCursor(t *testing.T) {
 			return nil
 		},
 		"request": func(e *env) error {
-			return e.pairs(requestPairs(client.RequestView{ID: evil, State: evil, Attempts: []client.Attempt{{State: evil, Note: evil}}}))
+			return e.pairs(e.requestPairs(client.RequestView{ID: evil, State: evil, Attempts: []client.Attempt{{State: evil, Note: evil}}}))
 		},
 	} {
 		var out bytes.Buffer

@@ -226,7 +226,7 @@ func (c *personList) Run(e *env) error {
 			for _, k := range p.Keys {
 				refs = append(refs, fmt.Sprintf("%s (%s)", k.Ref, k.Alg))
 			}
-			rows = append(rows, []string{string(p.ID), string(p.Kind), state, strings.Join(refs, ", ")})
+			rows = append(rows, []string{e.person(p.ID), string(p.Kind), state, strings.Join(refs, ", ")})
 		}
 		return e.table([]string{"person", "kind", "state", "keys"}, rows)
 	})

@@ -50,7 +50,7 @@ func (c *requestList) Run(e *env) error {
 	err = e.show(l, func() error {
 		var rows [][]string
 		for _, v := range l.Requests {
-			rows = append(rows, []string{v.ID, v.State, string(v.Operation), string(v.Initiator), words.Unix(v.NotAfter)})
+			rows = append(rows, []string{v.ID, v.State, string(v.Operation), e.person(v.Initiator), words.Unix(v.NotAfter)})
 		}
 		return e.table([]string{"request", "state", "operation", "asked by", "expires"}, rows)
 	})
@@ -121,7 +121,7 @@ func (c *requestShow) Run(e *env) error {
 	if c.Wait {
 		return c.follow(e, cl, v)
 	}
-	return e.show(v, func() error { return e.pairs(requestPairs(v)) })
+	return e.show(v, func() error { return e.pairs(e.requestPairs(v)) })
 }
 
 type requestExecute struct{ requestID }

@@ -81,7 +81,7 @@ func nodeOf(s string) (n serveapp.Chain, err error) {
 }
 
 type serveCmd struct {
-	File string `name:"config-file" short:"c" placeholder:"FILE" help:"Configuration (YAML); docs/runbooks has an example."`
+	File string `name:"config-file" short:"c" placeholder:"FILE" help:"Configuration (YAML); examples/serve.yaml is one."`
 	Door string `placeholder:"PATH" help:"Socket of the core."`
 	Data string `placeholder:"DIR" help:"Folder of serve: certificate authority and cache."`
 	// Tiles are written by the core.

@@ -50,6 +50,18 @@ chains:
 	}
 }
 
+// TestExample: the configuration in examples can be used as it stands.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	c, err := Read(filepath.Join("..", "..", "..", "examples", "serve.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Fill(); err != nil || len(c.Chains) != 2 || c.Door != "/run/strongroom-core/core.sock" {
+		t.Errorf("%+v, error %v", c, err)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{

@@ -147,7 +147,7 @@ func (ns *nodes) Balances(ctx context.Context, id custody.WalletID) ([]apiv1.Bal
 	}
 	n, ok := ns.of(w.Wallet.Chain)
 	if !ok {
-		return nil, problem.New(problem.Unsupported, "serve has no node of %s", w.Wallet.Chain)
+		return nil, problem.New(problem.Unsupported, "serve has no node of %s, which alone knows balances; whoever runs serve names one with --node", w.Wallet.Chain)
 	}
 	if n.btc != nil {
 		f, err := n.scanner.Funds(ctx, id, n.coins, n.rules)

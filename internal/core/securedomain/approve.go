@@ -71,7 +71,7 @@ func (d *Domain) waiting(id custody.RequestID) (*authority.Pending, error) {
 		return p, nil
 	}
 	if _, ok := d.state.Signed(id); ok {
-		return nil, problem.New(problem.Conflict, "request %s has its permit; it takes no more approvals", id)
+		return nil, problem.New(problem.Conflict, "request %s is signed, or may be at any time: nobody can approve, reject or cancel it any more", id)
 	}
 	if o, ok := d.state.Done(id); ok {
 		return nil, problem.New(problem.Conflict, "request %s has ended: %s, in entry %d", id, o.End, o.Seq)

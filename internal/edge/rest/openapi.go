@@ -51,7 +51,7 @@ func describe(ops []*operation, version string) ([]byte, error) {
 	doc := &huma.OpenAPI{OpenAPI: "3.1.0", Components: &huma.Components{Schemas: reg, SecuritySchemes: map[string]*huma.SecurityScheme{
 		"clientCertificate": {Type: "mutualTLS", Description: "a certificate of a person who is active in the rule document"}}},
 		Info: &huma.Info{Title: "Strongroom", Version: version, License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
-			Description: "Requests are signed by who asks and decided in the core; docs/spec/request.md has the bytes that are signed."}}
+			Description: signing()}}
 	for _, op := range ops {
 		doc.AddOperation(op.describe(reg))
 	}
@@ -89,7 +89,11 @@ func (op *operation) describe(reg huma.Registry) *huma.Operation {
 		}
 	}
 	for _, p := range op.query {
-		out.Parameters = append(out.Parameters, &huma.Param{Name: p.name, In: "query", Description: p.doc, Schema: text})
+		schema := text
+		if p.number {
+			schema = &huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(float64)}
+		}
+		out.Parameters = append(out.Parameters, &huma.Param{Name: p.name, In: "query", Description: p.doc, Schema: schema})
 	}
 	if op.create {
 		out.Parameters = append(out.Parameters, &huma.Param{Name: apiv1.IdempotencyHeader, In: "header", Required: true, Schema: text,

@@ -12,23 +12,25 @@ import (
 // operations lists everything that the API does. Routes and description both follow from it.
 func (s *Server) operations() []*operation {
 	get, post := http.MethodGet, http.MethodPost
-	page := []param{{"limit", "most items of a page"}, {"cursor", "where the page begins, as the page before said"}}
+	page := []param{{"limit", "most items of a page", true}, {"cursor", "where the page begins, as the page before said", false}}
 	with := func(p ...param) []param { return append(p, page...) }
 	view := apiv1.RequestView{}
 	return []*operation{
 		{id: "getHealth", method: get, path: "/healthz", summary: "Whether serve answers and reaches the core", anonymous: true, reply: apiv1.Health{}, handle: s.health},
 		{id: "getDescription", method: get, path: "/openapi.json", summary: "This description", anonymous: true, media: apiv1.JSON, handle: s.description},
+		{id: "getProblem", method: get, path: "/docs/problems/{id}", summary: "What a kind of problem means and what to do, as Markdown", anonymous: true,
+			media: "text/markdown; charset=utf-8", handle: s.problemPage},
 		{id: "getStatus", services: everybody, method: get, path: "/v1/status", summary: "How core, log and nodes are", reply: apiv1.Status{}, handle: s.status},
 		{id: "listChains", services: everybody, method: get, path: "/v1/chains", summary: "How the chains' nodes are", reply: apiv1.ChainList{}, handle: s.chains},
 
 		{id: "createRequest", services: ownOnly, method: post, path: "/v1/requests", summary: "Ask for something", create: true, body: apiv1.Submission{}, cbor: true,
 			reply: view, status: http.StatusCreated, handle: s.submit},
 		{id: "listRequests", services: ownOnly, method: get, path: "/v1/requests", summary: "Requests, oldest first", reply: apiv1.RequestList{}, handle: s.listRequests,
-			query: with(param{"state", "pending, ready, signed, executed, refused, rejected, cancelled or expired"},
-				param{"operation", "only of this operation"}, param{"wallet", "only of this wallet"})},
+			query: with(param{"state", "pending, ready, signed, executed, refused, rejected, cancelled or expired", false},
+				param{"operation", "only of this operation", false}, param{"wallet", "only of this wallet", false})},
 		{id: "getRequest", services: ownOnly, method: get, path: "/v1/requests/{id}", summary: "One request", reply: view, handle: s.getRequest},
 		{id: "getStatement", services: ownOnly, method: get, path: "/v1/requests/{id}/statement", summary: "What an approver signs", reply: apiv1.StatementView{}, handle: s.getStatement,
-			query: []param{{"person", "who signs; the caller if absent"}, {"decision", "approve, reject or cancel; approve if absent"}}},
+			query: []param{{"person", "who signs; the caller if absent", false}, {"decision", "approve, reject or cancel; approve if absent", false}}},
 		{id: "approveRequest", method: post, path: "/v1/requests/{id}:approve", summary: "Hand in a signed approval", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Approve)},
 		{id: "rejectRequest", method: post, path: "/v1/requests/{id}:reject", summary: "Hand in a signed rejection", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Reject)},
 		{id: "cancelRequest", services: ownOnly, method: post, path: "/v1/requests/{id}:cancel", summary: "Hand in the initiator's signed cancellation", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Cancel)},
@@ -40,7 +42,7 @@ func (s *Server) operations() []*operation {
 		{id: "getWallet", services: everybody, method: get, path: "/v1/wallets/{id}", summary: "One wallet", reply: apiv1.Wallet{}, handle: s.getWallet},
 		{id: "getWalletProof", services: everybody, method: get, path: "/v1/wallets/{id}/proof", summary: "The proof file of the request that made a wallet: its account key, from which addresses follow", media: apiv1.Bytes, handle: s.walletProof},
 		{id: "listAddresses", services: everybody, method: get, path: "/v1/wallets/{id}/addresses", summary: "Addresses of a wallet", reply: apiv1.AddressList{}, handle: s.listAddresses,
-			query: with(param{"branch", "0 for receiving addresses, 1 for change"})},
+			query: with(param{"branch", "0 for receiving addresses, 1 for change", true})},
 		{id: "listBalances", services: everybody, method: get, path: "/v1/wallets/{id}/balances", summary: "What a wallet holds, as nodes say", reply: apiv1.BalanceList{}, handle: s.listBalances},
 
 		{id: "getPolicy", method: get, path: "/v1/policy", summary: "The current rule document", reply: apiv1.PolicyView{}, handle: s.getPolicy},
@@ -55,7 +57,7 @@ func (s *Server) operations() []*operation {
 		{id: "startCheck", method: post, path: "/v1/audit/check", summary: "Start the full re-check of the log", reply: apiv1.Check{}, status: http.StatusAccepted, handle: s.check(true)},
 		{id: "getCheck", method: get, path: "/v1/audit/check", summary: "How the re-check goes", reply: apiv1.Check{}, handle: s.check(false)},
 		{id: "listEntries", method: get, path: "/v1/audit/entries", summary: "The log in clear, below the pin", reply: apiv1.EntryList{}, handle: s.entries,
-			query: []param{{"from", "first entry"}, {"limit", "most entries"}, {"wait", "seconds to wait for an entry, at most 30"}}},
+			query: []param{{"from", "first entry", true}, {"limit", "most entries", true}, {"wait", "seconds to wait for an entry, at most 30", true}}},
 		{id: "getCheckpoint", method: get, path: "/checkpoint", summary: "The signed checkpoint of the tiles (C2SP tlog-checkpoint)", media: "text/plain; charset=utf-8", handle: s.tile},
 		{id: "getTile", method: get, path: "/tile/{path...}", summary: "Tiles and entry bundles (C2SP tlog-tiles)", media: apiv1.Bytes, handle: s.tile},
 	}

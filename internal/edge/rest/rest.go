@@ -4,7 +4,7 @@
 // /openapi.json. It rebuilds the canonical bytes that people signed from the JSON that they sent and hands them to the core,
 // which believes none of it: a lying serve can refuse service, nothing more.
 //
-// Callers show a client certificate of a person who is active in the rule document; only /healthz and /openapi.json are open.
+// Callers show a client certificate of a person who is active in the rule document; only /healthz, /openapi.json and /docs are open.
 // It refuses plaintext, TLS below 1.3, unknown query parameters, JSON with two readings, and amounts that are not strings; what another
 // site makes a browser do; and services that ask for more than their own requests, wallets and the status. No payload is taken but with
 // the initiator's own request: the certificate says who reads, and nothing that is signed rests on it.

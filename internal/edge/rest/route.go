@@ -44,14 +44,18 @@ type operation struct {
 	query     []param // all that are known
 	body      any     // zero value of the JSON body's type; nil: there is none
 	cbor      bool    // a CBOR body is taken too
-	reply     any     // zero value of the JSON reply's type; nil: raw bytes
-	media     string  // of raw bytes
-	status    int     // of success; 0: 200
-	handle    func(*call) error
+
+	reply  any    // zero value of the JSON reply's type; nil: raw bytes
+	media  string // of raw bytes
+	status int    // of success; 0: 200
+	handle func(*call) error
 }
 
-// param is a query parameter.
-type param struct{ name, doc string }
+// param is a query parameter: text, or a whole number.
+type param struct {
+	name, doc string
+	number    bool
+}
 
 // call is one call of an operation.
 type call struct {

@@ -21,6 +21,9 @@ import (
 // submit is POST /v1/requests, the way of every transfer: one read, one door call, one write.
 func (s *Server) submit(c *call) error {
 	key := c.r.Header.Get(apiv1.IdempotencyHeader)
+	if len(c.r.Header.Values(apiv1.IdempotencyHeader)) == 0 {
+		return problem.New(problem.Malformed, "header %s is missing; it names the request, so that a retry is not a second one", apiv1.IdempotencyHeader)
+	}
 	if err := request.CheckIdempotencyKey(key); err != nil {
 		return problem.New(problem.Malformed, "header %s: %v", apiv1.IdempotencyHeader, err)
 	}

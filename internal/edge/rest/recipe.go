@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"fmt"
+
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+)
+
+// recipe says, in the API's description, how to make the bytes that are signed, exactly enough to write a client from the description alone.
+// %[1]x is the canonical body of the example, %[2]x its canonical request, %[3]x its id.
+const recipe = `Requests are signed by who asks and decided in the core, which rebuilds and checks everything that is sent here.
+
+# What is signed for a request
+
+The signature of POST /v1/requests covers the message
+
+    "strongroom/request/v1" || 0x00 || R
+
+where R is the request in canonical CBOR: core deterministic encoding (RFC 8949 section 4.2.1; shortest integers, definite lengths, keys ascending, nothing
+after the value), a map with unsigned integer keys:
+
+    1 version: 1                      5 the Idempotency-Key: text
+    2 authority: 32 bytes             6 operation: text
+    3 domain: 32 bytes                7 body: byte string that holds the canonical CBOR of the map below
+    4 initiator: text, "p_…"          8 notAfter: Unix seconds, integer
+
+GET /v1/status has authority and domain in hex. The body is a map by operation; a member that is marked ? and is empty or 0 is left out, all others are there:
+
+    transfer          1 wallet, 2 asset (CAIP-19), 3 source (integer), 4 outputs: array of {1 address, 2 amount}, 5 feeCap
+    wallet_create     1 wallet, 2 chain (CAIP-2), 3 scheme, 4 seed?, 5 account? (integer)
+    address_create    1 wallet, 2 count (integer)
+    policy_change     1 document: byte string
+    person_enrol      1 person, 2 kind, 3 key: {1 alg, 2 pub: bytes}, 4 groups?: array, sorted, 5 possession?: 64 bytes, the new key's signature over
+                      "strongroom/enrol/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 5}
+    person_revoke     1 person
+    group_set         1 group, 2 members: array, sorted
+    whitelist_add     1 id, 2 chain, 3 address
+    whitelist_remove  1 id
+
+Text is a text string. Amounts (amount, feeCap) are byte strings: big-endian, without leading zeros, empty for 0. Addresses have their one spelling: EIP-55,
+lower-case bech32, base58check.
+
+Ed25519 signs the message itself (RFC 8032). P-256 signs its SHA-256; the signature is r || s, 64 bytes. A session's MAC is HMAC-SHA-256 over the same message.
+evidence.key is the key's id: hex of the first 16 bytes of SHA-256(alg || 0x00 || public key), as /v1/persons lists it. The request's id is
+SHA-256("strongroom/request-id/v1" || 0x00 || CBOR of {1 authority, 2 initiator, 3 idempotency key}): a retry has the same id.
+
+Example: authority and domain are 32 bytes of 0x11, initiator p_aaaaaaaaaaaaaaaa, Idempotency-Key "payout-7", notAfter 1800000000, a transfer from the wallet hot,
+asset eip155:1/slip44:60, source 0, of 1000 to 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed with the feeCap 500. The body is
+
+    %[1]x
+
+and R is
+
+    %[2]x
+
+and the request's id is %[3]x.
+
+# What is signed for an approval
+
+The signature of :approve, :reject and :cancel covers the message of GET /v1/requests/{id}/statement for the person and decision: tag
+"strongroom/approval/v1" || 0x00 || canonical statement. Whoever signs should rebuild it from the request's canonical bytes (docs/spec/request.md,
+"Approval statement") or use strongroom's own command: serve is not trusted, and what it shows may be a lie.
+
+# Failures
+
+A failure is application/problem+json (RFC 9457); its type is the path of a page here that says what the kind means and what to do.`
+
+// exampleRequest is the request of the recipe.
+func exampleRequest() request.Request {
+	var id [32]byte
+	for i := range id {
+		id[i] = 0x11
+	}
+	body := request.TransferBody{Wallet: "hot", Asset: "eip155:1/slip44:60", FeeCap: custody.U64(500),
+		Outputs: []request.Output{{Address: "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", Amount: custody.U64(1000)}}}
+	return request.Request{V: 1, Authority: custody.AuthorityID(id), Domain: custody.DomainID(id), Initiator: "p_aaaaaaaaaaaaaaaa", Key: "payout-7",
+		Operation: request.Transfer, Body: canon.Encode(body), NotAfter: 1_800_000_000}
+}
+
+// signing gives the recipe with its example.
+func signing() string {
+	r := exampleRequest()
+	id := r.ID()
+	return fmt.Sprintf(recipe, r.Body, r.Encode(), id[:])
+}
