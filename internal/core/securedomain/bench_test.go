@@ -22,9 +22,14 @@ import (
 	"strongroom/internal/pure/request"
 )
 
-// BenchmarkGoverned is a service's transfer on an automatic route: decided, durable, pinned, signed, verified. For profiles; figures
-// are taken by scripts/bench.
+// BenchmarkGoverned is a service's transfer on an automatic route: decided, durable, pinned, signed, verified; with the key at hand, and with a
+// key that has to be unsealed and derived first. For profiles; figures are taken by scripts/bench.
 func BenchmarkGoverned(b *testing.B) {
+	b.Run("warm", func(b *testing.B) { benchmarkGoverned(b, false) })
+	b.Run("cold", func(b *testing.B) { benchmarkGoverned(b, true) })
+}
+
+func benchmarkGoverned(b *testing.B, cold bool) {
 	h := domaintest.New(b, domaintest.Options{})
 	const wallets = 64
 	for i := range wallets {
@@ -68,6 +73,9 @@ func BenchmarkGoverned(b *testing.B) {
 			if err != nil {
 				b.Error(err)
 				return
+			}
+			if cold {
+				h.D.ForgetKeys()
 			}
 			mac := hmac.New(sha256.New, key)
 			mac.Write(canon.Message(canon.TagRequest, r))

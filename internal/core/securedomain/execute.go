@@ -158,7 +158,7 @@ func (d *Domain) effect(id custody.RequestID, made *creation) (recorded, error) 
 	e.Wallet, e.Key, e.Addresses = made.wallet, made.key, made.batch
 	rec, err := d.record(at, entry.KindEffect, entry.Confidential, e)
 	if err == nil && e.Document != nil {
-		d.signers.clear() // rules changed: keys are unsealed anew
+		d.signers.Clear() // rules changed: keys are unsealed anew
 		d.dropSessions()
 	}
 	return rec, err

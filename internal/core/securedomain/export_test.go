@@ -12,7 +12,7 @@ import (
 func (d *Domain) WrapStore(f func(auditlog.Store) auditlog.Store) { d.cfg.Store = f(d.cfg.Store) }
 
 // ForgetKeys wipes the keys that are kept unsealed, as an idle hour does.
-func (d *Domain) ForgetKeys() { d.signers.clear() }
+func (d *Domain) ForgetKeys() { d.signers.Clear() }
 
 // OpenSessionKeys counts the sessions whose key is held.
 func (d *Domain) OpenSessionKeys() int {

@@ -30,30 +30,17 @@ type signerKey struct {
 	path   entry.KeyPath
 }
 
-// signerCache is the protected-key cache: the scalars of addresses that signed lately, and the account nodes above them.
-type signerCache struct {
-	keys     *keycache.Cache[signerKey]
-	accounts *keycache.Cache[custody.WalletID]
-}
+// signerCache is the protected-key cache: the scalars of addresses that signed lately.
+type signerCache = keycache.Cache[signerKey]
 
 func newSignerCache(entries int, idle time.Duration) (*signerCache, error) {
-	k, err := keycache.New[signerKey](keycache.Config{Entries: entries, Idle: idle, Uses: 1 << 20})
-	if err != nil {
-		return nil, err
-	}
-	a, err := keycache.New[custody.WalletID](keycache.Config{Entries: max(1, entries/8), Idle: idle, Uses: 1 << 20})
-	return &signerCache{keys: k, accounts: a}, err
-}
-
-func (c *signerCache) clear() {
-	c.keys.Clear()
-	c.accounts.Clear()
+	return keycache.New[signerKey](keycache.Config{Entries: entries, Idle: idle, Uses: 1 << 20})
 }
 
 // withKey calls f with the secret scalar of a wallet's address, from the cache or from the wallet's blob.
 func (d *Domain) withKey(w entry.Wallet, p entry.KeyPath, f func(sk []byte) error) error {
 	now := time.Unix(0, d.cfg.Clock.Boot())
-	h, err := d.signers.keys.Get(d.ctx, now, signerKey{w.ID, p}, func() (secret.Bytes, error) { return d.loadKey(w, p) })
+	h, err := d.signers.Get(d.ctx, now, signerKey{w.ID, p}, func() (secret.Bytes, error) { return d.loadKey(w, p) })
 	if err != nil {
 		return err
 	}
@@ -82,23 +69,7 @@ func (d *Domain) loadKey(w entry.Wallet, p entry.KeyPath) (secret.Bytes, error) 
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	master, err := d.hd.Master(seed)
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	defer master.Wipe()
-	node, err := master.Derive(append(account, p.Branch, p.Index))
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	defer node.Wipe()
-	var out secret.Bytes
-	err = node.Use(func(sk []byte) error {
-		var err error
-		out, err = secret.New(d.cfg.Arena, len(sk), func(b []byte) error { copy(b, sk); return nil })
-		return err
-	})
-	return out, err
+	return d.hd.Key(seed, append(account, p.Branch, p.Index))
 }
 
 // unseal opens the blob of a seed; only the current one, as the log names it.

@@ -341,7 +341,7 @@ func (d *Domain) Close() error {
 	d.stop()
 	d.work.Wait()
 	err := d.log.Close()
-	d.signers.clear()
+	d.signers.Clear()
 	d.sessionMu.Lock()
 	for id, key := range d.sessions {
 		key.Wipe()

@@ -66,25 +66,62 @@ const nodeSize = curve.ScalarSize + chainSize
 // Master makes the master node of a seed, which stays with the caller.
 func (d *Deriver) Master(seed secret.Bytes) (*Node, error) {
 	var n *Node
-	err := seed.Use(func(seed []byte) error {
+	err := d.masterWork(seed, func(w *work) error {
+		var err error
+		n, err = d.finish(w, Node{})
+		if errors.Is(err, curve.ErrScalar) {
+			return ErrSeed
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("hd: master key: %w", err)
+	}
+	return n, nil
+}
+
+// Key makes the secret scalar at path below the master key of a seed, which stays with the caller: that of [Deriver.Master], [Node.Derive] and
+// [Node.Use], without the public keys and fingerprints that a signer has no need of. They cost more than everything else.
+func (d *Deriver) Key(seed secret.Bytes, path secp.Path) (secret.Bytes, error) {
+	if len(path) > secp.MaxDepth {
+		return secret.Bytes{}, fmt.Errorf("hd: derive %v: %w", path, secp.ErrTooDeep)
+	}
+	var out secret.Bytes
+	err := d.masterWork(seed, func(w *work) error {
+		if d.curve.TweakAdd(w.scalar(), make([]byte, curve.ScalarSize), w.scalar()) != nil { // adding zero refuses what is no scalar
+			return ErrSeed
+		}
+		at := Node{}
+		for _, index := range path {
+			if err := d.step(w, &at, index, false); err != nil {
+				return err
+			}
+		}
+		var err error
+		out, err = secret.New(d.arena, curve.ScalarSize, func(b []byte) error {
+			copy(b, w.scalar())
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return secret.Bytes{}, fmt.Errorf("hd: derive %v: %w", path, err)
+	}
+	return out, nil
+}
+
+// masterWork calls f with the master node of a seed in working memory; its scalar is not checked yet.
+func (d *Deriver) masterWork(seed secret.Bytes, f func(*work) error) error {
+	return seed.Use(func(seed []byte) error {
 		if len(seed) < MinSeedSize || len(seed) > MaxSeedSize {
 			return fmt.Errorf("%w: it has %d", ErrSeed, len(seed))
 		}
 		return d.work(func(w *work) error {
 			w.hmac([]byte("Bitcoin seed"), copy(w.message, seed))
 			copy(w.node, w.sum)
-			var err error
-			n, err = d.finish(w, Node{})
-			if errors.Is(err, curve.ErrScalar) {
-				return ErrSeed
-			}
-			return err
+			return f(w)
 		})
 	})
-	if err != nil {
-		return nil, fmt.Errorf("hd: master key: %w", err)
-	}
-	return n, nil
 }
 
 // Derive makes the descendant of n at path, which is relative to n. n stays as it is; with the empty path the result is a copy of it.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha512"
+	"errors"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
@@ -13,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"strongroom/internal/pure/secp"
+	"strongroom/internal/secret"
 )
 
 func TestAgreesWithHdkeychain(t *testing.T) {
@@ -39,6 +41,50 @@ func TestAgreesWithHdkeychain(t *testing.T) {
 			t.Fatalf("%v: got %s, want %s", path, got, want)
 		}
 	})
+}
+
+// TestKeyIsTheNodes: the short way to a scalar ends where the long one does.
+func TestKeyIsTheNodes(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	rapid.Check(t, func(t *rapid.T) {
+		raw := rapid.SliceOfN(rapid.Byte(), MinSeedSize-1, MaxSeedSize).Draw(t, "seed")
+		path := secp.Path(rapid.SliceOfN(rapid.OneOf(rapid.Uint32(), rapid.Uint32Range(0, 5)), 0, 6).Draw(t, "path"))
+		seed, err := secret.Take(h.arena, bytes.Clone(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer seed.Wipe()
+		got, err := h.Key(seed, path)
+		if len(raw) < MinSeedSize {
+			if !errors.Is(err, ErrSeed) {
+				t.Fatalf("a seed of %d bytes: %v", len(raw), err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer got.Wipe()
+		master := h.master(t, raw)
+		defer master.Wipe()
+		want := master.derive(t, path)
+		defer want.Wipe()
+		err = got.Use(func(a []byte) error {
+			return want.Use(func(b []byte) error {
+				if !bytes.Equal(a, b) {
+					return errors.New("another scalar")
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			t.Fatalf("%v: %v", path, err)
+		}
+	})
+	if _, err := h.Key(secret.Bytes{}, make(secp.Path, secp.MaxDepth+1)); !errors.Is(err, secp.ErrTooDeep) {
+		t.Errorf("too deep: %v", err)
+	}
 }
 
 // TestPublicDerivationAgrees: deriving a normal child and neutering is neutering and deriving.
