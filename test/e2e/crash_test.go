@@ -74,9 +74,9 @@ func (l *load) caller(i int) {
 				time.Sleep(2 * time.Millisecond)
 				continue
 			}
-			// serve builds the payload anew each time: another fee, the same nonce.
+			// serve builds the payload anew each time: another fee below the cap, the same nonce.
 			v, err := gate.Call[message.Submit, message.Request](context.Background(), c.door, message.MethodSubmit,
-				message.Submit{Request: r.Encode(), Evidence: c.evidence(r), Payload: unsignedPayment(uint64(n), uint64(10+try))})
+				message.Submit{Request: r.Encode(), Evidence: c.evidence(r), Payload: unsignedPayment(uint64(n), uint64(10+try%900))})
 			if err == nil {
 				if err := l.out.keep(r.ID(), v.Signed); err != nil {
 					l.s.t.Errorf("payment %s: %v (%s)", r.Key, err, v.State)
