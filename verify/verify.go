@@ -243,9 +243,15 @@ func (c *checker) place(i int, l entry.Leaf, e proof.Entry, cp tlog.Checkpoint) 
 
 // rules collects the rule documents, the wallet and the request.
 func (c *checker) rules(logKey ed25519.PublicKey) error {
+	if _, ok := c.bodies[0].(*entry.Genesis); !ok {
+		return errors.New("entry 0 is no genesis")
+	}
 	for _, seq := range c.order {
 		switch b := c.bodies[seq].(type) {
 		case *entry.Genesis:
+			if seq != 0 {
+				return fmt.Errorf("entry %d is a second genesis", seq)
+			}
 			if err := authority.AuditGenesis(b); err != nil {
 				return fmt.Errorf("genesis: %w", err)
 			}

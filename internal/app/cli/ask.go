@@ -18,7 +18,7 @@ import (
 // sending are the flags of every command that asks the domain for something.
 type sending struct {
 	IdempotencyKey idempotencyKey `placeholder:"KEY" help:"Name of this request: asking again with the same key gives what became of it. Default: a new one."`
-	Expires        lifetime       `placeholder:"DURATION" help:"How long the request lives, such as 90m, 36h or 7d; default: a day or as long as the rules allow, and an hour with --export."`
+	Expires        lifetime       `placeholder:"DURATION" help:"How long the request lives, such as 90m, 36h or 7d; default: a day or as long as the rules allow, and an hour with --export or for a service."`
 	waiting
 }
 
@@ -34,7 +34,7 @@ type waiting struct {
 	WaitTimeout time.Duration `default:"10m" placeholder:"DURATION" help:"How long --wait waits."`
 }
 
-// lifeOffline is how long a request lives that is made offline, where the rules can't be asked.
+// lifeOffline is how long a request lives where the rules can't be asked: offline, or by a service.
 const lifeOffline = time.Hour
 
 // margin is kept from the longest life that the rules allow, for clocks that differ.
@@ -57,13 +57,9 @@ func (a sending) send(e *env, c *client.Client, body client.Body) error {
 	if err != nil {
 		return err
 	}
-	life := time.Duration(a.Expires)
-	if life == 0 {
-		p, err := c.Policy(e.ctx)
-		if err != nil {
-			return err
-		}
-		life = min(24*time.Hour, max(time.Duration(p.Document.Floor.RequestTTL)*time.Second-margin, time.Second))
+	life, err := a.life(e.ctx, c)
+	if err != nil {
+		return err
 	}
 	r, err := c.Compose(e.ctx, k.Person(), client.Ask{Body: body, Key: string(a.IdempotencyKey), Life: life})
 	if err != nil {
@@ -84,6 +80,21 @@ func (a sending) send(e *env, c *client.Client, body client.Body) error {
 		return explain(e, c, err)
 	}
 	return a.follow(e, c, v)
+}
+
+// life says how long a request is to live. Who may not read the rules, as services may not, gets what is given where they can't be asked.
+func (a sending) life(ctx context.Context, c *client.Client) (time.Duration, error) {
+	if a.Expires != 0 {
+		return time.Duration(a.Expires), nil
+	}
+	p, err := c.Policy(ctx)
+	if client.KindOf(err) == problem.Forbidden {
+		return lifeOffline, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return min(24*time.Hour, max(time.Duration(p.Document.Floor.RequestTTL)*time.Second-margin, time.Second)), nil
 }
 
 // firstEnd gives the end of a request that was asked before, if serve shows that very one and it ends no later than the one at hand: what is

@@ -68,6 +68,16 @@ type requestID struct {
 // minPrefix is the shortest abbreviation of a request's id.
 const minPrefix = 8
 
+// open gives a client and the request.
+func (r requestID) open(e *env) (*client.Client, client.RequestID, error) {
+	c, err := e.client()
+	if err != nil {
+		return nil, client.RequestID{}, err
+	}
+	id, err := r.find(e, c)
+	return c, id, err
+}
+
 func (r requestID) find(e *env, c *client.Client) (client.RequestID, error) {
 	if len(r.ID) < minPrefix || len(r.ID) >= 64 {
 		id, err := client.ParseRequestID(r.ID)
@@ -106,11 +116,7 @@ type requestShow struct {
 
 // Run shows it.
 func (c *requestShow) Run(e *env) error {
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
-	id, err := c.find(e, cl)
+	cl, id, err := c.open(e)
 	if err != nil {
 		return err
 	}
@@ -128,11 +134,7 @@ type requestExecute struct{ requestID }
 
 // Run asks.
 func (c *requestExecute) Run(e *env) error {
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
-	id, err := c.find(e, cl)
+	cl, id, err := c.open(e)
 	if err != nil {
 		return err
 	}
@@ -147,11 +149,7 @@ type requestSign struct{ requestID }
 
 // Run asks.
 func (c *requestSign) Run(e *env) error {
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
-	id, err := c.find(e, cl)
+	cl, id, err := c.open(e)
 	if err != nil {
 		return err
 	}

@@ -117,11 +117,7 @@ type proofGet struct {
 
 // Run gets it. A proof that does not hold with the log key of the identity is not written.
 func (c *proofGet) Run(e *env) error {
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
-	id, err := c.find(e, cl)
+	cl, id, err := c.open(e)
 	if err != nil {
 		return err
 	}

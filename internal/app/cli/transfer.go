@@ -3,7 +3,6 @@
 package cli
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"strongroom/client"
 	"strongroom/internal/app/words"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
 
@@ -71,11 +71,12 @@ func (c *requestTransfer) body(asset custody.AssetID, book func() ([]client.Book
 		}
 		_, err := request.CanonicalAddress(asset.Chain(), address)
 		if err != nil && book != nil && custody.CheckSlug("name", address) == nil && !request.LooksLikeAddress(address) {
-			var x client.BookEntry
-			if x, err = lookUp(asset.Chain(), address, book); err == nil {
-				address, named = x.Address, append(named, x)
-				_, err = request.CanonicalAddress(asset.Chain(), address)
+			x, missing := lookUp(asset.Chain(), address, book)
+			if missing != nil {
+				return nil, nil, missing
 			}
+			address, named = x.Address, append(named, x)
+			_, err = request.CanonicalAddress(asset.Chain(), address)
 		}
 		if err != nil {
 			return nil, nil, usage("--to %s: %w", address, err)
@@ -93,15 +94,18 @@ func (c *requestTransfer) body(asset custody.AssetID, book func() ([]client.Book
 // lookUp finds a name in the address book.
 func lookUp(chain custody.ChainID, name string, book func() ([]client.BookEntry, error)) (client.BookEntry, error) {
 	entries, err := book()
+	if client.KindOf(err) == problem.Forbidden {
+		return client.BookEntry{}, hint(err, "%q reads as a name of the address book, which services can't see; give the address itself", name)
+	}
 	if err != nil {
 		return client.BookEntry{}, err
 	}
 	i := slices.IndexFunc(entries, func(x client.BookEntry) bool { return x.ID == name })
 	switch {
 	case i < 0:
-		return client.BookEntry{}, fmt.Errorf("it is no address, and the address book has no such name; 'strongroom whitelist list' shows the names")
+		return client.BookEntry{}, usage("--to %s: it is no address, and the address book has no such name; 'strongroom whitelist list' shows the names", name)
 	case entries[i].Chain != chain:
-		return client.BookEntry{}, fmt.Errorf("it is an address on %s", words.Chain(entries[i].Chain))
+		return client.BookEntry{}, usage("--to %s: it is an address on %s", name, words.Chain(entries[i].Chain))
 	}
 	return entries[i], nil
 }
