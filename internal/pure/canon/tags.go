@@ -38,11 +38,15 @@ const (
 	TagSlot       Tag = "strongroom/slot/v1"              // slot of a wallet
 	TagAddressKey Tag = "strongroom/address-ownership/v1" // reserved: proof of ownership of an address
 	TagCertify    Tag = "strongroom/certificate/v1"       // a person's asking for a client certificate, signed with an approval key
+
+	TagRecovery     Tag = "strongroom/recovery/v1"      // recovery key that follows from the master secret
+	TagRecoverySeal Tag = "strongroom/recovery-seal/v1" // something sealed to a recovery key
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
 func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal, TagReadKey,
-		TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagCertify}
+		TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagCertify,
+		TagRecovery, TagRecoverySeal}
 }
