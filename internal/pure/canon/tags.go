@@ -37,6 +37,10 @@ const (
 	TagPattern    Tag = "strongroom/pattern/v1"           // verification pattern of a working key, and the key it is made with
 	TagSlot       Tag = "strongroom/slot/v1"              // slot of a wallet
 	TagAddressKey Tag = "strongroom/address-ownership/v1" // reserved: proof of ownership of an address
+	TagScript     Tag = "strongroom/ceremony-script/v1"   // script of a ceremony, as its hash on page one
+	TagRecord     Tag = "strongroom/ceremony-record/v1"   // record of a ceremony's transcript: its hash, and its actor's signature
+	TagSharing    Tag = "strongroom/sharing/v1"           // recovery key and commitments of a sharing, as receipts name it
+	TagClose      Tag = "strongroom/ceremony-close/v1"    // signature of a participant over a whole transcript
 	TagCertify    Tag = "strongroom/certificate/v1"       // a person's asking for a client certificate, signed with an approval key
 
 	TagRecovery     Tag = "strongroom/recovery/v1"        // recovery key that follows from the master secret
@@ -49,7 +53,7 @@ const (
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
 func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
-		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal, TagReadKey,
-		TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagCertify,
-		TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit}
+		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
+		TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord, TagSharing,
+		TagClose, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit}
 }
