@@ -219,7 +219,8 @@ func TestEvidenceAndApprovalForm(t *testing.T) {
 	}
 	good := request.Approval{Person: bob, Decision: request.Approve, Key: ref, Sig: sig}
 	for name, spoil := range map[string]func(*request.Approval){"person": func(a *request.Approval) { a.Person = "bob" }, "decision": func(a *request.Approval) { a.Decision = "maybe" },
-		"key": func(a *request.Approval) { a.Key = request.KeyRef(strings.Repeat("0", 1<<20)) }, "signature": func(a *request.Approval) { a.Sig = append(slices.Clone(sig), 0) }} {
+		"key": func(a *request.Approval) { a.Key = request.KeyRef(strings.Repeat("0", 1<<20)) }, "signature": func(a *request.Approval) { a.Sig = sig[1:] },
+		"long signature": func(a *request.Approval) { a.Sig = make([]byte, request.MaxSig+1) }} {
 		a := good
 		spoil(&a)
 		if good.Check() != nil || a.Check() == nil {
