@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/share"
 )
 
 // Bodies of records. Hashes are SHA-256 of files or keys as they are, so that anybody can compute them with common tools.
@@ -53,6 +54,9 @@ type Mix struct {
 	Sources []string `cbor:"1,keyasint"` // in the order of the commitments
 }
 
+// RecoveryKeySize is the length of a public recovery key in bytes (docs/spec/share.md, 2).
+const RecoveryKeySize = 1216
+
 // Share is one share that was made.
 type Share struct {
 	Index     uint32   `cbor:"1,keyasint"` // from 1
@@ -63,17 +67,20 @@ type Share struct {
 // Made is what the core made.
 type Made struct {
 	Recovery    []byte   `cbor:"1,keyasint"` // public recovery key
-	Commitments [][]byte `cbor:"2,keyasint"` // Feldman, one a coefficient: as many as the threshold
+	Commitments []byte   `cbor:"2,keyasint"` // of the sharing, encoded (package share)
 	Shares      []Share  `cbor:"3,keyasint"`
 	WorkingKey  [32]byte `cbor:"4,keyasint"` // of the working key, sealed for recovery; zero in a refresh
 	Identity    [32]byte `cbor:"5,keyasint"` // of the domain's identity, sealed for recovery; zero in a refresh
 	Genesis     [32]byte `cbor:"6,keyasint"` // of the genesis that the first persons are to sign; zero in a refresh
 }
 
-// Sharing names a sharing: hash of recovery key and commitments. Receipts name it.
+// Sharing names a sharing: hash of recovery key, commitments and number of shares. Receipts name it.
 func (m Made) Sharing() [32]byte {
-	parts := append([][]byte{m.Recovery}, m.Commitments...)
-	return canon.Hash(canon.TagSharing, parts)
+	return canon.Hash(canon.TagSharing, struct {
+		Recovery    []byte `cbor:"1,keyasint"`
+		Commitments []byte `cbor:"2,keyasint"`
+		Shares      uint64 `cbor:"3,keyasint"`
+	}{m.Recovery, m.Commitments, uint64(len(m.Shares))})
 }
 
 // Receipt is a custodian's word that their share is the one that the commitments commit to, so that it and any others that did the same give the
@@ -237,10 +244,13 @@ func (t Transcript) soundMake(r Record) error {
 	if err := canon.Decode(r.Body, &b); err != nil {
 		return err
 	}
-	if len(b.Recovery) == 0 || len(b.Commitments) != int(t.Script.Threshold) {
-		return fmt.Errorf("%d commitments; the threshold is %d", len(b.Commitments), t.Script.Threshold)
-	}
 	receivers := t.Script.Receivers()
+	if len(b.Recovery) != RecoveryKeySize {
+		return fmt.Errorf("a recovery key of %d bytes, not %d", len(b.Recovery), RecoveryKeySize)
+	}
+	if _, err := share.Parse(share.Scheme{Threshold: uint8(t.Script.Threshold), Shares: uint8(len(receivers))}, b.Commitments); err != nil {
+		return err
+	}
 	if len(b.Shares) != len(receivers) {
 		return fmt.Errorf("%d shares for %d custodians", len(b.Shares), len(receivers))
 	}
@@ -334,7 +344,7 @@ func (t Transcript) soundCombine(r Record) error {
 	if err := canon.Decode(r.Body, &b); err != nil {
 		return err
 	}
-	if len(b.Recovery) == 0 || !slices.IsSorted(b.Indexes) || len(b.Indexes) == 0 {
+	if len(b.Recovery) != RecoveryKeySize || !slices.IsSorted(b.Indexes) || len(b.Indexes) == 0 {
 		return errors.New("it names no recovery key, or no shares in order")
 	}
 	parts := t.parts(len(t.Records))

@@ -17,6 +17,8 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/ristretto"
+	"strongroom/internal/pure/share"
 )
 
 // keyOf is a participant's private key.
@@ -81,7 +83,7 @@ func bodyOf(t Transcript, s Step) any {
 	case StepMix:
 		return Mix{[]string{"system", "rdseed", "root", "dice/carl", "dice/cora"}}
 	case StepMake:
-		m := Made{Recovery: []byte("recovery"), Commitments: [][]byte{h2("a"), h2("b")}}
+		m := Made{Recovery: recovery(1), Commitments: commitments()}
 		for i, p := range t.Script.Receivers() {
 			m.Shares = append(m.Shares, Share{uint32(i + 1), p.Name, h("share" + p.Name)})
 		}
@@ -101,11 +103,16 @@ func bodyOf(t Transcript, s Step) any {
 		i := slices.IndexFunc(t.Script.Bringers(), func(p Participant) bool { return p.Name == s.Actor })
 		return Part{uint32(i + 1), h("part" + s.Actor)}
 	default:
-		return Combined{[]uint32{1, 2}, []byte("recovery")}
+		return Combined{[]uint32{1, 2}, recovery(1)}
 	}
 }
 
-func h2(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] }
+func recovery(b byte) []byte { return bytes.Repeat([]byte{b}, RecoveryKeySize) }
+
+func commitments() []byte {
+	g, h := ristretto.Generator().Encode(), share.Generator().Encode()
+	return append(g[:], h[:]...)
+}
 
 func sign(r Record) Record {
 	if r.Actor != CoreActor {
@@ -256,7 +263,7 @@ func TestSaysWhatItMust(t *testing.T) {
 		{Create, "dice/carl", func(b any) any { c := b.(Commit); c.List[0].Source = DiceSource("cora"); return c }},
 		{Create, "dice/carl", func(b any) any { c := b.(Commit); c.List[0].Hash = c.List[0].Hash[:63]; return c }},
 		{Create, "mix/core", func(b any) any { return Mix{b.(Mix).Sources[:4]} }},
-		{Create, "make/core", func(b any) any { m := b.(Made); m.Commitments = m.Commitments[:1]; return m }},
+		{Create, "make/core", func(b any) any { m := b.(Made); m.Commitments = m.Commitments[:32]; return m }},
 		{Create, "make/core", func(b any) any { m := b.(Made); m.Shares = m.Shares[:2]; return m }},
 		{Create, "make/core", func(b any) any { m := b.(Made); m.Shares[1].Sealed = m.Shares[0].Sealed; return m }},
 		{Create, "make/core", func(b any) any { m := b.(Made); m.Shares[1].Index = 1; return m }},
@@ -275,7 +282,7 @@ func TestSaysWhatItMust(t *testing.T) {
 		{Restore, "combine/core", func(b any) any { c := b.(Combined); c.Indexes = []uint32{2, 1}; return c }},
 		{Restore, "combine/core", func(b any) any { c := b.(Combined); c.Indexes = []uint32{1, 1}; return c }},
 		{Restore, "combine/core", func(b any) any { c := b.(Combined); c.Recovery = nil; return c }},
-		{Refresh, "make/core", func(b any) any { m := b.(Made); m.Recovery = []byte("another"); return m }},
+		{Refresh, "make/core", func(b any) any { m := b.(Made); m.Recovery = recovery(2); return m }},
 		{Refresh, "make/core", func(b any) any { m := b.(Made); m.WorkingKey = h; return m }},
 	}
 	for _, tt := range tests {

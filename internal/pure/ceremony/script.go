@@ -16,6 +16,7 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/share"
 )
 
 // ErrScript is wrapped by every error about a script that may not be used.
@@ -46,7 +47,7 @@ const (
 // Limits.
 const (
 	MaxParticipants = 64
-	MaxCustodians   = 16 // shares; more can't be handled in one room
+	MaxCustodians   = share.MaxShares
 	MaxText         = 200
 	MinRolls        = 50 // rolls of a die by one custodian, of 2.585 bits each
 	MaxRolls        = 1000
