@@ -90,12 +90,25 @@ func (d *Domain) sessionKey(shared, opening []byte, id [16]byte) (secret.Bytes, 
 
 // dropSessions wipes the keys of sessions that the state has ended. The caller holds mu.
 func (d *Domain) dropSessions() {
+	d.endSessions(func(id [16]byte) bool {
+		_, ok := d.state.Session(id)
+		return !ok
+	})
+}
+
+// endSessions wipes the keys of sessions that have ended, and all unsealed keys with them: a session's end is its service's logout.
+func (d *Domain) endSessions(ended func(id [16]byte) bool) {
+	n := 0
 	d.sessionMu.Lock()
-	defer d.sessionMu.Unlock()
 	for id, key := range d.sessions {
-		if _, ok := d.state.Session(id); !ok {
+		if ended(id) {
 			delete(d.sessions, id)
 			key.Wipe()
+			n++
 		}
+	}
+	d.sessionMu.Unlock()
+	if n > 0 {
+		d.forget("a session ended")
 	}
 }
