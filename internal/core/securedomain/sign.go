@@ -253,8 +253,8 @@ func (d *Domain) signBitcoin(w entry.Wallet, k entry.KeyPath, digest, aux [32]by
 }
 
 func signFailure(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || problem.KindOf(err) != problem.Internal { // the key was refused, not the signature
+		return err
 	}
 	return problem.Wrap(problem.Internal, err, "signing failed; nothing was released")
 }
