@@ -5,10 +5,9 @@ package securedomain
 import (
 	"context"
 	"crypto/ecdh"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/entry"
@@ -77,11 +76,14 @@ func (d *Domain) recordSession(o request.SessionOpening, b *entry.Session) (reco
 func (d *Domain) sessionKey(shared, opening []byte, id [16]byte) (secret.Bytes, error) {
 	defer clear(shared)
 	salt := canon.HashBytes(canon.TagSession, opening)
-	k, err := hkdf.Key(sha256.New, shared, salt[:], string(canon.TagBytes(canon.TagSessionKey, id[:])), 32)
-	if err != nil {
-		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "derive the session key")
+	var failed error
+	out, err := secret.New(d.cfg.Arena, 32, func(b []byte) error {
+		failed = kdf.HKDF(kdf.SHA256, b, shared, salt[:], canon.TagBytes(canon.TagSessionKey, id[:]))
+		return failed
+	})
+	if failed != nil {
+		return out, problem.Wrap(problem.Internal, failed, "derive the session key")
 	}
-	out, err := secret.Take(d.cfg.Arena, k)
 	if err != nil {
 		return out, problem.Wrap(problem.Busy, err, "no room for another session key")
 	}
