@@ -42,7 +42,7 @@ type Config struct {
 	TakeOver      bool          // take the log over from a writer that may still live
 	Tiles         string        // folder for tiles, or empty
 	SnapshotEvery uint64        // entries between snapshots; 0: 65,536
-	CacheKeys     int           // addresses kept unsealed, and accounts; each pair takes [keyring.EntryMemory] of the arena; 0: 65,536
+	CacheKeys     int           // addresses kept unsealed, and accounts; each pair takes [keyring.EntryMemory] of the arena; 0: 65,536, or what fits
 	CacheIdle     time.Duration // after which an unused key is wiped; 0: 15 minutes
 	Lease         time.Duration // longest pause between handing an entry over and acting on it; 0: 30 seconds
 	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
@@ -71,11 +71,12 @@ func (c *Config) check() error {
 		return errors.New("open domain: sizes and durations must not be negative")
 	}
 	setDefault(&c.SnapshotEvery, DefaultSnapshotEvery)
-	setDefault(&c.CacheKeys, DefaultCacheKeys)
 	setDefault(&c.CacheIdle, DefaultCacheIdle)
 	setDefault(&c.Lease, DefaultLease)
-	if have, need := c.Arena.Usage().Size, c.CacheKeys*keyring.EntryMemory+roomBesideKeys; have < need {
-		return fmt.Errorf("open domain: %d unsealed keys need %d bytes of memory for keys, and there are %d: give more, or keep fewer", c.CacheKeys, need, have)
+	size := c.Arena.Usage().Size
+	most := max(1, (size-roomBesideKeys)/keyring.EntryMemory)
+	if setDefault(&c.CacheKeys, min(DefaultCacheKeys, most)); c.CacheKeys > most {
+		return fmt.Errorf("open domain: %d bytes of memory for keys hold %d unsealed ones, not %d: give more, or keep fewer", size, most, c.CacheKeys)
 	}
 	return nil
 }
