@@ -6,6 +6,8 @@ import (
 	"runtime"
 
 	"strongroom/internal/core/auditlog"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
 )
 
 // WrapStore puts something between an open domain and its store's reads, as whoever holds the disk can.
@@ -18,6 +20,18 @@ func (d *Domain) ForgetKeys() { d.keys.Forget() }
 func (d *Domain) Unsealed() (addresses, accounts int) {
 	s := d.keys.Stats()
 	return s.Addresses.Entries, s.Accounts.Entries
+}
+
+// OpenKey opens the key of a wallet's first address, as a signature does that has found nothing amiss so far.
+func (d *Domain) OpenKey(id custody.WalletID) error {
+	d.mu.Lock()
+	w, _, _ := d.state.Wallet(id)
+	d.mu.Unlock()
+	pub, err := d.derive(w, entry.KeyPath{})
+	if err != nil {
+		return err
+	}
+	return d.withKey(w, entry.KeyPath{}, pub, func([]byte) error { return nil })
 }
 
 // LiveSecrets counts what lives in the arena.

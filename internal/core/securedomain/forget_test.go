@@ -192,8 +192,12 @@ func TestFaultForgetsKeys(t *testing.T) {
 	})
 	t.Run("a check", func(t *testing.T) { // re-check and self-tests latch
 		x := newOpen(t, domaintest.Options{})
+		if err := x.h.D.OpenKey("hot"); err != nil {
+			t.Fatal(err)
+		}
 		x.h.D.Latch(errors.New("a self-test failed"))
 		x.want(0, 0)
+		wantKind(t, "a signature that was under way", x.h.D.OpenKey("hot"), problem.Stopped)
 		wantKind(t, "afterwards", x.try(), problem.Stopped)
 		x.want(0, 0)
 	})
