@@ -22,6 +22,7 @@ import (
 	"strongroom/internal/core/domainkeys"
 	"strongroom/internal/core/internal/curve"
 	"strongroom/internal/core/internal/hd"
+	"strongroom/internal/core/keyring"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/timeguard"
 	"strongroom/internal/gate/message"
@@ -37,15 +38,15 @@ import (
 
 // Domain is an open domain. Its methods are safe for concurrent use.
 type Domain struct {
-	cfg     Config
-	log     *auditlog.Log
-	ids     *domainkeys.Identity
-	dwk     *domainkeys.DWK
-	curve   *curve.Backend
-	hd      *hd.Deriver
-	signers *signerCache
-	derive  authority.Deriver
-	slog    *slog.Logger
+	cfg    Config
+	log    *auditlog.Log
+	ids    *domainkeys.Identity
+	dwk    *domainkeys.DWK
+	curve  *curve.Backend
+	hd     *hd.Deriver
+	keys   *keyring.Ring
+	derive authority.Deriver
+	slog   *slog.Logger
 
 	mu         sync.Mutex // the sequencer: guards the following and the order of log.Append
 	state      *authority.State
@@ -100,7 +101,10 @@ func (d *Domain) fail(err error) {
 }
 
 // latch sets the error state: nothing is decided or signed any more, but status and the log can still be read.
-func (d *Domain) latch(err error) { d.cause.CompareAndSwap(nil, &err) }
+func (d *Domain) latch(err error) {
+	d.cause.CompareAndSwap(nil, &err)
+	d.forget("the domain has failed")
+}
 
 // waitProblem says why waiting for an entry ended without it.
 func waitProblem(ctx context.Context, err error) error {
@@ -134,9 +138,11 @@ const maxBehind = 5 * time.Minute
 func (d *Domain) now() (authority.Moment, error) {
 	r := d.cfg.Clock.Now()
 	if !r.Certain {
+		d.forget("the clock is not certain")
 		return authority.Moment{}, problem.New(problem.TimeUncertain, "the clock is not certain: %s", r.Why)
 	}
 	if behind := time.Duration(d.state.Time - r.Time); behind > maxBehind {
+		d.forget("the clock is behind the log")
 		return authority.Moment{}, problem.New(problem.TimeUncertain, "the clock is %v behind the last entry of the log; set it", behind.Round(time.Second))
 	}
 	return d.moment(r), nil
@@ -233,6 +239,7 @@ func (d *Domain) durable(ctx context.Context, r recorded) error {
 		return waitProblem(ctx, err)
 	}
 	if d.cfg.Clock.Boot()-r.boot > int64(d.cfg.Lease) {
+		d.forget("the process was stopped for longer than its lease")
 		return problem.New(problem.Busy, "this process was stopped for longer than its lease; ask again with the same idempotency key")
 	}
 	return nil

@@ -158,7 +158,7 @@ func (d *Domain) effect(id custody.RequestID, made *creation) (recorded, error) 
 	e.Wallet, e.Key, e.Addresses = made.wallet, made.key, made.batch
 	rec, err := d.record(at, entry.KindEffect, entry.Confidential, e)
 	if err == nil && e.Document != nil {
-		d.signers.Clear() // rules changed: keys are unsealed anew
+		d.forget("the rules changed")
 		d.dropSessions()
 	}
 	return rec, err
@@ -186,7 +186,7 @@ func (d *Domain) createWallet(ctx context.Context, id custody.RequestID, o *requ
 		return nil, problem.Wrap(problem.Internal, err, "derive the account")
 	}
 	first := entry.AddressBatch{Wallet: w.ID, Count: 1}
-	if first.Root, err = authority.BatchRoot(w, first, authority.Derive); err != nil {
+	if first.Root, err = authority.BatchRoot(w, first, d.derive); err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "derive the first address")
 	}
 	c.wallet, c.batch = &w, &first

@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/internal/curve"
 	"strongroom/internal/core/internal/hd"
+	"strongroom/internal/core/keyring"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/timeguard"
 	"strongroom/internal/pure/authority"
@@ -41,7 +42,7 @@ type Config struct {
 	TakeOver      bool          // take the log over from a writer that may still live
 	Tiles         string        // folder for tiles, or empty
 	SnapshotEvery uint64        // entries between snapshots; 0: 65,536
-	CacheKeys     int           // keys kept unsealed; 0: 65,536
+	CacheKeys     int           // addresses kept unsealed, and accounts; each pair takes [keyring.EntryMemory] of the arena; 0: 65,536, or what fits
 	CacheIdle     time.Duration // after which an unused key is wiped; 0: 15 minutes
 	Lease         time.Duration // longest pause between handing an entry over and acting on it; 0: 30 seconds
 	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
@@ -58,6 +59,8 @@ const (
 	DefaultCacheIdle     = 15 * time.Minute
 	DefaultLease         = 30 * time.Second
 	cachedAddresses      = 1 << 18
+
+	roomBesideKeys = 256 << 10 // of the arena: identity, working key, sessions, keys in use
 )
 
 func (c *Config) check() error {
@@ -68,9 +71,13 @@ func (c *Config) check() error {
 		return errors.New("open domain: sizes and durations must not be negative")
 	}
 	setDefault(&c.SnapshotEvery, DefaultSnapshotEvery)
-	setDefault(&c.CacheKeys, DefaultCacheKeys)
 	setDefault(&c.CacheIdle, DefaultCacheIdle)
 	setDefault(&c.Lease, DefaultLease)
+	size := c.Arena.Usage().Size
+	most := max(1, (size-roomBesideKeys)/keyring.EntryMemory)
+	if setDefault(&c.CacheKeys, min(DefaultCacheKeys, most)); c.CacheKeys > most {
+		return fmt.Errorf("open domain: %d bytes of memory for keys hold %d unsealed ones, not %d: give more, or keep fewer", size, most, c.CacheKeys)
+	}
 	return nil
 }
 
@@ -167,11 +174,11 @@ func newDomain(cfg Config, ids *domainkeys.Identity) (*Domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	signers, err := newSignerCache(cfg.CacheKeys, cfg.CacheIdle)
+	keys, err := keyring.New(keyring.Config{HD: h, Entries: cfg.CacheKeys, Idle: cfg.CacheIdle})
 	if err != nil {
 		return nil, err
 	}
-	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, signers: signers, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
+	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, keys: keys, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
 		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{})}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d, nil
@@ -300,8 +307,9 @@ func (d *Domain) settle(ctx context.Context) error {
 		return err
 	}
 	d.cfg.writer = writer
-	d.work.Add(1)
+	d.work.Add(2)
 	go d.watch()
+	go d.tend()
 	if d.cfg.RecheckEvery > 0 {
 		d.work.Add(1)
 		go d.checkNowAndThen(d.cfg.RecheckEvery)
@@ -341,7 +349,7 @@ func (d *Domain) Close() error {
 	d.stop()
 	d.work.Wait()
 	err := d.log.Close()
-	d.signers.Clear()
+	d.forget("the domain is closed")
 	d.sessionMu.Lock()
 	for id, key := range d.sessions {
 		key.Wipe()
