@@ -5,14 +5,13 @@ package ceremony
 import (
 	"bytes"
 	"context"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
 	"slices"
 
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/core/sharing"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/share"
@@ -23,7 +22,7 @@ import (
 const (
 	DrawSize   = 64 // drawn from each of the machine's sources
 	SaltSize   = 32 // of a commitment's salt
-	CommitSize = sha512.Size
+	CommitSize = kdf.Size
 
 	maxSources = 32
 	mixSize    = 64 + sharing.SeedSize
@@ -169,12 +168,7 @@ func commit(ceremony [32]byte, name string, opening secret.Bytes) (*[CommitSize]
 	head = append(binary.BigEndian.AppendUint16(head, uint16(len(name))), name...)
 	var out [CommitSize]byte
 	err := opening.Use(func(b []byte) error {
-		secret.Do(func() {
-			h := sha512.New()
-			h.Write(head)
-			h.Write(b)
-			h.Sum(out[:0])
-		})
+		kdf.Sum(&out, head, b)
 		return nil
 	})
 	return &out, err
@@ -356,16 +350,7 @@ func mix(a *secret.Arena, transcript [32]byte, parts []*part) (secret.Bytes, err
 	}
 	defer all.Wipe()
 	return secret.New(a, mixSize, func(out []byte) error {
-		return all.Use(func(b []byte) (err error) {
-			secret.Do(func() {
-				var okm []byte
-				if okm, err = hkdf.Key(sha512.New, b, transcript[:], string(canon.TagMix), mixSize); err == nil {
-					copy(out, okm)
-					clear(okm)
-				}
-			})
-			return err
-		})
+		return all.Use(func(b []byte) error { kdf.HKDF(out, b, transcript[:], string(canon.TagMix)); return nil })
 	})
 }
 

@@ -123,7 +123,7 @@ func sealAll(a *secret.Arena, ceremony [32]byte, public []byte, c share.Commitme
 	return m, nil
 }
 
-// plaintext is what is sealed of a share: value, blinding and SHA-256 of the meta data, which has the index.
+// plaintext is what is sealed of a share: SHA-256 of the meta data, which has the index, then value and blinding.
 func plaintext(a *secret.Arena, s sharing.Share, m share.Meta) (secret.Bytes, error) {
 	encoded, err := s.Encode(a)
 	if err != nil {
@@ -133,7 +133,7 @@ func plaintext(a *secret.Arena, s sharing.Share, m share.Meta) (secret.Bytes, er
 	hash := sha256.Sum256(m.Encode())
 	return secret.New(a, share.PlainSize, func(out []byte) error {
 		return encoded.Use(func(b []byte) error {
-			copy(out[copy(out, b[1:]):], hash[:])
+			copy(out[copy(out, hash[:]):], b[1:])
 			return nil
 		})
 	})
@@ -144,11 +144,11 @@ func parsePlain(a *secret.Arena, plain secret.Bytes, m share.Meta, c share.Commi
 	hash := sha256.Sum256(m.Encode())
 	encoded, err := secret.New(a, sharing.ShareSize, func(out []byte) error {
 		return plain.Use(func(b []byte) error {
-			if len(b) != share.PlainSize || [sha256.Size]byte(b[share.PlainSize-sha256.Size:]) != hash {
+			if len(b) != share.PlainSize || [sha256.Size]byte(b) != hash {
 				return ErrOpen
 			}
 			out[0] = m.Index
-			copy(out[1:], b)
+			copy(out[1:], b[sha256.Size:])
 			return nil
 		})
 	})

@@ -12,20 +12,19 @@
 // to a public key. The log does, by the hash of what was sealed.
 //
 // Copies outside the arena: the key is kept as the 32-byte seed of the KEM, in the arena. Package internal/core/internal/hybrid, which expands
-// it for each call, says what stays behind. Here crypto/hkdf returns 64 bytes on the heap, which are cleared.
+// it for each call, says what stays behind.
 //
 // Specs: RFC 9180 (HPKE), draft-ietf-hpke-pq (the KEM), FIPS 203 (ML-KEM), RFC 5869 (HKDF), RFC 8949 section 4.2.1 (encoding).
 package recovery
 
 import (
-	"crypto/hkdf"
 	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
 	"slices"
 
 	"strongroom/internal/core/internal/hybrid"
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/secret"
 )
@@ -88,18 +87,22 @@ type Key struct {
 // MLKEM768-X25519. The caller keeps and wipes r.
 func Derive(a *secret.Arena, r secret.Bytes) (*Key, error) {
 	var public []byte
-	seed, err := secret.New(a, hybrid.SeedSize, func(out []byte) error {
-		return r.Use(func(b []byte) (err error) {
+	ikm, err := secret.New(a, ikmSize, func(out []byte) error {
+		return r.Use(func(b []byte) error {
 			if len(b) != MasterSize {
 				return fmt.Errorf("%w: master secret of %d bytes, not %d", ErrInput, len(b), MasterSize)
 			}
-			secret.Do(func() {
-				var ikm []byte
-				if ikm, err = hkdf.Key(sha512.New, b, nil, string(canon.TagRecovery), ikmSize); err == nil {
-					defer clear(ikm)
-					public, err = hybrid.Derive(out, ikm)
-				}
-			})
+			kdf.HKDF(out, b, nil, string(canon.TagRecovery))
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("recovery: derive the recovery key: %w", err)
+	}
+	defer ikm.Wipe()
+	seed, err := secret.New(a, hybrid.SeedSize, func(out []byte) error {
+		return ikm.Use(func(b []byte) (err error) {
+			public, err = hybrid.Derive(out, b)
 			return err
 		})
 	})

@@ -13,7 +13,7 @@ import (
 
 // Sizes in bytes.
 const (
-	PlainSize    = 2*ristretto.ScalarSize + sha256.Size // of what is sealed: value, blinding, SHA-256 of the meta data
+	PlainSize    = sha256.Size + 2*ristretto.ScalarSize // of what is sealed: SHA-256 of the meta data, value, blinding
 	ImporterSize = 1216                                 // of an importer's public key
 	MaxName      = 64                                   // of a custodian's name
 	MaxSealed    = 8 << 10                              // the longest envelope

@@ -14,6 +14,7 @@ package hybrid
 
 import (
 	"crypto/hpke"
+	"crypto/sha3"
 	"errors"
 
 	"strongroom/internal/secret"
@@ -30,22 +31,18 @@ const (
 // ErrOpen says that a box does not open under this key, info and additional data.
 var ErrOpen = errors.New("hybrid: does not open")
 
-// Derive writes to seed the private key that follows from ikm (DeriveKeyPair), and returns the public one.
+// Derive writes to seed the private key that follows from ikm, and returns the public one. It is DeriveKeyPair of draft-ietf-hpke-pq, that
+// is LabeledDerive of SHAKE256 over the KEM's suite id: crypto/hpke has it too, but leaves copies of ikm on the heap.
 func Derive(seed, ikm []byte) (public []byte, err error) {
-	do(func() {
-		var k hpke.PrivateKey
-		if k, err = hpke.MLKEM768X25519().DeriveKeyPair(ikm); err != nil {
-			return
+	secret.Do(func() {
+		h := sha3.NewSHAKE256()
+		for _, part := range [][]byte{ikm, []byte("HPKE-v1KEM"), {0x64, 0x7a}, {0, 13}, []byte("DeriveKeyPair"), {0, SeedSize}} {
+			_, _ = h.Write(part) // a sponge takes everything
 		}
-		var kept []byte
-		if kept, err = k.Bytes(); err != nil { // the key's own slice: clearing it clears the key's copy
-			return
-		}
-		defer clear(kept)
-		copy(seed, kept)
-		public = k.PublicKey().Bytes()
+		_, _ = h.Read(seed)
+		h.Reset()
 	})
-	return public, err
+	return Public(seed)
 }
 
 // Public returns the public key of a private one.
@@ -55,7 +52,7 @@ func Public(seed []byte) (public []byte, err error) {
 		if k, err = hpke.MLKEM768X25519().NewPrivateKey(seed); err != nil {
 			return
 		}
-		if kept, err := k.Bytes(); err == nil {
+		if kept, err := k.Bytes(); err == nil { // the key's own slice: clearing it clears the key's copy
 			defer clear(kept)
 		}
 		public = k.PublicKey().Bytes()
