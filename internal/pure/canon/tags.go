@@ -48,6 +48,12 @@ const (
 	TagGenerator    Tag = "strongroom/share-generator/v1" // second generator of the commitments to shares
 	TagCommitments  Tag = "strongroom/commitments/v1"     // commitments to the shares of a master secret
 	TagSplit        Tag = "strongroom/split/v1"           // coefficients of a sharing
+	TagSource       Tag = "strongroom/entropy-source/v1"  // commitment of a source to what it gave to a ceremony
+	TagMix          Tag = "strongroom/entropy-mix/v1"     // master secret and seed of a split, mixed from all sources
+	TagShare        Tag = "strongroom/share/v1"           // something sealed to a custodian
+	TagShareReceipt Tag = "strongroom/share-receipt/v1"   // custodian's receipt for a share, signed by them
+	TagImport       Tag = "strongroom/share-import/v1"    // share on its way to a load
+	TagImporter     Tag = "strongroom/importer/v1"        // importer key of a load, as people compare it
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
@@ -55,5 +61,6 @@ func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
 		TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord, TagSharing,
-		TagClose, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit}
+		TagClose, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare,
+		TagShareReceipt, TagImport, TagImporter}
 }

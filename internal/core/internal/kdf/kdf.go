@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kdf derives keys from keys with HKDF (RFC 5869), leaving no copy of the input behind. crypto/hkdf hashes the input key through objects
-// on the Go heap whose buffers keep it in clear until they are collected and overwritten; here everything in between lies on the stack, in
-// [secret.Do], which erases it. The output is the caller's memory: in an arena, or cleared after use.
+// Package kdf hashes secrets and derives keys from them with HKDF, leaving no copy of them in memory: the standard library's hashes keep the last
+// block of what they were given, its HMAC and HKDF keep the key, on the heap, where they can't be cleared from outside. What is derived is the
+// same.
 //
-// It refuses inputs that are longer than what the core derives from, so that its buffers have a fixed size.
+// Calls run inside [secret.Do], so that temporaries on the stack are erased. Inputs and outputs are the caller's: they lie in an arena, or are
+// cleared after use.
+//
+// Specs: FIPS 180-4 (SHA-2), FIPS 198-1 (HMAC), RFC 5869 (HKDF).
 package kdf
 
 import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"fmt"
+	"hash"
 
 	"strongroom/internal/secret"
 )
@@ -22,71 +26,102 @@ type Hash uint8
 const (
 	SHA256 Hash = iota + 1
 	SHA384
+	SHA512
 )
 
-// Bounds in bytes.
+// Size is the length of [Sum] in bytes.
+const Size = sha512.Size
+
+// maxSum and maxBlock are the longest sum and block of the hash functions, in bytes.
 const (
-	MaxKey  = 64  // of the input key
-	MaxSalt = 64  // not above a block of either hash, so that it is never hashed first
-	MaxInfo = 128 // of the context
-	MaxOut  = 128 // of what is derived
-
+	maxSum   = sha512.Size
 	maxBlock = sha512.BlockSize
-	maxSum   = sha512.Size384
 )
 
-// HKDF fills out with HKDF-Expand(HKDF-Extract(salt, key), info). No salt is a salt of zeros, as RFC 5869 says. out may lie in an arena.
-func HKDF(h Hash, out, key, salt, info []byte) error {
-	size, ok := map[Hash]int{SHA256: sha256.Size, SHA384: sha512.Size384}[h]
-	if !ok || len(out) < 1 || len(out) > MaxOut || len(key) > MaxKey || len(salt) > MaxSalt || len(info) > MaxInfo {
-		return fmt.Errorf("kdf: hash %d, %d bytes from a key of %d, salt of %d and context of %d: outside the bounds", h, len(out), len(key), len(salt), len(info))
+// new makes a hash, or nil.
+func (h Hash) new() hash.Hash {
+	switch h {
+	case SHA256:
+		return sha256.New()
+	case SHA384:
+		return sha512.New384()
+	case SHA512:
+		return sha512.New()
+	default:
+		return nil
+	}
+}
+
+// Sum writes the SHA-512 of the parts, joined, to out.
+func Sum(out *[Size]byte, parts ...[]byte) {
+	secret.Do(func() {
+		h := SHA512.new()
+		defer forget(h)
+		sum(h, out, parts...)
+	})
+}
+
+// HKDF fills out with HKDF-Expand(HKDF-Extract(salt, key), info). No salt is a salt of zeros, as RFC 5869 says. It refuses an unknown hash, and an
+// output that is empty or longer than 255 sums (RFC 5869 section 2.3).
+func HKDF(with Hash, out, key, salt, info []byte) error {
+	if h := with.new(); h == nil || len(out) < 1 || len(out) > 255*h.Size() {
+		return fmt.Errorf("kdf: %d bytes with hash %d can't be derived", len(out), with)
 	}
 	secret.Do(func() {
-		var prk, t [maxSum]byte
-		hmac(h, &prk, salt, key, nil, nil)
-		last := t[:0]
-		for n := byte(1); len(out) > 0; n++ {
-			hmac(h, &t, prk[:size], last, info, []byte{n})
-			last = t[:size]
+		h := with.new()
+		defer forget(h)
+		var prk, block [maxSum]byte
+		defer func() { wipe(prk[:]); wipe(block[:]) }()
+		size := h.Size()
+		mac(h, &prk, salt, key)
+		last := block[:0]
+		for i := byte(1); len(out) > 0; i++ {
+			mac(h, &block, prk[:size], last, info, []byte{i})
+			last = block[:size]
 			out = out[copy(out, last):]
 		}
 	})
 	return nil
 }
 
-// hmac puts HMAC(key, a || b || c) into sum: RFC 2104. It calls the hash functions by name: through a variable, their input would move to the heap.
-func hmac(h Hash, sum *[maxSum]byte, key, a, b, c []byte) {
-	var buf [maxBlock + max(MaxKey, maxSum) + MaxInfo + 1]byte
-	block := maxBlock
-	if h == SHA256 {
-		block = sha256.BlockSize
+// mac writes the HMAC of the parts, joined, to out, which may be one of them.
+func mac(h hash.Hash, out *[maxSum]byte, key []byte, parts ...[]byte) {
+	var buf [maxBlock]byte
+	defer func() { wipe(buf[:]) }()
+	pad := buf[:h.BlockSize()]
+	if len(key) > len(pad) {
+		sum(h, out, key)
+		key = out[:h.Size()]
 	}
-	pad(buf[:block], key, 0x36)
-	n := block
-	n += copy(buf[n:], a)
-	n += copy(buf[n:], b)
-	n += copy(buf[n:], c)
-	n = block + digest(h, sum, buf[:n])
-	pad(buf[:block], key, 0x5c)
-	copy(buf[block:], sum[:n-block])
-	digest(h, sum, buf[:n])
+	copy(pad, key)
+	for i := range pad {
+		pad[i] ^= 0x36
+	}
+	var inner [maxSum]byte
+	defer func() { wipe(inner[:]) }()
+	sum(h, &inner, append([][]byte{pad}, parts...)...)
+	for i := range pad {
+		pad[i] ^= 0x36 ^ 0x5c
+	}
+	sum(h, out, pad, inner[:h.Size()])
 }
 
-func pad(block, key []byte, with byte) {
-	for i := range block {
-		block[i] = with
+func sum(h hash.Hash, out *[maxSum]byte, parts ...[]byte) {
+	h.Reset()
+	for _, p := range parts {
+		h.Write(p)
 	}
-	for i, k := range key {
-		block[i] ^= k
-	}
+	h.Sum(out[:0])
 }
 
-// digest puts the hash of data into sum and gives its length.
-func digest(h Hash, sum *[maxSum]byte, data []byte) int {
-	if h == SHA256 {
-		s := sha256.Sum256(data)
-		return copy(sum[:], s[:])
-	}
-	s := sha512.Sum384(data)
-	return copy(sum[:], s[:])
+// forget overwrites what a hash keeps: its state by Reset, and its buffer of one block by zeros that it has to keep for a while.
+func forget(h hash.Hash) {
+	var zeros [maxBlock]byte
+	h.Reset()
+	h.Write(zeros[:1])
+	h.Write(zeros[:h.BlockSize()-1])
+	h.Reset()
 }
+
+//go:noinline
+func wipe(b []byte) { clear(b) }

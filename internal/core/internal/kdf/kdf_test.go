@@ -23,7 +23,7 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// TestRFC5869 has test cases 1 and 3 of appendix A; case 2 has longer inputs than are taken here, the others are for SHA-1.
+// TestRFC5869 has test cases 1 and 3 of appendix A.
 func TestRFC5869(t *testing.T) {
 	t.Parallel()
 	for _, v := range []struct{ key, salt, info, want string }{
@@ -39,13 +39,19 @@ func TestRFC5869(t *testing.T) {
 	}
 }
 
+var hashes = map[Hash]func() hash.Hash{SHA256: sha256.New, SHA384: sha512.New384, SHA512: sha512.New}
+
+// TestAgreesWithTheStandardLibrary: for all lengths of key, salt, context and output.
 func TestAgreesWithTheStandardLibrary(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		draw := func(name string, most int) []byte { return rapid.SliceOfN(rapid.Byte(), 0, most).Draw(t, name) }
-		key, salt, info := draw("key", MaxKey), draw("salt", MaxSalt), draw("info", MaxInfo)
-		n := rapid.IntRange(1, MaxOut).Draw(t, "n")
-		for h, f := range map[Hash]func() hash.Hash{SHA256: sha256.New, SHA384: sha512.New384} {
+		key, salt, info := draw("key", 300), draw("salt", 300), draw("info", 300)
+		if rapid.Bool().Draw(t, "no salt") {
+			salt = nil
+		}
+		n := rapid.IntRange(1, 500).Draw(t, "n")
+		for h, f := range hashes {
 			got := make([]byte, n)
 			if err := HKDF(h, got, key, salt, info); err != nil {
 				t.Fatal(err)
@@ -55,37 +61,55 @@ func TestAgreesWithTheStandardLibrary(t *testing.T) {
 				t.Fatalf("hash %d: got %x, want %x, %v", h, got, want, err)
 			}
 		}
+		var sum [Size]byte
+		Sum(&sum, key, salt, info)
+		if want := sha512.Sum512(bytes.Join([][]byte{key, salt, info}, nil)); sum != want {
+			t.Fatalf("sum: got %x, want %x", sum, want)
+		}
 	})
 }
 
 func TestBounds(t *testing.T) {
 	t.Parallel()
-	b := make([]byte, 200)
-	for name, err := range map[string]error{
-		"no hash":  HKDF(0, b[:1], nil, nil, nil),
-		"hash 3":   HKDF(3, b[:1], nil, nil, nil),
-		"no out":   HKDF(SHA256, nil, nil, nil, nil),
-		"long out": HKDF(SHA256, b[:MaxOut+1], nil, nil, nil),
-		"key":      HKDF(SHA256, b[:1], b[:MaxKey+1], nil, nil),
-		"salt":     HKDF(SHA256, b[:1], nil, b[:MaxSalt+1], nil),
-		"info":     HKDF(SHA256, b[:1], nil, nil, b[:MaxInfo+1]),
-	} {
-		if err == nil {
-			t.Errorf("%s: accepted", name)
+	for h, f := range hashes {
+		longest := make([]byte, 255*f().Size())
+		if err := HKDF(h, longest, []byte("key"), nil, nil); err != nil {
+			t.Errorf("hash %d: the longest output: %v", h, err)
+		}
+		want, err := hkdf.Key(f, []byte("key"), nil, "", len(longest))
+		if err != nil || !bytes.Equal(longest, want) {
+			t.Errorf("hash %d: the longest output differs (err %v)", h, err)
+		}
+		if err := HKDF(h, append(longest, 0), []byte("key"), nil, nil); err == nil {
+			t.Errorf("hash %d: a byte more was given", h)
+		}
+		if err := HKDF(h, nil, []byte("key"), nil, nil); err == nil {
+			t.Errorf("hash %d: nothing was derived without an error", h)
+		}
+	}
+	for _, h := range []Hash{0, 4} {
+		if err := HKDF(h, make([]byte, 1), nil, nil, nil); err == nil {
+			t.Errorf("hash %d was accepted", h)
 		}
 	}
 }
 
-// Nothing of the derivation is on the heap: what is not allocated there, is not left there.
-func TestStaysOffTheHeap(t *testing.T) {
-	out, key, info := make([]byte, 64), make([]byte, 32), make([]byte, 32)
-	for _, h := range []Hash{SHA256, SHA384} {
-		if n := testing.AllocsPerRun(50, func() {
-			if err := HKDF(h, out, key, key, info); err != nil {
-				t.Error(err)
+// TestForgets: a hash that was forgotten keeps no byte of what it was given, whatever its length.
+func TestForgets(t *testing.T) {
+	t.Parallel()
+	for id := range hashes {
+		for n := range 2 * maxBlock {
+			h := id.new()
+			h.Write(bytes.Repeat([]byte{0xa5}, n))
+			forget(h)
+			state, err := h.(interface{ MarshalBinary() ([]byte, error) }).MarshalBinary()
+			if err != nil {
+				t.Fatal(err)
 			}
-		}); n != 0 {
-			t.Errorf("hash %d: %v allocations", h, n)
+			fresh, err := id.new().(interface{ MarshalBinary() ([]byte, error) }).MarshalBinary()
+			if err != nil || !bytes.Equal(state, fresh) {
+				t.Fatalf("hash %d after %d bytes: %x", id, n, state)
+			}
 		}
 	}
 }
