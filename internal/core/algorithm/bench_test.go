@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package algorithm
+
+import "testing"
+
+// BenchmarkUse runs each algorithm as it is used: signing and the check before release, sealing and opening, both ends of an agreement
+// (which makes the other end's key too).
+func BenchmarkUse(b *testing.B) {
+	table, a := newTable(b), newArena(b)
+	for _, r := range table.described.Rows() {
+		for _, kind := range r.Kinds {
+			b.Run(string(r.Mechanism)+"/"+string(kind), func(b *testing.B) {
+				key, row := generate(b, table, a, kind), table.rows[r.Mechanism]
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := table.pair(a, key, row); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
