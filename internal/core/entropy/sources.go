@@ -18,8 +18,8 @@ import (
 	"strongroom/internal/core/hsm"
 )
 
-// ErrAbsent says that the machine doesn't have a source.
-var ErrAbsent = errors.New("the machine has none")
+// ErrAbsent says that the machine doesn't have a source, or not for this user.
+var ErrAbsent = errors.New("the machine has none, or not for this user")
 
 // system is crypto/rand.
 type system struct{}
@@ -107,12 +107,22 @@ func (d device) Read(ctx context.Context, b []byte) error {
 	}
 	fd, err := unix.Open(d.path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", d.path, err)
+		return fmt.Errorf("open %s: %w", d.path, absent(err))
 	}
-	defer unix.Close(fd)
 	ctx, cancel := context.WithTimeout(ctx, deviceWait)
 	defer cancel()
-	return readAll(ctx, func(b []byte) (int, error) { return unix.Read(fd, b) }, b)
+	err = readAll(ctx, func(b []byte) (int, error) { return unix.Read(fd, b) }, b)
+	return errors.Join(absent(err), unix.Close(fd))
+}
+
+// absent marks the errors of a device that has no hardware behind it or is not for this user.
+func absent(err error) error {
+	for _, is := range []error{unix.ENODEV, unix.ENXIO, unix.EACCES, unix.EPERM} {
+		if errors.Is(err, is) {
+			return fmt.Errorf("%w: %w", ErrAbsent, err)
+		}
+	}
+	return err
 }
 
 // pause is between two looks at a device that had nothing.

@@ -105,6 +105,18 @@ func TestDevice(t *testing.T) {
 	}
 }
 
+func TestAbsentDevices(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]bool{unix.ENODEV: true, unix.ENXIO: true, unix.EACCES: true, unix.EPERM: true, unix.EIO: false, io.EOF: false} {
+		if got := absent(err); errors.Is(got, ErrAbsent) != want || !errors.Is(got, err) {
+			t.Errorf("%v: got %v", err, got)
+		}
+	}
+	if absent(nil) != nil {
+		t.Error("no error became one")
+	}
+}
+
 // TestReadAll: short reads go on, a device that is not ready is asked again, and one that never is ends with the context.
 func TestReadAll(t *testing.T) {
 	t.Parallel()
