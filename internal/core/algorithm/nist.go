@@ -37,7 +37,7 @@ func nist(k Kind) Keys {
 		if err != nil {
 			return nil, err
 		}
-		defer clear(key.D.Bits())
+		defer forgetScalar(key)
 		return key.PublicKey.Bytes()
 	}
 	draw := scalar(public)
@@ -50,7 +50,7 @@ func nist(k Kind) Keys {
 	return Keys{Size: size, Generate: draw, Public: public}
 }
 
-// nistKey makes crypto/ecdsa's form of a key. The caller clears D.
+// nistKey makes crypto/ecdsa's form of a key. The caller forgets it.
 func nistKey(k Kind, sk []byte) (*ecdsa.PrivateKey, error) {
 	c, _ := curveOf(k)
 	key, err := ecdsa.ParseRawPrivateKey(c, sk)
@@ -58,6 +58,11 @@ func nistKey(k Kind, sk []byte) (*ecdsa.PrivateKey, error) {
 		return nil, ErrSecret // the library's error says no more
 	}
 	return key, nil
+}
+
+// forgetScalar clears what of a key can be reached.
+func forgetScalar(key *ecdsa.PrivateKey) {
+	clear(key.D.Bits()) //nolint:staticcheck // nothing is encoded or computed with it: no other way reaches this copy
 }
 
 // hashOf gives the hash whose digests have n bytes: its name enters the nonce of a repeatable signature.
@@ -84,7 +89,7 @@ func ecdsaSign(kind Kind, sk, _, digest []byte, aux *[32]byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer clear(key.D.Bits())
+	defer forgetScalar(key)
 	var der []byte
 	if aux != nil {
 		der, err = key.Sign(nil, digest, hash)

@@ -10,7 +10,7 @@ import (
 	"runtime"
 
 	"filippo.io/mldsa"
-	"github.com/supranational/blst/bindings/go"
+	blst "github.com/supranational/blst/bindings/go"
 	"golang.org/x/sys/cpu"
 
 	described "strongroom/internal/pure/algorithm"

@@ -15,7 +15,7 @@ import (
 	"hash"
 
 	"golang.org/x/crypto/argon2"
-	"golang.org/x/crypto/ripemd160" //nolint:gosec // Bitcoin's HASH160 is RIPEMD-160 of SHA-256; it must be right, not strong
+	"golang.org/x/crypto/ripemd160" //nolint:staticcheck // Bitcoin fixes RIPEMD-160; it must be right, not strong
 	"golang.org/x/crypto/sha3"
 
 	"strongroom/internal/core/entropy"
