@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"slices"
 	"testing"
 
 	circl "github.com/cloudflare/circl/ecc/bls12381"
@@ -13,6 +14,7 @@ import (
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 	"github.com/cloudflare/circl/sign/mldsa/mldsa87"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	blst "github.com/supranational/blst/bindings/go"
 
 	described "strongroom/internal/pure/algorithm"
 )
@@ -70,6 +72,77 @@ func TestBLSAgainstCircl(t *testing.T) {
 			t.Fatal("circl's pairing does not verify")
 		}
 	}
+}
+
+// blsOrder is the order of the groups, little-endian.
+func blsOrder() []byte {
+	order := unhex("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001")
+	slices.Reverse(order)
+	return order
+}
+
+// TestBLSOutsideTheGroups: a pairing doesn't see what a public key has outside its group, so that without a check one outside would verify the
+// empty signature of every message. A signature with a part outside is refused too, by the check and by the pairing.
+func TestBLSOutsideTheGroups(t *testing.T) {
+	t.Parallel()
+	table, a := newTable(t), newArena(t)
+	msg := drawn(32)
+	infinity := append([]byte{0xc0}, make([]byte, 95)...)
+	outside := blsOutsideG1(t)
+	if p := new(blst.P1Affine).Uncompress(outside); p == nil || p.KeyValidate() {
+		t.Fatal("the point is in the group")
+	}
+	for name, pub := range map[string][]byte{"outside": outside, "infinity": infinity[:48]} {
+		if table.Verify(described.KindBLS, described.BLS, pub, msg, infinity) {
+			t.Errorf("public key %s: the empty signature verifies", name)
+		}
+	}
+
+	key := generate(t, table, a, described.KindBLS)
+	sig, err := table.Sign(key, described.BLS, msg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice := blsSecond(t, sig)
+	if bytes.Equal(twice, sig) || !table.Verify(described.KindBLS, described.BLS, key.Public, msg, sig) {
+		t.Fatal("the test adds nothing")
+	}
+	if table.Verify(described.KindBLS, described.BLS, key.Public, msg, twice) {
+		t.Error("a second signature of the same message verifies")
+	}
+}
+
+// blsOutsideG1 gives a point of the curve whose order divides the cofactor.
+func blsOutsideG1(t *testing.T) []byte {
+	for x := byte(1); x < 100; x++ {
+		encoded := append([]byte{0x80}, make([]byte, 47)...)
+		encoded[47] = x
+		if point := new(blst.P1Affine).Uncompress(encoded); point != nil {
+			var p blst.P1
+			p.FromAffine(point)
+			if out := p.MultAssign(blsOrder(), 255).ToAffine().Compress(); out[0] != 0xc0 {
+				return out
+			}
+		}
+	}
+	t.Fatal("no point found")
+	return nil
+}
+
+// blsSecond adds a point of G2's curve whose order divides the cofactor to a signature.
+func blsSecond(t *testing.T, sig []byte) []byte {
+	for x := byte(1); x < 100; x++ {
+		encoded := append([]byte{0x80}, make([]byte, 95)...)
+		encoded[95] = x
+		if point := new(blst.P2Affine).Uncompress(encoded); point != nil {
+			var small, sum blst.P2
+			small.FromAffine(point)
+			sum.FromAffine(new(blst.P2Affine).Uncompress(sig))
+			return sum.Add(small.MultAssign(blsOrder(), 255)).ToAffine().Compress()
+		}
+	}
+	t.Fatal("no point found")
+	return nil
 }
 
 // TestMLDSAAgainstCircl: keys from the same seed are the same, and each verifies the other's signatures.

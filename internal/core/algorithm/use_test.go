@@ -54,6 +54,28 @@ func TestKeysForOtherUses(t *testing.T) {
 	}
 }
 
+// use does with a key what a mechanism is for.
+func use(table *Table, a *secret.Arena, key Key, m Mechanism) (err error) {
+	r, _ := table.described.Find(m)
+	switch r.Use {
+	case described.Sign:
+		_, err = table.Sign(key, m, make([]byte, 32), nil)
+	case described.MAC:
+		_, err = table.MAC(key, m, nil)
+	case described.Encrypt, described.Decrypt:
+		_, err = table.Decrypt(key, m, make([]byte, 256), nil)
+	case described.Wrap:
+		err = wiped(table.Unwrap(a, key, m, make([]byte, 24)))
+	case described.KEM:
+		err = wiped(table.Decapsulate(a, key, m, make([]byte, 1088)))
+	case described.Agree:
+		err = wiped(table.Agree(a, key, m, make([]byte, 65)))
+	case described.Derive:
+		err = wiped(table.Derive(a, key, m, secp.Path{0}))
+	}
+	return err
+}
+
 func wiped(s secret.Bytes, err error) error {
 	s.Wipe()
 	return err
@@ -67,6 +89,15 @@ func TestSecretsOutOfRange(t *testing.T) {
 		for _, n := range []int{k.Min - 1, k.Max + 1} {
 			if _, err := table.Public(k.Kind, take(t, a, make([]byte, n))); !errors.Is(err, ErrSecret) {
 				t.Errorf("%s of %d bytes: got %v", k.Kind, n, err)
+			}
+		}
+	}
+	for _, r := range table.described.Rows() {
+		of, _ := table.described.Material(r.Kinds[0])
+		for _, n := range []int{of.Min - 1, of.Max + 1} { // half an AES key is another algorithm's key
+			key := Key{of.Kind, take(t, a, make([]byte, n)), make([]byte, of.Public)}
+			if err := use(table, a, key, r.Mechanism); !errors.Is(err, ErrSecret) {
+				t.Errorf("%s with a secret of %d bytes: got %v", r.Mechanism, n, err)
 			}
 		}
 	}
