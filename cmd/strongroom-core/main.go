@@ -29,6 +29,7 @@ const usage = `strongroom-core holds the keys of one domain and serves it at a d
   strongroom-core prepare --data DIR --document FILE --out FILE [--profile evaluation|production]
                                                       make the keys of a new domain; write its genesis, for the first persons to sign
   strongroom-core create  --data DIR --genesis FILE   make the domain from the signed genesis
+  strongroom-core self-test [--list]                  run the self-tests, or list their names
 
 The passphrase of the root of trust comes from --passphrase-fd, else the systemd credential strongroom-passphrase, else the terminal.
 'strongroom-core COMMAND --help' lists the flags. People use 'strongroom', which calls this program.
@@ -61,6 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		document = f.String("document", "", "first rule document, canonical encoding")
 		genesis  = f.String("genesis", "", "genesis, signed by every first person")
 		out      = f.String("out", "", "where the genesis is written")
+		list     = f.Bool("list", false, "list the names of the self-tests")
 	)
 	f.StringVar(&o.Data, "data", "", "folder of the domain")
 	f.IntVar(&o.Memory, "memory", 0, "bytes of locked memory for keys; 0 is 16 MiB")
@@ -68,7 +70,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.DurationVar(&o.ClockBound, "clock-bound", 0, "what to take as the error of the system clock; 0 is 1s")
 	f.DurationVar(&o.FlushDelay, "flush-delay", 0, "wait this long at each flush, as a slower disk would; for benchmarks")
 	f.StringVar(&o.LogSocket, "log-socket", "", "keep the log behind this socket of 'strongroom logstore' instead of files in the data folder")
-	f.DurationVar(&o.RecheckEvery, "recheck-every", 24*time.Hour, "time between full re-checks of log, decisions and blobs in the background; 0 is none")
+	f.DurationVar(&o.RecheckEvery, "recheck-every", 24*time.Hour, "time between full re-checks of log, decisions and blobs, and between self-tests, in the background; 0 is none")
+	f.StringVar(&o.FailSelfTest, "fail-self-test", "", "make the self-test of this name fail: the core does not start then, which shows that the control works")
 	f.BoolVar(&o.TakeOver, "take-over", false, "take the log over from a core that may still run")
 	f.BoolVar(&o.NoTiles, "no-tiles", false, "write no tiles")
 	f.Uint64Var(&o.SnapshotEvery, "snapshot-every", 0, "entries between snapshots; 0 is 65536")
@@ -78,6 +81,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if f.NArg() > 0 {
 		return fmt.Errorf("%q is not understood; see strongroom-core %s --help", f.Arg(0), args[0])
+	}
+	if args[0] == "self-test" {
+		return coreapp.SelfTest(ctx, *list, o.FailSelfTest, stdout)
 	}
 	if o.Data == "" {
 		return errors.New("--data is required: the folder of the domain")

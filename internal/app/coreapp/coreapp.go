@@ -46,7 +46,8 @@ type Options struct {
 	NoTiles       bool          // write no tiles
 	SnapshotEvery uint64        // entries between snapshots; 0: the default
 	LogSocket     string        // socket of a log store process; empty: segment files in the data folder
-	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
+	RecheckEvery  time.Duration // between full re-checks, and between self-tests, in the background; 0: none
+	FailSelfTest  string        // name of a self-test that is made to fail, to show that the core does not start then
 	Log           *slog.Logger
 
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
@@ -72,6 +73,7 @@ func (o *Options) check() error {
 // parts is what a domain stands on, in the order in which it is closed.
 type parts struct {
 	cfg     securedomain.Config
+	health  *assurance
 	lockErr error // why memory is not locked, or nil
 	closers []func() error
 }
@@ -125,6 +127,9 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	}
 	p.lockErr = lockErr
 	p.closers = append(p.closers, a.Close)
+	if p.health, err = newAssurance(ctx, a, o.FailSelfTest); err != nil {
+		return err
+	}
 	if _, err := folder(o, ""); err != nil {
 		return err
 	}
@@ -133,6 +138,10 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 		return err
 	}
 	p.closers = append(p.closers, func() error { root.Close(); return nil })
+	notes, err := p.health.open(ctx, a, root, o.Log)
+	if err != nil {
+		return err
+	}
 	store, err := p.openStore(ctx, o)
 	if err != nil {
 		return err
@@ -154,7 +163,8 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 		return err
 	}
 	p.cfg = securedomain.Config{Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
-		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, RecheckEvery: o.RecheckEvery, CacheKeys: o.CacheKeys}
+		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, RecheckEvery: o.RecheckEvery, CacheKeys: o.CacheKeys,
+		Fill: p.health.entropy.Fill, Notes: notes}
 	if lockErr != nil {
 		p.cfg.Notes = append(p.cfg.Notes, "memory that holds keys is not locked: "+lockErr.Error())
 	}

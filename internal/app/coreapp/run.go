@@ -29,7 +29,9 @@ func Run(ctx context.Context, o Options, socket string, uids []uint32, ready fun
 	if err != nil {
 		return errors.Join(err, p.close())
 	}
-	err = serve(ctx, d, o, socket, uids, ready)
+	watched, stop := p.health.watch(ctx, o.RecheckEvery)
+	err = serve(watched, d, o, socket, uids, ready)
+	stop()
 	return errors.Join(err, d.Close(), p.close())
 }
 

@@ -198,10 +198,7 @@ func (d *Domain) newSeed(ctx context.Context, id custody.RequestID, at authority
 	var name [16]byte
 	rand.Read(name[:])
 	k := entry.NewKey{ID: custody.KeyID(hex.EncodeToString(name[:])), Purpose: string(keystore.Custody), Kind: string(keystore.HDSeed), Epoch: d.dwk.Epoch}
-	seed, err := secret.New(d.cfg.Arena, SeedSize, func(b []byte) error {
-		_, err := rand.Read(b)
-		return err
-	})
+	seed, err := secret.New(d.cfg.Arena, SeedSize, func(b []byte) error { return d.cfg.Fill(ctx, b) })
 	if err != nil {
 		return seed, k, err
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"strongroom/internal/core/algorithm"
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/domainkeys"
 	"strongroom/internal/core/hsm"
@@ -49,6 +50,9 @@ type Config struct {
 	Linger        time.Duration // how long a batch waits for company; 0: not at all
 	Notes         []string      // for status: what the operator should know
 
+	// Fill fills b with randomness for a new seed, or fails, and then no key is made. nil: the system's.
+	Fill func(ctx context.Context, b []byte) error
+
 	writer uint64 // epoch under which this process writes
 }
 
@@ -69,6 +73,9 @@ func (c *Config) check() error {
 	}
 	if c.CacheKeys < 0 || c.CacheIdle < 0 || c.Lease < 0 || c.Linger < 0 {
 		return errors.New("open domain: sizes and durations must not be negative")
+	}
+	if c.Fill == nil {
+		c.Fill = algorithm.System{}.Fill
 	}
 	setDefault(&c.SnapshotEvery, DefaultSnapshotEvery)
 	setDefault(&c.CacheIdle, DefaultCacheIdle)
