@@ -31,6 +31,7 @@ type module interface {
 	GetAttributeValue(p11.SessionHandle, p11.ObjectHandle, []*p11.Attribute) ([]*p11.Attribute, error)
 	GenerateKey(p11.SessionHandle, []*p11.Mechanism, []*p11.Attribute) (p11.ObjectHandle, error)
 	GenerateKeyPair(s p11.SessionHandle, m []*p11.Mechanism, public, private []*p11.Attribute) (p11.ObjectHandle, p11.ObjectHandle, error)
+	CopyObject(p11.SessionHandle, p11.ObjectHandle, []*p11.Attribute) (p11.ObjectHandle, error)
 	DestroyObject(p11.SessionHandle, p11.ObjectHandle) error
 	WrapKey(s p11.SessionHandle, m []*p11.Mechanism, with, key p11.ObjectHandle) ([]byte, error)
 	UnwrapKey(s p11.SessionHandle, m []*p11.Mechanism, with p11.ObjectHandle, wrapped []byte, a []*p11.Attribute) (p11.ObjectHandle, error)

@@ -106,6 +106,30 @@ func (b *bed) token(t testing.TB) string {
 	return ""
 }
 
+// slot gives the slot of a token.
+func (b *bed) slot(t testing.TB, label string) uint {
+	t.Helper()
+	slots, err := b.mod.GetSlotList(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range slots {
+		if i, err := b.mod.GetTokenInfo(s); err == nil && i.Label == label {
+			return s
+		}
+	}
+	t.Fatalf("there is no token %q", label)
+	return 0
+}
+
+// endSessions ends all sessions with a token, and with them the login.
+func (b *bed) endSessions(t testing.TB, label string) {
+	t.Helper()
+	if err := b.mod.CloseAllSessions(b.slot(t, label)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // initialized is a module that is initialized already and stays so.
 type initialized struct{ module }
 

@@ -77,30 +77,34 @@ func (r *Root) GenerateWrappedKey(ctx context.Context, name hsm.Algorithm) (hsm.
 	if err := r.usable(ctx); err != nil {
 		return hsm.WrappedKey{}, fmt.Errorf("pkcs11 root: make a wrapped key: %w", err)
 	}
-	k, err := with(ctx, r.token, "make a wrapped key", func(m module, s p11.SessionHandle) (k hsm.WrappedKey, err error) {
+	k, err := with(ctx, r.token, "make a wrapped key", func(m module, s p11.SessionHandle) (hsm.WrappedKey, error) {
 		wrap, err := r.wrapKey(m, s)
 		if err != nil {
-			return k, err
+			return hsm.WrappedKey{}, err
 		}
-		private, public, point, err := a.makePair(m, s, r.record.ID[:], false)
-		if err != nil {
-			return k, err
-		}
-		defer func() { err = errors.Join(err, m.DestroyObject(s, private), m.DestroyObject(s, public)) }()
-		wrapped, err := m.WrapKey(s, []*p11.Mechanism{p11.NewMechanism(r.record.KWP, nil)}, wrap, private)
-		if err != nil {
-			return k, unsupported("wrap a key for "+string(name), err)
-		}
-		if n := len(wrapped); n == 0 || n > maxWrapped || n%8 != 0 {
-			return k, fmt.Errorf("%w: a wrapped key of %d bytes", ErrModule, n)
-		}
-		k = hsm.WrappedKey{Algorithm: name, Public: point, Wrapped: wrapped}
-		return k, r.tryWrapped(m, s, a, wrap, k)
+		return r.makeWrapped(m, s, a, wrap)
 	})
 	if err != nil {
 		return hsm.WrappedKey{}, fmt.Errorf("pkcs11 root: make a wrapped key: %w", r.mark(err))
 	}
 	return k, nil
+}
+
+func (r *Root) makeWrapped(m module, s p11.SessionHandle, a algorithm, wrap p11.ObjectHandle) (k hsm.WrappedKey, err error) {
+	private, public, point, err := a.makePair(m, s, r.record.ID[:], false)
+	if err != nil {
+		return k, err
+	}
+	defer func() { err = errors.Join(err, m.DestroyObject(s, private), m.DestroyObject(s, public)) }()
+	wrapped, err := m.WrapKey(s, []*p11.Mechanism{p11.NewMechanism(r.record.KWP, nil)}, wrap, private)
+	if err != nil {
+		return k, unsupported("wrap a key for "+string(a.name), err)
+	}
+	if n := len(wrapped); n == 0 || n > maxWrapped || n%8 != 0 {
+		return k, fmt.Errorf("%w: a wrapped key of %d bytes", ErrModule, n)
+	}
+	k = hsm.WrappedKey{Algorithm: a.name, Public: point, Wrapped: wrapped}
+	return k, r.tryWrapped(m, s, a, wrap, k)
 }
 
 // tryWrapped signs with a key that was just wrapped: what does not come back is not given.
