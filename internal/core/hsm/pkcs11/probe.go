@@ -335,7 +335,7 @@ func (p probing) wrap() (string, error) {
 	case mech == 0:
 		return "", errors.New("neither 0x210B nor 0x210A wraps")
 	}
-	return fmt.Sprintf("mechanism %#X", mech), nil
+	return fmt.Sprintf("mechanism 0x%04X", mech), nil
 }
 
 func (p probing) key(name hsm.Algorithm) (string, error) {

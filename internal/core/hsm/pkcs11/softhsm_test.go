@@ -29,10 +29,16 @@ type bed struct {
 	mu    sync.Mutex // one token is made at a time: it takes the free slot
 	count atomic.Int64
 	dir   string
+	path  string // of the library
 }
 
 var shared = sync.OnceValues(func() (*bed, error) {
-	dir, err := os.MkdirTemp("", "softhsm")
+	// In memory where there is such a folder: SoftHSM flushes each object, and the tests here make thousands.
+	memory := "/dev/shm"
+	if _, err := os.Stat(memory); err != nil {
+		memory = ""
+	}
+	dir, err := os.MkdirTemp(memory, "softhsm")
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +57,7 @@ var shared = sync.OnceValues(func() (*bed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bed{mod: m, dir: dir}, m.Initialize()
+	return &bed{mod: m, dir: dir, path: path}, m.Initialize()
 })
 
 func TestMain(m *testing.M) {
