@@ -25,7 +25,7 @@ func encryptPart(m module, s p11.SessionHandle, key p11.ObjectHandle, header []b
 	params := p11.NewGCMParams(iv, canon.TagBytes(canon.TagPKCS11, header), tagSize*8)
 	defer params.Free()
 	if err := m.EncryptInit(s, []*p11.Mechanism{p11.NewMechanism(p11.CKM_AES_GCM, params)}, key); err != nil {
-		return nil, nil, fmt.Errorf("pkcs11: AES-GCM: %w", err)
+		return nil, nil, unsupported("AES-GCM", err)
 	}
 	sealed = make([]byte, partSize+tagSize)
 	var n int
@@ -115,7 +115,7 @@ func (r *Root) contribute(m module, s p11.SessionHandle, key p11.ObjectHandle, h
 
 func cmac(m module, s p11.SessionHandle, key p11.ObjectHandle, in, out []byte) error {
 	if err := m.SignInit(s, []*p11.Mechanism{p11.NewMechanism(p11.CKM_AES_CMAC, nil)}, key); err != nil {
-		return fmt.Errorf("pkcs11: AES-CMAC: %w", err)
+		return unsupported("AES-CMAC", err)
 	}
 	n, err := m.Sign(s, in, out)
 	if err != nil {

@@ -201,7 +201,7 @@ func refused(err error, allowed string) (string, error) {
 	case !ok || lost(err) || is(err, p11.CKR_DEVICE_ERROR, p11.CKR_DEVICE_MEMORY, p11.CKR_HOST_MEMORY):
 		return "", err
 	default:
-		return p11.Error(e).Error(), nil
+		return strings.TrimSuffix(strings.TrimPrefix(p11.Error(e).Error(), "pkcs11: "), ": "), nil // the module has no name for newer values
 	}
 }
 
