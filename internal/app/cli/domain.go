@@ -88,6 +88,9 @@ func (c *domainCreate) Run(e *env) error {
 		return hint(errors.New("this version makes no production domain: that needs a hardware root of trust and a log whose head is kept elsewhere, and it has neither yet"),
 			"--profile evaluation makes one to try everything with; a profile never changes, so keep nothing of value in it")
 	}
+	if err := c.coreFlags.check(); err != nil {
+		return err
+	}
 	who, err := c.people.read()
 	if err != nil {
 		return err
