@@ -32,6 +32,7 @@ type probeReport struct {
 		Manufacturer string `json:"manufacturer"`
 		Model        string `json:"model"`
 		Initialized  bool   `json:"initialized"`
+		Hardware     bool   `json:"hardware"`
 		PIN          string `json:"pin"`
 	} `json:"tokens"`
 	Token  string `json:"token,omitempty"`

@@ -97,7 +97,7 @@ func (r *Root) decrypt(m module, s p11.SessionHandle, key p11.ObjectHandle, head
 
 // contribute computes what the mac key adds: SP 800-108 counter mode with AES-CMAC, 32 bytes, in two calls.
 //
-//	K(i) = CMAC(key, u32 i || "strongroom/pkcs11-root/v1" || 0x00 || SHA-256(tag || 0x00 || header) || u32 256)        i = 1, 2
+//	K(i) = CMAC(key, u32 i || "strongroom/token-root/v1" || 0x00 || SHA-256(tag || 0x00 || header) || u32 256)        i = 1, 2
 func (r *Root) contribute(m module, s p11.SessionHandle, key p11.ObjectHandle, header []byte) (secret.Bytes, error) {
 	context := canon.HashBytes(canon.TagPKCS11, header)
 	return secret.New(r.lib.cfg.Arena, 2*macSize, func(out []byte) error {

@@ -216,6 +216,10 @@ func (m *moved) GetTokenInfo(slot uint) (p11.TokenInfo, error) {
 	return m.module.GetTokenInfo(m.real(slot))
 }
 
+func (m *moved) GetSlotInfo(slot uint) (p11.SlotInfo, error) {
+	return m.module.GetSlotInfo(m.real(slot))
+}
+
 func (m *moved) OpenSession(slot, flags uint) (p11.SessionHandle, error) {
 	if m.gone.Load() {
 		return 0, p11.Error(p11.CKR_TOKEN_NOT_PRESENT)

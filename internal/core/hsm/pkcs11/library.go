@@ -136,7 +136,8 @@ type Token struct {
 	Manufacturer string `json:"manufacturer"`
 	Model        string `json:"model"`
 	Initialized  bool   `json:"initialized"`
-	PINState     string `json:"pin"` // what its flags say about tries that are left: "ok", "a wrong one was tried", "one try is left", "locked", "not set"
+	Hardware     bool   `json:"hardware"` // the library says that its slot is a device
+	PINState     string `json:"pin"`      // what its flags say about tries that are left: "ok", "a wrong one was tried", "one try is left", "locked", "not set"
 
 	slot  uint
 	flags uint
@@ -153,13 +154,19 @@ func (l *Library) Tokens() ([]Token, error) {
 		var out []Token
 		for _, s := range slots {
 			i, err := m.GetTokenInfo(s)
-			if lost(err) || is(err, p11.CKR_TOKEN_NOT_RECOGNIZED) {
+			if lost(err) {
 				continue // taken away meanwhile
 			}
 			if err != nil {
 				return nil, fmt.Errorf("pkcs11: token in slot %d: %w", s, err)
 			}
-			out = append(out, tokenOf(s, i))
+			slot, err := m.GetSlotInfo(s)
+			if err != nil {
+				return nil, fmt.Errorf("pkcs11: slot %d: %w", s, err)
+			}
+			t := tokenOf(s, i)
+			t.Hardware = slot.Flags&p11.CKF_HW_SLOT != 0
+			out = append(out, t)
 		}
 		return out, nil
 	})

@@ -17,6 +17,7 @@ type module interface {
 	Finalize() error
 	GetInfo() (p11.Info, error)
 	GetSlotList(tokenPresent bool) ([]uint, error)
+	GetSlotInfo(slot uint) (p11.SlotInfo, error)
 	GetTokenInfo(slot uint) (p11.TokenInfo, error)
 
 	OpenSession(slot, flags uint) (p11.SessionHandle, error)

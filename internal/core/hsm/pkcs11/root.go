@@ -319,9 +319,9 @@ func (r *Root) Close() error {
 	return r.token.release()
 }
 
-// Status implements [hsm.Root]. Hardware is what the operator trusts the vendor for: a library can't prove that it is more than software.
+// Status implements [hsm.Root]. That it is hardware is the library's word.
 func (r *Root) Status(ctx context.Context) (hsm.Status, error) {
-	s := hsm.Status{Kind: Kind, Hardware: true}
+	s := hsm.Status{Kind: Kind, Hardware: r.token.info.Hardware}
 	err := r.do(ctx, "list", "labels", func() (err error) {
 		s.Labels, err = r.labels(ctx)
 		return err
