@@ -233,9 +233,12 @@ func TestHang(t *testing.T) {
 	for _, name := range []string{"FindObjectsInit", "Decrypt", "Sign", "OpenSession"} {
 		b := softHSM(t)
 		label := b.token(t)
-		var hang atomic.Bool
+		var hang, over atomic.Bool
 		stay := make(chan struct{})
 		m := &interposer{b.mod, func(n string, call func() error) error {
+			if over.Load() {
+				t.Errorf("%s was called after %s hung", n, name)
+			}
 			if n == name && hang.Load() {
 				<-stay
 				return errPower
@@ -264,7 +267,7 @@ func TestHang(t *testing.T) {
 		if err := unseal(t, r); !errors.Is(err, ErrHung) {
 			t.Errorf("%s: got error %v", name, err)
 		}
-		l.mod = nil // whoever calls it now, panics
+		over.Store(true)
 		for what, err := range map[string]error{
 			"unseal": unseal(t, r), "destroy": r.Destroy(t.Context(), "identity"), "seal": r.Seal(t.Context(), "dwk-1", nil, take(t, l, "x")),
 			"random": r.Random(t.Context(), make([]byte, 8)), "tokens": second(l.Tokens()), "close": r.Close(), "close the library": l.Close(),
@@ -273,6 +276,7 @@ func TestHang(t *testing.T) {
 				t.Errorf("%s: %s afterwards: got error %v", name, what, err)
 			}
 		}
+		over.Store(false)
 		close(stay)
 		b.endSessions(t, label)
 	}
