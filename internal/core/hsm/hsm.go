@@ -25,7 +25,8 @@ const (
 var (
 	// ErrExists says that the root has something sealed under the label already.
 	ErrExists = errors.New("hsm: the label is in use")
-	// ErrNotFound says that the root has nothing sealed under the label, or that it was destroyed.
+	// ErrNotFound says that the root has nothing sealed under the label, or that it was destroyed, also where a file of before is put back and the root
+	// can tell.
 	ErrNotFound = errors.New("hsm: nothing is sealed under the label")
 	// ErrAltered says that what is stored for the root was altered, belongs to another label, or is missing where it must be.
 	ErrAltered = errors.New("hsm: what the root has stored was altered")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	p11 "github.com/miekg/pkcs11"
@@ -188,6 +189,8 @@ func TestExchange(t *testing.T) {
 		}
 		if _, _, err := one.Unseal(t.Context(), "dwk-1"); !errors.Is(err, hsm.ErrAltered) {
 			t.Errorf("%s in its place: got error %v", from, err)
+		} else if from == "/one/dwk-2.sealed" && !strings.Contains(err.Error(), `under label "dwk-2"`) {
+			t.Errorf("the error doesn't say what it is: %v", err)
 		}
 	}
 	if err := durable.Replace(disk, "/one/dwk-1.sealed", own); err != nil {
