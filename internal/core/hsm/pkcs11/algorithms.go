@@ -82,7 +82,11 @@ func publicP256(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: public key: %w", ErrModule, err)
 	}
-	return elliptic.MarshalCompressed(elliptic.P256(), k.X, k.Y), nil
+	full, err := k.Bytes() // 04 || x || y
+	if err != nil {
+		return nil, fmt.Errorf("%w: public key: %w", ErrModule, err)
+	}
+	return append([]byte{2 | full[64]&1}, full[1:33]...), nil
 }
 
 func publicEd25519(b []byte) ([]byte, error) {

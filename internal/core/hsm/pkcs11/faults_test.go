@@ -30,19 +30,12 @@ type fault struct {
 	count int
 	after bool
 	with  uint
-	calls map[string]int
 }
 
 func (f *fault) set(name string, count int, after bool, with uint) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.name, f.count, f.after, f.with, f.calls = name, count, after, with, map[string]int{}
-}
-
-func (f *fault) called(name string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.calls[name]
+	f.name, f.count, f.after, f.with = name, count, after, with
 }
 
 func (f *fault) at(name string, call func() error) error {
@@ -50,9 +43,6 @@ func (f *fault) at(name string, call func() error) error {
 	hit := name == f.name && f.count > 0
 	if hit {
 		f.count--
-	}
-	if f.calls != nil {
-		f.calls[name]++
 	}
 	after, with := f.after, p11.Error(f.with)
 	f.mu.Unlock()
