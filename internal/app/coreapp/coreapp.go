@@ -19,7 +19,6 @@ import (
 	"strongroom/internal/core/auditlog/remote"
 	"strongroom/internal/core/auditlog/segment"
 	"strongroom/internal/core/hsm/passphrase"
-	"strongroom/internal/core/hsm/soft"
 	"strongroom/internal/core/keystore/files"
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/snapshots"
@@ -31,23 +30,26 @@ import (
 // The kinds of root and anchor that this program has, as genesis names them.
 const (
 	RootSoft   = "soft"
+	RootPKCS11 = "pkcs11"
 	AnchorFile = "file"
 )
 
 // Options say how to run a core.
 type Options struct {
-	Data          string // folder of the domain, mode 0700
-	Passphrase    passphrase.Source
-	Memory        int           // bytes of locked memory for keys; 0: 16 MiB
-	CacheKeys     int           // keys kept unsealed; 0: the default
-	ClockBound    time.Duration // taken as the error of the system clock; 0: 1 second
-	FlushDelay    time.Duration // added to each flush, for benchmarks
-	TakeOver      bool          // take the log over from a core that may still run
-	NoTiles       bool          // write no tiles
-	SnapshotEvery uint64        // entries between snapshots; 0: the default
-	LogSocket     string        // socket of a log store process; empty: segment files in the data folder
-	RecheckEvery  time.Duration // between full re-checks, and between self-tests, in the background; 0: none
-	FailSelfTest  string        // name of a self-test that is made to fail, to show that the core does not start then
+	Data          string            // folder of the domain, mode 0700
+	Passphrase    passphrase.Source // of the root of trust: passphrase or PIN
+	Root          string            // kind of the root of trust; empty: soft
+	PKCS11        PKCS11            // for that root
+	Memory        int               // bytes of locked memory for keys; 0: 16 MiB
+	CacheKeys     int               // keys kept unsealed; 0: the default
+	ClockBound    time.Duration     // taken as the error of the system clock; 0: 1 second
+	FlushDelay    time.Duration     // added to each flush, for benchmarks
+	TakeOver      bool              // take the log over from a core that may still run
+	NoTiles       bool              // write no tiles
+	SnapshotEvery uint64            // entries between snapshots; 0: the default
+	LogSocket     string            // socket of a log store process; empty: segment files in the data folder
+	RecheckEvery  time.Duration     // between full re-checks, and between self-tests, in the background; 0: none
+	FailSelfTest  string            // name of a self-test that is made to fail, to show that the core does not start then
 	Log           *slog.Logger
 
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
@@ -60,6 +62,9 @@ const defaultMemory = 16 << 20
 func (o *Options) check() error {
 	if o.Data == "" || o.Log == nil {
 		return errors.New("a data folder and a log are required")
+	}
+	if o.Root == "" {
+		o.Root = RootSoft
 	}
 	if o.Memory == 0 {
 		o.Memory = defaultMemory
@@ -74,7 +79,9 @@ func (o *Options) check() error {
 type parts struct {
 	cfg     securedomain.Config
 	health  *assurance
-	lockErr error // why memory is not locked, or nil
+	lockErr error  // why memory is not locked, or nil
+	lockErr error  // why memory is not locked, or nil
+	root    string // kind of the root of trust
 	closers []func() error
 }
 
@@ -113,7 +120,7 @@ func build(ctx context.Context, o Options, create bool) (*parts, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	p := &parts{}
+	p := &parts{root: o.Root}
 	if err := p.fill(ctx, o, create); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -133,11 +140,10 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	if _, err := folder(o, ""); err != nil {
 		return err
 	}
-	root, err := openRoot(o, a, create)
+	root, err := p.openRoot(ctx, o, a, create)
 	if err != nil {
 		return err
 	}
-	p.closers = append(p.closers, func() error { root.Close(); return nil })
 	notes, err := p.health.open(ctx, a, root, o.Log)
 	if err != nil {
 		return err
@@ -220,32 +226,6 @@ func openDir(o Options, name string) (*disk.OSDir, error) {
 	return disk.OS(path, disk.Options{FlushDelay: o.FlushDelay})
 }
 
-// openRoot opens the soft root with the passphrase, or makes one.
-func openRoot(o Options, a *secret.Arena, create bool) (*soft.Root, error) {
-	cfg := soft.Config{Arena: a, Dir: filepath.Join(o.Data, "root")}
-	if o.WeakPassphraseUnsafe {
-		cfg.Argon, cfg.WeakUnsafe = soft.Argon{Time: 1, Memory: 8 << 10, Lanes: 1}, true
-	}
-	_, err := os.Stat(filepath.Join(cfg.Dir, "root.soft"))
-	fresh := errors.Is(err, os.ErrNotExist)
-	if fresh && !create {
-		return nil, fmt.Errorf("%w in %s", securedomain.ErrNoDomain, o.Data)
-	}
-	read := o.Passphrase.Read
-	if fresh {
-		read = o.Passphrase.ReadNew
-	}
-	pass, err := read(a)
-	if err != nil {
-		return nil, err
-	}
-	defer pass.Wipe()
-	if fresh {
-		return soft.Create(cfg, pass)
-	}
-	return soft.Open(cfg, pass)
-}
-
 // refuseUnlocked says whether a domain of a profile may run on memory that is not locked.
 func refuseUnlocked(profile custody.Profile, lockErr error) error {
 	if profile == custody.Production && lockErr != nil {
@@ -263,7 +243,8 @@ func openDomain(ctx context.Context, p *parts) (*securedomain.Domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := refuseUnlocked(d.Status().Profile, p.lockErr); err != nil {
+	err = errors.Join(refuseUnlocked(d.Status().Profile, p.lockErr), refuseRoot(d.Status().Root, p.root))
+	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil

@@ -88,7 +88,7 @@ func Prepare(ctx context.Context, o Options, profile custody.Profile, documentFi
 	err = refuseUnlocked(profile, p.lockErr)
 	var g entry.Genesis
 	if err == nil {
-		g, err = securedomain.Prepare(ctx, p.cfg.Arena, p.cfg.Root, profile, RootSoft, AnchorFile, document)
+		g, err = securedomain.Prepare(ctx, p.cfg.Arena, p.cfg.Root, profile, p.root, AnchorFile, document)
 	}
 	if err == nil {
 		err = os.WriteFile(out, canon.Encode(g), 0o600)
@@ -110,7 +110,7 @@ func Create(ctx context.Context, o Options, genesisFile string) (custody.DomainI
 	if err != nil {
 		return custody.DomainID{}, err
 	}
-	if err := refuseUnlocked(g.Profile, p.lockErr); err != nil {
+	if err := errors.Join(refuseUnlocked(g.Profile, p.lockErr), refuseRoot(g.Root, p.root)); err != nil {
 		return custody.DomainID{}, errors.Join(err, p.close())
 	}
 	d, err := securedomain.Create(ctx, p.cfg, g)

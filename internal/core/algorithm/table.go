@@ -175,6 +175,21 @@ func bip32(b *curve.Backend) func(*secret.Arena, secret.Bytes, secp.Path) (secre
 		if err != nil {
 			return secret.Bytes{}, err
 		}
-		return d.Key(seed, path)
+		master, err := d.Master(seed)
+		if err != nil {
+			return secret.Bytes{}, err
+		}
+		defer master.Wipe()
+		node, err := master.Derive(path)
+		if err != nil {
+			return secret.Bytes{}, err
+		}
+		defer node.Wipe()
+		var out secret.Bytes
+		err = node.Use(func(sk []byte) (err error) {
+			out, err = secret.New(a, len(sk), func(b []byte) error { copy(b, sk); return nil })
+			return err
+		})
+		return out, err
 	}
 }

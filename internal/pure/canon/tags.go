@@ -29,6 +29,7 @@ const (
 	TagReceipt    Tag = "strongroom/receipt/v1"           // receipt of a core for an act
 	TagDecision   Tag = "strongroom/decision/v1"          // a person's signed decision, as a receipt names it
 	TagSeal       Tag = "strongroom/seal/v1"              // something sealed by the root of trust
+	TagPKCS11     Tag = "strongroom/token-root/v1"        // what a root on a token derives, names and authenticates
 	TagReadKey    Tag = "strongroom/read-key/v1"          // read key of a period
 	TagSalt       Tag = "strongroom/salt/v1"              // salt of a body
 	TagSnapshot   Tag = "strongroom/snapshot/v1"          // snapshot file
@@ -60,7 +61,7 @@ const (
 func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
-		TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord, TagSharing,
-		TagClose, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare,
-		TagShareReceipt, TagImport, TagImporter}
+		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord,
+		TagSharing, TagClose, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix,
+		TagShare, TagShareReceipt, TagImport, TagImporter}
 }
