@@ -37,6 +37,8 @@ const (
 	TagPattern    Tag = "strongroom/pattern/v1"           // verification pattern of a working key, and the key it is made with
 	TagSlot       Tag = "strongroom/slot/v1"              // slot of a wallet
 	TagAddressKey Tag = "strongroom/address-ownership/v1" // reserved: proof of ownership of an address
+	TagTPM        Tag = "strongroom/tpm/v1"               // what is derived for a TPM: keys, authorization values, places
+	TagMark       Tag = "strongroom/mark/v1"              // a mark of the anchor that counts in a TPM, and the key it is made with
 	TagCertify    Tag = "strongroom/certificate/v1"       // a person's asking for a client certificate, signed with an approval key
 )
 
@@ -44,5 +46,5 @@ const (
 func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal, TagReadKey,
-		TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagCertify}
+		TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagTPM, TagMark, TagCertify}
 }
