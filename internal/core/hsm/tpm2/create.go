@@ -234,7 +234,7 @@ func open(ctx context.Context, disk durable.Disk, cfg Config, pin secret.Bytes) 
 	if err != nil {
 		return nil, err
 	}
-	if err := durable.Sweep(disk, cfg.Dir); err == nil {
+	if err = durable.Sweep(disk, cfg.Dir); err == nil {
 		err = r.openCounter()
 	}
 	if err != nil {
@@ -310,6 +310,7 @@ func openRoot(ctx context.Context, disk durable.Disk, cfg Config, pin secret.Byt
 // openMaster opens the master key and derives what follows from it.
 func (r *Root) openMaster(ctx context.Context, sealed []byte) error {
 	var part secret.Bytes
+	defer func() { part.Wipe() }()
 	err := r.cfg.Device.do(ctx, func(o *op) error {
 		k, err := o.storage(r.header.Primary)
 		if err != nil {
@@ -321,7 +322,6 @@ func (r *Root) openMaster(ctx context.Context, sealed []byte) error {
 	if err != nil {
 		return err
 	}
-	defer part.Wipe()
 	key, err := join(r.cfg.Arena, useKey, rootFile, part, r.pin.part)
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ package tpm2
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -62,10 +63,11 @@ var (
 
 // sealedHeader is the header of what is sealed under a label.
 type sealedHeader struct {
-	V      uint   `cbor:"1,keyasint"` // 1
-	Label  string `cbor:"2,keyasint"`
-	Header []byte `cbor:"3,keyasint"` // the caller's
-	Object object `cbor:"4,keyasint"` // holds the first part of the key
+	V      uint              `cbor:"1,keyasint"` // 1
+	Label  string            `cbor:"2,keyasint"`
+	Header []byte            `cbor:"3,keyasint"` // the caller's
+	Object object            `cbor:"4,keyasint"` // holds the first part of the key
+	Root   [sha256.Size]byte `cbor:"5,keyasint"` // checksum of root.tpm's header: the object of another root would count as a wrong PIN
 }
 
 // Root implements [hsm.Root] and [hsm.Randomness].
@@ -128,7 +130,7 @@ func (r *Root) seal(ctx context.Context, label string, header []byte, plain secr
 		return err
 	}
 	defer two.Wipe()
-	h := sealedHeader{V: 1, Label: label, Header: header}
+	h := sealedHeader{V: 1, Label: label, Header: header, Root: r.header.Sum}
 	err = r.operate(ctx, label, func(o *op, k *primaryKey, index tpm.TPMHandle) error {
 		if _, err := o.removePart(k, r.header.Policy, index, r.indexAuth); err != nil { // an interrupted Seal left it
 			return err
@@ -183,8 +185,8 @@ func (r *Root) unseal(ctx context.Context, label string, sealed []byte) ([]byte,
 	if err == nil {
 		err = canon.Decode(b, &h)
 	}
-	if err != nil || h.V != 1 || h.Label != label {
-		return nil, secret.Bytes{}, fmt.Errorf("%w: it says that it is sealed under label %q", hsm.ErrAltered, h.Label)
+	if err != nil || h.V != 1 || h.Label != label || h.Root != r.header.Sum {
+		return nil, secret.Bytes{}, fmt.Errorf("%w: it says that it is sealed under label %q, and by another root: %v", hsm.ErrAltered, h.Label, h.Root != r.header.Sum)
 	}
 	var one, two secret.Bytes
 	defer func() { one.Wipe(); two.Wipe() }()
