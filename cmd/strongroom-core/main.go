@@ -30,7 +30,7 @@ const usage = `strongroom-core holds the keys of one domain and serves it at a d
                                                       make the keys of a new domain; write its genesis, for the first persons to sign
   strongroom-core create  --data DIR --genesis FILE   make the domain from the signed genesis
 
-The passphrase of the root of trust comes from --passphrase-fd, else the systemd credential strongroom-passphrase, else the terminal.
+The passphrase of the root of trust, or the PIN of the tpm2 root, comes from --passphrase-fd, else the systemd credential strongroom-passphrase, else the terminal.
 'strongroom-core COMMAND --help' lists the flags. People use 'strongroom', which calls this program.
 `
 
@@ -72,6 +72,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.BoolVar(&o.TakeOver, "take-over", false, "take the log over from a core that may still run")
 	f.BoolVar(&o.NoTiles, "no-tiles", false, "write no tiles")
 	f.Uint64Var(&o.SnapshotEvery, "snapshot-every", 0, "entries between snapshots; 0 is 65536")
+	f.StringVar(&o.Root, "root", coreapp.RootSoft, "root of trust: soft (evaluation) or tpm2")
+	f.StringVar(&o.Anchor, "anchor", coreapp.AnchorFile, "where the log's head is pinned: file (evaluation), or tpm, a file whose state a TPM counts")
+	f.StringVar(&o.TPM, "tpm", "", "device of the TPM, or socket of an emulator; default /dev/tpmrm0")
+	f.StringVar(&o.TPMPCRs, "tpm-pcrs", coreapp.DefaultPCRs, "PCRs of the SHA-256 bank that a new tpm2 root is bound to, with commas, or none")
 	f.BoolVar(&o.WeakPassphraseUnsafe, "weak-passphrase-unsafe", false, "make guessing the passphrase of a new root cheap; for tests and benchmarks")
 	if err := f.Parse(args[1:]); err != nil {
 		return err

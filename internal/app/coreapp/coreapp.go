@@ -5,6 +5,7 @@
 package coreapp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +19,10 @@ import (
 	"strongroom/internal/core/auditlog/disk"
 	"strongroom/internal/core/auditlog/remote"
 	"strongroom/internal/core/auditlog/segment"
+	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/hsm/passphrase"
 	"strongroom/internal/core/hsm/soft"
+	"strongroom/internal/core/hsm/tpm2"
 	"strongroom/internal/core/keystore/files"
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/snapshots"
@@ -47,6 +50,10 @@ type Options struct {
 	SnapshotEvery uint64        // entries between snapshots; 0: the default
 	LogSocket     string        // socket of a log store process; empty: segment files in the data folder
 	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
+	Root          string        // kind of root: RootSoft (also if empty), RootTPM2
+	Anchor        string        // kind of anchor: AnchorFile (also if empty), AnchorTPM
+	TPM           string        // device or socket of the TPM; empty: /dev/tpmrm0
+	TPMPCRs       string        // registers that a new TPM root is bound to, with commas, or "none"; empty: DefaultPCRs
 	Log           *slog.Logger
 
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
@@ -59,6 +66,12 @@ const defaultMemory = 16 << 20
 func (o *Options) check() error {
 	if o.Data == "" || o.Log == nil {
 		return errors.New("a data folder and a log are required")
+	}
+	if o.Root == "" {
+		o.Root = RootSoft
+	}
+	if o.Anchor == "" {
+		o.Anchor = AnchorFile
 	}
 	if o.Memory == 0 {
 		o.Memory = defaultMemory
@@ -73,7 +86,14 @@ func (o *Options) check() error {
 type parts struct {
 	cfg     securedomain.Config
 	lockErr error // why memory is not locked, or nil
+	tpm     *tpm2.Device
 	closers []func() error
+}
+
+// closingRoot is a root as it is wired.
+type closingRoot interface {
+	hsm.Root
+	Close()
 }
 
 func (p *parts) close() error {
@@ -128,7 +148,7 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	if _, err := folder(o, ""); err != nil {
 		return err
 	}
-	root, err := openRoot(o, a, create)
+	root, err := p.openRoot(ctx, o, a, create)
 	if err != nil {
 		return err
 	}
@@ -155,6 +175,15 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	}
 	p.cfg = securedomain.Config{Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
 		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, RecheckEvery: o.RecheckEvery, CacheKeys: o.CacheKeys}
+	switch o.Anchor {
+	case AnchorFile:
+	case AnchorTPM:
+		if p.cfg.Anchor, err = p.bindTPM(ctx, o, anchor, create); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("anchor %q is not known; use %s or %s", o.Anchor, AnchorFile, AnchorTPM)
+	}
 	if lockErr != nil {
 		p.cfg.Notes = append(p.cfg.Notes, "memory that holds keys is not locked: "+lockErr.Error())
 	}
@@ -210,8 +239,20 @@ func openDir(o Options, name string) (*disk.OSDir, error) {
 	return disk.OS(path, disk.Options{FlushDelay: o.FlushDelay})
 }
 
-// openRoot opens the soft root with the passphrase, or makes one.
-func openRoot(o Options, a *secret.Arena, create bool) (*soft.Root, error) {
+// openRoot opens the root of trust with the passphrase, or makes one.
+func (p *parts) openRoot(ctx context.Context, o Options, a *secret.Arena, create bool) (closingRoot, error) {
+	switch o.Root {
+	case RootSoft:
+		return openSoft(o, a, create)
+	case RootTPM2:
+		return p.openTPM2(ctx, o, a, create)
+	default:
+		return nil, fmt.Errorf("root %q is not known; use %s or %s", o.Root, RootSoft, RootTPM2)
+	}
+}
+
+// openSoft opens the soft root, or makes one.
+func openSoft(o Options, a *secret.Arena, create bool) (*soft.Root, error) {
 	cfg := soft.Config{Arena: a, Dir: filepath.Join(o.Data, "root")}
 	if o.WeakPassphraseUnsafe {
 		cfg.Argon, cfg.WeakUnsafe = soft.Argon{Time: 1, Memory: 8 << 10, Lanes: 1}, true
@@ -245,7 +286,7 @@ func refuseUnlocked(profile custody.Profile, lockErr error) error {
 }
 
 // openDomain opens the domain of a data folder.
-func openDomain(ctx context.Context, p *parts) (*securedomain.Domain, error) {
+func openDomain(ctx context.Context, o Options, p *parts) (*securedomain.Domain, error) {
 	d, err := securedomain.Open(ctx, p.cfg)
 	if errors.Is(err, auditlog.ErrInUse) {
 		return nil, fmt.Errorf("a core already runs on this domain: %w; stop it, or take over from it with --take-over", auditlog.ErrInUse)
@@ -253,8 +294,17 @@ func openDomain(ctx context.Context, p *parts) (*securedomain.Domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := refuseUnlocked(d.Status().Profile, p.lockErr); err != nil {
+	s := d.Status()
+	if err := errors.Join(refuseUnlocked(s.Profile, p.lockErr), o.refuseKinds(s.Root, s.Anchor)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// refuseKinds says whether a domain of a root and an anchor, as genesis names them, may run with what was asked for.
+func (o Options) refuseKinds(root, anchor string) error {
+	if root != cmp.Or(o.Root, RootSoft) || anchor != cmp.Or(o.Anchor, AnchorFile) {
+		return fmt.Errorf("the domain was made with root %q and anchor %q; start it with --root %s --anchor %s", root, anchor, root, anchor)
+	}
+	return nil
 }
