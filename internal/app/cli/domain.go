@@ -41,6 +41,7 @@ const (
 type coreFlags struct {
 	Data         string `required:"" placeholder:"DIR" help:"Folder of the domain."`
 	PassphraseFD int    `name:"passphrase-fd" default:"-1" placeholder:"N" help:"Read the passphrase of the root of trust from this file descriptor; default: the terminal."`
+	trustFlags
 
 	WeakPassphraseUnsafe bool `help:"The root's passphrase is cheap to guess; for tests. A root that was made so is opened so."`
 }
@@ -48,6 +49,7 @@ type coreFlags struct {
 // args gives arguments of strongroom-core.
 func (c coreFlags) args(command string, more ...string) []string {
 	out := append([]string{command, "--data", c.Data}, more...)
+	out = append(out, c.trustFlags.args()...)
 	if c.WeakPassphraseUnsafe {
 		out = append(out, "--weak-passphrase-unsafe")
 	}
