@@ -75,6 +75,16 @@ func TestWrongPIN(t *testing.T) {
 	}
 }
 
+// TestThePINIsAPart: what the TPM gives is not enough, even to somebody whom it gives everything.
+func TestThePINIsAPart(t *testing.T) {
+	t.Parallel()
+	_, cfg, r := newRoot(t)
+	seal(t, r, cfg.Arena, "identity", "the identity")
+	r.SetPINPart(take(t, cfg.Arena, strings.Repeat("p", 32)))
+	_, err := unseal(t, r, "identity")
+	wantErr(t, "without the part from the PIN", err, hsm.ErrAltered)
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	x := tpmtest.Start(t)

@@ -4,6 +4,7 @@ package tpm2_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -28,6 +29,17 @@ func TestNothingSecretOnTheBus(t *testing.T) {
 	x := tpmtest.Start(t)
 	a := newArena(t)
 	f := x.Faulty()
+	sessions := 0
+	f.Change(func(_ int, command, response []byte) []byte {
+		if tpm.TPMCC(binary.BigEndian.Uint32(command[6:])) == tpm.TPMCCStartAuthSession {
+			sessions++
+			// Without a salt, who listens derives the session's key from what else went over the bus.
+			if key := tpm.TPMHandle(binary.BigEndian.Uint32(command[10:])); key == tpm.TPMRHNull {
+				t.Error("a session without a salt")
+			}
+		}
+		return response
+	})
 	cfg := weak(a, filepath.Join(t.TempDir(), "root"), f.Device(t))
 	r := mustCreate(t, cfg)
 	seal(t, r, a, "identity", "the identity, which is long enough not to appear by chance")
@@ -48,8 +60,8 @@ func TestNothingSecretOnTheBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	heard := f.Heard()
-	if len(heard) < 10_000 {
-		t.Fatalf("heard %d bytes only", len(heard))
+	if len(heard) < 10_000 || sessions < 10 {
+		t.Fatalf("heard %d bytes and %d sessions only", len(heard), sessions)
 	}
 	for i, s := range append(r.Secrets(), part, take(t, a, right), take(t, a, "the identity"), take(t, a, string(drawn))) {
 		if s.Len() < 8 {
