@@ -36,9 +36,9 @@ const usage = `strongroom-core holds the keys of one domain and serves it at a d
   strongroom-core probe   --pkcs11-module PATH [--pkcs11-token LABEL]
                                                       tell what a PKCS#11 library and its token can do, as JSON; no domain is needed
 
-The root of trust is a file that a passphrase opens (--root soft), or a PKCS#11 token (--root pkcs11, --pkcs11-module, --pkcs11-token).
+The root of trust is a file that a passphrase opens (--root soft), a PKCS#11 token (--root pkcs11, --pkcs11-module, --pkcs11-token), or a TPM (--root tpm2).
 
-The passphrase of the root of trust, or the token's PIN, comes from --passphrase-fd, else the systemd credential strongroom-passphrase, else the terminal.
+The passphrase of the root of trust, or the token's or TPM's PIN, comes from --passphrase-fd, else the systemd credential strongroom-passphrase, else the terminal.
 'strongroom-core COMMAND --help' lists the flags. People use 'strongroom', which calls this program.
 `
 
@@ -83,6 +83,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.BoolVar(&o.TakeOver, "take-over", false, "take the log over from a core that may still run")
 	f.BoolVar(&o.NoTiles, "no-tiles", false, "write no tiles")
 	f.Uint64Var(&o.SnapshotEvery, "snapshot-every", 0, "entries between snapshots; 0 is 65536")
+	f.StringVar(&o.Anchor, "anchor", coreapp.AnchorFile, "where the log's head is pinned: file (evaluation), or tpm, a file whose state a TPM counts")
+	f.StringVar(&o.TPM, "tpm", "", "device of the TPM, or socket of an emulator; default /dev/tpmrm0")
+	f.StringVar(&o.TPMPCRs, "tpm-pcrs", coreapp.DefaultPCRs, "PCRs of the SHA-256 bank that a new tpm2 root is bound to, with commas, or none")
 	f.BoolVar(&o.WeakPassphraseUnsafe, "weak-passphrase-unsafe", false, "make guessing the passphrase of a new root cheap; for tests and benchmarks")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
@@ -143,7 +146,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // rootFlags has the flags of the root of trust. It gives the descriptor of the unlock secret.
 func rootFlags(f *flag.FlagSet, o *coreapp.Options) *int {
-	f.StringVar(&o.Root, "root", coreapp.RootSoft, "root of trust: soft or pkcs11; fixed when the domain is made")
+	f.StringVar(&o.Root, "root", coreapp.RootSoft, "root of trust: soft (evaluation), pkcs11 or tpm2; fixed when the domain is made")
 	f.StringVar(&o.PKCS11.Module, "pkcs11-module", "", "path of the PKCS#11 library")
 	f.StringVar(&o.PKCS11.Token, "pkcs11-token", "", "label or serial number of the token")
 	f.DurationVar(&o.PKCS11.Timeout, "pkcs11-timeout", 0, "how long one call into the library may take; 0 is 30s")

@@ -40,23 +40,18 @@ const (
 // coreFlags are those of every command that runs the core.
 type coreFlags struct {
 	Data         string `required:"" placeholder:"DIR" help:"Folder of the domain."`
-	PassphraseFD int    `name:"passphrase-fd" default:"-1" placeholder:"N" help:"Read the passphrase of the root of trust, or the token's PIN, from this file descriptor; default: the terminal."`
-
-	Root         string `enum:"soft,pkcs11" default:"soft" help:"Root of trust: soft, a file that a passphrase opens, or pkcs11, a token. Fixed when the domain is made."`
-	PKCS11Module string `name:"pkcs11-module" placeholder:"PATH" help:"Library of the token."`
-	PKCS11Token  string `name:"pkcs11-token" placeholder:"LABEL" help:"Label or serial number of the token."`
+	PassphraseFD int    `name:"passphrase-fd" default:"-1" placeholder:"N" help:"Read the passphrase of the root of trust, or the PIN of token or TPM, from this file descriptor; default: the terminal."`
+	trustFlags
 
 	WeakPassphraseUnsafe bool `help:"The root's passphrase is cheap to guess; for tests. A root that was made so is opened so."`
 }
 
 // args gives arguments of strongroom-core.
 func (c coreFlags) args(command string, more ...string) []string {
-	out := append([]string{command, "--data", c.Data, "--root", c.Root}, more...)
-	if c.Root == rootPKCS11 {
-		out = append(out, "--pkcs11-module", c.PKCS11Module, "--pkcs11-token", c.PKCS11Token)
-		if c.PassphraseFD < 0 {
-			out = append(out, "--pin-typed") // it was asked for at the terminal, and goes on through a pipe
-		}
+	out := append([]string{command, "--data", c.Data}, more...)
+	out = append(out, c.trustFlags.args()...)
+	if c.Root == rootPKCS11 && c.PassphraseFD < 0 {
+		out = append(out, "--pin-typed") // it was asked for at the terminal, and goes on through a pipe
 	}
 	if c.WeakPassphraseUnsafe {
 		out = append(out, "--weak-passphrase-unsafe")

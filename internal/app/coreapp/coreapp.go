@@ -5,6 +5,7 @@
 package coreapp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"strongroom/internal/core/auditlog/remote"
 	"strongroom/internal/core/auditlog/segment"
 	"strongroom/internal/core/hsm/passphrase"
+	"strongroom/internal/core/hsm/tpm2"
 	"strongroom/internal/core/keystore/files"
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/snapshots"
@@ -50,6 +52,9 @@ type Options struct {
 	LogSocket     string            // socket of a log store process; empty: segment files in the data folder
 	RecheckEvery  time.Duration     // between full re-checks, and between self-tests, in the background; 0: none
 	FailSelfTest  string            // name of a self-test that is made to fail, to show that the core does not start then
+	Anchor        string            // kind of the anchor; empty: file
+	TPM           string            // device or socket of the TPM; empty: /dev/tpmrm0
+	TPMPCRs       string            // registers that a new TPM root is bound to, with commas, or "none"; empty: DefaultPCRs
 	Log           *slog.Logger
 
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
@@ -66,6 +71,9 @@ func (o *Options) check() error {
 	if o.Root == "" {
 		o.Root = RootSoft
 	}
+	if o.Anchor == "" {
+		o.Anchor = AnchorFile
+	}
 	if o.Memory == 0 {
 		o.Memory = defaultMemory
 	}
@@ -79,9 +87,8 @@ func (o *Options) check() error {
 type parts struct {
 	cfg     securedomain.Config
 	health  *assurance
-	lockErr error  // why memory is not locked, or nil
-	lockErr error  // why memory is not locked, or nil
-	root    string // kind of the root of trust
+	lockErr error // why memory is not locked, or nil
+	tpm     *tpm2.Device
 	closers []func() error
 }
 
@@ -120,7 +127,7 @@ func build(ctx context.Context, o Options, create bool) (*parts, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	p := &parts{root: o.Root}
+	p := &parts{}
 	if err := p.fill(ctx, o, create); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -171,6 +178,15 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	p.cfg = securedomain.Config{Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
 		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, RecheckEvery: o.RecheckEvery, CacheKeys: o.CacheKeys,
 		Fill: p.health.entropy.Fill, Notes: notes}
+	switch o.Anchor {
+	case AnchorFile:
+	case AnchorTPM:
+		if p.cfg.Anchor, err = p.bindTPM(ctx, o, anchor, create); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("anchor %q is not known; use %s or %s", o.Anchor, AnchorFile, AnchorTPM)
+	}
 	if lockErr != nil {
 		p.cfg.Notes = append(p.cfg.Notes, "memory that holds keys is not locked: "+lockErr.Error())
 	}
@@ -235,7 +251,7 @@ func refuseUnlocked(profile custody.Profile, lockErr error) error {
 }
 
 // openDomain opens the domain of a data folder.
-func openDomain(ctx context.Context, p *parts) (*securedomain.Domain, error) {
+func openDomain(ctx context.Context, o Options, p *parts) (*securedomain.Domain, error) {
 	d, err := securedomain.Open(ctx, p.cfg)
 	if errors.Is(err, auditlog.ErrInUse) {
 		return nil, fmt.Errorf("a core already runs on this domain: %w; stop it, or take over from it with --take-over", auditlog.ErrInUse)
@@ -243,9 +259,17 @@ func openDomain(ctx context.Context, p *parts) (*securedomain.Domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(refuseUnlocked(d.Status().Profile, p.lockErr), refuseRoot(d.Status().Root, p.root))
-	if err != nil {
+	s := d.Status()
+	if err := errors.Join(refuseUnlocked(s.Profile, p.lockErr), o.refuseKinds(s.Root, s.Anchor)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// refuseKinds says whether a domain of a root and an anchor, as genesis names them, may run with what was asked for.
+func (o Options) refuseKinds(root, anchor string) error {
+	if root != cmp.Or(o.Root, RootSoft) || anchor != cmp.Or(o.Anchor, AnchorFile) {
+		return fmt.Errorf("the domain was made with root %q and anchor %q; start it with --root %s --anchor %s", root, anchor, root, anchor)
+	}
+	return nil
 }

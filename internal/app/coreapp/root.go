@@ -29,7 +29,7 @@ type PKCS11 struct {
 
 // rootFiles are the files by which a folder shows which root it has.
 func rootFiles() map[string]string {
-	return map[string]string{RootSoft: "root.soft", RootPKCS11: "root.pkcs11"}
+	return map[string]string{RootSoft: "root.soft", RootPKCS11: "root.pkcs11", RootTPM2: "root.tpm"}
 }
 
 // rootDir is the folder of the root of trust.
@@ -57,8 +57,10 @@ func (p *parts) openRoot(ctx context.Context, o Options, a *secret.Arena, create
 		return p.openSoft(o, a, fresh)
 	case RootPKCS11:
 		return p.openPKCS11(ctx, o, a, fresh)
+	case RootTPM2:
+		return p.openTPM2(ctx, o, a, create)
 	}
-	return nil, fmt.Errorf("root of trust %q is not known; use soft or pkcs11", o.Root)
+	return nil, fmt.Errorf("root of trust %q is not known; use soft, pkcs11 or tpm2", o.Root)
 }
 
 // openSoft opens the soft root with the passphrase, or makes one.

@@ -3,6 +3,7 @@
 package coreapp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ func Run(ctx context.Context, o Options, socket string, uids []uint32, ready fun
 	if err != nil {
 		return err
 	}
-	d, err := openDomain(ctx, p)
+	d, err := openDomain(ctx, o, p)
 	if err != nil {
 		return errors.Join(err, p.close())
 	}
@@ -88,7 +89,7 @@ func Prepare(ctx context.Context, o Options, profile custody.Profile, documentFi
 	err = refuseUnlocked(profile, p.lockErr)
 	var g entry.Genesis
 	if err == nil {
-		g, err = securedomain.Prepare(ctx, p.cfg.Arena, p.cfg.Root, profile, p.root, AnchorFile, document)
+		g, err = securedomain.Prepare(ctx, p.cfg.Arena, p.cfg.Root, profile, cmp.Or(o.Root, RootSoft), cmp.Or(o.Anchor, AnchorFile), document)
 	}
 	if err == nil {
 		err = os.WriteFile(out, canon.Encode(g), 0o600)
@@ -110,7 +111,7 @@ func Create(ctx context.Context, o Options, genesisFile string) (custody.DomainI
 	if err != nil {
 		return custody.DomainID{}, err
 	}
-	if err := errors.Join(refuseUnlocked(g.Profile, p.lockErr), refuseRoot(g.Root, p.root)); err != nil {
+	if err := errors.Join(refuseUnlocked(g.Profile, p.lockErr), o.refuseKinds(g.Root, g.Anchor)); err != nil {
 		return custody.DomainID{}, errors.Join(err, p.close())
 	}
 	d, err := securedomain.Create(ctx, p.cfg, g)

@@ -61,6 +61,8 @@ type Domain struct {
 	unproved   bool                            // state is of a snapshot whose root was not yet compared with the entry that commits it
 	snapshotAt uint64                          // entry of the last snapshot
 
+	newDocument atomic.Bool // the rule document changed, and the anchor hasn't marked that yet
+
 	failed   chan struct{} // closed by fail
 	failOnce sync.Once
 	cause    atomic.Pointer[error]

@@ -40,6 +40,9 @@ func (d *Domain) Execute(ctx context.Context, id custody.RequestID) (message.Sta
 		if err := d.durable(ctx, rec); err != nil {
 			return "", err
 		}
+		if err := d.markDocument(ctx); err != nil {
+			return "", err
+		}
 		return message.StateExecuted, nil
 	}
 	return "", problem.New(problem.Busy, "others make addresses of the same wallet; try again")
@@ -160,6 +163,7 @@ func (d *Domain) effect(id custody.RequestID, made *creation) (recorded, error) 
 	if err == nil && e.Document != nil {
 		d.forget("the rules changed")
 		d.dropSessions()
+		d.newDocument.Store(true)
 	}
 	return rec, err
 }

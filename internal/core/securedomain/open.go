@@ -322,13 +322,16 @@ func (d *Domain) settle(ctx context.Context) error {
 		go d.checkNowAndThen(d.cfg.RecheckEvery)
 	}
 	if d.state.Writer == writer {
-		return nil
+		return d.mark(ctx, auditlog.MarkStart)
 	}
 	rec, err := d.recordWriter(writer)
 	if err != nil {
 		return err
 	}
-	return d.durable(ctx, rec)
+	if err := d.durable(ctx, rec); err != nil {
+		return err
+	}
+	return d.mark(ctx, auditlog.MarkWriter)
 }
 
 func (d *Domain) recordWriter(epoch uint64) (recorded, error) {
@@ -355,7 +358,7 @@ func (d *Domain) watch() {
 func (d *Domain) Close() error {
 	d.stop()
 	d.work.Wait()
-	err := d.log.Close()
+	err := d.closeLog()
 	d.forget("the domain is closed")
 	d.sessionMu.Lock()
 	for id, key := range d.sessions {

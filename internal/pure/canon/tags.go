@@ -42,6 +42,8 @@ const (
 	TagRecord     Tag = "strongroom/ceremony-record/v1"   // record of a ceremony's transcript: its hash, and its actor's signature
 	TagSharing    Tag = "strongroom/sharing/v1"           // recovery key and commitments of a sharing, as receipts name it
 	TagClose      Tag = "strongroom/ceremony-close/v1"    // signature of a participant over a whole transcript
+	TagTPM        Tag = "strongroom/tpm/v1"               // what is derived for a TPM: keys, authorization values, places
+	TagMark       Tag = "strongroom/mark/v1"              // a mark of the anchor that counts in a TPM, and the key it is made with
 	TagCertify    Tag = "strongroom/certificate/v1"       // a person's asking for a client certificate, signed with an approval key
 
 	TagRecovery     Tag = "strongroom/recovery/v1"        // recovery key that follows from the master secret
@@ -62,6 +64,6 @@ func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
 		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord,
-		TagSharing, TagClose, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix,
-		TagShare, TagShareReceipt, TagImport, TagImporter}
+		TagSharing, TagClose, TagTPM, TagMark, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit,
+		TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter}
 }
