@@ -34,6 +34,8 @@ var (
 	ErrSystem = errors.New("entropy: the system's randomness is not usable; the core does not start without it")
 	// ErrSource says that a source that was good at the start gives nothing any more.
 	ErrSource = errors.New("entropy: a source of randomness has failed; repair or remove it, then start the core again")
+	// ErrSlow says that a source gave nothing in time. Nothing was made; ask again.
+	ErrSlow = errors.New("entropy: a source of randomness gave nothing in time; ask again, or start the core without the source")
 	// ErrInput says that what was asked for can't be mixed.
 	ErrInput = errors.New("entropy: can't be mixed")
 )
@@ -192,7 +194,7 @@ type Contribution struct {
 	Bytes secret.Bytes
 }
 
-// gather fills b with all parts. A source that fails sets the latch, unless the caller gave up.
+// gather fills b with all parts. A source that fails sets the latch, unless the caller gave up or it was only slow.
 func (m *Mixer) gather(ctx context.Context, b []byte, extra []Contribution) error {
 	for _, t := range m.taps {
 		var room []byte
@@ -200,6 +202,9 @@ func (m *Mixer) gather(ctx context.Context, b []byte, extra []Contribution) erro
 		if err := t.draw(ctx, room); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
+			}
+			if errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("%w: %w", ErrSlow, err)
 			}
 			if !errors.Is(err, ErrHealth) {
 				err = fmt.Errorf("%w: %w", ErrSource, err)

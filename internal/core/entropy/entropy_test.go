@@ -288,6 +288,18 @@ func TestGivingUpIsNoFailure(t *testing.T) {
 	mix(t, m.mixer, "x", 32)
 }
 
+// TestSlowSource: a device that has nothing ready makes a key wait, not the core end; and nothing is made without it.
+func TestSlowSource(t *testing.T) {
+	t.Parallel()
+	m := start(t, newMachine())
+	m.raw.breakIt(fmt.Errorf("it gave nothing in time: %w", context.DeadlineExceeded), nil)
+	if out, err := m.mixer.Mix(t.Context(), "x", 32); !errors.Is(err, ErrSlow) || out.Len() != 0 || m.latch.Err() != nil {
+		t.Errorf("got %d bytes, %v, latch %v", out.Len(), err, m.latch.Err())
+	}
+	m.raw.breakIt(nil, nil)
+	mix(t, m.mixer, "x", 32)
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	a, good := newArena(t), newMachine()
