@@ -448,7 +448,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// forged is a custodian who seals a share that was altered, with meta data that are right.
+// TestWrongShareIsNamed: a custodian seals a share that is not theirs, with meta data that are right.
 func TestWrongShareIsNamed(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
@@ -653,5 +653,27 @@ func BenchmarkRestore3of5(b *testing.B) {
 	m := makeShares(b, a, 3, list)
 	for b.Loop() {
 		restore(b, a, m, list, 0, 1, 2)
+	}
+}
+
+// TestAnotherRecoveryKey: where the log names a recovery key that the shares don't give, nothing is restored, whatever custodians say.
+func TestAnotherRecoveryKey(t *testing.T) {
+	t.Parallel()
+	a := newArena(t)
+	list := people(t, five[:3]...)
+	m := makeShares(t, a, 2, list)
+	load := func() *ceremony.Load {
+		l := newLoad(t, a, ceremony.Expect{Sharing: m.Commitments.Hash(), Recovery: [32]byte{4}})
+		for i := range 2 {
+			handIn(t, l, ceremony.WithRecovery(open(t, a, m, list, i), [32]byte{4}))
+		}
+		return l
+	}
+	if _, err := load().Restore(); !errors.Is(err, ceremony.ErrOther) {
+		t.Errorf("restore: got error %v", err)
+	}
+	sources := []ceremony.Source{system("system")}
+	if _, err := load().Refresh(t.Context(), [32]byte{2}, transcript, sources, layout(2, list), true); !errors.Is(err, ceremony.ErrOther) {
+		t.Errorf("refresh: got error %v", err)
 	}
 }

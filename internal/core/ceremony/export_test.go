@@ -13,3 +13,10 @@ func WithShareOf(o, other *Opened) *Opened {
 
 // ShareOf gives the share itself.
 func ShareOf(o *Opened) sharing.Share { return o.share }
+
+// WithRecovery gives o with meta data that name another recovery key.
+func WithRecovery(o *Opened, hash [32]byte) *Opened {
+	other := *o
+	other.Meta.Recovery = hash
+	return &other
+}
