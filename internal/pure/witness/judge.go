@@ -10,42 +10,6 @@ import (
 	"strongroom/internal/pure/tlog"
 )
 
-// Logs are the logs that a witness accepts: the trusted keys of each by its origin.
-type Logs map[string][]tlog.Key
-
-// ParseLogs reads a list of logs: lines "log VKEY [URL]" as in C2SP tlog-policy, empty lines, and comments that begin with #. The key's
-// name is the log's origin; several keys of one origin are several lines.
-func ParseLogs(text string) (Logs, error) {
-	logs := Logs{}
-	seen := map[string]bool{}
-	for i, line := range strings.Split(text, "\n") {
-		if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-			return nil, fmt.Errorf("line %d holds a control character", i+1)
-		}
-		words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
-		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
-			continue
-		}
-		if words[0] != "log" || len(words) < 2 || len(words) > 3 {
-			return nil, fmt.Errorf("line %d: want \"log VKEY\", with a URL after it or not", i+1)
-		}
-		k, err := tlog.ParseKey(words[1])
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", i+1, err)
-		}
-		if _, material, _ := strings.Cut(strings.TrimPrefix(words[1], k.Origin()+"+"), "+"); seen[material] {
-			return nil, fmt.Errorf("line %d: this public key is there twice", i+1)
-		} else {
-			seen[material] = true
-		}
-		logs[k.Origin()] = append(logs[k.Origin()], k)
-	}
-	if len(logs) == 0 {
-		return nil, errors.New("no log is named; a line is \"log VKEY\"")
-	}
-	return logs, nil
-}
-
 // Record is what a witness remembers of a log: the latest checkpoint that it cosigned. The zero Record is of a log that it never saw.
 type Record struct {
 	Size uint64
