@@ -70,13 +70,19 @@ func TestHTTP(t *testing.T) {
 		t.Fatal(status, err)
 	}
 	for name, f := range map[string]func(ctx context.Context) error{
-		"large":          func(ctx context.Context) error { _, _, err := c.Exchange(ctx, wire.Witness, "w1", []byte("large")); return err },
+		"large": func(ctx context.Context) error {
+			_, _, err := c.Exchange(ctx, wire.Witness, "w1", []byte("large"))
+			return err
+		},
 		"unknown target": func(ctx context.Context) error { _, _, err := c.Exchange(ctx, wire.Witness, "w2", nil); return err },
-		"a URL":          func(ctx context.Context) error { _, _, err := c.Exchange(ctx, wire.Witness, elsewhere.URL, nil); return err },
-		"unknown kind":   func(ctx context.Context) error { _, _, err := c.Exchange(ctx, "http", "w1", nil); return err },
-		"another kind":   func(ctx context.Context) error { _, _, err := c.Exchange(ctx, wire.NTP, "w1", nil); return err },
-		"dialled":        func(ctx context.Context) error { _, err := c.Dial(ctx, wire.NTSKE, "w1"); return err },
-		"gone":           func(ctx context.Context) error { _, _, err := c.Exchange(ctx, wire.Witness, "gone", nil); return err },
+		"a URL": func(ctx context.Context) error {
+			_, _, err := c.Exchange(ctx, wire.Witness, elsewhere.URL, nil)
+			return err
+		},
+		"unknown kind": func(ctx context.Context) error { _, _, err := c.Exchange(ctx, "http", "w1", nil); return err },
+		"another kind": func(ctx context.Context) error { _, _, err := c.Exchange(ctx, wire.NTP, "w1", nil); return err },
+		"dialled":      func(ctx context.Context) error { _, err := c.Dial(ctx, wire.NTSKE, "w1"); return err },
+		"gone":         func(ctx context.Context) error { _, _, err := c.Exchange(ctx, wire.Witness, "gone", nil); return err },
 	} {
 		if err := f(t.Context()); err == nil || strings.Contains(err.Error(), "http://") {
 			t.Errorf("%s: %v", name, err)

@@ -118,8 +118,14 @@ func TestRefusals(t *testing.T) {
 		"unknown kind":    func() error { _, _, err := q.Exchange(t.Context(), "http", "x", nil); return err },
 		"a stream's kind": func() error { _, _, err := q.Exchange(t.Context(), relay.NTSKE, "x", nil); return err },
 		"dialled":         func() error { _, err := q.Dial(t.Context(), relay.NTP, "x"); return err },
-		"large":           func() error { _, _, err := q.Exchange(t.Context(), relay.NTP, "x", make([]byte, relay.MaxBody+1)); return err },
-		"long target":     func() error { _, _, err := q.Exchange(t.Context(), relay.NTP, strings.Repeat("x", 65), nil); return err },
+		"large": func() error {
+			_, _, err := q.Exchange(t.Context(), relay.NTP, "x", make([]byte, relay.MaxBody+1))
+			return err
+		},
+		"long target": func() error {
+			_, _, err := q.Exchange(t.Context(), relay.NTP, strings.Repeat("x", 65), nil)
+			return err
+		},
 		"limit 0": func() error {
 			_, err := gate.Call[relay.Take, relay.Taken](t.Context(), d, relay.MethodTake, relay.Take{})
 			return err
@@ -462,7 +468,10 @@ func TestStreamEnds(t *testing.T) {
 			t.Fatal(out, err)
 		}
 		pushed := make(chan relay.Pushed, 1)
-		go func() { out, _ := d.push(t, relay.Push{ID: id, Offset: relay.MaxBody, Body: []byte("more")}); pushed <- out }()
+		go func() {
+			out, _ := d.push(t, relay.Push{ID: id, Offset: relay.MaxBody, Body: []byte("more")})
+			pushed <- out
+		}()
 		synctest.Wait()
 		select {
 		case out := <-pushed:

@@ -164,12 +164,14 @@ func TestCosignRefuses(t *testing.T) {
 	text, _, _ := strings.Cut(vectorSigned, "\n\n")
 	text += "\n"
 	for name, f := range map[string]func() (string, error){
-		"no time":         func() (string, error) { return tlog.Cosign(text, 0, k, signWith(7)) },
-		"too late":        func() (string, error) { return tlog.Cosign(text, 1<<63, k, signWith(7)) },
-		"no key":          func() (string, error) { return tlog.Cosign(text, 1, tlog.WitnessKey{}, signWith(7)) },
-		"another signer":  func() (string, error) { return tlog.Cosign(text, 1, k, signWith(8)) },
-		"no checkpoint":   func() (string, error) { return tlog.Cosign("hello\n", 1, k, signWith(7)) },
-		"a failed signer": func() (string, error) { return tlog.Cosign(text, 1, k, func([]byte) ([]byte, error) { return nil, errors.New("x") }) },
+		"no time":        func() (string, error) { return tlog.Cosign(text, 0, k, signWith(7)) },
+		"too late":       func() (string, error) { return tlog.Cosign(text, 1<<63, k, signWith(7)) },
+		"no key":         func() (string, error) { return tlog.Cosign(text, 1, tlog.WitnessKey{}, signWith(7)) },
+		"another signer": func() (string, error) { return tlog.Cosign(text, 1, k, signWith(8)) },
+		"no checkpoint":  func() (string, error) { return tlog.Cosign("hello\n", 1, k, signWith(7)) },
+		"a failed signer": func() (string, error) {
+			return tlog.Cosign(text, 1, k, func([]byte) ([]byte, error) { return nil, errors.New("x") })
+		},
 	} {
 		if line, err := f(); err == nil {
 			t.Errorf("%s: %q", name, line)
@@ -179,7 +181,9 @@ func TestCosignRefuses(t *testing.T) {
 
 func TestWitnessSets(t *testing.T) {
 	t.Parallel()
-	w := func(name string, seed byte) tlog.Witness { return tlog.Witness{Name: name, Key: witnessKey(t, name, seed)} }
+	w := func(name string, seed byte) tlog.Witness {
+		return tlog.Witness{Name: name, Key: witnessKey(t, name, seed)}
+	}
 	three := []tlog.Witness{w("w1", 1), w("w2", 2), w("w3", 3)}
 	for name, c := range map[string]struct {
 		list   []tlog.Witness

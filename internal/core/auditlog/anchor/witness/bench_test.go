@@ -80,7 +80,14 @@ func carried(b testing.TB, n int) (tlog.Witnesses, *wire.Queue) {
 	served, carrying := make(chan error, 1), make(chan error, 1)
 	go func() { served <- srv.Serve(ctx, ln) }()
 	go func() { carrying <- r.Run(ctx) }()
-	b.Cleanup(func() { cancel(); <-carrying; <-served; _ = door.Close(); c.Close(); _ = q.Close() })
+	b.Cleanup(func() {
+		cancel()
+		<-carrying
+		<-served
+		_ = door.Close()
+		c.Close()
+		_ = q.Close()
+	})
 	return set, q
 }
 
