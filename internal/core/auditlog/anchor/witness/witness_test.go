@@ -392,3 +392,28 @@ func TestOpenRefuses(t *testing.T) {
 		t.Error("garbage was pinned")
 	}
 }
+
+// A witness that was away while the core was started anew, and knows a size from before, is brought up to date from the store.
+func TestWitnessFarBehind(t *testing.T) {
+	t.Parallel()
+	w, m := newWorld(t, 3), disktest.New()
+	c := w.open(m)
+	c.grow(3)
+	eventually(t, "all know three", func() bool { return slices.Min(w.sizes()) == 3 })
+	w.interfere(down, "w1")
+	c.grow(298)
+	c.close()
+	if s := w.sizes(); s[0] != 3 {
+		t.Fatal(s)
+	}
+	w.interfere(nil, "w1")
+	w.interfere(down, "w2") // w1 is needed now
+	c = w.open(m.Restart())
+	if s := w.sizes(); s[0] != 301 || c.Head().Size != 301 {
+		t.Fatal(s)
+	}
+	c.grow(1)
+	if who := w.cosigned(c); !slices.Equal(who, []string{"w1", "w3"}) {
+		t.Fatal(who)
+	}
+}
