@@ -49,6 +49,7 @@ type Config struct {
 	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
 	Linger        time.Duration // how long a batch waits for company; 0: not at all
 	Notes         []string      // for status: what the operator should know
+	Waits         func() string // for status: what the anchor waits for, or nothing; optional
 
 	// Fill fills b with randomness for a new seed, or fails, and then no key is made. nil: the system's.
 	Fill func(ctx context.Context, b []byte) error
