@@ -81,4 +81,8 @@ func unexplained(from, to ticks) (why string, by int64) {
 // skew is by how much the disciplined and the raw clock went apart: one of the two ran wrong by that, at most.
 func skew(from, to ticks) int64 { return abs((to.mono - from.mono) - (to.raw - from.raw)) }
 
+// widened gives by how much a span grows with its age, if clocks went apart by skew meanwhile: the slower of the two has seen less time
+// pass than it drifts in.
+func widened(age, skew int64) int64 { return Drifted(age+skew) + skew }
+
 func abs(n int64) int64 { return max(n, -n) }

@@ -71,11 +71,21 @@ type estimate struct {
 type peer struct {
 	source Source
 	sample *Sample
+	from   ticks         // before it was asked for sample
+	to     ticks         // after that
 	polls  int           // rounds since sample was taken
 	hold   int64         // clock since boot before which it is not asked
 	pause  time.Duration // last hold, doubled by the next
 	err    error         // of the last question
 	agrees bool          // with the last agreement
+}
+
+// at gives what the source's sample says when the clocks stand at now.
+func (p *peer) at(now ticks) interval {
+	age := max(now.boot-p.sample.Boot, 0)
+	// When the sample was taken the two clocks differed by something between what they did before and after the round.
+	wide := widened(age, max(skew(p.from, now), skew(p.to, now)))
+	return interval{p.sample.Low + age - wide, p.sample.High + age + wide}
 }
 
 // NewGuard makes a guard. It asks nothing before [Guard.Run].
@@ -166,7 +176,7 @@ func (g *Guard) reading(now ticks) Reading {
 // the machine's clock widens the bound and does not shift the time beyond it.
 func (e *estimate) at(now ticks) (t, bound int64) {
 	age := max(now.boot-e.ticks.boot, 0)
-	return e.span.mid() + age, e.span.half() + Drifted(age) + skew(e.ticks, now)
+	return e.span.mid() + age, e.span.half() + widened(age, skew(e.ticks, now))
 }
 
 // watch looks for steps and suspension since the last agreement. What it finds stays until the sources agree again. The caller holds mu.
@@ -267,14 +277,14 @@ type SourceState struct {
 
 // Sources tells how the sources are, in the order of the configuration.
 func (g *Guard) Sources() []SourceState {
-	r := g.Now()
+	now, err := readTicks(g.read)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	out := make([]SourceState, 0, len(g.peers))
 	for _, p := range g.peers {
 		s := SourceState{Name: p.source.Name(), Agrees: p.agrees}
-		if p.sample != nil {
-			span := p.sample.at(r.Boot)
+		if p.sample != nil && err == nil {
+			span, r := p.at(now), g.reading(now)
 			s.Offset, s.Bound = time.Duration(span.mid()-r.Time), time.Duration(span.half())
 		}
 		if p.err != nil {

@@ -25,13 +25,17 @@ func (g *Guard) round(ctx context.Context) {
 		sample Sample
 		err    error
 	}
-	r := g.Now()
-	known := Known{Time: r.Time, Certain: r.Certain, Floor: g.cfg.Floor}
+	from, err := readTicks(g.read)
+	if err != nil {
+		return // Now says so
+	}
 	g.mu.Lock()
+	r := g.reading(from)
+	known := Known{Time: r.Time, Certain: r.Certain, Floor: g.cfg.Floor}
 	before := g.base
 	var due []*peer
 	for _, p := range g.peers {
-		if r.Boot >= p.hold {
+		if from.boot >= p.hold {
 			due = append(due, p)
 		}
 	}
@@ -65,15 +69,15 @@ func (g *Guard) round(ctx context.Context) {
 		return
 	}
 	for _, a := range answers {
-		g.take(a.peer, a.sample, a.err, now)
+		g.take(a.peer, a.sample, a.err, from, now)
 	}
 	g.settle(now)
 }
 
 // take keeps what a source said. The caller holds mu.
-func (g *Guard) take(p *peer, s Sample, err error, now ticks) {
+func (g *Guard) take(p *peer, s Sample, err error, from, now ticks) {
 	p.polls++
-	if err == nil && (s.Low > s.High || s.Boot > now.boot) {
+	if err == nil && (s.Low > s.High || s.Boot < from.boot || s.Boot > now.boot) {
 		err = errors.New("the sample makes no sense")
 	}
 	if err != nil {
@@ -90,14 +94,14 @@ func (g *Guard) take(p *peer, s Sample, err error, now ticks) {
 	if p.err != nil {
 		g.cfg.Log.Info("time source answers again", slog.String("source", p.source.Name()))
 	}
-	p.err, p.pause = nil, 0
-	if old := p.sample; old != nil && p.polls <= keepPolls {
-		was, is := old.at(now.boot), s.at(now.boot)
-		if was.half() < is.half() && was.meets(is) && old.Leap == s.Leap {
+	fresh := peer{source: p.source, sample: &s, from: from, to: now, hold: p.hold}
+	if p.sample != nil && p.polls <= keepPolls && p.sample.Leap == s.Leap {
+		if was, is := p.at(now), fresh.at(now); was.half() < is.half() && was.meets(is) {
+			p.err, p.pause = nil, 0
 			return
 		}
 	}
-	p.sample, p.polls = &s, 0
+	*p = fresh
 }
 
 // settle looks for what the sources agree on. The caller holds mu.
@@ -142,7 +146,7 @@ func (g *Guard) selected(now ticks) (interval, bool) {
 		for _, p := range g.peers {
 			p.agrees = false
 			if p.sample != nil && !out[p] {
-				in = append(in, p.sample.at(now.boot))
+				in = append(in, p.at(now))
 			}
 		}
 		span, ok := agree(in, len(g.peers))
@@ -151,7 +155,7 @@ func (g *Guard) selected(now ticks) (interval, bool) {
 		}
 		valid := true
 		for _, p := range g.peers {
-			if p.sample == nil || out[p] || !p.sample.at(now.boot).meets(span) {
+			if p.sample == nil || out[p] || !p.at(now).meets(span) {
 				continue
 			}
 			if s := p.sample; s.NotBefore > span.low || s.NotAfter != 0 && s.NotAfter < span.high || s.NotAfter != 0 && s.NotAfter < g.cfg.Floor {

@@ -51,10 +51,3 @@ const Drift = 50
 
 // Drifted gives by how much a clock may be wrong after an elapsed time, both in nanoseconds.
 func Drifted(elapsed int64) int64 { return elapsed/1_000_000*Drift + Drift }
-
-// at gives the interval of a sample later, when the clock since boot stands at boot.
-func (s Sample) at(boot int64) interval {
-	age := boot - s.Boot
-	d := Drifted(max(age, 0))
-	return interval{s.Low + age - d, s.High + age + d}
-}
