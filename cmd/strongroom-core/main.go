@@ -26,7 +26,7 @@ import (
 const usage = `strongroom-core holds the keys of one domain and serves it at a door, a Unix socket.
 
   strongroom-core run     --data DIR --socket PATH   open the domain and serve it
-  strongroom-core prepare --data DIR --document FILE --out FILE [--profile evaluation|production]
+  strongroom-core prepare --data DIR --document FILE --out FILE [--profile evaluation|production] [--anchor witness --witness NAME=VKEY …]
                                                       make the keys of a new domain; write its genesis, for the first persons to sign
   strongroom-core create  --data DIR --genesis FILE   make the domain from the signed genesis
 
@@ -72,6 +72,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.BoolVar(&o.TakeOver, "take-over", false, "take the log over from a core that may still run")
 	f.BoolVar(&o.NoTiles, "no-tiles", false, "write no tiles")
 	f.Uint64Var(&o.SnapshotEvery, "snapshot-every", 0, "entries between snapshots; 0 is 65536")
+	f.StringVar(&o.Anchor, "anchor", "", "where the head of a new domain's log is kept: file or witness; default file")
+	f.Func("witness", "a log witness of a new domain, NAME=VKEY; may be given more than once", func(s string) error { return o.AddWitness(s) })
+	f.Func("witnesses", "file with log witnesses of a new domain, lines \"witness NAME VKEY\"", func(s string) error { return o.ReadWitnesses(s) })
+	f.IntVar(&o.Quorum, "quorum", 0, "how many log witnesses must cosign; 0 is more than half of them")
 	f.BoolVar(&o.WeakPassphraseUnsafe, "weak-passphrase-unsafe", false, "make guessing the passphrase of a new root cheap; for tests and benchmarks")
 	if err := f.Parse(args[1:]); err != nil {
 		return err

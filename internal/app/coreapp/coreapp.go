@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"strongroom/internal/core/auditlog"
-	"strongroom/internal/core/auditlog/anchor/file"
+	"strongroom/internal/core/auditlog/anchor/witness"
 	"strongroom/internal/core/auditlog/disk"
 	"strongroom/internal/core/auditlog/remote"
 	"strongroom/internal/core/auditlog/segment"
@@ -24,14 +24,17 @@ import (
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/snapshots"
 	"strongroom/internal/core/timeguard"
+	"strongroom/internal/gate/relay"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/tlog"
 	"strongroom/internal/secret"
 )
 
 // The kinds of root and anchor that this program has, as genesis names them.
 const (
-	RootSoft   = "soft"
-	AnchorFile = "file"
+	RootSoft      = "soft"
+	AnchorFile    = "file"
+	AnchorWitness = "witness"
 )
 
 // Options say how to run a core.
@@ -48,6 +51,12 @@ type Options struct {
 	LogSocket     string        // socket of a log store process; empty: segment files in the data folder
 	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
 	Log           *slog.Logger
+
+	// Anchor, Witnesses and Quorum are what a new genesis names: the kind (empty: file) and, for "witness", the log witnesses and how many of
+	// them must cosign (0: the smallest majority). For a domain that exists they may be left out; given, they must be those of its genesis.
+	Anchor    string
+	Witnesses []tlog.Witness
+	Quorum    int
 
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
 	WeakPassphraseUnsafe bool
@@ -72,7 +81,10 @@ func (o *Options) check() error {
 // parts is what a domain stands on, in the order in which it is closed.
 type parts struct {
 	cfg     securedomain.Config
-	lockErr error // why memory is not locked, or nil
+	lockErr error            // why memory is not locked, or nil
+	domain  custody.DomainID // whose anchor this is, as the store says; zero: there is no entry yet
+	relay   *relay.Queue
+	witness *witness.Anchor // nil without log witnesses
 	closers []func() error
 }
 
@@ -111,7 +123,8 @@ func build(ctx context.Context, o Options, create bool) (*parts, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	p := &parts{}
+	p := &parts{relay: relay.New()}
+	p.closers = append(p.closers, p.relay.Close)
 	if err := p.fill(ctx, o, create); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -137,7 +150,7 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	if err != nil {
 		return err
 	}
-	anchor, err := p.openAnchor(o)
+	anchor, err := p.openAnchor(ctx, o, store)
 	if err != nil {
 		return err
 	}
@@ -186,19 +199,6 @@ func (p *parts) openStore(ctx context.Context, o Options) (auditlog.Store, error
 	}
 	p.closers = append(p.closers, s.Close)
 	return s, nil
-}
-
-func (p *parts) openAnchor(o Options) (auditlog.Anchor, error) {
-	dir, err := openDir(o, "anchor")
-	if err != nil {
-		return nil, err
-	}
-	a, err := file.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	p.closers = append(p.closers, a.Close)
-	return a, nil
 }
 
 // openDir opens a folder of the data folder for files that are flushed.
@@ -252,6 +252,9 @@ func openDomain(ctx context.Context, p *parts) (*securedomain.Domain, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if d.ID() != p.domain { // the store was asked twice
+		return nil, errors.Join(errors.New("the log store gave another first entry than before"), d.Close())
 	}
 	if err := refuseUnlocked(d.Status().Profile, p.lockErr); err != nil {
 		return nil, errors.Join(err, d.Close())

@@ -47,6 +47,7 @@ type Config struct {
 	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
 	Linger        time.Duration // how long a batch waits for company; 0: not at all
 	Notes         []string      // for status: what the operator should know
+	Waits         func() string // for status: what the anchor waits for, or nothing; optional
 
 	writer uint64 // epoch under which this process writes
 }

@@ -27,6 +27,11 @@ func (d *Domain) Status() message.Status {
 	if !r.Certain {
 		out.Notes = append(out.Notes, r.Why)
 	}
+	if d.cfg.Waits != nil {
+		if s := d.cfg.Waits(); s != "" {
+			out.Notes = append(out.Notes, s)
+		}
+	}
 	if err := d.Cause(); err != nil {
 		out.Failed = err.Error()
 	}

@@ -22,7 +22,7 @@ import (
 func (s *Server) description(c *call) error { return c.raw(s.openapi) }
 
 func (s *Server) status(c *call) error {
-	st, err := ask[message.Status](c.ctx(), s.cfg.Core, message.MethodStatus, message.Empty{})
+	st, err := coreStatus(c.ctx(), s.cfg.Core)
 	if err != nil {
 		return err
 	}
@@ -223,7 +223,7 @@ func (s *Server) certify(c *call) error {
 	if in.NotAfter > now+apiv1.CertificateWindow {
 		return at("/notAfter", problem.New(problem.Malformed, "notAfter is more than %d seconds ahead", apiv1.CertificateWindow))
 	}
-	st, err := ask[message.Status](c.ctx(), s.cfg.Core, message.MethodStatus, message.Empty{})
+	st, err := coreStatus(c.ctx(), s.cfg.Core)
 	if err != nil {
 		return err
 	}

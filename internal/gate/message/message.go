@@ -67,6 +67,7 @@ type Status struct {
 	Failed       string              `cbor:"25,keyasint"` // why nothing is decided any more, or empty
 	Check        Check               `cbor:"26,keyasint"`
 	Log          LogStats            `cbor:"27,keyasint"`
+	Starting     string              `cbor:"28,keyasint,omitempty"` // what the core waits for before it opens; then all else here is zero
 }
 
 // LogStats counts what the log did since start.

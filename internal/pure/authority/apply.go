@@ -176,6 +176,9 @@ func (s *State) applyGenesis(g *entry.Genesis, hash [32]byte) error {
 	if g.Profile == custody.Production && (g.Root == "soft" || g.Anchor == "file") {
 		return fmt.Errorf("a production domain can't have root %q and anchor %q", g.Root, g.Anchor)
 	}
+	if _, err := LogWitnesses(g); err != nil {
+		return err
+	}
 	doc, err := policy.DecodeDocument(g.Document)
 	if err != nil {
 		return err

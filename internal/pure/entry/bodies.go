@@ -22,6 +22,14 @@ type Genesis struct {
 	Document   []byte             `cbor:"9,keyasint"`            // first rule document, canonical
 	Nonce      []byte             `cbor:"10,keyasint"`           // 16 random bytes: two domains never share an id
 	Signatures []GenesisSignature `cbor:"11,keyasint,omitempty"` // one of each principal of the document, in its order
+	Witnesses  []LogWitness       `cbor:"14,keyasint,omitempty"` // log witnesses, where Anchor names them
+	Quorum     uint64             `cbor:"15,keyasint,omitempty"` // how many of them must cosign: more than half
+}
+
+// LogWitness is a log witness under its name in the domain.
+type LogWitness struct {
+	Name string `cbor:"1,keyasint"`
+	Key  string `cbor:"2,keyasint"` // verifier key (C2SP signed-note vkey, type 0x04)
 }
 
 // GenesisSignature is one first person's signature over the Genesis without signatures, under canon.TagGenesis.
