@@ -50,6 +50,7 @@ type Options struct {
 	SnapshotEvery uint64        // entries between snapshots; 0: the default
 	LogSocket     string        // socket of a log store process; empty: segment files in the data folder
 	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
+	TimeSources   string        // file with the authenticated sources of time; empty: the system clock
 	Log           *slog.Logger
 
 	// Anchor, Witnesses and Quorum are what a new genesis names: the kind (empty: file) and, for "witness", the log witnesses and how many of
@@ -85,6 +86,7 @@ type parts struct {
 	domain  custody.DomainID // whose anchor this is, as the store says; zero: there is no entry yet
 	relay   *relay.Queue
 	witness *witness.Anchor // nil without log witnesses
+	time    *watched        // nil on the system clock
 	closers []func() error
 }
 
@@ -256,7 +258,8 @@ func openDomain(ctx context.Context, p *parts) (*securedomain.Domain, error) {
 	if d.ID() != p.domain { // the store was asked twice
 		return nil, errors.Join(errors.New("the log store gave another first entry than before"), d.Close())
 	}
-	if err := refuseUnlocked(d.Status().Profile, p.lockErr); err != nil {
+	profile := d.Status().Profile
+	if err := errors.Join(refuseUnlocked(profile, p.lockErr), refuseSystemClock(profile, p.time)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil

@@ -29,7 +29,9 @@ func Run(ctx context.Context, o Options, socket string, uids []uint32, ready fun
 	if err != nil {
 		return err
 	}
-	err = p.run(ctx, o, socket, uids, ready)
+	if err = p.guardTime(ctx, o); err == nil {
+		err = p.run(ctx, o, socket, uids, ready)
+	}
 	return errors.Join(err, p.close())
 }
 
@@ -52,7 +54,10 @@ func (p *parts) run(ctx context.Context, o Options, socket string, uids []uint32
 		return errors.Join(err, ln.Close())
 	}
 	p.cfg.Waits = p.pins
-	d, err := openDomain(ctx, p)
+	var d *securedomain.Domain
+	if err = p.awaitTime(ctx, o); err == nil {
+		d, err = openDomain(ctx, p)
+	}
 	if err == nil {
 		err = p.serve(ctx, cancel, d, h, o, socket, ready)
 	}
@@ -76,6 +81,11 @@ func (p *parts) waits() string {
 				return s + "; no serve carries messages"
 			}
 			return s
+		}
+	}
+	if p.time != nil {
+		if r := p.time.guard.Now(); !r.Certain {
+			return "the time is not certain: " + r.Why
 		}
 	}
 	return "the log is read"
