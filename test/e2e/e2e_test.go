@@ -60,6 +60,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
+			scripts, err := filepath.Abs(filepath.Join("..", "..", "scripts"))
+			if err != nil {
+				return err
+			}
+			env.Setenv("SCRIPTS", scripts)
 			env.Values[processesKey{}], env.Values[testKey{}] = processes{}, env.T()
 			return os.WriteFile(filepath.Join(env.WorkDir, "pass"), []byte("a passphrase for tests\n"), 0o600)
 		},
