@@ -47,6 +47,32 @@ func TestGuardLeap(t *testing.T) {
 	}
 }
 
+// TestGuardLeapWithdrawn: an announcement stands until the day is over.
+func TestGuardLeapWithdrawn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(3)
+	w.utc = noon + day - 60*second
+	for _, s := range w.sources {
+		s.leap = true
+	}
+	g := w.guard(t)
+	g.round(t.Context())
+	for _, s := range w.sources {
+		s.leap = false
+	}
+	w.pass(30 * time.Second)
+	g.round(t.Context())
+	w.certain(t, g)
+	w.pass(30 * time.Second)
+	uncertain(t, g, "leap second")
+	w.pass(3 * time.Second)
+	g.round(t.Context())
+	w.certain(t, g)
+	w.pass(60 * time.Second)
+	g.round(t.Context())
+	w.certain(t, g)
+}
+
 // TestGuardLeapLate: who is not asked over midnight notices all the same.
 func TestGuardLeapLate(t *testing.T) {
 	t.Parallel()

@@ -105,7 +105,7 @@ func question() []byte {
 	return appendRecord(b, critical|recordEnd)
 }
 
-// readAnswer reads the records of a server, up to the end record; nothing may follow in the same flight that is used.
+// readAnswer reads the records of a server, up to the end record. What follows it is not read.
 func readAnswer(r io.Reader) (*association, error) {
 	a := &association{}
 	seen := map[uint16]bool{}

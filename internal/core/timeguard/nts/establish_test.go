@@ -242,6 +242,26 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+// TestOpenWantsIdentifier: an authentic answer that does not repeat the request's identifier may be one to an older request.
+func TestOpenWantsIdentifier(t *testing.T) {
+	t.Parallel()
+	key := testAEAD(t)
+	a := &association{send: key, receive: key}
+	r := newRequest(a, make([]byte, 100))
+	for name, unique := range map[string][]byte{"none": nil, "another": make([]byte, uniqueIDSize), "ours": r.unique[:]} {
+		reply := ntp.Request(ntp.Nonce{})
+		reply[0], reply[1] = 4<<3|4, 1
+		copy(reply[24:], r.nonce[:])
+		if unique != nil {
+			reply = appendField(reply, fieldUniqueID, unique)
+		}
+		reply = appendField(reply, fieldAuthenticator, authenticator(make([]byte, 16), key.Seal(nil, reply, make([]byte, 16))))
+		if _, _, err := r.open(a, reply); (err == nil) != (name == "ours") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 // TestFields: fields are read back as they were written, and cookies in an answer that is made as a server makes it.
 func TestFields(t *testing.T) {
 	t.Parallel()
