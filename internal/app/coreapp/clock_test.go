@@ -46,19 +46,19 @@ func TestTimeThroughTheDoor(t *testing.T) {
 		{"name": "a", "kind": "ntp", "keyId": 1, "keyFile": "keys"}, {"name": "b.example", "kind": "ntp", "keyId": 3, "keyFile": "keys"},
 		{"name": "c", "kind": "nts", "serverName": "localhost", "caFile": "ca.pem"}]}`})
 	q := relay.New()
-	defer q.Close() //nolint:errcheck // gives nil
+	defer q.Close()
 	w, err := openGuard(file, timetest.Arena(t), q, 0, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.close() //nolint:errcheck // gives nil
+	defer w.close()
 	w.run(t.Context())
 	// The door's path is short; t.TempDir's need not be.
 	dir, err := os.MkdirTemp("", "time")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a folder of the test
+	defer os.RemoveAll(dir)
 	socket := filepath.Join(dir, "core.sock")
 	ln, err := gate.Listen(socket)
 	if err != nil {
@@ -68,7 +68,7 @@ func TestTimeThroughTheDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer srv.close() //nolint:errcheck // the test is over
+	defer srv.close()
 	if r := w.guard.Now(); r.Certain {
 		t.Error("the time is certain without serve")
 	}
@@ -76,7 +76,7 @@ func TestTimeThroughTheDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer door.Close() //nolint:errcheck // the test is over
+	defer door.Close()
 	carrier, err := edge.New(edge.Config{NTP: map[string]string{"a": a.NTP, "b.example": b.NTP}, NTS: map[string]string{"c": c.KE}})
 	if err != nil {
 		t.Fatal(err)

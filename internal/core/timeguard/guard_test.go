@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,7 @@ const (
 
 // world is the true time, a machine's clocks, and sources.
 type world struct {
+	mu                    sync.Mutex // held while clocks are read by the guard, moved, or sources asked
 	utc                   int64
 	wall, boot, mono, raw int64
 	err                   error
@@ -44,6 +46,8 @@ type says struct {
 func (s *says) Name() string { return s.name }
 
 func (s *says) Sample(_ context.Context, k Known) (Sample, error) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
 	s.asked++
 	s.known = k
 	at := s.w.utc + s.off
@@ -60,11 +64,15 @@ func newWorld(n int) *world {
 }
 
 func (w *world) read(clock int32) (int64, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return map[int32]int64{unix.CLOCK_REALTIME: w.wall, unix.CLOCK_BOOTTIME: w.boot, unix.CLOCK_MONOTONIC: w.mono, unix.CLOCK_MONOTONIC_RAW: w.raw}[clock], w.err
 }
 
 // pass lets time pass, on all clocks.
 func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, c := range []*int64{&w.utc, &w.wall, &w.boot, &w.mono, &w.raw} {
 		*c += int64(d)
 	}
@@ -319,6 +327,8 @@ type stepping struct{ *says }
 
 func (s *stepping) Sample(ctx context.Context, k Known) (Sample, error) {
 	out, err := s.says.Sample(ctx, k)
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
 	if s.asked == 1 {
 		s.w.utc, s.w.boot, s.w.wall = s.w.utc+second, s.w.boot+second, s.w.wall+second
 	}
@@ -397,11 +407,14 @@ func TestGuardHold(t *testing.T) {
 	g := w.guard(t)
 	s := w.sources[0]
 	s.err = &HoldError{For: time.Minute, Err: errors.New("RATE")}
-	for i, want := range []int{1, 1, 2, 2, 2, 3} { // after 0, 1, 60, 61, 179, 180 seconds
-		w.pass([]time.Duration{0, 1, 59, 1, 118, 1}[i] * time.Second)
+	for _, tc := range []struct {
+		after time.Duration
+		asked int
+	}{{0, 1}, {time.Second, 1}, {59 * time.Second, 2}, {time.Second, 2}, {118 * time.Second, 2}, {time.Second, 3}} {
+		w.pass(tc.after)
 		g.round(t.Context())
-		if w.certain(t, g); s.asked != want {
-			t.Errorf("round %d: asked %d times, want %d", i, s.asked, want)
+		if w.certain(t, g); s.asked != tc.asked {
+			t.Errorf("%v later: asked %d times, want %d", tc.after, s.asked, tc.asked)
 		}
 	}
 	s.err = nil
@@ -442,7 +455,10 @@ func TestGuardRun(t *testing.T) {
 		w.sources[0].err, w.sources[1].err = errors.New("silent"), errors.New("silent")
 		g := w.guard(t, func(c *GuardConfig) { c.Poll = time.Minute })
 		var passed time.Duration
-		g.read = func(clock int32) (int64, error) { // called by Run and by us in turn, never at once
+		var mu sync.Mutex // guards passed
+		g.read = func(clock int32) (int64, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			now := time.Since(start)
 			w.pass(now - passed)
 			passed = now
@@ -451,33 +467,44 @@ func TestGuardRun(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { g.Run(ctx); close(done) }()
+		asked := func() int { // since the last call
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			defer func() { w.sources[0].asked = 0 }()
+			return w.sources[0].asked
+		}
+		change := func(f func()) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			f()
+		}
 		short, stop := context.WithTimeout(ctx, 10*time.Second)
 		defer stop()
 		if err := g.Wait(short); err == nil || !strings.Contains(err.Error(), "1 of 3") || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
-		if n := w.sources[0].asked; n != 4 { // at 0, 1, 3 and 7 seconds
+		if n := asked(); n != 4 { // at 0, 1, 3 and 7 seconds
 			t.Errorf("asked %d times in ten seconds of trouble", n)
 		}
-		w.sources[0].err = nil
+		change(func() { w.sources[0].err = nil })
 		if err := g.Wait(ctx); err != nil {
 			t.Error(err)
 		}
-		w.certain(t, g)
-		n := w.sources[0].asked
+		asked()
 		time.Sleep(10*time.Minute + 30*time.Second)
 		synctest.Wait()
-		if m := w.sources[0].asked - n; m < 10 || m > 11 {
-			t.Errorf("asked %d times in ten minutes", m)
+		if n := asked(); n < 10 || n > 11 {
+			t.Errorf("asked %d times in ten minutes", n)
 		}
-		n = w.sources[0].asked
-		w.wall += second
+		change(func() { w.wall += second })
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if w.sources[0].asked != n+1 {
-			t.Errorf("asked %d times after a step", w.sources[0].asked-n)
+		if n := asked(); n != 1 {
+			t.Errorf("asked %d times after a step", n)
 		}
-		w.certain(t, g)
+		if r := g.Now(); !r.Certain {
+			t.Error(r.Why)
+		}
 		cancel()
 		<-done
 	})

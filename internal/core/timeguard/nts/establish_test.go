@@ -133,11 +133,11 @@ func (s server) Dial(context.Context, string, string) (net.Conn, error) {
 			return
 		}
 		if s.hang {
-			io.Copy(io.Discard, c) //nolint:errcheck // until the client gives up
+			io.Copy(io.Discard, c) // until the client gives up
 			return
 		}
 		if _, err := c.Write(s.answer); err == nil {
-			io.Copy(io.Discard, c) //nolint:errcheck // until the client closes
+			io.Copy(io.Discard, c) // until the client closes
 		}
 	}()
 	return ours, nil

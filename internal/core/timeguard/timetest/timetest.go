@@ -163,12 +163,15 @@ func write(t testing.TB, path string, b []byte) {
 func freePort(t testing.TB, network string) string {
 	t.Helper()
 	if network == "udp" {
-		c, err := net.ListenPacket("udp", "127.0.0.1:0")
+		c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
-		return strconv.Itoa(c.LocalAddr().(*net.UDPAddr).Port)
+		_, port, err := net.SplitHostPort(c.LocalAddr().String())
+		if err := errors.Join(err, c.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return port
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
