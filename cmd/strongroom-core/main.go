@@ -76,6 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.IntVar(&o.Memory, "memory", 0, "bytes of locked memory for keys; 0 is 16 MiB")
 	f.IntVar(&o.CacheKeys, "cache-keys", 0, "addresses and accounts kept unsealed, so many of each; 0 is 65536, or what fits into the memory")
 	f.DurationVar(&o.ClockBound, "clock-bound", 0, "what to take as the error of the system clock; 0 is 1s")
+	f.StringVar(&o.TimeSources, "time-sources", "", "with run: file that names authenticated sources of time; default: the system clock, which production refuses")
 	f.DurationVar(&o.FlushDelay, "flush-delay", 0, "wait this long at each flush, as a slower disk would; for benchmarks")
 	f.StringVar(&o.LogSocket, "log-socket", "", "keep the log behind this socket of 'strongroom logstore' instead of files in the data folder")
 	f.DurationVar(&o.RecheckEvery, "recheck-every", 24*time.Hour, "time between full re-checks of log, decisions and blobs, and between self-tests, in the background; 0 is none")

@@ -25,6 +25,8 @@ import (
 type upCmd struct {
 	coreFlags
 	serveFlags
+	TimeSources string `name:"time-sources" placeholder:"FILE" help:"Authenticated sources of the core's time, with --relay-ntp and --relay-nts; default: the system clock."`
+
 	TakeOver bool `help:"Take the log over from a core that may still run."`
 	Verbose  bool `short:"v" help:"Write logs to standard error instead of files in the data folder."`
 }
@@ -68,7 +70,7 @@ func (c *upCmd) Run(e *env) error {
 	}
 	defer serveLog.Close()
 	e.say("Opening the domain…")
-	core, err := c.start(pass, coreLog, len(conf.Relay.Witnesses) > 0)
+	core, err := c.start(pass, coreLog, len(conf.Relay.Witnesses) > 0 || c.TimeSources != "")
 	if err != nil {
 		return err
 	}
@@ -137,6 +139,9 @@ type running struct {
 // through it.
 func (c *upCmd) start(pass secret.Bytes, log *os.File, relay bool) (*running, error) {
 	args := c.args("run", "--socket", filepath.Join(c.Data, "door", "core.sock"), "--ready-fd", "4")
+	if c.TimeSources != "" {
+		args = append(args, "--time-sources", c.TimeSources)
+	}
 	if c.TakeOver {
 		args = append(args, "--take-over")
 	}

@@ -57,6 +57,7 @@ type Options struct {
 	FailSelfTest  string            // name of a self-test that is made to fail, to show that the core does not start then
 	TPM           string            // device or socket of the TPM; empty: /dev/tpmrm0
 	TPMPCRs       string            // registers that a new TPM root is bound to, with commas, or "none"; empty: DefaultPCRs
+	TimeSources   string            // file with the authenticated sources of time; empty: the system clock
 	Log           *slog.Logger
 
 	// Anchor, Witnesses and Quorum are what a new genesis names: the kind (empty: file) and, for "witness", the log witnesses and how many of
@@ -98,6 +99,7 @@ type parts struct {
 	domain  custody.DomainID // whose anchor this is, as the store says; zero: there is no entry yet
 	relay   *relay.Queue
 	witness *witness.Anchor // nil without log witnesses
+	time    *watched        // nil on the system clock
 	closers []func() error
 }
 
@@ -256,7 +258,7 @@ func openDomain(ctx context.Context, o Options, p *parts) (*securedomain.Domain,
 		return nil, errors.Join(errors.New("the log store gave another first entry than before"), d.Close())
 	}
 	s := d.Status()
-	if err := errors.Join(refuseUnlocked(s.Profile, p.lockErr), o.refuseRoot(s.Root)); err != nil {
+	if err := errors.Join(refuseUnlocked(s.Profile, p.lockErr), o.refuseRoot(s.Root), refuseSystemClock(s.Profile, p.time)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil

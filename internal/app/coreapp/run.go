@@ -30,9 +30,11 @@ func Run(ctx context.Context, o Options, socket string, uids []uint32, ready fun
 	if err != nil {
 		return err
 	}
-	watched, stop := p.health.watch(ctx, o.RecheckEvery)
-	err = p.run(watched, o, socket, uids, ready)
-	stop()
+	if err = p.guardTime(ctx, o); err == nil {
+		watched, stop := p.health.watch(ctx, o.RecheckEvery)
+		err = p.run(watched, o, socket, uids, ready)
+		stop()
+	}
 	return errors.Join(err, p.close())
 }
 
@@ -55,7 +57,10 @@ func (p *parts) run(ctx context.Context, o Options, socket string, uids []uint32
 		return errors.Join(err, ln.Close())
 	}
 	p.cfg.Waits = p.pins
-	d, err := openDomain(ctx, o, p)
+	var d *securedomain.Domain
+	if err = p.awaitTime(ctx, o); err == nil {
+		d, err = openDomain(ctx, o, p)
+	}
 	if err == nil {
 		err = p.serve(ctx, cancel, d, h, o, socket, ready)
 	}
@@ -79,6 +84,11 @@ func (p *parts) waits() string {
 				return s + "; no serve carries messages"
 			}
 			return s
+		}
+	}
+	if p.time != nil {
+		if r := p.time.guard.Now(); !r.Certain {
+			return "the time is not certain: " + r.Why
 		}
 	}
 	return "the log is read"

@@ -40,6 +40,10 @@ type Config struct {
 	Clock     timeguard.Clock
 	Logger    *slog.Logger
 
+	// ConfirmTime, if not nil, is asked before a time is accepted that is more than five minutes past what the last entry, given in Unix
+	// nanoseconds, and the time since boot explain. It holds up all decisions while it answers.
+	ConfirmTime func(last int64, now timeguard.Reading) error
+
 	TakeOver      bool          // take the log over from a writer that may still live
 	Tiles         string        // folder for tiles, or empty
 	SnapshotEvery uint64        // entries between snapshots; 0: 65,536

@@ -5,6 +5,7 @@ package securedomain
 import (
 	"slices"
 
+	"strongroom/internal/core/timeguard"
 	"strongroom/internal/gate/message"
 )
 
@@ -24,6 +25,10 @@ func (d *Domain) Status() message.Status {
 	out.MemoryLocked, out.Notes = d.cfg.Arena.Locked(), slices.Clone(d.cfg.Notes)
 	out.KeysUnlocked = uint64(d.keys.Len())
 	out.Time, out.Bound, out.TimeCertain = r.Time, r.Bound, r.Certain
+	out.Clock, out.TimeSources = message.ClockSystem, slices.Clone(r.Sources)
+	if _, ok := d.cfg.Clock.(*timeguard.Guard); ok {
+		out.Clock = message.ClockAuthenticated
+	}
 	if !r.Certain {
 		out.Notes = append(out.Notes, r.Why)
 	}

@@ -142,10 +142,44 @@ func plain(err error) error {
 	return err
 }
 
-func (c *Carrier) datagram(ctx context.Context, target string, body []byte) ([]byte, error) {
-	address, ok := c.cfg.NTP[target]
+// ntpPort is where time servers are asked, unless the key establishment names another port.
+const ntpPort = "123"
+
+// timeServer gives the address of a target of NTP. One of NTS may carry the host and port that its key establishment named: "name@host:port".
+// What is configured as NTP under its name is taken first; else it is the host of the key establishment, at the port that was named. Another
+// host is refused: the operator names where we connect.
+func (c *Carrier) timeServer(target string) (string, error) {
+	name, named, _ := strings.Cut(target, "@")
+	if address, ok := c.cfg.NTP[name]; ok {
+		return address, nil
+	}
+	establishment, ok := c.cfg.NTS[name]
 	if !ok {
-		return nil, errUnknown
+		return "", errUnknown
+	}
+	ours, _, err := net.SplitHostPort(establishment)
+	if err != nil {
+		return "", err
+	}
+	host, port := "", ""
+	if named != "" {
+		if host, port, err = net.SplitHostPort(named); err != nil {
+			return "", errUnknown
+		}
+	}
+	if host != "" && !strings.EqualFold(host, ours) {
+		return "", fmt.Errorf("the server wants its packets at %q; if that is right, name it in serve's configuration: ntp %s", named, name)
+	}
+	if port == "" {
+		port = ntpPort
+	}
+	return net.JoinHostPort(ours, port), nil
+}
+
+func (c *Carrier) datagram(ctx context.Context, target string, body []byte) ([]byte, error) {
+	address, err := c.timeServer(target)
+	if err != nil {
+		return nil, err
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "udp", address) // connected: only that address may answer
 	if err != nil {

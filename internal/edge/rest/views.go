@@ -34,7 +34,7 @@ func (s *Server) status(c *call) error {
 		Identity: st.Identity, Size: st.Size, Pinned: st.Pinned, Writer: st.Writer, Root: st.Root, Anchor: st.Anchor, MemoryLocked: st.MemoryLocked,
 		Notes: append([]string{}, st.Notes...), KeysUnlocked: st.KeysUnlocked, Wallets: st.Wallets, Pending: st.Pending, Signed: st.Signed,
 		Sessions: st.Sessions, Policy: st.Policy, PolicyHash: apiv1.Hex(st.PolicyHash[:]), Time: apiv1.Time(st.Time), Bound: st.Bound,
-		TimeCertain: st.TimeCertain, Failed: st.Failed, Check: checkView(st.Check), Appends: st.Log.Appends, Batches: st.Log.Batches,
+		TimeCertain: st.TimeCertain, Clock: st.Clock, TimeSources: append([]string{}, st.TimeSources...), Failed: st.Failed, Check: checkView(st.Check), Appends: st.Log.Appends, Batches: st.Log.Batches,
 		Pins: st.Log.Pins, Cache: apiv1.Cache{Entries: folded, Behind: st.Pinned - min(folded, st.Pinned)},
 		Chains: append([]apiv1.Chain{}, s.cfg.Chains.Status(c.ctx())...)}
 	return c.reply(out)
