@@ -174,6 +174,9 @@ func Create(ctx context.Context, o Options, genesisFile string) (custody.DomainI
 	if err := canon.Decode(b, &g); err != nil {
 		return custody.DomainID{}, fmt.Errorf("genesis: %w", err)
 	}
+	if o.Anchor = cmp.Or(o.Anchor, g.Anchor); o.Anchor != g.Anchor {
+		return custody.DomainID{}, fmt.Errorf("the genesis was prepared for the anchor %q; make the domain with --anchor %s, or prepare it again", g.Anchor, g.Anchor)
+	}
 	p, err := build(ctx, o, false)
 	if err != nil {
 		return custody.DomainID{}, err
