@@ -123,7 +123,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 		"long target": func() error {
-			_, _, err := q.Exchange(t.Context(), relay.NTP, strings.Repeat("x", 65), nil)
+			_, _, err := q.Exchange(t.Context(), relay.NTP, strings.Repeat("x", 321), nil)
 			return err
 		},
 		"limit 0": func() error {
