@@ -124,11 +124,11 @@ func TestSnapshotIsRefused(t *testing.T) {
 	}
 }
 
-// recorder remembers the good answers of a relay and gives them again.
+// recorder remembers the good answers of a relay and gives them again: to the very same question, or else to one about the same tree.
 type recorder struct {
 	relay.Exchanger
 	mu   sync.Mutex
-	kept map[string][]byte // by target and checkpoint text
+	kept map[string][]byte // by target and note text, and by target and checkpoint
 	play bool
 }
 
@@ -145,18 +145,20 @@ func (r *recorder) Exchange(ctx context.Context, kind, target string, body []byt
 	if err != nil {
 		return 0, nil, err
 	}
-	id := target + " " + c.Text()
+	exact, id := target+" "+text, target+" tree "+c.Text()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.play {
-		if b, ok := r.kept[id]; ok {
-			return 200, b, nil
+		for _, k := range []string{exact, id} {
+			if b, ok := r.kept[k]; ok {
+				return 200, b, nil
+			}
 		}
 		return 0, nil, errors.New("nothing recorded")
 	}
 	status, b, err := r.Exchanger.Exchange(ctx, kind, target, body)
 	if status == 200 {
-		r.kept[id] = b
+		r.kept[exact], r.kept[id] = b, b
 	}
 	return status, b, err
 }
@@ -388,5 +390,30 @@ func TestOpenRefuses(t *testing.T) {
 	must(t, a.Pin(t.Context(), tr.pin(t, 0))) // nothing to forget
 	if a.Pin(t.Context(), auditlog.Pin{Checkpoint: []byte("garbage")}) == nil {
 		t.Error("garbage was pinned")
+	}
+}
+
+// A witness that was away while the core was started anew, and knows a size from before, is brought up to date from the store.
+func TestWitnessFarBehind(t *testing.T) {
+	t.Parallel()
+	w, m := newWorld(t, 3), disktest.New()
+	c := w.open(m)
+	c.grow(3)
+	eventually(t, "all know three", func() bool { return slices.Min(w.sizes()) == 3 })
+	w.interfere(down, "w1")
+	c.grow(298)
+	c.close()
+	if s := w.sizes(); s[0] != 3 {
+		t.Fatal(s)
+	}
+	w.interfere(nil, "w1")
+	w.interfere(down, "w2") // w1 is needed now
+	c = w.open(m.Restart())
+	if s := w.sizes(); s[0] != 301 || c.Head().Size != 301 {
+		t.Fatal(s)
+	}
+	c.grow(1)
+	if who := w.cosigned(c); !slices.Equal(who, []string{"w1", "w3"}) {
+		t.Fatal(who)
 	}
 }
