@@ -280,11 +280,11 @@ func (w *world) permit(t tester, id custody.RequestID, payload string, slot entr
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, _, _, err := w.s.describe(r, e.Facts.Evidence, Derive)
+	x, err := w.s.describe(r, e.Facts.Evidence, Derive)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Decision = w.s.Rules.Evaluate(f)
+	b.Decision = w.s.judge(x)
 	if g, ok := w.s.Signed(id); ok {
 		b.Attempt, b.Trail = g.Attempt+1, slices.Clone(g.Trail)
 	} else if p, ok := w.s.Pending(id); ok {
