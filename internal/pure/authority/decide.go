@@ -43,12 +43,16 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 }
 
 // judge evaluates the rules for what was described. A change of the document may need more plans than its own.
-func (s *State) judge(x described) policy.Decision {
-	d := s.Rules.Evaluate(x.facts)
-	if x.document == nil || d.Outcome != policy.Allowed {
+func (s *State) judge(x described) policy.Decision { return Judge(s.Rules, x.facts, x.document) }
+
+// Judge evaluates rules for what a request does; next is the document that it makes, if it makes one: then it may need more plans than
+// its own.
+func Judge(rules *policy.Rules, f policy.Facts, next *policy.Document) policy.Decision {
+	d := rules.Evaluate(f)
+	if next == nil || d.Outcome != policy.Allowed {
 		return d
 	}
-	return s.Rules.Require(d, x.facts.Initiator, policy.Requirements(s.Doc, *x.document))
+	return rules.Require(d, f.Initiator, policy.Requirements(rules.Document(), *next))
 }
 
 // editDocument gives the document that a governance request makes of the current one.
