@@ -38,10 +38,16 @@ const (
 	TagSlot       Tag = "strongroom/slot/v1"              // slot of a wallet
 	TagAddressKey Tag = "strongroom/address-ownership/v1" // reserved: proof of ownership of an address
 	TagCertify    Tag = "strongroom/certificate/v1"       // a person's asking for a client certificate, signed with an approval key
-	TagRecovery   Tag = "strongroom/recovery/v1"          // recovery record
+	TagRecord     Tag = "strongroom/recovery-record/v1"   // recovery record of a domain
 	TagShare      Tag = "strongroom/share-receipt/v1"     // a custodian's receipt for a share, signed by the custodian
 	TagBlobList   Tag = "strongroom/blob-list/v1"         // list of blobs that the log has given up
 	TagStatus     Tag = "strongroom/status/v1"            // status of a core, signed with the domain identity key
+
+	TagRecovery     Tag = "strongroom/recovery/v1"        // recovery key that follows from the master secret
+	TagRecoverySeal Tag = "strongroom/recovery-seal/v1"   // something sealed to a recovery key
+	TagGenerator    Tag = "strongroom/share-generator/v1" // second generator of the commitments to shares
+	TagCommitments  Tag = "strongroom/commitments/v1"     // commitments to the shares of a master secret
+	TagSplit        Tag = "strongroom/split/v1"           // coefficients of a sharing
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
@@ -49,5 +55,5 @@ func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal, TagReadKey,
 		TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagCertify,
-		TagRecovery, TagShare, TagBlobList, TagStatus}
+		TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagRecord, TagShare, TagBlobList, TagStatus}
 }

@@ -15,7 +15,7 @@ import (
 const (
 	PatternSize     = 16   // verification pattern of a working key
 	RecoveryKeySize = 1216 // public recovery key, MLKEM768X25519
-	CommitmentSize  = 32   // Feldman commitment
+	CommitmentSize  = 32   // one commitment to the shares (docs/spec/share.md)
 	MaxShares       = 16
 )
 
@@ -112,20 +112,20 @@ func ZeroizePhrase(d custody.DomainID) string { return "zeroize " + d.String()[:
 
 // Recovery says to which key what must survive zeroize is sealed, and who holds the shares of its secret.
 type Recovery struct {
-	Public      custody.HexBytes   `cbor:"1,keyasint" json:"public"`
-	Threshold   uint32             `cbor:"2,keyasint" json:"threshold"`
-	Shares      uint32             `cbor:"3,keyasint" json:"shares"`
-	Commitments []custody.HexBytes `cbor:"4,keyasint" json:"commitments"`                    // Feldman, as many as Threshold
-	Transcript  custody.HexBytes   `cbor:"5,keyasint" json:"transcript"`                     // hash of the head of the ceremony's transcript
-	WorkingKey  custody.HexBytes   `cbor:"6,keyasint,omitempty" json:"workingKey,omitempty"` // hash of the sealed copy of the current working key
-	Identity    custody.HexBytes   `cbor:"7,keyasint,omitempty" json:"identity,omitempty"`   // hash of the sealed copy of the identity
-	Custodians  []PublicKey        `cbor:"8,keyasint,omitempty" json:"custodians,omitempty"` // by share
+	Public      custody.HexBytes `cbor:"1,keyasint" json:"public"`
+	Threshold   uint32           `cbor:"2,keyasint" json:"threshold"`
+	Shares      uint32           `cbor:"3,keyasint" json:"shares"`
+	Commitments custody.HexBytes `cbor:"4,keyasint" json:"commitments"`                    // to the shares, CommitmentSize bytes × Threshold
+	Transcript  custody.HexBytes `cbor:"5,keyasint" json:"transcript"`                     // hash of the head of the ceremony's transcript
+	WorkingKey  custody.HexBytes `cbor:"6,keyasint,omitempty" json:"workingKey,omitempty"` // hash of the sealed copy of the current working key
+	Identity    custody.HexBytes `cbor:"7,keyasint,omitempty" json:"identity,omitempty"`   // hash of the sealed copy of the identity
+	Custodians  []PublicKey      `cbor:"8,keyasint,omitempty" json:"custodians,omitempty"` // by share
 }
 
 // Hash names the record without its sealed copies.
 func (r Recovery) Hash() [32]byte {
 	r.WorkingKey, r.Identity = nil, nil
-	return canon.Hash(canon.TagRecovery, r)
+	return canon.Hash(canon.TagRecord, r)
 }
 
 // Check says whether r is well-formed; sealed says whether it must name sealed copies, or must not.
@@ -143,19 +143,14 @@ func (r Recovery) Check(profile custody.Profile, sealed bool) error {
 		return fmt.Errorf("recovery: the public key has %d bytes, not %d", len(r.Public), RecoveryKeySize)
 	case r.Threshold < least || r.Threshold > r.Shares || r.Shares > MaxShares:
 		return fmt.Errorf("recovery: %d of %d shares; want at least %d of at most %d", r.Threshold, r.Shares, least, MaxShares)
-	case len(r.Commitments) != int(r.Threshold):
-		return fmt.Errorf("recovery: %d commitments for a threshold of %d", len(r.Commitments), r.Threshold)
+	case len(r.Commitments) != CommitmentSize*int(r.Threshold):
+		return fmt.Errorf("recovery: %d bytes of commitments for a threshold of %d", len(r.Commitments), r.Threshold)
 	case len(r.Transcript) != 32:
 		return errors.New("recovery: the transcript's hash must have 32 bytes")
 	case len(r.WorkingKey) != copies || len(r.Identity) != copies:
 		return fmt.Errorf("recovery: hashes of sealed copies must have %d bytes here", copies)
 	case len(r.Custodians) != 0 && len(r.Custodians) != int(r.Shares):
 		return fmt.Errorf("recovery: %d custodians' keys for %d shares", len(r.Custodians), r.Shares)
-	}
-	for i, c := range r.Commitments {
-		if len(c) != CommitmentSize {
-			return fmt.Errorf("recovery: commitment %d has %d bytes, not %d", i, len(c), CommitmentSize)
-		}
 	}
 	seen := make(map[KeyRef]bool, len(r.Custodians))
 	for i, k := range r.Custodians {
