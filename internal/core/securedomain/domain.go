@@ -40,7 +40,7 @@ type Domain struct {
 	cfg     Config
 	log     *auditlog.Log
 	ids     *domainkeys.Identity
-	dwk     *domainkeys.DWK
+	keys    workingKeys
 	curve   *curve.Backend
 	hd      *hd.Deriver
 	signers *signerCache
@@ -59,6 +59,9 @@ type Domain struct {
 	recent     recent                          // the last entries in clear; has its own lock
 	unproved   bool                            // state is of a snapshot whose root was not yet compared with the entry that commits it
 	snapshotAt uint64                          // entry of the last snapshot
+
+	switches switchesOf // copy of the state's life cycle, for who uses keys
+	life     lifeWork
 
 	failed   chan struct{} // closed by fail
 	failOnce sync.Once
@@ -388,8 +391,8 @@ func openBody(ids *domainkeys.Identity, l entry.Leaf, i int, ref entry.BodyRef, 
 	return b, entry.CheckBody(ref, b.Salt, b.Body)
 }
 
-// want says which blob a key's is, as the state tells.
-func (d *Domain) want(k entry.NewKey, at authority.Moment) keystore.Want {
-	return keystore.Want{Authority: d.state.Authority, Domain: d.state.Domain, Epoch: k.Epoch, Pattern: d.dwk.Pattern,
+// want says which blob a key's is, as the state tells, under the working key of its epoch.
+func (d *Domain) want(k entry.NewKey, under *domainkeys.DWK, at authority.Moment) keystore.Want {
+	return keystore.Want{Authority: d.state.Authority, Domain: d.state.Domain, Epoch: k.Epoch, Pattern: under.Pattern,
 		Key: k.ID, Purpose: keystore.Custody, Now: (at.Time + at.Bound) / 1e9}
 }

@@ -50,17 +50,7 @@ func (d *Domain) withKey(w entry.Wallet, p entry.KeyPath, f func(sk []byte) erro
 
 // loadKey derives an address's scalar from the wallet's seed.
 func (d *Domain) loadKey(w entry.Wallet, p entry.KeyPath) (secret.Bytes, error) {
-	d.mu.Lock()
-	at, err := d.now()
-	k, ok := d.state.Key(w.Key)
-	d.mu.Unlock()
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	if !ok {
-		return secret.Bytes{}, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
-	}
-	seed, err := d.unseal(d.ctx, k, at)
+	seed, err := d.seedOf(w)
 	if err != nil {
 		return secret.Bytes{}, err
 	}
@@ -72,13 +62,44 @@ func (d *Domain) loadKey(w entry.Wallet, p entry.KeyPath) (secret.Bytes, error) 
 	return d.hd.Key(seed, append(account, p.Branch, p.Index))
 }
 
+// seedOf opens a wallet's seed. Where its blob became another one meanwhile, because the next epoch was activated, that one is opened.
+func (d *Domain) seedOf(w entry.Wallet) (seed secret.Bytes, err error) {
+	var was entry.NewKey
+	for {
+		d.mu.Lock()
+		at, clockErr := d.now()
+		k, ok := d.state.Key(w.Key)
+		d.mu.Unlock()
+		if clockErr != nil {
+			return seed, clockErr
+		}
+		if !ok {
+			return seed, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
+		}
+		if k.Blob == was.Blob {
+			return seed, err
+		}
+		if seed, err = d.unseal(d.ctx, k, at); err == nil {
+			return seed, nil
+		}
+		was = k
+	}
+}
+
 // unseal opens the blob of a seed; only the current one, as the log names it.
 func (d *Domain) unseal(ctx context.Context, k entry.NewKey, at authority.Moment) (secret.Bytes, error) {
+	if err := d.withKeys(); err != nil {
+		return secret.Bytes{}, err
+	}
+	under, err := d.keys.get(k.Epoch)
+	if err != nil {
+		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be opened", k.ID)
+	}
 	blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: k.ID, Hash: k.Blob})
 	if err != nil {
 		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be read", k.ID)
 	}
-	seed, h, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, at), d.dwk.Key())
+	seed, h, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, under, at), under.Key())
 	if err != nil {
 		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s does not open", k.ID)
 	}

@@ -108,38 +108,32 @@ func Requirements(old, next Document) []Requirement {
 		was, is Plan
 	}{{RuleChangePlan, old.ChangePlan, next.ChangePlan}, {RuleSignaturePlan, was.Signature, is.Signature},
 		{RuleRevocationPlan, was.Revocation, is.Revocation}, {RuleRecoveryPlan, was.Recovery, is.Recovery}} {
-		touched, leaving := touches(old, next, p.was, p.is)
-		if !touched {
-			continue
-		}
-		need(p.rule, p.is, next.named(p.is), next.Floor.MinDistinctUsers)
-		if !leaving {
+		if touches(old, next, p.was, p.is) {
 			need(p.rule, p.was, nil, old.Floor.MinDistinctUsers)
+			need(p.rule, p.is, next.named(p.is), next.Floor.MinDistinctUsers)
 		}
 	}
-	stay := next.people(is.Signature)
-	for _, id := range old.people(was.Signature) {
-		if !slices.Contains(stay, id) {
+	for _, p := range [][2]Plan{{was.Signature, is.Signature}, {was.Revocation, is.Revocation}, {was.Recovery, is.Recovery}} {
+		if len(minus(old.people(p[0]), next.people(p[1]))) > 0 {
 			need(RuleRevocationPlan, was.Revocation, nil, old.Floor.MinDistinctUsers)
-			break
 		}
 	}
 	return out
 }
 
-// touches says whether a change of the document changes a plan or who it counts, and whether all there is to it is people leaving.
-func touches(old, next Document, was, is Plan) (touched, leaving bool) {
+// touches says whether a change of the document changes a plan, or gives somebody a say in it. That people only leave does not touch it:
+// nobody gets more than they had, and a group could never lose one whom it needs for the quorum that comes after.
+func touches(old, next Document, was, is Plan) bool {
 	if !same(was, is) || old.Floor.MinDistinctUsers != next.Floor.MinDistinctUsers {
-		return true, false
+		return true
 	}
-	leaving = true
 	before, after := old.named(was), next.named(is)
 	for i := range before { // the same plan names the same groups
-		gone, come := minus(before[i].Members, after[i].Members), minus(after[i].Members, before[i].Members)
-		touched = touched || len(gone)+len(come) > 0
-		leaving = leaving && len(come) == 0
+		if len(minus(after[i].Members, before[i].Members)) > 0 {
+			return true
+		}
 	}
-	return touched, leaving
+	return false
 }
 
 // named gives the groups that a plan names, sorted, with their active people.
