@@ -86,7 +86,7 @@ func Prepare(ctx context.Context, o Options, profile custody.Profile, documentFi
 	err = refuseUnlocked(profile, p.lockErr)
 	var g entry.Genesis
 	if err == nil {
-		g, err = securedomain.Prepare(ctx, p.cfg.Arena, p.cfg.Root, profile, RootSoft, AnchorFile, document)
+		g, err = securedomain.Prepare(ctx, securedomain.Preparation{Arena: p.cfg.Arena, Root: p.cfg.Root, Profile: profile, RootKind: RootSoft, AnchorKind: AnchorFile, Document: document})
 	}
 	if err == nil {
 		err = os.WriteFile(out, canon.Encode(g), 0o600)

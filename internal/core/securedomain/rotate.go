@@ -11,7 +11,6 @@ import (
 
 	"strongroom/internal/core/domainkeys"
 	"strongroom/internal/core/keystore"
-	"strongroom/internal/core/recovery"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/problem"
@@ -68,16 +67,11 @@ func (d *Domain) identityForRecovery(public []byte) (sealed []byte, err error) {
 
 // sealCopy keeps a sealed copy in the blob store and gives its hash.
 func (d *Domain) sealCopy(ctx context.Context, m *loaded, r *request.Recovery, seal func(public []byte) ([]byte, error)) ([]byte, error) {
-	if err := recovery.CheckPublic(r.Public); err != nil {
-		return nil, err
+	ref, err := keepCopy(ctx, d.cfg.Blobs, r.Public, seal)
+	if ref.Key != "" {
+		m.copies = append(m.copies, ref)
 	}
-	sealed, err := seal(r.Public)
-	if err != nil {
-		return nil, err
-	}
-	ref := keystore.Ref{Key: authority.SealedCopies, Hash: keystore.Hash(sealed)}
-	m.copies = append(m.copies, ref)
-	return ref.Hash[:], d.cfg.Blobs.Put(ctx, ref, sealed)
+	return ref.Hash[:], err
 }
 
 // discardLoad destroys a working key that no entry names.

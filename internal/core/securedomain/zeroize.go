@@ -177,7 +177,7 @@ func (d *Domain) PutBack(ctx context.Context, key *domainkeys.DWK, copies ...[]b
 func (d *Domain) restored(ctx context.Context, o *request.RestoreBody) (*domainkeys.DWK, error) {
 	k, err := domainkeys.LoadRestored(ctx, d.cfg.Root, d.ids.IdentityKey(), o.Epoch)
 	if errors.Is(err, hsm.ErrNotFound) {
-		return nil, problem.New(problem.Conflict, "the working key of epoch %d is not back in the root of trust; the custodians restore it first", o.Epoch)
+		return nil, problem.New(problem.Locked, "the working key of epoch %d is not back in the root of trust; the custodians restore it first", o.Epoch)
 	}
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "load the restored working key")

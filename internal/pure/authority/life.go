@@ -92,6 +92,9 @@ func (s *State) NextBlob(id custody.KeyID) ([32]byte, bool) {
 // Doomed lists the blobs that the log has given up and that are not known to be erased.
 func (s *State) Doomed() []entry.Blob { return slices.Clone(s.blobs.Doomed) }
 
+// DoomedCount counts them.
+func (s *State) DoomedCount() int { return len(s.blobs.Doomed) }
+
 // Registers lists the epochs that have a working key, ascending; none after zeroize.
 func (s *State) Registers() []uint64 {
 	if s.life.Phase == Zeroized {

@@ -53,6 +53,9 @@ func (r *Rules) Administrator(id custody.PersonID) bool {
 	return r.counts(r.doc.Plans().Signature, id)
 }
 
+// Administrators lists them, sorted.
+func (r *Rules) Administrators() []custody.PersonID { return r.doc.people(r.doc.Plans().Signature) }
+
 // counts says whether somebody is an active person in a group that a plan names.
 func (r *Rules) counts(p Plan, id custody.PersonID) bool {
 	who, ok := r.persons[id]
