@@ -187,6 +187,7 @@ func TestLifeQuorum(t *testing.T) {
 	w.refused(t, "bob's second approval", w.approval(t, id, who("bob"), request.Approve))
 	wants(t, "who asks", w.s.CheckApproval(w.s.pending[id], w.approval(t, id, who("alice"), request.Approve).Approval, w.at()), problem.Forbidden)
 	wants(t, "no administrator", w.s.CheckApproval(w.s.pending[id], w.approval(t, id, who("dave"), request.Approve).Approval, w.at()), problem.Forbidden)
+	wants(t, "somebody who is no administrator zeroizes", w.asks("dave", request.Zeroize, request.ZeroizeBody{Counter: 1, Phrase: request.ZeroizePhrase(w.s.Domain)}), problem.RefusedByRule)
 	four := request.GroupSetBody{Group: "officers", Members: []custody.PersonID{who("alice").id, who("bob").id, who("carol").id, who("dave").id}}
 	slices.Sort(four.Members)
 	w.does(t, request.GroupSet, four)
