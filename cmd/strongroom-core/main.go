@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +23,7 @@ import (
 	"strongroom/internal/app/coreapp"
 	"strongroom/internal/core/hsm/passphrase"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/secret"
 )
 
 const usage = `strongroom-core holds the keys of one domain and serves it at a door, a Unix socket.
@@ -29,8 +32,13 @@ const usage = `strongroom-core holds the keys of one domain and serves it at a d
   strongroom-core prepare --data DIR --document FILE --out FILE [--profile evaluation|production]
                                                       make the keys of a new domain; write its genesis, for the first persons to sign
   strongroom-core create  --data DIR --genesis FILE   make the domain from the signed genesis
+  strongroom-core self-test [--list]                  run the self-tests, or list their names
+  strongroom-core probe   --pkcs11-module PATH [--pkcs11-token LABEL]
+                                                      tell what a PKCS#11 library and its token can do, as JSON; no domain is needed
 
-The passphrase of the root of trust comes from --passphrase-fd, else the systemd credential strongroom-passphrase, else the terminal.
+The root of trust is a file that a passphrase opens (--root soft), a PKCS#11 token (--root pkcs11, --pkcs11-module, --pkcs11-token), or a TPM (--root tpm2).
+
+The passphrase of the root of trust, or the token's or TPM's PIN, comes from --passphrase-fd, else the systemd credential strongroom-passphrase, else the terminal.
 'strongroom-core COMMAND --help' lists the flags. People use 'strongroom', which calls this program.
 `
 
@@ -61,17 +69,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		document = f.String("document", "", "first rule document, canonical encoding")
 		genesis  = f.String("genesis", "", "genesis, signed by every first person")
 		out      = f.String("out", "", "where the genesis is written")
+		list     = f.Bool("list", false, "list the names of the self-tests")
 	)
 	f.StringVar(&o.Data, "data", "", "folder of the domain")
+	unlockFD := rootFlags(f, &o)
 	f.IntVar(&o.Memory, "memory", 0, "bytes of locked memory for keys; 0 is 16 MiB")
-	f.IntVar(&o.CacheKeys, "cache-keys", 0, "keys kept unsealed; 0 is 65536")
+	f.IntVar(&o.CacheKeys, "cache-keys", 0, "addresses and accounts kept unsealed, so many of each; 0 is 65536, or what fits into the memory")
 	f.DurationVar(&o.ClockBound, "clock-bound", 0, "what to take as the error of the system clock; 0 is 1s")
 	f.DurationVar(&o.FlushDelay, "flush-delay", 0, "wait this long at each flush, as a slower disk would; for benchmarks")
 	f.StringVar(&o.LogSocket, "log-socket", "", "keep the log behind this socket of 'strongroom logstore' instead of files in the data folder")
-	f.DurationVar(&o.RecheckEvery, "recheck-every", 24*time.Hour, "time between full re-checks of log, decisions and blobs in the background; 0 is none")
+	f.DurationVar(&o.RecheckEvery, "recheck-every", 24*time.Hour, "time between full re-checks of log, decisions and blobs, and between self-tests, in the background; 0 is none")
+	f.StringVar(&o.FailSelfTest, "fail-self-test", "", "make the self-test of this name fail: the core does not start then, which shows that the control works")
 	f.BoolVar(&o.TakeOver, "take-over", false, "take the log over from a core that may still run")
 	f.BoolVar(&o.NoTiles, "no-tiles", false, "write no tiles")
 	f.Uint64Var(&o.SnapshotEvery, "snapshot-every", 0, "entries between snapshots; 0 is 65536")
+	f.StringVar(&o.Anchor, "anchor", coreapp.AnchorFile, "where the log's head is pinned: file (evaluation), or tpm, a file whose state a TPM counts")
+	f.StringVar(&o.TPM, "tpm", "", "device of the TPM, or socket of an emulator; default /dev/tpmrm0")
+	f.StringVar(&o.TPMPCRs, "tpm-pcrs", coreapp.DefaultPCRs, "PCRs of the SHA-256 bank that a new tpm2 root is bound to, with commas, or none")
 	f.BoolVar(&o.WeakPassphraseUnsafe, "weak-passphrase-unsafe", false, "make guessing the passphrase of a new root cheap; for tests and benchmarks")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
@@ -79,11 +93,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if f.NArg() > 0 {
 		return fmt.Errorf("%q is not understood; see strongroom-core %s --help", f.Arg(0), args[0])
 	}
-	if o.Data == "" {
+	if args[0] == "self-test" {
+		return coreapp.SelfTest(ctx, *list, o.FailSelfTest, stdout)
+	}
+	if o.Data == "" && args[0] != "probe" {
 		return errors.New("--data is required: the folder of the domain")
 	}
 	o.Passphrase = passphrase.Source{FD: *fd, Credentials: os.Getenv("CREDENTIALS_DIRECTORY"), Terminal: os.Stdin, Prompt: stderr}
+	o.PKCS11.Unlock = unlockSecret(*unlockFD)
 	switch args[0] {
+	case "probe":
+		report, err := coreapp.Probe(ctx, o)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(stdout).Encode(report)
 	case "run":
 		allowed, err := parseUIDs(*uids)
 		if err != nil {
@@ -118,6 +142,31 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	default:
 		return fmt.Errorf("command %q is not known; see strongroom-core --help", args[0])
 	}
+}
+
+// rootFlags has the flags of the root of trust. It gives the descriptor of the unlock secret.
+func rootFlags(f *flag.FlagSet, o *coreapp.Options) *int {
+	f.StringVar(&o.Root, "root", coreapp.RootSoft, "root of trust: soft (evaluation), pkcs11 or tpm2; fixed when the domain is made")
+	f.StringVar(&o.PKCS11.Module, "pkcs11-module", "", "path of the PKCS#11 library")
+	f.StringVar(&o.PKCS11.Token, "pkcs11-token", "", "label or serial number of the token")
+	f.DurationVar(&o.PKCS11.Timeout, "pkcs11-timeout", 0, "how long one call into the library may take; 0 is 30s")
+	f.BoolVar(&o.PKCS11.Typed, "pin-typed", false, "a person has just typed the PIN that comes through the descriptor: try it also after a wrong one")
+	return f.Int("unlock-fd", -1, "read the unlock secret of a PKCS#11 root from this file descriptor; default: the systemd credential strongroom-unlock, if there is one")
+}
+
+// unlockName is the name of the systemd credential that holds the unlock secret.
+const unlockName = "strongroom-unlock"
+
+// unlockSecret says where the unlock secret comes from; nil if there is none.
+func unlockSecret(fd int) func(*secret.Arena) (secret.Bytes, error) {
+	if fd >= 0 {
+		return func(a *secret.Arena) (secret.Bytes, error) { return passphrase.FromFD(a, fd) }
+	}
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	if _, err := os.Stat(filepath.Join(dir, unlockName)); dir == "" || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return func(a *secret.Arena) (secret.Bytes, error) { return passphrase.FromNamedCredential(a, dir, unlockName) }
 }
 
 // announce tells who started us that the door is open.

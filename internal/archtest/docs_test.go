@@ -20,7 +20,7 @@ var (
 	// name is a name of the code as documents write it: package.Name or package.Type.Name.
 	name = regexp.MustCompile(`^([a-z][a-z0-9]*)\.((?:[A-Z]\w*\.)?[A-Za-z]\w*)$`)
 	// notCode are endings of files, which have the form of names.
-	notCode = map[string]bool{"md": true, "go": true, "txt": true, "txtar": true, "json": true, "yaml": true, "yml": true, "cbor": true, "db": true, "soft": true,
+	notCode = map[string]bool{"md": true, "go": true, "txt": true, "txtar": true, "json": true, "yaml": true, "yml": true, "cbor": true, "db": true, "soft": true, "tpm": true,
 		"sealed": true, "so": true, "sum": true, "mod": true, "log": true, "service": true, "key": true, "pem": true, "env": true, "cred": true, "dsn": true, "proof": true}
 )
 

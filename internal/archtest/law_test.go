@@ -67,7 +67,7 @@ func TestTableOfRings(t *testing.T) {
 		}
 	}
 	for folder, want := range map[string]string{
-		"internal/pure/btc": "pure", "internal/core/hsm/hsmtest": testRing, "internal/core": "core", "cmd/strongroom": "cmd",
+		"internal/pure/btc": "pure", "internal/core/hsm/hsmtest": testRing, "internal/core/selftest": "core", "internal/core/selftest/selftesttest": testRing, "internal/core": "core", "cmd/strongroom": "cmd",
 		"cmd/strongroom-core": "cmd core", "internal/purely": "", "internal/edge/sqlite": "edge", "test/e2e": testRing, "internal/secret": "secret",
 	} {
 		got := ""

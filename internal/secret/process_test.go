@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 		"harden": partHarden,
 		"limit":  partLimit,
 		"hold":   partHold,
+		"fork":   partFork,
+		"guard":  partGuard,
 	}[os.Getenv(partVariable)]
 	switch {
 	case !ok:

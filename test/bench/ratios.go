@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"strongroom/internal/core/corebench"
 )
 
 // Rows that ratios name.
@@ -95,6 +97,9 @@ func shorter(bound float64) *aim { return &aim{Bound: bound, Doubt: true} }
 // ratios forms all ratios of the report.
 func (r *report) ratios() []ratio {
 	l := &ratioList{r: r}
+	l.add("CPU", corebench.KeyOpen, clientCPU, bareRow, clientCPU, &aim{Bound: 1.1})
+	l.add("CPU", corebench.AccountOpen, clientCPU, bareRow, clientCPU, nil)
+	l.add("CPU", corebench.Cold, clientCPU, bareRow, clientCPU, nil)
 	for _, n := range r.Config.Callers {
 		var want *aim
 		if n == 256 {

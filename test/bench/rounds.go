@@ -60,6 +60,12 @@ func governedRounds(ctx context.Context, c config, delay time.Duration, r *repor
 	if err != nil {
 		return err
 	}
+	keys, unmake, err := keyCells(c.Length / 2)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unmake()) }()
+	cells = append(cells, keys...)
 	if c.OpenBao != "" {
 		const callers = 32
 		peer, err := newOpenBao(ctx, c.OpenBao, callers)
@@ -135,6 +141,33 @@ func bareCells(d time.Duration) ([]cell, error) {
 		out = append(out, cell{"bare " + name, d, load{callers: list}})
 	}
 	return out, nil
+}
+
+// keyCells are signatures by class and backend of the key, with nothing around them but what keeps keys, on all cores: for class core, from
+// each state in which a signature can find its key. They stand beside the bare ones of the same curve. The function that it gives removes the keys.
+func keyCells(d time.Duration) ([]cell, func() error, error) {
+	dir, err := os.MkdirTemp("", "strongroom-bench-")
+	if err != nil {
+		return nil, nil, err
+	}
+	remove := func() error { return os.RemoveAll(dir) }
+	keys, err := corebench.NewKeys(dir)
+	if err != nil {
+		return nil, nil, errors.Join(err, remove())
+	}
+	var out []cell
+	for _, name := range corebench.KeyNames() {
+		ops, err := keys.Ops(name, runtime.NumCPU())
+		if err != nil {
+			return nil, nil, errors.Join(err, remove())
+		}
+		var list []caller
+		for _, op := range ops {
+			list = append(list, func(context.Context, int) error { return op() })
+		}
+		out = append(out, cell{name, d, load{callers: list}})
+	}
+	return out, remove, nil
 }
 
 // cells are the governed measurements through the door.

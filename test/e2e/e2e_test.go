@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"strongroom/internal/core/hsm/pkcs11/softhsmtest"
 )
 
 // programs are built once for all scripts.
@@ -60,6 +62,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
+			if path, err := softhsmtest.Find(); err == nil { // without it the script on tokens fails and says what to install
+				env.Setenv("SOFTHSM", path)
+			}
 			env.Values[processesKey{}], env.Values[testKey{}] = processes{}, env.T()
 			return os.WriteFile(filepath.Join(env.WorkDir, "pass"), []byte("a passphrase for tests\n"), 0o600)
 		},

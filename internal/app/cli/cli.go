@@ -37,6 +37,7 @@ type root struct {
 	PassphraseFor int    `group:"common" name:"key-passphrase-fd" default:"-1" placeholder:"N" help:"Read the approval key's passphrase from this file descriptor."`
 
 	Domains   domainCmd    `cmd:"" name:"domain" help:"Make a domain, and say what it is."`
+	HSM       hsmCmd       `cmd:"" name:"hsm" help:"Tokens that can be a root of trust."`
 	Core      coreCmd      `cmd:"" help:"Run the process that holds keys ('strongroom core --help' lists its commands)." passthrough:"all"`
 	Serve     serveCmd     `cmd:"" help:"Run the REST API and the work around it; it holds no keys."`
 	Up        upCmd        `cmd:"" help:"Run core and serve together, for evaluation."`

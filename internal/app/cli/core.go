@@ -65,12 +65,16 @@ func pipeOf(p secret.Bytes) (*os.File, error) {
 	return r, nil
 }
 
-// coreCommand prepares a run of strongroom-core whose passphrase comes through a pipe, as its descriptor 3. The caller closes the pipe once
-// the process has started.
+// coreCommand prepares a run of strongroom-core whose passphrase comes through a pipe, as its descriptor 3; with the zero Bytes it gets none. The
+// caller closes the pipe once the process has started.
 func coreCommand(ctx context.Context, pass secret.Bytes, args ...string) (*exec.Cmd, *os.File, error) {
 	path, err := corePath()
 	if err != nil {
 		return nil, nil, err
+	}
+	if pass.Len() == 0 {
+		none, err := os.Open(os.DevNull)
+		return exec.CommandContext(ctx, path, args...), none, err
 	}
 	r, err := pipeOf(pass)
 	if err != nil {

@@ -46,7 +46,8 @@ const (
 // coreFlags are those of every command that runs the core.
 type coreFlags struct {
 	Data         string `required:"" placeholder:"DIR" help:"Folder of the domain."`
-	PassphraseFD int    `name:"passphrase-fd" default:"-1" placeholder:"N" help:"Read the passphrase of the root of trust from this file descriptor; default: the terminal."`
+	PassphraseFD int    `name:"passphrase-fd" default:"-1" placeholder:"N" help:"Read the passphrase of the root of trust, or the PIN of token or TPM, from this file descriptor; default: the terminal."`
+	trustFlags
 
 	WeakPassphraseUnsafe bool `help:"The root's passphrase is cheap to guess; for tests. A root that was made so is opened so."`
 }
@@ -54,10 +55,22 @@ type coreFlags struct {
 // args gives arguments of strongroom-core.
 func (c coreFlags) args(command string, more ...string) []string {
 	out := append([]string{command, "--data", c.Data}, more...)
+	out = append(out, c.trustFlags.args()...)
+	if c.Root == rootPKCS11 && c.PassphraseFD < 0 {
+		out = append(out, "--pin-typed") // it was asked for at the terminal, and goes on through a pipe
+	}
 	if c.WeakPassphraseUnsafe {
 		out = append(out, "--weak-passphrase-unsafe")
 	}
 	return out
+}
+
+// again gives the flags of the root as one would type them.
+func (c coreFlags) again() string {
+	if c.Root != rootPKCS11 {
+		return ""
+	}
+	return fmt.Sprintf(" --root pkcs11 --pkcs11-module %s --pkcs11-token %q", c.PKCS11Module, c.PKCS11Token)
 }
 
 type domainCreate struct {
@@ -76,6 +89,9 @@ func (c *domainCreate) Run(e *env) error {
 		return hint(errors.New("this version makes no production domain: that needs a hardware root of trust and a log whose head is kept elsewhere, and it has neither yet"),
 			"--profile evaluation makes one to try everything with; a profile never changes, so keep nothing of value in it")
 	}
+	if err := c.coreFlags.check(); err != nil {
+		return err
+	}
 	who, err := c.people.read()
 	if err != nil {
 		return err
@@ -91,7 +107,7 @@ func (c *domainCreate) Run(e *env) error {
 	if _, err := os.Stat(filepath.Join(c.Data, domainName)); err == nil {
 		return hint(fmt.Errorf("%s holds a domain already", c.Data), "choose another --data")
 	}
-	pass, err := e.rootPassphrase(c.Data, c.PassphraseFD)
+	pass, err := c.passphrase(e, true)
 	if err != nil {
 		return err
 	}
@@ -136,13 +152,34 @@ func (c *domainCreate) interrupted(err error) error {
 		c.Data, genesis, c.Data)
 }
 
-// rootPassphrase reads the passphrase of the root of trust: a new one where there is no root yet.
-func (e *env) rootPassphrase(data string, fd int) (secret.Bytes, error) {
-	const what = "the root of trust"
-	if _, err := os.Stat(filepath.Join(data, "root", "root.soft")); errors.Is(err, fs.ErrNotExist) {
-		return e.choosePassphrase(fd, what, "--passphrase-fd")
+// Kinds of root of trust, as strongroom-core and genesis name them.
+const rootPKCS11 = "pkcs11"
+
+// check refuses flags that strongroom-core would refuse, before anything is asked.
+func (c coreFlags) check() error {
+	switch named := c.PKCS11Module != "" && c.PKCS11Token != ""; {
+	case c.Root == rootPKCS11 && !named:
+		return usage("--root pkcs11 needs --pkcs11-module and --pkcs11-token; 'strongroom hsm probe --module PATH' lists the tokens of a library")
+	case c.Root != rootPKCS11 && (c.PKCS11Module != "" || c.PKCS11Token != ""):
+		return usage("--pkcs11-module and --pkcs11-token are for --root pkcs11")
 	}
-	return e.passphrase(fd, "Passphrase of "+what+": ", "--passphrase-fd")
+	return nil
+}
+
+// passphrase reads the passphrase of the root of trust, or the PIN of the token. It is a new one where the root will be made, but a token has its PIN
+// already.
+func (c coreFlags) passphrase(e *env, makes bool) (secret.Bytes, error) {
+	const what, flag = "the root of trust", "--passphrase-fd"
+	if err := c.check(); err != nil {
+		return secret.Bytes{}, err
+	}
+	if c.Root == rootPKCS11 {
+		return e.passphrase(c.PassphraseFD, fmt.Sprintf("PIN of token %s: ", c.PKCS11Token), flag)
+	}
+	if _, err := os.Stat(filepath.Join(c.Data, "root", "root.soft")); makes && errors.Is(err, fs.ErrNotExist) {
+		return e.choosePassphrase(c.PassphraseFD, what, flag)
+	}
+	return e.passphrase(c.PassphraseFD, "Passphrase of "+what+": ", flag)
 }
 
 func readGenesis(path string) (g entry.Genesis, doc policy.Document, err error) {
@@ -306,7 +343,7 @@ func (c *domainFinish) Run(e *env) error {
 		return &hinted{err: fmt.Errorf("signatures are missing: %s", strings.Join(missing, ", ")), code: exitPending,
 			hint: fmt.Sprintf("each of them runs: strongroom domain sign %s --key THEIR.key", filepath.Join(c.Data, genesisName))}
 	}
-	pass, err := e.passphrase(c.PassphraseFD, "Passphrase of the root of trust: ", "--passphrase-fd")
+	pass, err := c.passphrase(e, false)
 	if err != nil {
 		return err
 	}
@@ -339,7 +376,7 @@ func finish(e *env, c coreFlags, pass secret.Bytes) error {
 		return err
 	}
 	e.say("The domain is made. Its public file is %s: give it to everybody who approves or audits.", public)
-	e.hint("next: strongroom up --data %s", c.Data)
+	e.hint("next: strongroom up --data %s%s", c.Data, c.again())
 	return e.show(d, func() error { return e.pairs(domainPairs(d)) })
 }
 

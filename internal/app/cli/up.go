@@ -51,7 +51,7 @@ func (c *upCmd) Run(e *env) error {
 	if err := conf.Fill(); err != nil {
 		return usage("%w", err)
 	}
-	pass, err := e.passphrase(c.PassphraseFD, "Passphrase of the root of trust: ", "--passphrase-fd")
+	pass, err := c.passphrase(e, false)
 	if err != nil {
 		return err
 	}

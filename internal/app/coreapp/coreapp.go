@@ -5,6 +5,7 @@
 package coreapp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 	"strongroom/internal/core/auditlog/remote"
 	"strongroom/internal/core/auditlog/segment"
 	"strongroom/internal/core/hsm/passphrase"
-	"strongroom/internal/core/hsm/soft"
+	"strongroom/internal/core/hsm/tpm2"
 	"strongroom/internal/core/keystore/files"
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/snapshots"
@@ -31,22 +32,29 @@ import (
 // The kinds of root and anchor that this program has, as genesis names them.
 const (
 	RootSoft   = "soft"
+	RootPKCS11 = "pkcs11"
 	AnchorFile = "file"
 )
 
 // Options say how to run a core.
 type Options struct {
-	Data          string // folder of the domain, mode 0700
-	Passphrase    passphrase.Source
-	Memory        int           // bytes of locked memory for keys; 0: 16 MiB
-	CacheKeys     int           // keys kept unsealed; 0: the default
-	ClockBound    time.Duration // taken as the error of the system clock; 0: 1 second
-	FlushDelay    time.Duration // added to each flush, for benchmarks
-	TakeOver      bool          // take the log over from a core that may still run
-	NoTiles       bool          // write no tiles
-	SnapshotEvery uint64        // entries between snapshots; 0: the default
-	LogSocket     string        // socket of a log store process; empty: segment files in the data folder
-	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
+	Data          string            // folder of the domain, mode 0700
+	Passphrase    passphrase.Source // of the root of trust: passphrase or PIN
+	Root          string            // kind of the root of trust; empty: soft
+	PKCS11        PKCS11            // for that root
+	Memory        int               // bytes of locked memory for keys; 0: 16 MiB
+	CacheKeys     int               // keys kept unsealed; 0: the default
+	ClockBound    time.Duration     // taken as the error of the system clock; 0: 1 second
+	FlushDelay    time.Duration     // added to each flush, for benchmarks
+	TakeOver      bool              // take the log over from a core that may still run
+	NoTiles       bool              // write no tiles
+	SnapshotEvery uint64            // entries between snapshots; 0: the default
+	LogSocket     string            // socket of a log store process; empty: segment files in the data folder
+	RecheckEvery  time.Duration     // between full re-checks, and between self-tests, in the background; 0: none
+	FailSelfTest  string            // name of a self-test that is made to fail, to show that the core does not start then
+	Anchor        string            // kind of the anchor; empty: file
+	TPM           string            // device or socket of the TPM; empty: /dev/tpmrm0
+	TPMPCRs       string            // registers that a new TPM root is bound to, with commas, or "none"; empty: DefaultPCRs
 	Log           *slog.Logger
 
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
@@ -60,6 +68,12 @@ func (o *Options) check() error {
 	if o.Data == "" || o.Log == nil {
 		return errors.New("a data folder and a log are required")
 	}
+	if o.Root == "" {
+		o.Root = RootSoft
+	}
+	if o.Anchor == "" {
+		o.Anchor = AnchorFile
+	}
 	if o.Memory == 0 {
 		o.Memory = defaultMemory
 	}
@@ -72,7 +86,9 @@ func (o *Options) check() error {
 // parts is what a domain stands on, in the order in which it is closed.
 type parts struct {
 	cfg     securedomain.Config
+	health  *assurance
 	lockErr error // why memory is not locked, or nil
+	tpm     *tpm2.Device
 	closers []func() error
 }
 
@@ -125,14 +141,20 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	}
 	p.lockErr = lockErr
 	p.closers = append(p.closers, a.Close)
+	if p.health, err = newAssurance(ctx, a, o.FailSelfTest); err != nil {
+		return err
+	}
 	if _, err := folder(o, ""); err != nil {
 		return err
 	}
-	root, err := openRoot(o, a, create)
+	root, err := p.openRoot(ctx, o, a, create)
 	if err != nil {
 		return err
 	}
-	p.closers = append(p.closers, func() error { root.Close(); return nil })
+	notes, err := p.health.open(ctx, a, root, o.Log)
+	if err != nil {
+		return err
+	}
 	store, err := p.openStore(ctx, o)
 	if err != nil {
 		return err
@@ -154,7 +176,17 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 		return err
 	}
 	p.cfg = securedomain.Config{Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
-		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, RecheckEvery: o.RecheckEvery, CacheKeys: o.CacheKeys}
+		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, RecheckEvery: o.RecheckEvery, CacheKeys: o.CacheKeys,
+		Fill: p.health.entropy.Fill, Notes: notes}
+	switch o.Anchor {
+	case AnchorFile:
+	case AnchorTPM:
+		if p.cfg.Anchor, err = p.bindTPM(ctx, o, anchor, create); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("anchor %q is not known; use %s or %s", o.Anchor, AnchorFile, AnchorTPM)
+	}
 	if lockErr != nil {
 		p.cfg.Notes = append(p.cfg.Notes, "memory that holds keys is not locked: "+lockErr.Error())
 	}
@@ -210,32 +242,6 @@ func openDir(o Options, name string) (*disk.OSDir, error) {
 	return disk.OS(path, disk.Options{FlushDelay: o.FlushDelay})
 }
 
-// openRoot opens the soft root with the passphrase, or makes one.
-func openRoot(o Options, a *secret.Arena, create bool) (*soft.Root, error) {
-	cfg := soft.Config{Arena: a, Dir: filepath.Join(o.Data, "root")}
-	if o.WeakPassphraseUnsafe {
-		cfg.Argon, cfg.WeakUnsafe = soft.Argon{Time: 1, Memory: 8 << 10, Lanes: 1}, true
-	}
-	_, err := os.Stat(filepath.Join(cfg.Dir, "root.soft"))
-	fresh := errors.Is(err, os.ErrNotExist)
-	if fresh && !create {
-		return nil, fmt.Errorf("%w in %s", securedomain.ErrNoDomain, o.Data)
-	}
-	read := o.Passphrase.Read
-	if fresh {
-		read = o.Passphrase.ReadNew
-	}
-	pass, err := read(a)
-	if err != nil {
-		return nil, err
-	}
-	defer pass.Wipe()
-	if fresh {
-		return soft.Create(cfg, pass)
-	}
-	return soft.Open(cfg, pass)
-}
-
 // refuseUnlocked says whether a domain of a profile may run on memory that is not locked.
 func refuseUnlocked(profile custody.Profile, lockErr error) error {
 	if profile == custody.Production && lockErr != nil {
@@ -245,7 +251,7 @@ func refuseUnlocked(profile custody.Profile, lockErr error) error {
 }
 
 // openDomain opens the domain of a data folder.
-func openDomain(ctx context.Context, p *parts) (*securedomain.Domain, error) {
+func openDomain(ctx context.Context, o Options, p *parts) (*securedomain.Domain, error) {
 	d, err := securedomain.Open(ctx, p.cfg)
 	if errors.Is(err, auditlog.ErrInUse) {
 		return nil, fmt.Errorf("a core already runs on this domain: %w; stop it, or take over from it with --take-over", auditlog.ErrInUse)
@@ -253,8 +259,17 @@ func openDomain(ctx context.Context, p *parts) (*securedomain.Domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := refuseUnlocked(d.Status().Profile, p.lockErr); err != nil {
+	s := d.Status()
+	if err := errors.Join(refuseUnlocked(s.Profile, p.lockErr), o.refuseKinds(s.Root, s.Anchor)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// refuseKinds says whether a domain of a root and an anchor, as genesis names them, may run with what was asked for.
+func (o Options) refuseKinds(root, anchor string) error {
+	if root != cmp.Or(o.Root, RootSoft) || anchor != cmp.Or(o.Anchor, AnchorFile) {
+		return fmt.Errorf("the domain was made with root %q and anchor %q; start it with --root %s --anchor %s", root, anchor, root, anchor)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@
 package coreapp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +26,13 @@ func Run(ctx context.Context, o Options, socket string, uids []uint32, ready fun
 	if err != nil {
 		return err
 	}
-	d, err := openDomain(ctx, p)
+	d, err := openDomain(ctx, o, p)
 	if err != nil {
 		return errors.Join(err, p.close())
 	}
-	err = serve(ctx, d, o, socket, uids, ready)
+	watched, stop := p.health.watch(ctx, o.RecheckEvery)
+	err = serve(watched, d, o, socket, uids, ready)
+	stop()
 	return errors.Join(err, d.Close(), p.close())
 }
 
@@ -86,7 +89,8 @@ func Prepare(ctx context.Context, o Options, profile custody.Profile, documentFi
 	err = refuseUnlocked(profile, p.lockErr)
 	var g entry.Genesis
 	if err == nil {
-		g, err = securedomain.Prepare(ctx, securedomain.Preparation{Arena: p.cfg.Arena, Root: p.cfg.Root, Profile: profile, RootKind: RootSoft, AnchorKind: AnchorFile, Document: document})
+		g, err = securedomain.Prepare(ctx, securedomain.Preparation{Arena: p.cfg.Arena, Root: p.cfg.Root, Profile: profile, Document: document,
+			RootKind: cmp.Or(o.Root, RootSoft), AnchorKind: cmp.Or(o.Anchor, AnchorFile)})
 	}
 	if err == nil {
 		err = os.WriteFile(out, canon.Encode(g), 0o600)
@@ -108,7 +112,7 @@ func Create(ctx context.Context, o Options, genesisFile string) (custody.DomainI
 	if err != nil {
 		return custody.DomainID{}, err
 	}
-	if err := refuseUnlocked(g.Profile, p.lockErr); err != nil {
+	if err := errors.Join(refuseUnlocked(g.Profile, p.lockErr), o.refuseKinds(g.Root, g.Anchor)); err != nil {
 		return custody.DomainID{}, errors.Join(err, p.close())
 	}
 	d, err := securedomain.Create(ctx, p.cfg, g)

@@ -16,15 +16,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha512"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
 
 	"strongroom/internal/core/hsm"
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/core/seal"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/entry"
@@ -181,14 +180,7 @@ func (i *Identity) ReadKey(period uint32) (secret.Bytes, error) {
 	info := canon.TagBytes(canon.TagReadKey, binary.BigEndian.AppendUint32(nil, period))
 	key, err := secret.New(i.arena, seal.KeySize, func(to []byte) error {
 		return i.parts.Use(func(b []byte) error {
-			var err error
-			secret.Do(func() {
-				var out []byte
-				out, err = hkdf.Key(sha512.New384, b[readRoot:][:partSize], nil, string(info), seal.KeySize)
-				copy(to, out)
-				clear(out)
-			})
-			return err
+			return kdf.HKDF(kdf.SHA384, to, b[readRoot:][:partSize], nil, info)
 		})
 	})
 	if err != nil {

@@ -3,7 +3,8 @@
 // Package hsm is the contract of a root of trust: what keeps the few secrets from which a domain gets all others, and counts forward. A root
 // is opened by means of its own (a passphrase, a token's PIN, a TPM's measurements), so nothing here says how.
 //
-// Every implementation passes hsmtest.Run. Roots: soft (package soft), for evaluation.
+// Every implementation passes hsmtest.Run; one that has a further capability, [Randomness], [TokenKeys] or [WrappedKeys], passes its suite there too.
+// Roots: soft (package soft), for evaluation; pkcs11 (package pkcs11), a token.
 package hsm
 
 import (
@@ -24,7 +25,8 @@ const (
 var (
 	// ErrExists says that the root has something sealed under the label already.
 	ErrExists = errors.New("hsm: the label is in use")
-	// ErrNotFound says that the root has nothing sealed under the label, or that it was destroyed.
+	// ErrNotFound says that the root has nothing sealed under the label, or that it was destroyed, also where a file of before is put back and the root
+	// can tell.
 	ErrNotFound = errors.New("hsm: nothing is sealed under the label")
 	// ErrAltered says that what is stored for the root was altered, belongs to another label, or is missing where it must be.
 	ErrAltered = errors.New("hsm: what the root has stored was altered")
@@ -61,6 +63,13 @@ type Root interface {
 	Counter
 	// Status tells what the root is and holds.
 	Status(ctx context.Context) (Status, error)
+}
+
+// Randomness is a further capability of a root: random bytes made inside it. They are one source among others, to be mixed and not to be used alone.
+// Safe for concurrent use.
+type Randomness interface {
+	// Random fills b, or says why not; what b holds after an error is not to be used.
+	Random(ctx context.Context, b []byte) error
 }
 
 // Status is what a root tells about itself.

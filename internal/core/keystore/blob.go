@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"strongroom/internal/core/seal"
+	"strongroom/internal/pure/algorithm"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/secret"
@@ -167,8 +168,9 @@ func (h Header) usable(w Want) error {
 }
 
 func checkSize(k Kind, material secret.Bytes) error {
-	if n, bounds := material.Len(), size[k]; n < bounds[0] || n > bounds[1] {
-		return fmt.Errorf("%w: %q has %d to %d bytes, not %d", ErrSize, k, bounds[0], bounds[1], n)
+	of, _ := algorithm.All().Material(k) // none: the header has been checked
+	if n := material.Len(); n < of.Min || n > of.Max {
+		return fmt.Errorf("%w: %q has %d to %d bytes, not %d", ErrSize, string(k), of.Min, of.Max, n)
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"slices"
 
 	"strongroom/internal/core/seal"
+	"strongroom/internal/pure/algorithm"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 )
@@ -36,23 +37,18 @@ const (
 	App     Purpose = "app"     // serves applications under a grant; never becomes a wallet
 )
 
-// Kind says what the sealed bytes are.
-type Kind string
+// Kind says what the sealed bytes are: a kind of the table of algorithms.
+type Kind = algorithm.Kind
 
-// The kinds.
+// The kinds that this package and the domain name; the table has all.
 const (
-	HDSeed     Kind = "hd-seed"     // BIP-32 seed, 16 to 64 bytes
-	Secp256k1  Kind = "secp256k1"   // scalar, 32 bytes, big-endian
-	P256       Kind = "p256"        // scalar, 32 bytes, big-endian
-	Ed25519    Kind = "ed25519"     // RFC 8032 seed, 32 bytes
-	AES256     Kind = "aes-256"     // key, 32 bytes
-	FROSTShare Kind = "frost-share" // RFC 9591 secret share: scalar of 32 bytes
+	HDSeed     = algorithm.KindHDSeed     // BIP-32 seed, 16 to 64 bytes
+	Secp256k1  = algorithm.KindSecp256k1  // scalar, 32 bytes, big-endian
+	P256       = algorithm.KindP256       // scalar, 32 bytes, big-endian
+	Ed25519    = algorithm.KindEd25519    // RFC 8032 seed, 32 bytes
+	AES256     = algorithm.KindAES256     // key, 32 bytes
+	FROSTShare = algorithm.KindFROSTShare // RFC 9591 secret share: scalar of 32 bytes
 )
-
-// size is the bounds of the sealed bytes of each kind.
-var size = map[Kind][2]int{
-	HDSeed: {16, 64}, Secp256k1: {32, 32}, P256: {32, 32}, Ed25519: {32, 32}, AES256: {32, 32}, FROSTShare: {32, 32},
-}
 
 // Class says where a key is used.
 type Class string
@@ -64,21 +60,19 @@ const (
 	MPC   Class = "mpc"   // a share in each of several cores
 )
 
-// Mechanism is something a key can be used for.
-type Mechanism string
+// Mechanism is something a key can be used for: an algorithm of the table.
+type Mechanism = algorithm.Mechanism
 
-// The mechanisms.
+// The mechanisms that the domain names; the table has all.
 const (
-	BIP32          Mechanism = "bip32"           // derivation of child keys
-	ECDSASecp256k1 Mechanism = "ecdsa-secp256k1" // ECDSA over secp256k1
-	BIP340         Mechanism = "bip340"          // Schnorr signatures over secp256k1, with the taproot tweak
-	ECDSAP256      Mechanism = "ecdsa-p256"
-	EdDSA          Mechanism = "ed25519"
-	AESKeyWrap     Mechanism = "aes-kwp" // RFC 5649
-	AESGCM         Mechanism = "aes-gcm"
+	BIP32          = algorithm.BIP32          // derivation of child keys
+	ECDSASecp256k1 = algorithm.ECDSASecp256k1 // ECDSA over secp256k1
+	BIP340         = algorithm.BIP340         // Schnorr signatures over secp256k1, with the taproot tweak
+	ECDSAP256      = algorithm.ECDSAP256
+	EdDSA          = algorithm.EdDSA
+	AESKeyWrap     = algorithm.AESKeyWrap // RFC 5649
+	AESGCM         = algorithm.AESGCM
 )
-
-var mechanisms = []Mechanism{BIP32, ECDSASecp256k1, BIP340, ECDSAP256, EdDSA, AESKeyWrap, AESGCM}
 
 // Share places a share of a threshold key.
 type Share struct {
@@ -90,7 +84,7 @@ type Share struct {
 // SessionSize is the length of a session id in bytes.
 const SessionSize = 32
 
-// maxPublic is the longest public key: an uncompressed P-521 point.
+// maxPublic is the longest public key in bytes of a kind that has none of its own: a seed's may be that of a key derived from it.
 const maxPublic = 133
 
 // Header says what a key is and may do. All of it is authenticated and readable without a key. Field numbers are never reused; new fields
@@ -132,15 +126,18 @@ func DecodeHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// Check says whether h is well-formed.
-func (h Header) Check() error {
-	if err := h.check(); err != nil {
+// Check says whether h is well-formed, with the kinds and mechanisms of this version.
+func (h Header) Check() error { return h.CheckIn(algorithm.All()) }
+
+// CheckIn is [Header.Check] with the kinds and mechanisms of a table.
+func (h Header) CheckIn(t algorithm.Table) error {
+	if err := h.check(t); err != nil {
 		return fmt.Errorf("%w: %w", ErrHeader, err)
 	}
 	return nil
 }
 
-func (h Header) check() error {
+func (h Header) check(t algorithm.Table) error {
 	if h.V != 1 {
 		return fmt.Errorf("version %d is not known; this version reads 1", h.V)
 	}
@@ -153,22 +150,27 @@ func (h Header) check() error {
 	if h.Purpose != Custody && h.Purpose != App {
 		return fmt.Errorf("purpose %q is neither %q nor %q", string(h.Purpose), Custody, App)
 	}
-	if _, ok := size[h.Kind]; !ok {
+	of, ok := t.Material(h.Kind)
+	if !ok {
 		return fmt.Errorf("kind %q is not known", string(h.Kind))
 	}
 	if err := h.Attributes.Check(); err != nil {
 		return err
 	}
-	if err := checkMechanisms(h.Mechanisms); err != nil {
+	if err := checkMechanisms(t, h.Kind, h.Mechanisms); err != nil {
 		return err
 	}
 	switch {
-	case len(h.Public) > maxPublic:
+	case of.Public == 0 && len(h.Public) > maxPublic:
 		return fmt.Errorf("public key of %d bytes, more than %d", len(h.Public), maxPublic)
+	case of.Public != 0 && len(h.Public) != 0 && len(h.Public) != of.Public:
+		return fmt.Errorf("public key of %d bytes; kind %q has %d", len(h.Public), string(h.Kind), of.Public)
 	case h.Expires < 0:
 		return errors.New("expiry must not be negative")
 	case len(h.Session) != 0 && len(h.Session) != SessionSize:
 		return fmt.Errorf("session id of %d bytes, not %d", len(h.Session), SessionSize)
+	case of.Only != "" && string(h.Class) != of.Only:
+		return fmt.Errorf("kind %q needs class %q", string(h.Kind), of.Only)
 	}
 	return h.checkClass()
 }
@@ -180,8 +182,6 @@ func (h Header) checkClass() error {
 		return fmt.Errorf("class %q is not known", string(h.Class))
 	case share != (h.Share != nil) || share != (h.Kind == FROSTShare) || share != (h.Attributes&MPCShare != 0):
 		return fmt.Errorf("class %q, kind %q, attribute mpc-share and the share's index go together or not at all", h.Class, h.Kind)
-	case h.Kind == HDSeed && h.Class != Core:
-		return fmt.Errorf("kind %q needs class %q", h.Kind, Core)
 	case h.Share == nil:
 		return nil
 	}
@@ -192,10 +192,11 @@ func (h Header) checkClass() error {
 	return nil
 }
 
-func checkMechanisms(list []Mechanism) error {
+// checkMechanisms refuses mechanisms that keys of the kind are not used with.
+func checkMechanisms(t algorithm.Table, k Kind, list []Mechanism) error {
 	for i, m := range list {
-		if !slices.Contains(mechanisms, m) {
-			return fmt.Errorf("mechanism %q is not known", string(m))
+		if !t.Fits(k, m) {
+			return fmt.Errorf("mechanism %q is not known, or not for keys of kind %q", string(m), string(k))
 		}
 		if i > 0 && list[i-1] >= m {
 			return errors.New("mechanisms must be sorted and distinct")
@@ -217,8 +218,8 @@ func (h Header) Narrow(to Narrowing) (Header, error) {
 	if err := to.Attributes.Check(); err != nil {
 		return Header{}, fmt.Errorf("%w: %w", ErrHeader, err)
 	}
-	if err := checkMechanisms(to.Mechanisms); err != nil {
-		return Header{}, fmt.Errorf("%w: %w", ErrHeader, err)
+	if !slices.IsSorted(to.Mechanisms) || len(slices.Compact(slices.Clone(to.Mechanisms))) != len(to.Mechanisms) {
+		return Header{}, fmt.Errorf("%w: mechanisms must be sorted and distinct", ErrHeader)
 	}
 	switch {
 	case h.Attributes&Modifiable == 0:

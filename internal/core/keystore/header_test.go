@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"strongroom/internal/core/seal"
+	"strongroom/internal/pure/algorithm"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 )
@@ -32,8 +33,12 @@ func shareHeader() Header {
 	h := seedHeader()
 	h.Kind, h.Class, h.Share = FROSTShare, MPC, &Share{Index: 2, Threshold: 2, Total: 3}
 	h.Attributes |= MPCShare
+	h.Mechanisms, h.Public = []Mechanism{BIP340}, append([]byte{2}, make([]byte, 32)...)
 	return h
 }
+
+// mechanisms are those that narrowing is tried with: the seed's, and others.
+var mechanisms = []Mechanism{BIP32, ECDSASecp256k1, BIP340, ECDSAP256, EdDSA, AESKeyWrap, AESGCM}
 
 func TestHeaderRoundTrip(t *testing.T) {
 	t.Parallel()
@@ -72,7 +77,10 @@ func TestHeaderRefusals(t *testing.T) {
 		{"unknown mechanism", func(h *Header) { h.Mechanisms = []Mechanism{"rot13"} }},
 		{"mechanisms unsorted", func(h *Header) { slices.Reverse(h.Mechanisms) }},
 		{"mechanism twice", func(h *Header) { h.Mechanisms = []Mechanism{BIP32, BIP32} }},
+		{"mechanism of another kind", func(h *Header) { h.Mechanisms = []Mechanism{AESGCM} }},
+		{"mechanism of a seed's keys with a share", func(h *Header) { *h = shareHeader(); h.Mechanisms = []Mechanism{BIP32} }},
 		{"long public key", func(h *Header) { h.Public = make([]byte, 134) }},
+		{"public key of another length than its kind's", func(h *Header) { *h = shareHeader(); h.Public = h.Public[:32] }},
 		{"negative expiry", func(h *Header) { h.Expires = -1 }},
 		{"short session", func(h *Header) { h.Session = []byte{1} }},
 		{"share in class core", func(h *Header) { h.Share = &Share{1, 2, 3} }},
@@ -110,6 +118,35 @@ func TestHeaderRefusals(t *testing.T) {
 	}{seedHeader(), 1})
 	if _, err := DecodeHeader(unknown); !errors.Is(err, ErrHeader) {
 		t.Errorf("unknown field: got error %v", err)
+	}
+}
+
+// TestHeaderTakesTheTable: a key of each kind may name each mechanism that is its own in the table of algorithms, and no other.
+func TestHeaderTakesTheTable(t *testing.T) {
+	t.Parallel()
+	all, accepted := algorithm.All(), 0
+	for _, k := range all.Kinds() {
+		for _, r := range all.Rows() {
+			h := seedHeader()
+			if k.Kind == FROSTShare {
+				h = shareHeader()
+			}
+			h.Kind, h.Mechanisms, h.Public = k.Kind, []Mechanism{r.Mechanism}, make([]byte, k.Public)
+			err := h.Check()
+			if (err == nil) != all.Fits(k.Kind, r.Mechanism) {
+				t.Errorf("kind %s, mechanism %s: got %v", k.Kind, r.Mechanism, err)
+			}
+			if err != nil {
+				continue
+			}
+			accepted++
+			if _, err := DecodeHeader(h.Encode()); err != nil { // the longest public keys fit too
+				t.Errorf("kind %s: got %v", k.Kind, err)
+			}
+		}
+	}
+	if accepted < len(all.Rows()) {
+		t.Errorf("accepted %d headers for %d rows", accepted, len(all.Rows()))
 	}
 }
 

@@ -11,42 +11,35 @@
 // this key, domain identity and label; which of these was wrong can't be known then. It does not say who sealed something: anybody can seal
 // to a public key. The log does, by the hash of what was sealed.
 //
-// Copies outside the arena: the key is kept as the 32-byte seed of the KEM, in the arena. It is expanded for each [Key.Open] inside
-// [secret.Do]: crypto/mlkem, crypto/ecdh and crypto/hpke then hold the expanded key, its seed, the shared secret and the AEAD's key on the Go
-// heap. The seed and the plaintext that they return are cleared here; the rest can't be reached, is garbage when the call returns, and is
-// erased when the build has runtime/secret. ML-KEM's temporaries need more stack than [secret.Do] erases in the form without it, so
-// [Key.Open] runs on a stack that is erased deeper.
+// Copies outside the arena: the key is kept as the 32-byte seed of the KEM, in the arena. Package internal/core/internal/hybrid, which expands
+// it for each call, says what stays behind.
 //
 // Specs: RFC 9180 (HPKE), draft-ietf-hpke-pq (the KEM), FIPS 203 (ML-KEM), RFC 5869 (HKDF), RFC 8949 section 4.2.1 (encoding).
 package recovery
 
 import (
-	"crypto/hkdf"
-	"crypto/hpke"
 	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
 	"slices"
 
+	"strongroom/internal/core/internal/hybrid"
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/secret"
 )
 
 // Sizes in bytes.
 const (
-	MasterSize = 32       // of the master secret R
-	PublicSize = 1216     // of a recovery public key: ML-KEM-768 encapsulation key (1,184), X25519 public key (32)
-	MaxLabel   = 64       // the longest label
-	MaxPlain   = 64 << 10 // the longest plaintext
+	MasterSize = 32                // of the master secret R
+	PublicSize = hybrid.PublicSize // of a recovery public key: 1,216
+	MaxLabel   = 64                // the longest label
+	MaxPlain   = 64 << 10          // the longest plaintext
 
-	seedSize = 32        // of the KEM's private key, in its serialized form
-	ikmSize  = 64        // of what the key pair is derived from
-	encSize  = 1088 + 32 // of an encapsulated key: ML-KEM-768 ciphertext, X25519 public key
-	tagSize  = 16        // of an AES-GCM tag
+	ikmSize = 64 // of what the key pair is derived from
 
 	// MaxSealed is a bound on what [Seal] returns; it is for readers of files.
-	MaxSealed = encSize + MaxPlain + tagSize + 64
+	MaxSealed = hybrid.EncSize + MaxPlain + hybrid.Overhead + 64
 )
 
 // version is that of the envelope.
@@ -94,13 +87,21 @@ type Key struct {
 // MLKEM768-X25519. The caller keeps and wipes r.
 func Derive(a *secret.Arena, r secret.Bytes) (*Key, error) {
 	var public []byte
-	seed, err := secret.New(a, seedSize, func(out []byte) error {
+	ikm, err := secret.New(a, ikmSize, func(out []byte) error {
 		return r.Use(func(b []byte) error {
 			if len(b) != MasterSize {
 				return fmt.Errorf("%w: master secret of %d bytes, not %d", ErrInput, len(b), MasterSize)
 			}
-			var err error
-			do(func() { public, err = derive(out, b) })
+			return kdf.HKDF(kdf.SHA512, out, b, nil, []byte(canon.TagRecovery))
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("recovery: derive the recovery key: %w", err)
+	}
+	defer ikm.Wipe()
+	seed, err := secret.New(a, hybrid.SeedSize, func(out []byte) error {
+		return ikm.Use(func(b []byte) (err error) {
+			public, err = hybrid.Derive(out, b)
 			return err
 		})
 	})
@@ -108,26 +109,6 @@ func Derive(a *secret.Arena, r secret.Bytes) (*Key, error) {
 		return nil, fmt.Errorf("recovery: derive the recovery key: %w", err)
 	}
 	return &Key{seed: seed, public: public}, nil
-}
-
-// derive writes the seed of the key that follows from r to out, and returns its public half.
-func derive(out, r []byte) ([]byte, error) {
-	ikm, err := hkdf.Key(sha512.New, r, nil, string(canon.TagRecovery), ikmSize)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(ikm)
-	k, err := hpke.MLKEM768X25519().DeriveKeyPair(ikm)
-	if err != nil {
-		return nil, err
-	}
-	seed, err := k.Bytes() // the key's own slice: clearing it clears the key's copy
-	if err != nil {
-		return nil, err
-	}
-	defer clear(seed)
-	copy(out, seed)
-	return k.PublicKey().Bytes(), nil
 }
 
 // Public returns the public half, [PublicSize] bytes.
@@ -139,19 +120,13 @@ func (k *Key) Wipe() { k.seed.Wipe() }
 // CheckPublic refuses bytes that are no recovery public key: of another size, or with an ML-KEM part that is not reduced (FIPS 203 section
 // 7.2).
 func CheckPublic(public []byte) error {
-	_, err := parsePublic(public)
-	return err
-}
-
-func parsePublic(public []byte) (hpke.PublicKey, error) {
 	if len(public) != PublicSize {
-		return nil, fmt.Errorf("%w: recovery public key of %d bytes, not %d", ErrInput, len(public), PublicSize)
+		return fmt.Errorf("%w: recovery public key of %d bytes, not %d", ErrInput, len(public), PublicSize)
 	}
-	pk, err := hpke.MLKEM768X25519().NewPublicKey(public)
-	if err != nil {
-		return nil, fmt.Errorf("%w: recovery public key: %w", ErrInput, err)
+	if err := hybrid.CheckPublic(public); err != nil {
+		return fmt.Errorf("%w: recovery public key: %w", ErrInput, err)
 	}
-	return pk, nil
+	return nil
 }
 
 // CheckLabel refuses a label that is empty, longer than [MaxLabel], or has other characters than lower-case letters, digits, '-' and '.'.
@@ -173,23 +148,16 @@ func Seal(public []byte, identity [32]byte, label string, plain secret.Bytes) ([
 	if err := CheckLabel(label); err != nil {
 		return nil, err
 	}
-	pk, err := parsePublic(public)
-	if err != nil {
+	if err := CheckPublic(public); err != nil {
 		return nil, err
 	}
 	e := envelope{V: version, Key: sha256.Sum256(public)}
-	err = plain.Use(func(p []byte) error {
+	err := plain.Use(func(p []byte) error {
 		if len(p) > MaxPlain {
 			return fmt.Errorf("%w: content of %d bytes, at most %d", ErrInput, len(p), MaxPlain)
 		}
 		var err error
-		do(func() {
-			var s *hpke.Sender
-			e.Enc, s, err = hpke.NewSender(pk, hpke.HKDFSHA384(), hpke.AES256GCM(), info(e.Key, identity, label))
-			if err == nil {
-				e.Box, err = s.Seal(nil, p)
-			}
-		})
+		e.Enc, e.Box, err = hybrid.Seal(public, info(e.Key, identity, label), nil, p)
 		return err
 	})
 	if err != nil {
@@ -218,37 +186,15 @@ func (k *Key) Open(a *secret.Arena, identity [32]byte, label string, sealed []by
 	if e.Key != sha256.Sum256(k.public) {
 		return secret.Bytes{}, ErrOtherKey
 	}
-	return secret.New(a, len(e.Box)-tagSize, func(out []byte) error {
+	plain, err := secret.New(a, len(e.Box)-hybrid.Overhead, func(out []byte) error {
 		return k.seed.Use(func(seed []byte) error {
-			var err error
-			do(func() { err = open(out, seed, &e, info(e.Key, identity, label)) })
-			return err
+			return hybrid.Open(out, seed, e.Enc, info(e.Key, identity, label), nil, e.Box)
 		})
 	})
-}
-
-// open expands the seed and decrypts the box into out, which has the size of the plaintext.
-func open(out, seed []byte, e *envelope, info []byte) error {
-	k, err := hpke.MLKEM768X25519().NewPrivateKey(seed)
-	if err != nil {
-		return fmt.Errorf("recovery: expand the private key: %w", err)
+	if errors.Is(err, hybrid.ErrOpen) {
+		return secret.Bytes{}, ErrOpen
 	}
-	if kept, err := k.Bytes(); err == nil { // the key's own copy of the seed
-		defer clear(kept)
-	}
-	r, err := hpke.NewRecipient(e.Enc, k, hpke.HKDFSHA384(), hpke.AES256GCM(), info)
-	if err != nil {
-		return ErrOpen
-	}
-	plain, err := r.Open(nil, e.Box)
-	if err != nil {
-		return ErrOpen
-	}
-	defer clear(plain)
-	if copy(out, plain) != len(plain) || len(out) != len(plain) {
-		return ErrOpen
-	}
-	return nil
+	return plain, err
 }
 
 func decode(sealed []byte) (envelope, error) {
@@ -262,30 +208,8 @@ func decode(sealed []byte) (envelope, error) {
 	if e.V != version {
 		return envelope{}, fmt.Errorf("%w: version %d, this program reads %d", ErrMalformed, e.V, version)
 	}
-	if len(e.Enc) != encSize || len(e.Box) <= tagSize || len(e.Box) > MaxPlain+tagSize {
+	if len(e.Enc) != hybrid.EncSize || len(e.Box) <= hybrid.Overhead || len(e.Box) > MaxPlain+hybrid.Overhead {
 		return envelope{}, fmt.Errorf("%w: encapsulated key of %d and box of %d bytes", ErrMalformed, len(e.Enc), len(e.Box))
 	}
 	return e, nil
 }
-
-// deepStack is how much stack ML-KEM's key expansion and decapsulation may use, in bytes.
-const deepStack = 64 << 10
-
-// do is [secret.Do] for computations that need up to deepStack bytes of stack.
-func do(f func()) {
-	defer eraseDeep()
-	eraseDeep()
-	secret.Do(f)
-}
-
-// eraseDeep grows the stack by deepStack, so that it is not moved while f runs, and zeroes that much of it. The array is passed on so that the
-// compiler keeps the stores.
-//
-//go:noinline
-func eraseDeep() {
-	var room [deepStack]byte
-	wipe(room[:])
-}
-
-//go:noinline
-func wipe(b []byte) { clear(b) }

@@ -4,13 +4,12 @@ package seal
 
 import (
 	"crypto/ed25519"
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/binary"
 	"fmt"
 
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/secret"
 )
@@ -32,12 +31,11 @@ func Pattern(key secret.Bytes, identity [ed25519.PublicKeySize]byte, epoch uint6
 		}
 		var err error
 		secret.Do(func() {
-			var vk []byte
-			vk, err = hkdf.Key(sha512.New384, k, nil, string(canon.TagPattern), sha256.Size)
-			if err != nil {
+			vk := make([]byte, sha256.Size)
+			defer clear(vk)
+			if err = kdf.HKDF(kdf.SHA384, vk, k, nil, []byte(canon.TagPattern)); err != nil {
 				return
 			}
-			defer clear(vk)
 			mac := hmac.New(sha256.New, vk)
 			mac.Write(message)
 			var sum [sha256.Size]byte

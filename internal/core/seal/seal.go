@@ -10,9 +10,9 @@
 // It refuses envelopes that are not canonical, too large, or were not sealed under this key, tag and header, and doesn't say which of
 // key, header and ciphertext was wrong, because it can't know.
 //
-// Copies outside the arena: crypto/hkdf returns the derived 64 bytes on the heap (cleared here) and leaves the HMAC state of the parent key
-// there; crypto/aes keeps the key schedule of the derived key there. Both are garbage when the call returns, and are erased when the build
-// has runtime/secret ([secret.Do]). The parent key itself and the plaintext never leave the arena.
+// Copies outside the arena: the derived 64 bytes lie on the heap (cleared here), and crypto/aes keeps the key schedule of the derived key
+// there, which is garbage when the call returns, and is erased when the build has runtime/secret ([secret.Do]). It opens one envelope. The
+// parent key itself and the plaintext never leave the arena: package kdf derives without crypto/hkdf, which leaves its input on the heap.
 //
 // Specs: SP 800-38D (GCM), RFC 5869 (HKDF), RFC 8949 section 4.2.1 (encoding).
 package seal
@@ -20,13 +20,12 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha512"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/secret"
 )
@@ -142,13 +141,12 @@ func derived(tag canon.Tag, key []byte, e *envelope, f func(cipher.AEAD, *[Commi
 	}
 	info := canon.HashBytes(tag, e.Header)
 	secret.Do(func() {
-		var okm []byte
-		okm, err = hkdf.Key(sha512.New384, key, e.Salt[:], string(info[:]), KeySize+CommitmentSize)
-		if err != nil {
+		okm := make([]byte, KeySize+CommitmentSize)
+		defer clear(okm)
+		if err = kdf.HKDF(kdf.SHA384, okm, key, e.Salt[:], info[:]); err != nil {
 			err = fmt.Errorf("derive key: %w", err)
 			return
 		}
-		defer clear(okm)
 		var block cipher.Block
 		block, err = aes.NewCipher(okm[:KeySize])
 		if err != nil {

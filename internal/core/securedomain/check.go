@@ -132,7 +132,7 @@ func (d *Domain) recheckBlob(ctx context.Context, k entry.NewKey, at authority.M
 	if keystore.Hash(blob) != k.Blob {
 		return errors.New("it is not the one that the log names")
 	}
-	under, err := d.keys.get(k.Epoch)
+	under, err := d.working.get(k.Epoch)
 	if d.withKeys() != nil {
 		return nil
 	}

@@ -22,6 +22,7 @@ import (
 	"strongroom/internal/core/domainkeys"
 	"strongroom/internal/core/internal/curve"
 	"strongroom/internal/core/internal/hd"
+	"strongroom/internal/core/keyring"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/timeguard"
 	"strongroom/internal/gate/message"
@@ -40,10 +41,10 @@ type Domain struct {
 	cfg     Config
 	log     *auditlog.Log
 	ids     *domainkeys.Identity
-	keys    workingKeys
 	curve   *curve.Backend
 	hd      *hd.Deriver
-	signers *signerCache
+	keys    *keyring.Ring
+	working workingKeys
 	derive  authority.Deriver
 	slog    *slog.Logger
 
@@ -60,8 +61,9 @@ type Domain struct {
 	unproved   bool                            // state is of a snapshot whose root was not yet compared with the entry that commits it
 	snapshotAt uint64                          // entry of the last snapshot
 
-	switches switchesOf // copy of the state's life cycle, for who uses keys
-	life     lifeWork
+	switches    switchesOf // copy of the state's life cycle, for who uses keys
+	life        lifeWork
+	newDocument atomic.Bool // the rule document changed, and the anchor hasn't marked that yet
 
 	failed   chan struct{} // closed by fail
 	failOnce sync.Once
@@ -103,7 +105,10 @@ func (d *Domain) fail(err error) {
 }
 
 // latch sets the error state: nothing is decided or signed any more, but status and the log can still be read.
-func (d *Domain) latch(err error) { d.cause.CompareAndSwap(nil, &err) }
+func (d *Domain) latch(err error) {
+	d.cause.CompareAndSwap(nil, &err)
+	d.forget("the domain has failed")
+}
 
 // waitProblem says why waiting for an entry ended without it.
 func waitProblem(ctx context.Context, err error) error {
@@ -137,9 +142,11 @@ const maxBehind = 5 * time.Minute
 func (d *Domain) now() (authority.Moment, error) {
 	r := d.cfg.Clock.Now()
 	if !r.Certain {
+		d.forget("the clock is not certain")
 		return authority.Moment{}, problem.New(problem.TimeUncertain, "the clock is not certain: %s", r.Why)
 	}
 	if behind := time.Duration(d.state.Time - r.Time); behind > maxBehind {
+		d.forget("the clock is behind the log")
 		return authority.Moment{}, problem.New(problem.TimeUncertain, "the clock is %v behind the last entry of the log; set it", behind.Round(time.Second))
 	}
 	return d.moment(r), nil
@@ -236,6 +243,7 @@ func (d *Domain) durable(ctx context.Context, r recorded) error {
 		return waitProblem(ctx, err)
 	}
 	if d.cfg.Clock.Boot()-r.boot > int64(d.cfg.Lease) {
+		d.forget("the process was stopped for longer than its lease")
 		return problem.New(problem.Busy, "this process was stopped for longer than its lease; ask again with the same idempotency key")
 	}
 	return nil

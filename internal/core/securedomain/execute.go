@@ -50,6 +50,9 @@ func (d *Domain) Execute(ctx context.Context, id custody.RequestID) (message.Sta
 		if err != nil {
 			return "", err
 		}
+		if err := d.markDocument(ctx); err != nil {
+			return "", err
+		}
 		return message.StateExecuted, nil
 	}
 	return "", problem.New(problem.Busy, "others make addresses of the same wallet; try again")
@@ -225,17 +228,18 @@ func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *
 		return rec, nil, err
 	}
 	if e.Document != nil {
-		d.signers.Clear() // rules changed: keys are unsealed anew
+		d.forget("the rules changed")
 		d.dropSessions()
+		d.newDocument.Store(true)
 	}
 	if e.Life == nil {
 		return rec, nil, nil
 	}
 	if made.load != nil {
-		d.keys.put(made.load.key)
+		d.working.put(made.load.key)
 	}
 	if made.restored != nil {
-		d.keys.put(made.restored)
+		d.working.put(made.restored)
 	}
 	return rec, d.lifeChanged(rec), nil
 }
@@ -262,7 +266,7 @@ func (d *Domain) createWallet(ctx context.Context, id custody.RequestID, o *requ
 		return nil, problem.Wrap(problem.Internal, err, "derive the account")
 	}
 	first := entry.AddressBatch{Wallet: w.ID, Count: 1}
-	if first.Root, err = authority.BatchRoot(w, first, authority.Derive); err != nil {
+	if first.Root, err = authority.BatchRoot(w, first, d.derive); err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "derive the first address")
 	}
 	c.wallet, c.batch = &w, &first
@@ -274,10 +278,7 @@ func (d *Domain) newSeed(ctx context.Context, id custody.RequestID, under epochs
 	var name [16]byte
 	rand.Read(name[:])
 	k := entry.NewKey{ID: custody.KeyID(hex.EncodeToString(name[:])), Purpose: string(keystore.Custody), Kind: string(keystore.HDSeed), Epoch: under.current}
-	seed, err := secret.New(d.cfg.Arena, SeedSize, func(b []byte) error {
-		_, err := rand.Read(b)
-		return err
-	})
+	seed, err := secret.New(d.cfg.Arena, SeedSize, func(b []byte) error { return d.cfg.Fill(ctx, b) })
 	if err != nil {
 		return seed, k, err
 	}
@@ -295,7 +296,7 @@ func (d *Domain) newSeed(ctx context.Context, id custody.RequestID, under epochs
 
 // keepBlob makes and keeps the blob of a new seed under the working key of an epoch.
 func (d *Domain) keepBlob(ctx context.Context, key custody.KeyID, by custody.RequestID, epoch uint64, seed secret.Bytes) (hash [32]byte, err error) {
-	under, err := d.keys.get(epoch)
+	under, err := d.working.get(epoch)
 	if err != nil {
 		return hash, err
 	}

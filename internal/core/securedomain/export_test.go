@@ -6,13 +6,42 @@ import (
 	"runtime"
 
 	"strongroom/internal/core/auditlog"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
 )
 
 // WrapStore puts something between an open domain and its store's reads, as whoever holds the disk can.
 func (d *Domain) WrapStore(f func(auditlog.Store) auditlog.Store) { d.cfg.Store = f(d.cfg.Store) }
 
 // ForgetKeys wipes the keys that are kept unsealed, as an idle hour does.
-func (d *Domain) ForgetKeys() { d.signers.Clear() }
+func (d *Domain) ForgetKeys() { d.keys.Forget() }
+
+// Unsealed counts the keys that are kept unsealed.
+func (d *Domain) Unsealed() (addresses, accounts int) {
+	s := d.keys.Stats()
+	return s.Addresses.Entries, s.Accounts.Entries
+}
+
+// OpenKey opens the key of a wallet's first address, as a signature does that has found nothing amiss so far.
+func (d *Domain) OpenKey(id custody.WalletID) error {
+	d.mu.Lock()
+	w, _, _ := d.state.Wallet(id)
+	d.mu.Unlock()
+	pub, err := d.derive(w, entry.KeyPath{})
+	if err != nil {
+		return err
+	}
+	return d.withKey(w, entry.KeyPath{}, pub, func([]byte) error { return nil })
+}
+
+// LiveSecrets counts what lives in the arena.
+func (d *Domain) LiveSecrets() int { return d.cfg.Arena.Usage().Live }
+
+// TendOnce is one round of the domain's timer.
+func (d *Domain) TendOnce() { d.tendOnce() }
+
+// Latch sets the error state, as a re-check that finds a fault does.
+func (d *Domain) Latch(err error) { d.latch(err) }
 
 // OpenSessionKeys counts the sessions whose key is held.
 func (d *Domain) OpenSessionKeys() int {

@@ -181,7 +181,7 @@ func lives(t *testing.T, h *domaintest.Harness) (ids []custody.RequestID) {
 		return request.EpochLoadBody{Counter: l.Counter + 1, Epoch: l.NextEpoch, Recovery: next}
 	})
 	do(request.EpochCommit, func(l message.Life) any {
-		return request.EpochCommitBody{Counter: l.Counter + 1, Epoch: l.Next.Epoch, Pattern: l.Next.Pattern, Receipts: h.Receipts(next, 2, l.Next.Epoch)}
+		return request.EpochCommitBody{Counter: l.Counter + 1, Epoch: l.Next.Epoch, Pattern: l.Next.Pattern, Receipts: h.Receipts(next, 2)}
 	})
 	h.Wallet("born", domaintest.Chain, request.SchemeEVM)
 	do(request.EpochActivate, func(l message.Life) any {

@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"time"
 
-	"strongroom/internal/core/keycache"
+	"strongroom/internal/core/keyring"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/pure/authority"
-	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/secp"
@@ -24,60 +23,40 @@ func seedMechanisms() []keystore.Mechanism {
 	return []keystore.Mechanism{keystore.BIP32, keystore.BIP340, keystore.ECDSASecp256k1}
 }
 
-// signerKey names a signing key of a wallet.
-type signerKey struct {
-	wallet custody.WalletID
-	path   entry.KeyPath
-}
-
-// signerCache is the protected-key cache: the scalars of addresses that signed lately.
-type signerCache = keycache.Cache[signerKey]
-
-func newSignerCache(entries int, idle time.Duration) (*signerCache, error) {
-	return keycache.New[signerKey](keycache.Config{Entries: entries, Idle: idle, Uses: 1 << 20})
-}
-
-// withKey calls f with the secret scalar of a wallet's address, from the cache or from the wallet's blob.
-func (d *Domain) withKey(w entry.Wallet, p entry.KeyPath, f func(sk []byte) error) error {
-	now := time.Unix(0, d.cfg.Clock.Boot())
-	h, err := d.signers.Get(d.ctx, now, signerKey{w.ID, p}, func() (secret.Bytes, error) { return d.loadKey(w, p) })
+// withKey calls f with the secret scalar of a wallet's address, whose public side is pub: from the ring, or from the wallet's blob.
+func (d *Domain) withKey(w entry.Wallet, p entry.KeyPath, pub authority.Derived, f func(sk []byte) error) error {
+	account, err := authority.AccountPath(w)
 	if err != nil {
 		return err
 	}
-	defer h.Release()
-	return h.Use(f)
+	if len(w.Public) != secp.CompressedSize {
+		return fmt.Errorf("wallet %s: its account key has %d bytes", w.ID, len(w.Public))
+	}
+	a := keyring.Address{Wallet: w.ID, Path: p, Account: account, Public: [secp.CompressedSize]byte(w.Public), Branch: pub.Branch}
+	return d.keys.Use(d.ctx, time.Unix(0, d.cfg.Clock.Boot()), a, func() (secret.Bytes, error) { return d.seedOf(w) }, f)
 }
 
-// loadKey derives an address's scalar from the wallet's seed.
-func (d *Domain) loadKey(w entry.Wallet, p entry.KeyPath) (secret.Bytes, error) {
-	seed, err := d.seedOf(w)
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	defer seed.Wipe()
-	account, err := authority.AccountPath(w)
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	return d.hd.Key(seed, append(account, p.Branch, p.Index))
-}
-
-// seedOf opens a wallet's seed. Where its blob became another one meanwhile, because the next epoch was activated, that one is opened.
+// seedOf unseals a wallet's seed, unless the domain has failed or its clock is not certain. It asks after the ring has noted the load: what
+// makes the domain forget its keys comes either before, and is seen here, or after, and the ring does not keep what is loaded. Where the seed's
+// blob became another one meanwhile, because the next epoch was activated, that one is opened.
 func (d *Domain) seedOf(w entry.Wallet) (seed secret.Bytes, err error) {
 	var was entry.NewKey
 	for {
+		if err := d.Cause(); err != nil {
+			return secret.Bytes{}, problem.Wrap(problem.Stopped, err, "the core has found a fault and opens no keys")
+		}
 		d.mu.Lock()
 		at, clockErr := d.now()
 		k, ok := d.state.Key(w.Key)
 		d.mu.Unlock()
 		if clockErr != nil {
-			return seed, clockErr
+			return secret.Bytes{}, clockErr
 		}
 		if !ok {
-			return seed, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
+			return secret.Bytes{}, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
 		}
 		if k.Blob == was.Blob {
-			return seed, err
+			return secret.Bytes{}, err
 		}
 		if seed, err = d.unseal(d.ctx, k, at); err == nil {
 			return seed, nil
@@ -91,7 +70,7 @@ func (d *Domain) unseal(ctx context.Context, k entry.NewKey, at authority.Moment
 	if err := d.withKeys(); err != nil {
 		return secret.Bytes{}, err
 	}
-	under, err := d.keys.get(k.Epoch)
+	under, err := d.working.get(k.Epoch)
 	if err != nil {
 		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be opened", k.ID)
 	}

@@ -68,10 +68,10 @@ func (w *lifeWork) setFault(err error) {
 // lifeChanged takes what an entry did to the life cycle into effect, as far as that is memory, and queues the rest. The caller holds mu.
 func (d *Domain) lifeChanged(rec recorded) *lifeStep {
 	d.setSwitches()
-	d.signers.Clear()
+	d.forget("the domain's life cycle went on")
 	registers := d.state.Registers()
 	if len(registers) == 0 {
-		d.keys.keep(nil)
+		d.working.keep(nil)
 		d.dropSessions()
 	}
 	s := &lifeStep{wait: rec.handle.Wait, done: make(chan struct{})}
@@ -149,7 +149,7 @@ func (d *Domain) destroyUnused(ctx context.Context) error {
 	d.mu.Lock()
 	registers, used, copies := d.state.Registers(), d.state.Life().Used, sealedAmong(d.state.Doomed())
 	d.mu.Unlock()
-	d.keys.keep(registers)
+	d.working.keep(registers)
 	// What a restore has put back outlives a restart of a zeroized domain. A key that is not used yet belongs to a load that is under way.
 	err := domainkeys.DestroyWhere(ctx, d.cfg.Root, func(restored bool, epoch uint64) bool {
 		if len(registers) == 0 {
@@ -230,7 +230,7 @@ func (d *Domain) openKeys(ctx context.Context) error {
 		}
 		switch {
 		case err == nil:
-			d.keys.put(k)
+			d.working.put(k)
 		case e == d.state.Epoch:
 			return fmt.Errorf("the domain working key of epoch %d can't be had from the root of trust; a restore brings it back: %w", e, err)
 		default: // the keys are under the current one: the domain works, and the rotation can be cancelled or finalized

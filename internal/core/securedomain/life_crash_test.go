@@ -180,7 +180,7 @@ func surviveLife(t *testing.T, m *machine, end ending, op domaintest.Op, n int, 
 	}
 	struck := m.faults.Struck()
 	m.faults.Disarm()
-	m.Close()
+	m.restart(&story{})
 	if err := m.open(); err != nil {
 		t.Fatal(err)
 	}

@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"time"
 
+	"strongroom/internal/core/algorithm"
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/domainkeys"
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/internal/curve"
 	"strongroom/internal/core/internal/hd"
+	"strongroom/internal/core/keyring"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/timeguard"
 	"strongroom/internal/pure/authority"
@@ -41,12 +43,15 @@ type Config struct {
 	TakeOver      bool          // take the log over from a writer that may still live
 	Tiles         string        // folder for tiles, or empty
 	SnapshotEvery uint64        // entries between snapshots; 0: 65,536
-	CacheKeys     int           // keys kept unsealed; 0: 65,536
+	CacheKeys     int           // addresses kept unsealed, and accounts; each pair takes [keyring.EntryMemory] of the arena; 0: 65,536, or what fits
 	CacheIdle     time.Duration // after which an unused key is wiped; 0: 15 minutes
 	Lease         time.Duration // longest pause between handing an entry over and acting on it; 0: 30 seconds
 	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
 	Linger        time.Duration // how long a batch waits for company; 0: not at all
 	Notes         []string      // for status: what the operator should know
+
+	// Fill fills b with randomness for a new seed, or fails, and then no key is made. nil: the system's.
+	Fill func(ctx context.Context, b []byte) error
 
 	writer uint64 // epoch under which this process writes
 }
@@ -58,6 +63,8 @@ const (
 	DefaultCacheIdle     = 15 * time.Minute
 	DefaultLease         = 30 * time.Second
 	cachedAddresses      = 1 << 18
+
+	roomBesideKeys = 256 << 10 // of the arena: identity, working key, sessions, keys in use
 )
 
 func (c *Config) check() error {
@@ -67,10 +74,17 @@ func (c *Config) check() error {
 	if c.CacheKeys < 0 || c.CacheIdle < 0 || c.Lease < 0 || c.Linger < 0 {
 		return errors.New("open domain: sizes and durations must not be negative")
 	}
+	if c.Fill == nil {
+		c.Fill = algorithm.System{}.Fill
+	}
 	setDefault(&c.SnapshotEvery, DefaultSnapshotEvery)
-	setDefault(&c.CacheKeys, DefaultCacheKeys)
 	setDefault(&c.CacheIdle, DefaultCacheIdle)
 	setDefault(&c.Lease, DefaultLease)
+	size := c.Arena.Usage().Size
+	most := max(1, (size-roomBesideKeys)/keyring.EntryMemory)
+	if setDefault(&c.CacheKeys, min(DefaultCacheKeys, most)); c.CacheKeys > most {
+		return fmt.Errorf("open domain: %d bytes of memory for keys hold %d unsealed ones, not %d: give more, or keep fewer", size, most, c.CacheKeys)
+	}
 	return nil
 }
 
@@ -149,7 +163,7 @@ func open(ctx context.Context, cfg Config, id custody.DomainID, ids *domainkeys.
 	if err := d.settle(ctx); err != nil {
 		d.stop()
 		d.work.Wait()
-		d.keys.keep(nil)
+		d.working.keep(nil)
 		return nil, errors.Join(err, d.log.Close())
 	}
 	return d, nil
@@ -165,11 +179,11 @@ func newDomain(cfg Config, ids *domainkeys.Identity) (*Domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	signers, err := newSignerCache(cfg.CacheKeys, cfg.CacheIdle)
+	keys, err := keyring.New(keyring.Config{HD: h, Entries: cfg.CacheKeys, Idle: cfg.CacheIdle})
 	if err != nil {
 		return nil, err
 	}
-	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, signers: signers, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
+	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, keys: keys, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
 		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{}), life: lifeWork{wake: make(chan struct{}, 1)}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d, nil
@@ -290,13 +304,16 @@ func (d *Domain) settle(ctx context.Context) error {
 		return err
 	}
 	d.cfg.writer = writer
-	d.work.Add(1)
+	d.work.Add(2)
 	go d.watch()
+	go d.tend()
 	if d.cfg.RecheckEvery > 0 {
 		d.work.Add(1)
 		go d.checkNowAndThen(d.cfg.RecheckEvery)
 	}
+	mark := auditlog.MarkStart
 	if d.state.Writer != writer {
+		mark = auditlog.MarkWriter
 		rec, err := d.recordWriter(writer)
 		if err == nil {
 			err = d.durable(ctx, rec)
@@ -309,6 +326,9 @@ func (d *Domain) settle(ctx context.Context) error {
 		return err
 	}
 	if err := d.openKeys(ctx); err != nil {
+		return err
+	}
+	if err := d.mark(ctx, mark); err != nil {
 		return err
 	}
 	d.work.Add(1)
@@ -341,15 +361,15 @@ func (d *Domain) watch() {
 func (d *Domain) Close() error {
 	d.stop()
 	d.work.Wait()
-	err := d.log.Close()
-	d.signers.Clear()
+	err := d.closeLog()
+	d.forget("the domain is closed")
 	d.sessionMu.Lock()
 	for id, key := range d.sessions {
 		key.Wipe()
 		delete(d.sessions, id)
 	}
 	d.sessionMu.Unlock()
-	d.keys.keep(nil)
+	d.working.keep(nil)
 	d.closing.Lock()
 	defer d.closing.Unlock()
 	d.ids.Wipe()

@@ -108,7 +108,7 @@ func (d *Domain) reencipherSome(ctx context.Context) (busy bool, err error) {
 		keys, _ = d.state.Unreenciphered(0, reencipherBatch)
 	}
 	d.mu.Unlock()
-	to, err := d.keys.get(next.Epoch)
+	to, err := d.working.get(next.Epoch)
 	if err != nil {
 		return false, err
 	}
@@ -165,7 +165,7 @@ func (d *Domain) reencipher(ctx context.Context, keys []entry.NewKey, to *domain
 }
 
 func (d *Domain) reencipherKey(ctx context.Context, k entry.NewKey, to *domainkeys.DWK) (b entry.Blob, err error) {
-	from, err := d.keys.get(k.Epoch)
+	from, err := d.working.get(k.Epoch)
 	if err != nil {
 		return b, err
 	}

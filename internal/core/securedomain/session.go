@@ -5,10 +5,9 @@ package securedomain
 import (
 	"context"
 	"crypto/ecdh"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/entry"
@@ -77,11 +76,14 @@ func (d *Domain) recordSession(o request.SessionOpening, b *entry.Session) (reco
 func (d *Domain) sessionKey(shared, opening []byte, id [16]byte) (secret.Bytes, error) {
 	defer clear(shared)
 	salt := canon.HashBytes(canon.TagSession, opening)
-	k, err := hkdf.Key(sha256.New, shared, salt[:], string(canon.TagBytes(canon.TagSessionKey, id[:])), 32)
-	if err != nil {
-		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "derive the session key")
+	var failed error
+	out, err := secret.New(d.cfg.Arena, 32, func(b []byte) error {
+		failed = kdf.HKDF(kdf.SHA256, b, shared, salt[:], canon.TagBytes(canon.TagSessionKey, id[:]))
+		return failed
+	})
+	if failed != nil {
+		return out, problem.Wrap(problem.Internal, failed, "derive the session key")
 	}
-	out, err := secret.Take(d.cfg.Arena, k)
 	if err != nil {
 		return out, problem.Wrap(problem.Busy, err, "no room for another session key")
 	}
@@ -90,12 +92,25 @@ func (d *Domain) sessionKey(shared, opening []byte, id [16]byte) (secret.Bytes, 
 
 // dropSessions wipes the keys of sessions that the state has ended. The caller holds mu.
 func (d *Domain) dropSessions() {
+	d.endSessions(func(id [16]byte) bool {
+		_, ok := d.state.Session(id)
+		return !ok
+	})
+}
+
+// endSessions wipes the keys of sessions that have ended, and all unsealed keys with them: a session's end is its service's logout.
+func (d *Domain) endSessions(ended func(id [16]byte) bool) {
+	n := 0
 	d.sessionMu.Lock()
-	defer d.sessionMu.Unlock()
 	for id, key := range d.sessions {
-		if _, ok := d.state.Session(id); !ok {
+		if ended(id) {
 			delete(d.sessions, id)
 			key.Wipe()
+			n++
 		}
+	}
+	d.sessionMu.Unlock()
+	if n > 0 {
+		d.forget("a session ended")
 	}
 }

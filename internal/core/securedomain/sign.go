@@ -222,7 +222,7 @@ func (d *Domain) signEthereum(w entry.Wallet, k entry.KeyPath, digest, aux [32]b
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "derive the public key")
 	}
-	err = d.withKey(w, k, func(sk []byte) error {
+	err = d.withKey(w, k, pub, func(sk []byte) error {
 		sig, recid, err := d.curve.SignECDSA(sk, pub.Public.Compressed(), digest, aux)
 		out = append(append(make([]byte, 0, 65), sig[:]...), recid)
 		return err
@@ -238,7 +238,7 @@ func (d *Domain) signBitcoin(w entry.Wallet, k entry.KeyPath, digest, aux [32]by
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "derive the public key")
 	}
-	err = d.withKey(w, k, func(sk []byte) error {
+	err = d.withKey(w, k, pub, func(sk []byte) error {
 		if w.Scheme == request.SchemeP2TR {
 			sig, err := d.curve.SignTaproot(sk, pub.Public.Compressed(), nil, digest, aux)
 			out = sig[:]
@@ -256,7 +256,7 @@ func (d *Domain) signBitcoin(w entry.Wallet, k entry.KeyPath, digest, aux [32]by
 }
 
 func signFailure(err error) error {
-	if k := problem.KindOf(err); err == nil || k == problem.Zeroized || k == problem.TimeUncertain {
+	if err == nil || problem.KindOf(err) != problem.Internal { // the key was refused, not the signature
 		return err
 	}
 	return problem.Wrap(problem.Internal, err, "signing failed; nothing was released")

@@ -28,7 +28,7 @@ func (d *Domain) Status() message.Status {
 	d.life.mu.Unlock()
 	out.Pinned, out.Checkpoint = head.Size, head.Signed
 	out.MemoryLocked, out.Notes = d.cfg.Arena.Locked(), slices.Clone(d.cfg.Notes)
-	out.KeysUnlocked = uint64(d.signers.Stats().Entries)
+	out.KeysUnlocked = uint64(d.keys.Len())
 	out.Time, out.Bound, out.TimeCertain = r.Time, r.Bound, r.Certain
 	if !r.Certain {
 		out.Notes = append(out.Notes, r.Why)

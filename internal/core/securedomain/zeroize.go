@@ -54,8 +54,8 @@ func (d *Domain) Tamper(cause string) error {
 	now := *d.switches.Load()
 	now.zeroized = true
 	d.switches.Store(&now)
-	d.keys.keep(nil)
-	d.signers.Clear()
+	d.working.keep(nil)
+	d.forget("tampering")
 	ctx, cancel := context.WithTimeout(d.ctx, tamperTime)
 	defer cancel()
 	err := errors.Join(domainkeys.MarkTampered(ctx, d.cfg.Arena, d.cfg.Root, cause), domainkeys.DestroyAll(ctx, d.cfg.Root))

@@ -8,18 +8,17 @@
 // that is 0 or no canonical scalar.
 //
 // Copies outside the arena: shares, master secret and their encodings stay in the arena. Scalars in the form that the library computes with
-// lie in variables of functions inside [secret.Do], on its stack, and are zeroed there. crypto/hkdf returns derived bytes on the heap
-// (cleared here) and leaves HMAC states there. Intermediate points that a quantum computer could take a logarithm of are garbage on the heap.
+// lie in variables of functions inside [secret.Do], on its stack, and are zeroed there; what coefficients are drawn from is cleared.
+// Intermediate points that a quantum computer could take a logarithm of are garbage on the heap.
 package sharing
 
 import (
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha512"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/ristretto"
 	"strongroom/internal/pure/share"
@@ -159,7 +158,7 @@ func Split(a *secret.Arena, master, seed secret.Bytes, scheme share.Scheme) (sha
 				return err
 			}
 			copy(out, m)
-			return draw(out[MasterSize:], seed, 1) // the blinding of A_0
+			return draw(a, out[MasterSize:], seed, 1) // the blinding of A_0
 		})
 	})
 	if err != nil {
@@ -185,34 +184,22 @@ func checkMaster(m []byte) (err error) {
 }
 
 // draw writes a random scalar to out, as docs/spec/share.md has it: HKDF-SHA-512(key = seed || fresh, info = tag || 0x00 || u32 n), reduced.
-func draw(out []byte, seed secret.Bytes, n int) error {
-	return seed.Use(func(b []byte) (err error) {
-		if len(b) != SeedSize {
-			return fmt.Errorf("%w: seed of %d bytes, not %d", ErrMaster, len(b), SeedSize)
-		}
-		secret.Do(func() {
-			var key [SeedSize + freshSize]byte
-			defer clear(key[:])
-			copy(key[:], b)
-			rand.Read(key[SeedSize:]) // never fails: crypto/rand ends the process when the system has no randomness
-			info := canon.TagBytes(canon.TagSplit, binary.BigEndian.AppendUint32(nil, uint32(n)))
-			var wide []byte
-			wide, err = hkdf.Key(sha512.New, key[:], nil, string(info), wideSize)
-			if err != nil {
-				return
+func draw(a *secret.Arena, out []byte, seed secret.Bytes, n int) error {
+	wide, err := secret.New(a, SeedSize+freshSize+wideSize, func(room []byte) error {
+		return seed.Use(func(b []byte) error {
+			if len(b) != SeedSize {
+				return fmt.Errorf("%w: seed of %d bytes, not %d", ErrMaster, len(b), SeedSize)
 			}
-			defer clear(wide)
-			var v ristretto.Scalar
-			defer func() { v = ristretto.Scalar{} }()
-			if _, err = v.SetUniformBytes(wide); err != nil {
-				return
-			}
-			reduced := v.Bytes()
-			copy(out, reduced)
-			clear(reduced)
+			key, wide := room[:SeedSize+freshSize], room[SeedSize+freshSize:]
+			rand.Read(key[copy(key, b):]) // never fails: crypto/rand ends the process when the system has no randomness
+			return kdf.HKDF(kdf.SHA512, wide, key, nil, canon.TagBytes(canon.TagSplit, binary.BigEndian.AppendUint32(nil, uint32(n))))
 		})
-		return err
 	})
+	if err != nil {
+		return err
+	}
+	defer wide.Wipe()
+	return wide.Use(func(room []byte) error { return Reduce(out, room[SeedSize+freshSize:]) })
 }
 
 // Reduce writes to out (32 bytes) the scalar that 64 uniform bytes reduce to.
@@ -239,7 +226,7 @@ func split(a *secret.Arena, opening, seed secret.Bytes, scheme share.Scheme) (sh
 		for j := 1; j < m; j++ {
 			for half := range 2 {
 				at := out[j*pairSize+half*ristretto.ScalarSize:][:ristretto.ScalarSize]
-				if err := draw(at, seed, 2*j+half); err != nil {
+				if err := draw(a, at, seed, 2*j+half); err != nil {
 					return err
 				}
 			}

@@ -476,4 +476,3 @@ func BenchmarkCombine3of5(b *testing.B) {
 		m.Wipe()
 	}
 }
-

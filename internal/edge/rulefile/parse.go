@@ -168,6 +168,8 @@ func (r *reader) key(n *yaml.Node, path string) (k request.PublicKey) {
 			}
 			k.Pub = b
 		},
+		"rp":     func(n *yaml.Node, path string) { k.RP = r.text(n, path) },
+		"origin": func(n *yaml.Node, path string) { k.Origin = r.text(n, path) },
 	}, "alg", "pub")
 	if r.err == nil {
 		if err := k.Check(); err != nil {

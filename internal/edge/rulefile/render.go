@@ -127,7 +127,8 @@ func duration(s int64) *yaml.Node {
 func principalNode(p policy.Principal) *yaml.Node {
 	keys := &yaml.Node{Kind: yaml.SequenceNode}
 	for _, k := range p.Keys {
-		keys.Content = append(keys.Content, flow((&node{}).add("alg", text(string(k.Alg))).add("pub", text(hex.EncodeToString(k.Pub)))))
+		keys.Content = append(keys.Content, flow((&node{}).add("alg", text(string(k.Alg))).add("pub", text(hex.EncodeToString(k.Pub))).
+			addIf(k.RP != "", "rp", text(k.RP)).addIf(k.Origin != "", "origin", text(k.Origin))))
 	}
 	return (&node{}).add("id", text(string(p.ID))).add("kind", text(string(p.Kind))).
 		addIf(!p.Active, "active", boolean(false)).add("keys", keys).mapping()

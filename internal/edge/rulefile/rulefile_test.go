@@ -225,7 +225,7 @@ func TestRefused(t *testing.T) {
 		{"key in capitals", "pub: 7f6f3a44", "pub: 7F6F3A44", "want the public key in lower-case hex"},
 		{"key with a line break", "pub: 7f6f3a44d1ad8ee5a9924ae577008e4ca40e4cc45f30c3052e7d65bc9c55624f", `pub: "7f6f3a44d1ad8ee5a9924ae577008e4ca40e4cc45f30c3052e7d65bc9c55624f\n"`, "want the public key in lower-case hex"},
 		{"key too short", "pub: 7f6f3a44d1ad8ee5a9924ae577008e4ca40e4cc45f30c3052e7d65bc9c55624f", "pub: 7f6f3a", "principals[0].keys[0]: an ed25519 key has 32 bytes, not 3"},
-		{"algorithm", "alg: ed25519, pub: 7f6f3a44", "alg: rsa, pub: 7f6f3a44", `"rsa" is neither`},
+		{"algorithm", "alg: ed25519, pub: 7f6f3a44", "alg: rsa, pub: 7f6f3a44", `"rsa" is none`},
 		{"hash", "version: 1 #", "prevHash: abc\nversion: 2 #", "prevHash: want 64 lower-case hex digits"},
 		{"hash in capitals", "version: 1 #", "prevHash: " + strings.Repeat("AB", 32) + "\nversion: 2 #", "prevHash: want 64 lower-case hex digits"},
 		{"alias", "effect: deny", "effect: *x", "line 52 column 13: not YAML: unknown anchor 'x' referenced"},

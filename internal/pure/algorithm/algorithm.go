@@ -56,7 +56,8 @@ type Row struct {
 	Mechanism Mechanism
 	PKCS11    string // name of the mechanism in PKCS#11 version 3.2, or of the vendor's mechanism that does the same
 	Use       Use
-	Kinds     []Kind // of keys that can be used with it
+	Kinds     []Kind // of keys that are used with it
+	Via       []Kind // of keys whose derived keys or joint signatures are used with it: seeds, shares
 	Point     uint8  // number of its control point; from 64 on its name is [Row.PointName]
 	Makes     int    // bytes of what it makes: signature, code, shared secret, or the most that is added to a plaintext; 0: by the key's size
 	Strength  int    // security strength in bits against classical attacks (SP 800-57 part 1), with the weakest kind of key
@@ -106,7 +107,7 @@ func (t Table) checkRow(before []Row, r Row) error {
 	case len(r.Kinds) == 0:
 		return errors.New("no kind of key can be used with it")
 	}
-	for _, k := range r.Kinds {
+	for _, k := range slices.Concat(r.Kinds, r.Via) {
 		if _, ok := t.Material(k); !ok {
 			return fmt.Errorf("kind %q is not in the table", k)
 		}
@@ -130,8 +131,14 @@ func (t Table) Material(k Kind) (Material, bool) {
 	return find(t.kinds, func(o Material) bool { return o.Kind == k })
 }
 
-// Fits says whether keys of a kind can be used with a mechanism.
+// Fits says whether the header of a key of a kind may name a mechanism: keys of the kind, or what comes of them, are used with it.
 func (t Table) Fits(k Kind, m Mechanism) bool {
+	r, ok := t.Find(m)
+	return ok && (slices.Contains(r.Kinds, k) || slices.Contains(r.Via, k))
+}
+
+// Direct says whether the secret bytes of a kind themselves are used with a mechanism.
+func (t Table) Direct(k Kind, m Mechanism) bool {
 	r, ok := t.Find(m)
 	return ok && slices.Contains(r.Kinds, k)
 }

@@ -43,11 +43,13 @@ type Principal struct {
 	Active bool                 `json:"active"`
 }
 
-// Key is a public key of a principal. Ref follows from the other two and is not read.
+// Key is a public key of a principal. Ref follows from the others; it may be left out.
 type Key struct {
-	Alg request.Algorithm `json:"alg"`
-	Pub custody.HexBytes  `json:"pub"`
-	Ref request.KeyRef    `json:"ref,omitempty"`
+	Alg    request.Algorithm `json:"alg"`
+	Pub    custody.HexBytes  `json:"pub"`
+	RP     string            `json:"rp,omitempty"`     // passkeys: relying party id
+	Origin string            `json:"origin,omitempty"` // passkeys: origin of the pages where it is used
+	Ref    request.KeyRef    `json:"ref,omitempty"`
 }
 
 // Group is a named set of principals.
@@ -140,7 +142,7 @@ func DocumentOf(d policy.Document) Document {
 func PrincipalOf(p policy.Principal) Principal {
 	out := Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Keys: []Key{}}
 	for _, k := range p.Keys {
-		out.Keys = append(out.Keys, Key{k.Alg, k.Pub, k.Ref()})
+		out.Keys = append(out.Keys, Key{k.Alg, k.Pub, k.RP, k.Origin, k.Ref()})
 	}
 	return out
 }
@@ -184,7 +186,7 @@ func (d Document) Canonical() (policy.Document, error) {
 	for _, p := range d.Principals {
 		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active}
 		for _, k := range p.Keys {
-			key := request.PublicKey{Alg: k.Alg, Pub: k.Pub}
+			key := request.PublicKey{Alg: k.Alg, Pub: k.Pub, RP: k.RP, Origin: k.Origin}
 			if k.Ref != "" && k.Ref != key.Ref() {
 				return out, fmt.Errorf("principal %s: key ref %s is not the key's, %s; leave ref out", p.ID, k.Ref, key.Ref())
 			}

@@ -20,7 +20,8 @@ const ChangeGap = 20
 type Derived struct {
 	Address string
 	Public  secp.PublicKey
-	Script  btc.Script // Bitcoin only
+	Branch  [secp.CompressedSize]byte // public key of the branch, one level above: what a private derivation takes
+	Script  btc.Script                // Bitcoin only
 }
 
 // Deriver gives the address of a wallet at a path. [Derive] is one; the core's has a cache.
@@ -66,7 +67,11 @@ func Derive(w entry.Wallet, p entry.KeyPath) (Derived, error) {
 	if err != nil {
 		return d, err
 	}
-	if k, err = k.Derive(p.Branch, p.Index); err != nil {
+	if k, err = k.Child(p.Branch); err == nil {
+		d.Branch = k.PublicKey.Compressed()
+		k, err = k.Child(p.Index)
+	}
+	if err != nil {
 		return d, fmt.Errorf("wallet %s address %d/%d: %w", w.ID, p.Branch, p.Index, err)
 	}
 	d.Public = k.PublicKey

@@ -138,7 +138,7 @@ func (s *State) commitEpoch(o *request.EpochCommitBody) (c lifeChange, err error
 		return c, problem.New(problem.Malformed, "the custodians stay, so there are no receipts to give")
 	}
 	if next.Recovery != nil {
-		if err := next.Recovery.CheckReceipts(s.Authority, s.Domain, o.Epoch, o.Receipts); err != nil {
+		if err := next.Recovery.CheckReceipts(o.Receipts); err != nil {
 			return c, problem.New(problem.Unauthenticated, "%v", err)
 		}
 	}

@@ -331,7 +331,7 @@ func TestRotationOrder(t *testing.T) {
 	n := w.s.life.Next
 	refused("a second load", problem.Conflict, request.EpochLoad, request.EpochLoadBody{Counter: 2, Epoch: 3})
 	refused("another pattern", problem.Conflict, request.EpochCommit, request.EpochCommitBody{Counter: 2, Epoch: 2, Pattern: p})
-	refused("receipts that nobody asked for", problem.Malformed, request.EpochCommit, request.EpochCommitBody{Counter: 2, Epoch: 2, Pattern: n.Pattern, Receipts: []request.ShareReceipt{{Share: 1, Sig: make([]byte, 64)}}})
+	refused("receipts that nobody asked for", problem.Malformed, request.EpochCommit, request.EpochCommitBody{Counter: 2, Epoch: 2, Pattern: n.Pattern, Receipts: []request.ShareReceipt{{Receipt: []byte{1}, Sig: make([]byte, 64)}}})
 	refused("activation before commit", problem.Conflict, request.EpochActivate, request.EpochActivateBody{Counter: 2, Epoch: 2, Pattern: n.Pattern})
 	w.refused(t, "enciphered before commit", &entry.Reencipher{Epoch: 2, Blobs: []entry.Blob{{Key: w.s.keys[0].ID, Hash: [32]byte{1}}}})
 	w.commitNext(t)

@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/share"
 )
 
 // modelLife is the life cycle as plainly as it can be written: what each epoch's register is, and which blobs it has, by key.
@@ -191,7 +192,8 @@ func (m *model) lifeEffect(l entry.Leaf, body request.LifeBody, b *entry.Effect)
 			return errModel
 		}
 		for i, x := range o.Receipts {
-			if len(o.Receipts) != len(n.record.Custodians) || x.Share != uint32(i+1) || !n.record.Custodians[i].Verify(n.record.ReceiptMessage(m.head.Authority, m.head.Domain, o.Epoch, x.Share), x.Sig) {
+			r, err := share.DecodeReceipt(x.Receipt)
+			if err != nil || len(o.Receipts) != len(n.record.Custodians) || int(r.Index) != i+1 || !n.record.Custodians[i].Verify(r.Message(), x.Sig) {
 				return errModel
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/share"
 )
 
 const (
@@ -271,7 +272,7 @@ func custodian(set, share int) someone {
 
 // sharing is the recovery record of a set of three custodians.
 func sharing(set byte, sealed bool) *request.Recovery {
-	r := &request.Recovery{Public: bytes.Repeat([]byte{set}, request.RecoveryKeySize), Threshold: 2, Shares: 3, Commitments: bytes.Repeat([]byte{set}, 64), Transcript: bytes.Repeat([]byte{set}, 32)}
+	r := &request.Recovery{Public: bytes.Repeat([]byte{set}, request.RecoveryKeySize), Threshold: 2, Shares: 3, Commitments: commitments(), Transcript: bytes.Repeat([]byte{set}, 32)}
 	if sealed {
 		r.WorkingKey, r.Identity = bytes.Repeat([]byte{set + 100}, 32), bytes.Repeat([]byte{set + 101}, 32)
 	}
@@ -279,6 +280,25 @@ func sharing(set byte, sealed bool) *request.Recovery {
 		r.Custodians = append(r.Custodians, custodian(int(set), i+1).pub)
 	}
 	return r
+}
+
+// commitments are two that a sharing could have.
+func commitments() []byte {
+	g := share.Generator().Encode()
+	return append(g[:], g[:]...)
+}
+
+// receiptsOf gives those of all custodians of set 2.
+func receiptsOf(r *request.Recovery) (out []request.ShareReceipt) {
+	c, err := share.Parse(share.Scheme{Threshold: uint8(r.Threshold), Shares: uint8(r.Shares)}, r.Commitments)
+	if err != nil {
+		return nil
+	}
+	for i := range r.Custodians {
+		x := share.NewReceipt(share.NewMeta([32]byte{7}, c, uint8(i+1), "custodian", sha256.Sum256(r.Public)), c, [32]byte{})
+		out = append(out, request.ShareReceipt{Receipt: canon.Encode(x), Sig: custodian(2, i+1).sign(x.Message())})
+	}
+	return out
 }
 
 // made fills in what the core makes for an effect.

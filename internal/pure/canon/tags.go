@@ -29,6 +29,7 @@ const (
 	TagReceipt    Tag = "strongroom/receipt/v1"           // receipt of a core for an act
 	TagDecision   Tag = "strongroom/decision/v1"          // a person's signed decision, as a receipt names it
 	TagSeal       Tag = "strongroom/seal/v1"              // something sealed by the root of trust
+	TagPKCS11     Tag = "strongroom/token-root/v1"        // what a root on a token derives, names and authenticates
 	TagReadKey    Tag = "strongroom/read-key/v1"          // read key of a period
 	TagSalt       Tag = "strongroom/salt/v1"              // salt of a body
 	TagSnapshot   Tag = "strongroom/snapshot/v1"          // snapshot file
@@ -37,23 +38,37 @@ const (
 	TagPattern    Tag = "strongroom/pattern/v1"           // verification pattern of a working key, and the key it is made with
 	TagSlot       Tag = "strongroom/slot/v1"              // slot of a wallet
 	TagAddressKey Tag = "strongroom/address-ownership/v1" // reserved: proof of ownership of an address
+	TagScript     Tag = "strongroom/ceremony-script/v1"   // script of a ceremony, as its hash on page one
+	TagRecord     Tag = "strongroom/ceremony-record/v1"   // record of a ceremony's transcript: its hash, and its actor's signature
+	TagSharing    Tag = "strongroom/sharing/v1"           // recovery key and commitments of a sharing, as receipts name it
+	TagClose      Tag = "strongroom/ceremony-close/v1"    // signature of a participant over a whole transcript
+	TagTPM        Tag = "strongroom/tpm/v1"               // what is derived for a TPM: keys, authorization values, places
+	TagMark       Tag = "strongroom/mark/v1"              // a mark of the anchor that counts in a TPM, and the key it is made with
 	TagCertify    Tag = "strongroom/certificate/v1"       // a person's asking for a client certificate, signed with an approval key
-	TagRecord     Tag = "strongroom/recovery-record/v1"   // recovery record of a domain
-	TagShare      Tag = "strongroom/share-receipt/v1"     // a custodian's receipt for a share, signed by the custodian
-	TagBlobList   Tag = "strongroom/blob-list/v1"         // list of blobs that the log has given up
-	TagStatus     Tag = "strongroom/status/v1"            // status of a core, signed with the domain identity key
+
+	TagRecoveryRecord Tag = "strongroom/recovery-record/v1" // recovery record of a domain
+	TagBlobList       Tag = "strongroom/blob-list/v1"       // list of blobs that the log has given up
+	TagStatus         Tag = "strongroom/status/v1"          // status of a core, signed with the domain identity key
 
 	TagRecovery     Tag = "strongroom/recovery/v1"        // recovery key that follows from the master secret
 	TagRecoverySeal Tag = "strongroom/recovery-seal/v1"   // something sealed to a recovery key
 	TagGenerator    Tag = "strongroom/share-generator/v1" // second generator of the commitments to shares
 	TagCommitments  Tag = "strongroom/commitments/v1"     // commitments to the shares of a master secret
 	TagSplit        Tag = "strongroom/split/v1"           // coefficients of a sharing
+	TagSource       Tag = "strongroom/entropy-source/v1"  // commitment of a source to what it gave to a ceremony
+	TagMix          Tag = "strongroom/entropy-mix/v1"     // master secret and seed of a split, mixed from all sources
+	TagShare        Tag = "strongroom/share/v1"           // something sealed to a custodian
+	TagShareReceipt Tag = "strongroom/share-receipt/v1"   // custodian's receipt for a share, signed by them
+	TagImport       Tag = "strongroom/share-import/v1"    // share on its way to a load
+	TagImporter     Tag = "strongroom/importer/v1"        // importer key of a load, as people compare it
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
 func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
-		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal, TagReadKey,
-		TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagCertify,
-		TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagRecord, TagShare, TagBlobList, TagStatus}
+		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
+		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord,
+		TagSharing, TagClose, TagTPM, TagMark, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit,
+		TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter,
+		TagRecoveryRecord, TagBlobList, TagStatus}
 }

@@ -93,7 +93,7 @@ func (d Document) checkPrincipals() error {
 	if n := len(d.Principals); n == 0 || n > MaxPrincipals {
 		return fmt.Errorf("has %d principals; want 1 to %d", n, MaxPrincipals)
 	}
-	owner := make(map[request.KeyRef]custody.PersonID)
+	owner := make(map[string]custody.PersonID) // by the key itself: it is the same key whatever it is used through
 	for i, p := range d.Principals {
 		if err := p.ID.Check(); err != nil {
 			return fmt.Errorf("principals: %w", err)
@@ -111,10 +111,13 @@ func (d Document) checkPrincipals() error {
 			if err := k.Check(); err != nil {
 				return fmt.Errorf("principal %s: %w", p.ID, err)
 			}
-			if o, taken := owner[k.Ref()]; taken {
+			if p.Kind == Service && k.RP != "" {
+				return fmt.Errorf("principal %s: a service has no passkeys; nobody is there to be verified", p.ID)
+			}
+			if o, taken := owner[string(k.Pub)]; taken {
 				return fmt.Errorf("principal %s: key %s is already a key of %s; each key belongs to one principal, once", p.ID, k.Ref(), o)
 			}
-			owner[k.Ref()] = p.ID
+			owner[string(k.Pub)] = p.ID
 		}
 	}
 	return nil

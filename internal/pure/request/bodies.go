@@ -225,8 +225,8 @@ func (b *PersonEnrolBody) check() error {
 	if err := b.Key.Check(); err != nil {
 		return err
 	}
-	if len(b.Possession) != 64 {
-		return errors.New("possession must be a 64-byte signature by the new key; 'strongroom person prepare' makes it")
+	if err := CheckSig(b.Possession); err != nil {
+		return fmt.Errorf("possession: %w; 'strongroom person prepare' makes the signature by the new key", err)
 	}
 	return checkSorted("groups", b.Groups)
 }

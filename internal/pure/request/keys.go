@@ -15,21 +15,43 @@ import (
 	"slices"
 
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/webauthn"
 )
 
-// Check says whether k is a key of a known algorithm, a point where one is asked for.
+// passkey says whether k is used through a browser.
+func (k PublicKey) passkey() bool { return k.Alg == PasskeyP256 || k.Alg == PasskeyEd25519 }
+
+func (k PublicKey) relying() webauthn.Relying { return webauthn.Relying{ID: k.RP, Origin: k.Origin} }
+
+// CheckSig says whether sig has a length that a signature of some key can have.
+func CheckSig(sig []byte) error {
+	if len(sig) < 64 || len(sig) > MaxSig {
+		return fmt.Errorf("signature of %d bytes; a key's has 64, a passkey's at most %d", len(sig), MaxSig)
+	}
+	return nil
+}
+
+// Check says whether k is a key of a known algorithm, a point where one is asked for, and a passkey's relying party and origin are such.
 func (k PublicKey) Check() error {
+	if !k.passkey() && k.RP+k.Origin != "" {
+		return fmt.Errorf("a key of algorithm %q has no relying party and no origin", k.Alg)
+	}
+	if k.passkey() {
+		if err := k.relying().Check(); err != nil {
+			return err
+		}
+	}
 	switch k.Alg {
-	case Ed25519:
+	case Ed25519, PasskeyEd25519:
 		if len(k.Pub) != ed25519.PublicKeySize {
 			return fmt.Errorf("an ed25519 key has %d bytes, not %d", ed25519.PublicKeySize, len(k.Pub))
 		}
 		return checkEdwards([32]byte(k.Pub))
-	case P256:
+	case P256, PasskeyP256:
 		_, err := k.p256()
 		return err
 	default:
-		return fmt.Errorf("key algorithm %q is neither %q nor %q", string(k.Alg), Ed25519, P256)
+		return fmt.Errorf("key algorithm %q is none of %q, %q, %q and %q", string(k.Alg), Ed25519, P256, PasskeyP256, PasskeyEd25519)
 	}
 }
 
@@ -71,8 +93,12 @@ func (k PublicKey) p256() (*ecdsa.PublicKey, error) {
 	return &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, nil
 }
 
-// Verify says whether sig, 64 bytes, is k's signature of message.
+// Verify says whether sig is k's signature of message: 64 bytes, or of a passkey an encoded [webauthn.Assertion] whose challenge is the message's
+// SHA-256, made at its origin by a person who was verified.
 func (k PublicKey) Verify(message, sig []byte) bool {
+	if k.passkey() {
+		return k.verifyPasskey(message, sig)
+	}
 	if len(sig) != 64 {
 		return false
 	}
@@ -91,25 +117,61 @@ func (k PublicKey) Verify(message, sig []byte) bool {
 	}
 }
 
+func (k PublicKey) verifyPasskey(message, sig []byte) bool {
+	a, err := webauthn.Decode(sig)
+	if err != nil || k.Check() != nil {
+		return false
+	}
+	signed, err := webauthn.Verify(k.relying(), webauthn.Challenge(message), a)
+	if err != nil {
+		return false
+	}
+	if k.Alg == PasskeyEd25519 {
+		return ed25519.Verify(k.Pub, signed, a.Sig)
+	}
+	pub, err := k.p256()
+	h := sha256.Sum256(signed)
+	return err == nil && ecdsa.VerifyASN1(pub, h[:], a.Sig)
+}
+
 // publicKeyJSON is a public key in JSON: hex, because people compare and paste it.
 type publicKeyJSON struct {
-	Alg Algorithm        `json:"alg"`
-	Pub custody.HexBytes `json:"pub"`
+	Alg    Algorithm        `json:"alg"`
+	Pub    custody.HexBytes `json:"pub"`
+	RP     string           `json:"rp,omitempty"`
+	Origin string           `json:"origin,omitempty"`
 }
 
 // MarshalJSON writes the algorithm, and the key in hex. What is signed and hashed is the canonical encoding, not this.
-func (k PublicKey) MarshalJSON() ([]byte, error) { return json.Marshal(publicKeyJSON{k.Alg, k.Pub}) }
+func (k PublicKey) MarshalJSON() ([]byte, error) {
+	return json.Marshal(publicKeyJSON{k.Alg, k.Pub, k.RP, k.Origin})
+}
 
-// UnmarshalJSON reads exactly these two members; encoding/json alone would take names in another case.
+// UnmarshalJSON reads these members and no others; encoding/json alone would take names in another case.
 func (k *PublicKey) UnmarshalJSON(b []byte) error {
 	var m map[string]json.RawMessage
-	if err := json.Unmarshal(b, &m); err != nil || len(m) != 2 || m["alg"] == nil || m["pub"] == nil {
-		return errors.New("a public key has the members alg and pub, and no others")
+	err := json.Unmarshal(b, &m)
+	if err != nil || m["alg"] == nil || m["pub"] == nil {
+		return errors.New("a public key has the members alg and pub, of a passkey rp and origin too")
 	}
 	var j publicKeyJSON
-	if err := errors.Join(json.Unmarshal(m["alg"], &j.Alg), j.Pub.UnmarshalJSON(m["pub"])); err != nil {
-		return fmt.Errorf("public key: %w", err)
+	for name, raw := range m {
+		switch name {
+		case "alg":
+			err = json.Unmarshal(raw, &j.Alg)
+		case "pub":
+			err = j.Pub.UnmarshalJSON(raw)
+		case "rp":
+			err = json.Unmarshal(raw, &j.RP)
+		case "origin":
+			err = json.Unmarshal(raw, &j.Origin)
+		default:
+			err = fmt.Errorf("member %q is not known", name)
+		}
+		if err != nil {
+			return fmt.Errorf("public key: %w", err)
+		}
 	}
-	k.Alg, k.Pub = j.Alg, j.Pub
+	k.Alg, k.Pub, k.RP, k.Origin = j.Alg, j.Pub, j.RP, j.Origin
 	return nil
 }

@@ -3,20 +3,22 @@
 package request
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/points"
+	"strongroom/internal/pure/share"
 )
 
-// Sizes of what the life cycle of a domain names, in bytes, and the most shares that a secret has. docs/spec/domain.md.
+// Sizes of what the life cycle of a domain names, in bytes. docs/spec/domain.md.
 const (
 	PatternSize     = 16   // verification pattern of a working key
 	RecoveryKeySize = 1216 // public recovery key, MLKEM768X25519
-	CommitmentSize  = 32   // one commitment to the shares (docs/spec/share.md)
-	MaxShares       = 16
+
+	maxReceipt = 1024
 )
 
 // LifeBody is the body of an operation on the life cycle.
@@ -115,7 +117,7 @@ type Recovery struct {
 	Public      custody.HexBytes `cbor:"1,keyasint" json:"public"`
 	Threshold   uint32           `cbor:"2,keyasint" json:"threshold"`
 	Shares      uint32           `cbor:"3,keyasint" json:"shares"`
-	Commitments custody.HexBytes `cbor:"4,keyasint" json:"commitments"`                    // to the shares, CommitmentSize bytes × Threshold
+	Commitments custody.HexBytes `cbor:"4,keyasint" json:"commitments"`                    // to the shares (docs/spec/share.md), 32 bytes × Threshold
 	Transcript  custody.HexBytes `cbor:"5,keyasint" json:"transcript"`                     // hash of the head of the ceremony's transcript
 	WorkingKey  custody.HexBytes `cbor:"6,keyasint,omitempty" json:"workingKey,omitempty"` // hash of the sealed copy of the current working key
 	Identity    custody.HexBytes `cbor:"7,keyasint,omitempty" json:"identity,omitempty"`   // hash of the sealed copy of the identity
@@ -125,7 +127,7 @@ type Recovery struct {
 // Hash names the record without its sealed copies.
 func (r Recovery) Hash() [32]byte {
 	r.WorkingKey, r.Identity = nil, nil
-	return canon.Hash(canon.TagRecord, r)
+	return canon.Hash(canon.TagRecoveryRecord, r)
 }
 
 // Check says whether r is well-formed; sealed says whether it must name sealed copies, or must not.
@@ -141,16 +143,17 @@ func (r Recovery) Check(profile custody.Profile, sealed bool) error {
 	switch {
 	case len(r.Public) != RecoveryKeySize:
 		return fmt.Errorf("recovery: the public key has %d bytes, not %d", len(r.Public), RecoveryKeySize)
-	case r.Threshold < least || r.Threshold > r.Shares || r.Shares > MaxShares:
-		return fmt.Errorf("recovery: %d of %d shares; want at least %d of at most %d", r.Threshold, r.Shares, least, MaxShares)
-	case len(r.Commitments) != CommitmentSize*int(r.Threshold):
-		return fmt.Errorf("recovery: %d bytes of commitments for a threshold of %d", len(r.Commitments), r.Threshold)
+	case r.Threshold < least || r.Threshold > r.Shares || r.Shares > share.MaxShares:
+		return fmt.Errorf("recovery: %d of %d shares; want at least %d of at most %d", r.Threshold, r.Shares, least, share.MaxShares)
 	case len(r.Transcript) != 32:
 		return errors.New("recovery: the transcript's hash must have 32 bytes")
 	case len(r.WorkingKey) != copies || len(r.Identity) != copies:
 		return fmt.Errorf("recovery: hashes of sealed copies must have %d bytes here", copies)
 	case len(r.Custodians) != 0 && len(r.Custodians) != int(r.Shares):
 		return fmt.Errorf("recovery: %d custodians' keys for %d shares", len(r.Custodians), r.Shares)
+	}
+	if _, err := r.sharing(); err != nil {
+		return fmt.Errorf("recovery: %w", err)
 	}
 	seen := make(map[KeyRef]bool, len(r.Custodians))
 	for i, k := range r.Custodians {
@@ -165,35 +168,46 @@ func (r Recovery) Check(profile custody.Profile, sealed bool) error {
 	return nil
 }
 
-// ShareReceipt is a custodian's word that they have their share and that it fits the commitments.
+// ShareReceipt is a custodian's signed word that they have their share and that it fits the commitments, as the ceremony collected it.
 type ShareReceipt struct {
-	Share uint32 `cbor:"1,keyasint" json:"share"` // from 1
-	Sig   []byte `cbor:"2,keyasint" json:"signature"`
+	Receipt custody.HexBytes `cbor:"1,keyasint" json:"receipt"` // canonical share.Receipt
+	Sig     []byte           `cbor:"2,keyasint" json:"signature"`
 }
 
-// ReceiptMessage is what the custodian of a share signs for the working key of an epoch.
-func (r Recovery) ReceiptMessage(a custody.AuthorityID, d custody.DomainID, epoch uint64, share uint32) []byte {
-	return canon.Message(canon.TagShare, &struct {
-		A     custody.AuthorityID `cbor:"1,keyasint"`
-		D     custody.DomainID    `cbor:"2,keyasint"`
-		Epoch uint64              `cbor:"3,keyasint"`
-		Hash  [32]byte            `cbor:"4,keyasint"`
-		Share uint32              `cbor:"5,keyasint"`
-	}{a, d, epoch, r.Hash(), share})
-}
-
-// CheckReceipts says whether there is one receipt of each custodian, in order, and each verifies.
-func (r Recovery) CheckReceipts(a custody.AuthorityID, d custody.DomainID, epoch uint64, receipts []ShareReceipt) error {
+// CheckReceipts says whether there is one receipt of each custodian of the record, in order, of one ceremony, and each verifies.
+func (r Recovery) CheckReceipts(receipts []ShareReceipt) error {
 	if len(receipts) != len(r.Custodians) || len(receipts) == 0 {
 		return fmt.Errorf("%d receipts for %d custodians; each gives one", len(receipts), len(r.Custodians))
 	}
+	c, err := r.sharing()
+	if err != nil {
+		return err
+	}
+	var ceremony [32]byte
 	for i, x := range receipts {
-		share := uint32(i + 1)
-		if x.Share != share || !r.Custodians[i].Verify(r.ReceiptMessage(a, d, epoch, share), x.Sig) {
-			return fmt.Errorf("the receipt of custodian %d is missing or does not verify", share)
+		got, err := share.DecodeReceipt(x.Receipt)
+		if err != nil {
+			return fmt.Errorf("the receipt of custodian %d: %w", i+1, err)
+		}
+		if i == 0 {
+			ceremony = got.Ceremony
+		}
+		if int(got.Index) != i+1 || got.Sharing != c.Hash() || got.Recovery != sha256.Sum256(r.Public) || got.Ceremony != ceremony {
+			return fmt.Errorf("the receipt of custodian %d is for another share, sharing or ceremony", i+1)
+		}
+		if !r.Custodians[i].Verify(got.Message(), x.Sig) {
+			return fmt.Errorf("the receipt of custodian %d does not verify", i+1)
 		}
 	}
 	return nil
+}
+
+// sharing reads the commitments.
+func (r Recovery) sharing() (share.Commitments, error) {
+	if r.Shares > share.MaxShares || r.Threshold > r.Shares {
+		return share.Commitments{}, share.ErrScheme
+	}
+	return share.Parse(share.Scheme{Threshold: uint8(r.Threshold), Shares: uint8(r.Shares)}, r.Commitments)
 }
 
 func checkCounter(n uint64) error {
@@ -234,12 +248,12 @@ func (b *EpochLoadBody) check() error {
 }
 
 func (b *EpochCommitBody) check() error {
-	if len(b.Receipts) > MaxShares {
-		return fmt.Errorf("%d receipts, more than %d", len(b.Receipts), MaxShares)
+	if len(b.Receipts) > share.MaxShares {
+		return fmt.Errorf("%d receipts, more than %d", len(b.Receipts), share.MaxShares)
 	}
-	for _, r := range b.Receipts {
-		if len(r.Sig) != 64 {
-			return fmt.Errorf("the receipt for share %d has a signature of %d bytes, not 64", r.Share, len(r.Sig))
+	for i, r := range b.Receipts {
+		if len(r.Sig) != 64 || len(r.Receipt) > maxReceipt {
+			return fmt.Errorf("receipt %d has %d bytes and a signature of %d; want at most %d, and 64", i+1, len(r.Receipt), len(r.Sig), maxReceipt)
 		}
 	}
 	return checkRegister(b.Counter, b.Epoch, b.Pattern)

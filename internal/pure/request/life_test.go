@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/share"
 )
 
 // custodianKey is the key of a custodian, by share from 1.
@@ -24,11 +25,17 @@ func custodianKey(share int) ed25519.PrivateKey {
 
 // sharing is a recovery record of two of three, as a load names it.
 func sharing() *request.Recovery {
-	r := &request.Recovery{Public: bytes.Repeat([]byte{1}, request.RecoveryKeySize), Threshold: 2, Shares: 3, Commitments: bytes.Repeat([]byte{2}, 2*request.CommitmentSize), Transcript: bytes.Repeat([]byte{3}, 32)}
+	r := &request.Recovery{Public: bytes.Repeat([]byte{1}, request.RecoveryKeySize), Threshold: 2, Shares: 3, Commitments: commitments(), Transcript: bytes.Repeat([]byte{3}, 32)}
 	for i := range 3 {
 		r.Custodians = append(r.Custodians, request.PublicKey{Alg: request.Ed25519, Pub: custodianKey(i + 1).Public().(ed25519.PublicKey)})
 	}
 	return r
+}
+
+// commitments are two that a sharing could have.
+func commitments() []byte {
+	g := share.Generator().Encode()
+	return append(g[:], g[:]...)
 }
 
 // frozenLife are the encodings and messages of the life cycle: they never change.
@@ -43,7 +50,6 @@ func frozenLife() map[string]string {
 	r := *sharing()
 	h := r.Hash()
 	out["recovery record hash"] = hex.EncodeToString(h[:])
-	out["receipt message"] = hex.EncodeToString(r.ReceiptMessage(custody.AuthorityID{1}, custody.DomainID{2}, 300, 3))
 	return out
 }
 
@@ -61,8 +67,9 @@ func TestLifeBodiesRefused(t *testing.T) {
 		"load of epoch 1":      change(request.EpochLoad, func(b *request.EpochLoadBody) { b.Epoch = 1 }),
 		"short public key":     load(func(r *request.Recovery) { r.Public = r.Public[1:] }),
 		"threshold 0":          load(func(r *request.Recovery) { r.Threshold, r.Commitments = 0, nil }),
-		"threshold above n":    load(func(r *request.Recovery) { r.Threshold, r.Commitments = 4, bytes.Repeat([]byte{2}, 128) }),
+		"threshold above n":    load(func(r *request.Recovery) { r.Threshold, r.Commitments = 4, append(commitments(), commitments()...) }),
 		"too many shares":      load(func(r *request.Recovery) { r.Shares = 17 }),
+		"no element":           load(func(r *request.Recovery) { r.Commitments[40] ^= 1 }),
 		"a commitment less":    load(func(r *request.Recovery) { r.Commitments = r.Commitments[32:] }),
 		"no transcript":        load(func(r *request.Recovery) { r.Transcript = nil }),
 		"a sealed copy":        load(func(r *request.Recovery) { r.WorkingKey, r.Identity = make([]byte, 32), make([]byte, 32) }),
@@ -86,46 +93,48 @@ func TestLifeBodiesRefused(t *testing.T) {
 	}
 }
 
-// A new sharing needs the receipt of each custodian, in order, for this record, epoch and domain.
+// A new sharing needs the receipt of each custodian, in order, of one ceremony and for this sharing and key.
 func TestReceipts(t *testing.T) {
 	t.Parallel()
 	r := sharing()
-	a, d := custody.AuthorityID{1}, custody.DomainID{2}
-	good := func() (out []request.ShareReceipt) {
-		for i := range 3 {
-			n := uint32(i + 1)
-			out = append(out, request.ShareReceipt{Share: n, Sig: ed25519.Sign(custodianKey(i+1), r.ReceiptMessage(a, d, 2, n))})
-		}
-		return out
+	c, err := share.Parse(share.Scheme{Threshold: 2, Shares: 3}, r.Commitments)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := r.CheckReceipts(a, d, 2, good()); err != nil {
+	make1 := func(n int, change func(*share.Receipt)) request.ShareReceipt {
+		x := share.NewReceipt(share.NewMeta([32]byte{7}, c, uint8(n), fmt.Sprintf("custodian %d", n), sha256.Sum256(r.Public)), c, [32]byte{byte(n)})
+		if change != nil {
+			change(&x)
+		}
+		return request.ShareReceipt{Receipt: canon.Encode(x), Sig: ed25519.Sign(custodianKey(n), x.Message())}
+	}
+	rs := []request.ShareReceipt{make1(1, nil), make1(2, nil), make1(3, nil)}
+	if err := r.CheckReceipts(rs); err != nil {
 		t.Fatal(err)
 	}
 	sealed := *r
 	sealed.WorkingKey, sealed.Identity = make([]byte, 32), make([]byte, 32)
 	if sealed.Hash() != r.Hash() {
-		t.Error("sealed copies change the record's hash: receipts are given before they are there")
+		t.Error("sealed copies change the record's hash")
 	}
 	other := *r
-	other.Commitments = bytes.Repeat([]byte{9}, 64)
-	rs := good()
+	other.Public = bytes.Repeat([]byte{9}, request.RecoveryKeySize)
+	with := func(x request.ShareReceipt) []request.ShareReceipt { return []request.ShareReceipt{rs[0], rs[1], x} }
 	for what, err := range map[string]error{
-		"another sharing":   other.CheckReceipts(a, d, 2, rs),
-		"another epoch":     r.CheckReceipts(a, d, 3, rs),
-		"another domain":    r.CheckReceipts(a, custody.DomainID{3}, 2, rs),
-		"another authority": r.CheckReceipts(custody.AuthorityID{3}, d, 2, rs),
-		"one less":          r.CheckReceipts(a, d, 2, rs[:2]),
-		"none":              r.CheckReceipts(a, d, 2, nil),
-		"one twice":         r.CheckReceipts(a, d, 2, []request.ShareReceipt{rs[0], rs[0], rs[2]}),
-		"another order":     r.CheckReceipts(a, d, 2, []request.ShareReceipt{rs[1], rs[0], rs[2]}),
-		"another's share":   r.CheckReceipts(a, d, 2, []request.ShareReceipt{rs[0], rs[1], {Share: 3, Sig: rs[0].Sig}}),
+		"another recovery key": other.CheckReceipts(rs),
+		"one less":             r.CheckReceipts(rs[:2]),
+		"none":                 r.CheckReceipts(nil),
+		"one twice":            r.CheckReceipts([]request.ShareReceipt{rs[0], rs[0], rs[2]}),
+		"another order":        r.CheckReceipts([]request.ShareReceipt{rs[1], rs[0], rs[2]}),
+		"another's signature":  r.CheckReceipts(with(request.ShareReceipt{Receipt: rs[2].Receipt, Sig: rs[0].Sig})),
+		"no receipt":           r.CheckReceipts(with(request.ShareReceipt{Sig: rs[2].Sig})),
+		"another ceremony":     r.CheckReceipts(with(make1(3, func(x *share.Receipt) { x.Ceremony[0]++ }))),
+		"another sharing":      r.CheckReceipts(with(make1(3, func(x *share.Receipt) { x.Sharing[0]++ }))),
+		"another share":        r.CheckReceipts(with(make1(3, func(x *share.Receipt) { x.Index = 2 }))),
 	} {
 		if err == nil {
 			t.Errorf("%s: accepted", what)
 		}
-	}
-	if canon.Encode(r) == nil {
-		t.Error("no encoding")
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/webauthn"
 )
 
 // Operation names what a request asks for. Names are wire format and never reused.
@@ -180,19 +181,28 @@ func CheckIdempotencyKey(k string) error {
 // Algorithm names a signature algorithm of people's and services' keys.
 type Algorithm string
 
-// The algorithms. Ed25519 signs the message (RFC 8032); P-256 signs its SHA-256 (FIPS 186-5), signature as r||s, 64 bytes.
+// The algorithms. Ed25519 signs the message (RFC 8032); P-256 signs its SHA-256 (FIPS 186-5), signature as r||s, 64 bytes. A passkey signs the
+// SHA-256 of the message as its challenge; what stands for the signature is a [webauthn.Assertion].
 const (
-	Ed25519 Algorithm = "ed25519"
-	P256    Algorithm = "p256"
+	Ed25519        Algorithm = "ed25519"
+	P256           Algorithm = "p256"
+	PasskeyP256    Algorithm = "passkey-p256"    // WebAuthn ES256
+	PasskeyEd25519 Algorithm = "passkey-ed25519" // WebAuthn EdDSA
 )
 
 // PublicKey is a key that people or services sign with: Ed25519 as 32 bytes, P-256 as 33 bytes compressed (SEC 1).
 type PublicKey struct {
-	Alg Algorithm `cbor:"1,keyasint" json:"alg"`
-	Pub []byte    `cbor:"2,keyasint" json:"pub"`
+	Alg    Algorithm `cbor:"1,keyasint" json:"alg"`
+	Pub    []byte    `cbor:"2,keyasint" json:"pub"`
+	RP     string    `cbor:"3,keyasint,omitempty" json:"rp,omitempty"`     // passkeys: relying party id, a domain name
+	Origin string    `cbor:"4,keyasint,omitempty" json:"origin,omitempty"` // passkeys: origin of the pages where it is used
 }
 
-// KeyRef names a public key: the first 16 bytes of SHA-256 over algorithm, zero byte and key, as 32 hex digits.
+// MaxSig is the longest that a signature of a person's key can be, in bytes: a passkey's assertion.
+const MaxSig = webauthn.MaxAssertion
+
+// KeyRef names a public key: the first 16 bytes of SHA-256 over algorithm, zero byte and key, as 32 hex digits. Of a passkey relying party
+// and origin follow, each behind a zero byte.
 type KeyRef string
 
 // Check says whether k has the form of a key's name.
@@ -205,7 +215,12 @@ func (k KeyRef) Check() error {
 
 // Ref gives the key's name.
 func (k PublicKey) Ref() KeyRef {
-	h := sha256.Sum256(append(append([]byte(k.Alg), 0), k.Pub...))
+	b := append(append([]byte(k.Alg), 0), k.Pub...)
+	if k.passkey() {
+		b = append(append(b, 0), k.RP...)
+		b = append(append(b, 0), k.Origin...)
+	}
+	h := sha256.Sum256(b)
 	return KeyRef(hex.EncodeToString(h[:16]))
 }
 
@@ -213,17 +228,17 @@ func (k PublicKey) Ref() KeyRef {
 // Exactly one of the two is present.
 type Evidence struct {
 	Key     KeyRef `cbor:"1,keyasint,omitempty"` // key that signed
-	Sig     []byte `cbor:"2,keyasint,omitempty"` // 64 bytes
+	Sig     []byte `cbor:"2,keyasint,omitempty"` // as [PublicKey.Verify] takes it
 	Session []byte `cbor:"3,keyasint,omitempty"` // 16 bytes, from [SessionGrant]
 	MAC     []byte `cbor:"4,keyasint,omitempty"` // HMAC-SHA-256 of the same message, 32 bytes
 }
 
 // Check says whether e has one of its two forms.
 func (e Evidence) Check() error {
-	signed := e.Key != "" && len(e.Sig) == 64 && len(e.Session) == 0 && len(e.MAC) == 0
+	signed := e.Key != "" && CheckSig(e.Sig) == nil && len(e.Session) == 0 && len(e.MAC) == 0
 	maced := e.Key == "" && len(e.Sig) == 0 && len(e.Session) == 16 && len(e.MAC) == 32
 	if !signed && !maced {
-		return errors.New("evidence must be a key id with a 64-byte signature, or a 16-byte session with a 32-byte MAC")
+		return errors.New("evidence must be a key id with a signature, or a 16-byte session with a 32-byte MAC")
 	}
 	if signed {
 		return e.Key.Check()

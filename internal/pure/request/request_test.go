@@ -52,7 +52,7 @@ func bodies() map[request.Operation]any {
 		request.PointsSet:       request.PointsSetBody{Counter: 7, Allow: points.Make(points.AppKeys, points.MoveIn), Deny: points.Make(points.Backup), Freeze: points.Make(points.RawSign)},
 		request.EpochLoad:       request.EpochLoadBody{Counter: 7, Epoch: 300, Recovery: sharing()},
 		request.EpochCommit: request.EpochCommitBody{Counter: 7, Epoch: 300, Pattern: bytes.Repeat([]byte{4}, 16),
-			Receipts: []request.ShareReceipt{{Share: 1, Sig: bytes.Repeat([]byte{5}, 64)}, {Share: 2, Sig: bytes.Repeat([]byte{6}, 64)}}},
+			Receipts: []request.ShareReceipt{{Receipt: []byte{1}, Sig: bytes.Repeat([]byte{5}, 64)}, {Receipt: []byte{2}, Sig: bytes.Repeat([]byte{6}, 64)}}},
 		request.EpochActivate: request.EpochActivateBody{Counter: 7, Epoch: 300, Pattern: bytes.Repeat([]byte{4}, 16)},
 		request.EpochFinalize: request.EpochFinalizeBody{Counter: 7, Epoch: 299, Pattern: bytes.Repeat([]byte{4}, 16)},
 		request.EpochCancel:   request.EpochCancelBody{Counter: 7, Epoch: 300, Pattern: bytes.Repeat([]byte{4}, 16)},
@@ -239,7 +239,8 @@ func TestEvidenceAndApprovalForm(t *testing.T) {
 	}
 	good := request.Approval{Person: bob, Decision: request.Approve, Key: ref, Sig: sig}
 	for name, spoil := range map[string]func(*request.Approval){"person": func(a *request.Approval) { a.Person = "bob" }, "decision": func(a *request.Approval) { a.Decision = "maybe" },
-		"key": func(a *request.Approval) { a.Key = request.KeyRef(strings.Repeat("0", 1<<20)) }, "signature": func(a *request.Approval) { a.Sig = append(slices.Clone(sig), 0) }} {
+		"key": func(a *request.Approval) { a.Key = request.KeyRef(strings.Repeat("0", 1<<20)) }, "signature": func(a *request.Approval) { a.Sig = sig[1:] },
+		"long signature": func(a *request.Approval) { a.Sig = make([]byte, request.MaxSig+1) }} {
 		a := good
 		spoil(&a)
 		if good.Check() != nil || a.Check() == nil {

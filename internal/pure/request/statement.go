@@ -3,7 +3,6 @@
 package request
 
 import (
-	"errors"
 	"fmt"
 
 	"strongroom/internal/pure/canon"
@@ -119,7 +118,7 @@ type Approval struct {
 	Person   custody.PersonID  `cbor:"2,keyasint"`
 	Decision Decision          `cbor:"3,keyasint"`
 	Key      KeyRef            `cbor:"4,keyasint"`
-	Sig      []byte            `cbor:"5,keyasint"` // 64 bytes over [Statement.Message] of the statement by this person
+	Sig      []byte            `cbor:"5,keyasint"` // over [Statement.Message] of the statement by this person, as [PublicKey.Verify] takes it
 }
 
 // Hash is what a receipt names a decision by: SHA-256 under [canon.TagDecision].
@@ -127,8 +126,8 @@ func (a Approval) Hash() [32]byte { return canon.Hash(canon.TagDecision, a) }
 
 // Check says whether a is well-formed.
 func (a Approval) Check() error {
-	if len(a.Sig) != 64 {
-		return errors.New("approval: the signature must have 64 bytes")
+	if err := CheckSig(a.Sig); err != nil {
+		return fmt.Errorf("approval: %w", err)
 	}
 	switch a.Decision {
 	case Approve, Reject, Cancel:

@@ -225,3 +225,34 @@ func TestSource(t *testing.T) {
 		t.Errorf("a file instead of a terminal: got error %v", err)
 	}
 }
+
+// TestTyped: a person types what comes neither from a descriptor nor from a credential.
+func TestTyped(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if !(Source{FD: -1}).Typed() || !(Source{FD: -1, Credentials: dir}).Typed() || (Source{FD: 3}).Typed() {
+		t.Error("a terminal was not told from a descriptor")
+	}
+	if err := os.WriteFile(filepath.Join(dir, CredentialName), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if (Source{FD: -1, Credentials: dir}).Typed() {
+		t.Error("a credential was taken for a person")
+	}
+}
+
+func TestNamedCredential(t *testing.T) {
+	t.Parallel()
+	a, dir := newArena(t), t.TempDir()
+	if _, err := FromNamedCredential(a, dir, "other"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got error %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "other"), []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := FromNamedCredential(a, dir, "other")
+	if err != nil || p.Len() != 6 {
+		t.Fatalf("got %d bytes and error %v", p.Len(), err)
+	}
+	p.Wipe()
+}

@@ -3,6 +3,7 @@
 package passphrase
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,16 @@ type Source struct {
 	Credentials string    // systemd's $CREDENTIALS_DIRECTORY, or empty; used if it holds [CredentialName]
 	Terminal    *os.File  // asks here if it is a terminal, or nil
 	Prompt      io.Writer // where the question is written, normally standard error
+	Question    string    // what [Source.Read] asks at a terminal; empty: "Passphrase: "
+}
+
+// Typed reports whether [Source.Read] would ask at the terminal, so that a person types what it gives.
+func (s Source) Typed() bool {
+	if s.FD >= 0 {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(s.Credentials, CredentialName))
+	return s.Credentials == "" || errors.Is(err, os.ErrNotExist)
 }
 
 // Read reads a passphrase that opens something.
@@ -30,7 +41,7 @@ func (s Source) Read(a *secret.Arena) (secret.Bytes, error) {
 	if p, ok, err := s.given(a); ok {
 		return p, err
 	}
-	return askTerminal(a, s.Terminal, s.Prompt, "Passphrase: ")
+	return askTerminal(a, s.Terminal, s.Prompt, cmp.Or(s.Question, "Passphrase: "))
 }
 
 // ReadNew reads a passphrase for something new: it must pass [Check], and a terminal asks twice.
@@ -97,14 +108,19 @@ func FromFD(a *secret.Arena, fd int) (secret.Bytes, error) {
 // FromCredential reads the passphrase from the credentials directory of systemd, without one trailing newline. Without the credential the
 // error wraps [os.ErrNotExist].
 func FromCredential(a *secret.Arena, dir string) (secret.Bytes, error) {
-	f, err := os.Open(filepath.Join(dir, CredentialName))
+	return FromNamedCredential(a, dir, CredentialName)
+}
+
+// FromNamedCredential is [FromCredential] for a credential of another name.
+func FromNamedCredential(a *secret.Arena, dir, name string) (secret.Bytes, error) {
+	f, err := os.Open(filepath.Join(dir, name))
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("passphrase: credential: %w", err)
 	}
 	p, err := collect(a, func(b *buffer) error { return readAll(int(f.Fd()), b) })
 	if err := errors.Join(err, f.Close()); err != nil {
 		p.Wipe()
-		return secret.Bytes{}, fmt.Errorf("credential %s: %w", CredentialName, err)
+		return secret.Bytes{}, fmt.Errorf("credential %s: %w", name, err)
 	}
 	return p, nil
 }

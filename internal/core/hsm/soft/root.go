@@ -9,8 +9,6 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"golang.org/x/crypto/argon2"
-
 	"strongroom/internal/core/durable"
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/hsm/passphrase"
@@ -27,38 +25,14 @@ var (
 	// ErrRootExists says that the directory has a root already. It is never overwritten.
 	ErrRootExists = errors.New("soft root: there is a root.soft here already; open it, or choose another directory")
 	// ErrArgon says that the parameters of argon2id are outside the bounds.
-	ErrArgon = errors.New("soft root: argon2id parameters are outside the bounds")
+	ErrArgon = passphrase.ErrCost
 )
 
-// Argon is the cost of argon2id (RFC 9106).
-type Argon struct {
-	Time   uint32 `cbor:"1,keyasint"` // passes
-	Memory uint32 `cbor:"2,keyasint"` // KiB
-	Lanes  uint32 `cbor:"3,keyasint"` // threads, part of the function's definition
-}
+// Argon is the cost of argon2id.
+type Argon = passphrase.Cost
 
-// DefaultArgon is 3 passes over 256 MiB in 4 lanes: about a second. RFC 9106 section 4 recommends 3 passes, 64 MiB, 4 lanes where memory is
-// scarce; here it is four times that.
-func DefaultArgon() Argon { return Argon{Time: 3, Memory: 256 << 10, Lanes: 4} }
-
-// The most that a file may ask for. A file that somebody altered shall not stop the machine.
-const (
-	maxTime   = 16
-	maxMemory = 2 << 20 // KiB: 2 GiB
-	maxLanes  = 16
-)
-
-// check refuses costs that are undefined, too large, or, unless weak is allowed, below the default.
-func (a Argon) check(weak bool) error {
-	d := DefaultArgon()
-	switch {
-	case a.Time < 1 || a.Time > maxTime || a.Lanes < 1 || a.Lanes > maxLanes || a.Memory < 8*a.Lanes || a.Memory > maxMemory:
-		return fmt.Errorf("%w: time %d, memory %d KiB, lanes %d; at most %d, %d and %d", ErrArgon, a.Time, a.Memory, a.Lanes, maxTime, maxMemory, maxLanes)
-	case !weak && (a.Time < d.Time || a.Memory < d.Memory || a.Lanes < d.Lanes):
-		return fmt.Errorf("%w: time %d, memory %d KiB, lanes %d; at least %d, %d and %d", ErrArgon, a.Time, a.Memory, a.Lanes, d.Time, d.Memory, d.Lanes)
-	}
-	return nil
-}
+// DefaultArgon is what [passphrase.DefaultCost] says.
+func DefaultArgon() Argon { return passphrase.DefaultCost() }
 
 const saltSize = 32
 
@@ -85,7 +59,7 @@ func (c *Config) check() error {
 	if c.Argon == (Argon{}) {
 		c.Argon = DefaultArgon()
 	}
-	return c.Argon.check(c.WeakUnsafe)
+	return c.Argon.Check(c.WeakUnsafe)
 }
 
 func create(disk durable.Disk, cfg Config, p secret.Bytes) (*Root, error) {
@@ -225,7 +199,7 @@ func unwrap(disk durable.Disk, cfg Config, p secret.Bytes) (secret.Bytes, error)
 	if h.V != 1 || h.What != rootFile {
 		return secret.Bytes{}, fmt.Errorf("%w: version %d of %q is not known", ErrWrongPassphrase, h.V, h.What)
 	}
-	if err := h.Argon.check(cfg.WeakUnsafe); err != nil {
+	if err := h.Argon.Check(cfg.WeakUnsafe); err != nil {
 		return secret.Bytes{}, err
 	}
 	key, err := stretch(cfg.Arena, p, h)
@@ -247,15 +221,8 @@ func unwrap(disk durable.Disk, cfg Config, p secret.Bytes) (secret.Bytes, error)
 	return master, nil
 }
 
-// stretch is argon2id of the passphrase. It doesn't run in [secret.Do]: argon2 starts goroutines of its own, which Do doesn't cover.
-func stretch(a *secret.Arena, p secret.Bytes, h rootHeader) (key secret.Bytes, err error) {
-	err = p.Use(func(b []byte) error {
-		out := argon2.IDKey(b, h.Salt[:], h.Argon.Time, h.Argon.Memory, uint8(h.Argon.Lanes), seal.KeySize)
-		var err error
-		key, err = secret.Take(a, out)
-		return err
-	})
-	return key, err
+func stretch(a *secret.Arena, p secret.Bytes, h rootHeader) (secret.Bytes, error) {
+	return passphrase.Stretch(a, p, h.Salt[:], h.Argon, seal.KeySize)
 }
 
 func fillRandom(b []byte) error {

@@ -157,32 +157,6 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestArgonBounds(t *testing.T) {
-	t.Parallel()
-	d := DefaultArgon()
-	for _, tt := range []struct {
-		argon      Argon
-		weak, fits bool
-	}{
-		{d, false, true},
-		{Argon{16, 2 << 20, 16}, false, true},
-		{Argon{17, d.Memory, d.Lanes}, true, false},
-		{Argon{d.Time, 2<<20 + 1, d.Lanes}, true, false},
-		{Argon{d.Time, d.Memory, 17}, true, false},
-		{Argon{0, d.Memory, d.Lanes}, true, false},
-		{Argon{d.Time, d.Memory, 0}, true, false},
-		{Argon{d.Time, 31, 4}, true, false},
-		{Argon{1, 32, 4}, true, true},
-		{Argon{2, d.Memory, d.Lanes}, false, false},
-		{Argon{d.Time, d.Memory - 1, d.Lanes}, false, false},
-		{Argon{d.Time, d.Memory, 3}, false, false},
-	} {
-		if err := tt.argon.check(tt.weak); (err == nil) != tt.fits || err != nil && !errors.Is(err, ErrArgon) {
-			t.Errorf("%+v weak=%v: got error %v", tt.argon, tt.weak, err)
-		}
-	}
-}
-
 // TestEveryBit changes each bit of each file of a root.
 func TestEveryBit(t *testing.T) {
 	t.Parallel()
@@ -469,7 +443,7 @@ func FuzzRootFile(f *testing.F) {
 			return
 		}
 		r.Close()
-		if headerErr != nil || !bytes.Equal(canon.Encode(h), header) || h.Argon.check(true) != nil {
+		if headerErr != nil || !bytes.Equal(canon.Encode(h), header) || h.Argon.Check(true) != nil {
 			t.Fatalf("opened %x", b)
 		}
 	})

@@ -27,8 +27,12 @@ const (
 	MaxSeedSize = 64
 )
 
-// ErrSeed says that a seed has the wrong size, or, with a probability below 1 in 2^127, that no master key comes out of it.
-var ErrSeed = errors.New("hd: seed gives no master key; use 16 to 64 random bytes")
+var (
+	// ErrSeed says that a seed has the wrong size, or, with a probability below 1 in 2^127, that no master key comes out of it.
+	ErrSeed = errors.New("hd: seed gives no master key; use 16 to 64 random bytes")
+	// ErrNormal says that the path to an account has an index that is not hardened.
+	ErrNormal = errors.New("hd: the path to an account must be hardened throughout")
+)
 
 // Config says what a [Deriver] works with. Both are required.
 type Config struct {
@@ -61,7 +65,8 @@ type Node struct {
 	number  uint32
 }
 
-const nodeSize = curve.ScalarSize + chainSize
+// NodeSize is the length of a node's secret in bytes: the scalar, then the chain code.
+const NodeSize = curve.ScalarSize + chainSize
 
 // Master makes the master node of a seed, which stays with the caller.
 func (d *Deriver) Master(seed secret.Bytes) (*Node, error) {
@@ -80,9 +85,10 @@ func (d *Deriver) Master(seed secret.Bytes) (*Node, error) {
 	return n, nil
 }
 
-// Key makes the secret scalar at path below the master key of a seed, which stays with the caller: that of [Deriver.Master], [Node.Derive] and
-// [Node.Use], without the public keys and fingerprints that a signer has no need of. They cost more than everything else.
-func (d *Deriver) Key(seed secret.Bytes, path secp.Path) (secret.Bytes, error) {
+// Account derives the node at path below the master key of a seed, which stays with the caller: that of [Deriver.Master] and [Node.Derive], as the
+// [NodeSize] bytes of scalar and chain code, without the public keys and fingerprints that a signer has no need of. They cost more than everything
+// else. Every index must be hardened, as those down to an account are (BIP-44): a normal one takes the parent's public key, see [Deriver.Below].
+func (d *Deriver) Account(seed secret.Bytes, path secp.Path) (secret.Bytes, error) {
 	if len(path) > secp.MaxDepth {
 		return secret.Bytes{}, fmt.Errorf("hd: derive %v: %w", path, secp.ErrTooDeep)
 	}
@@ -93,21 +99,63 @@ func (d *Deriver) Key(seed secret.Bytes, path secp.Path) (secret.Bytes, error) {
 		}
 		at := Node{}
 		for _, index := range path {
+			if index&secp.HardenedBit == 0 {
+				return ErrNormal
+			}
 			if err := d.step(w, &at, index, false); err != nil {
 				return err
 			}
 		}
 		var err error
-		out, err = secret.New(d.arena, curve.ScalarSize, func(b []byte) error {
-			copy(b, w.scalar())
-			return nil
-		})
+		out, err = d.keep(w.node)
 		return err
 	})
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("hd: derive %v: %w", path, err)
 	}
 	return out, nil
+}
+
+// Level is one normal step down from a node: the node's compressed public key, and the child's index.
+type Level struct {
+	Parent [curve.PublicKeySize]byte
+	Index  uint32
+}
+
+// Below derives a scalar below a node of [NodeSize] bytes, as [Deriver.Account] gives one: CKDpriv of BIP-32 for each level in turn. The public
+// keys on the way are the caller's, who has them from the public side and saves their cost here. They only go into the HMAC: a wrong one
+// gives another scalar, whose signatures don't verify under the address's key and are withheld ([curve.ErrFault]).
+func (d *Deriver) Below(node []byte, levels ...Level) (secret.Bytes, error) {
+	if len(node) != NodeSize {
+		return secret.Bytes{}, fmt.Errorf("hd: a node has %d bytes; this one has %d", NodeSize, len(node))
+	}
+	var out secret.Bytes
+	err := d.work(func(w *work) error {
+		copy(w.node, node)
+		for _, l := range levels {
+			if l.Index&secp.HardenedBit != 0 {
+				return secp.ErrHardened
+			}
+			if err := d.child(w, l.Parent, l.Index); err != nil {
+				return err
+			}
+		}
+		var err error
+		out, err = d.keep(w.scalar())
+		return err
+	})
+	if err != nil {
+		return secret.Bytes{}, fmt.Errorf("hd: derive below a node: %w", err)
+	}
+	return out, nil
+}
+
+// keep copies b, of working memory, into a secret of its own.
+func (d *Deriver) keep(b []byte) (secret.Bytes, error) {
+	return secret.New(d.arena, len(b), func(out []byte) error {
+		copy(out, b)
+		return nil
+	})
 }
 
 // masterWork calls f with the master node of a seed in working memory; its scalar is not checked yet.
@@ -162,16 +210,15 @@ func (d *Deriver) step(w *work, at *Node, index uint32, last bool) error {
 		}
 		at.pub = pub
 	}
+	var err error
 	if hardened {
 		w.message[0] = 0
 		copy(w.message[1:33], w.scalar())
+		err = d.mixed(w, index)
 	} else {
-		pub := at.pub.Compressed()
-		copy(w.message[:33], pub[:])
+		err = d.child(w, at.pub.Compressed(), index)
 	}
-	binary.BigEndian.PutUint32(w.message[33:], index)
-	w.hmac(w.chain(), 37)
-	if err := d.apply(w); err != nil {
+	if err != nil {
 		return err
 	}
 	if last {
@@ -181,6 +228,19 @@ func (d *Deriver) step(w *work, at *Node, index uint32, last bool) error {
 	at.depth++
 	at.number = index
 	return nil
+}
+
+// child replaces the node in w by its normal child; pub is the node's public key.
+func (d *Deriver) child(w *work, pub [curve.PublicKeySize]byte, index uint32) error {
+	copy(w.message[:33], pub[:])
+	return d.mixed(w, index)
+}
+
+// mixed replaces the node in w by its child, when the message holds what goes before the index.
+func (d *Deriver) mixed(w *work, index uint32) error {
+	binary.BigEndian.PutUint32(w.message[33:], index)
+	w.hmac(w.chain(), 37)
+	return d.apply(w)
 }
 
 // apply makes the child of the node in w from I, the result of the HMAC: the scalar is I_L + k mod n, the chain code I_R.
@@ -202,10 +262,7 @@ func (d *Deriver) finish(w *work, at Node) (*Node, error) {
 		}
 		at.pub = pub
 	}
-	key, err := secret.New(d.arena, nodeSize, func(b []byte) error {
-		copy(b, w.node)
-		return nil
-	})
+	key, err := d.keep(w.node)
 	if err != nil {
 		return nil, err
 	}

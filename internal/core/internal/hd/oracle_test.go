@@ -13,6 +13,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/v2"
 	"pgregory.net/rapid"
 
+	"strongroom/internal/core/internal/curve"
 	"strongroom/internal/pure/secp"
 	"strongroom/internal/secret"
 )
@@ -43,19 +44,20 @@ func TestAgreesWithHdkeychain(t *testing.T) {
 	})
 }
 
-// TestKeyIsTheNodes: the short way to a scalar ends where the long one does.
-func TestKeyIsTheNodes(t *testing.T) {
+// TestShortWay: the short way to a scalar, hardened to an account and then below it, ends where the long one does.
+func TestShortWay(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	rapid.Check(t, func(t *rapid.T) {
 		raw := rapid.SliceOfN(rapid.Byte(), MinSeedSize-1, MaxSeedSize).Draw(t, "seed")
-		path := secp.Path(rapid.SliceOfN(rapid.OneOf(rapid.Uint32(), rapid.Uint32Range(0, 5)), 0, 6).Draw(t, "path"))
+		account := secp.Path(rapid.SliceOfN(rapid.OneOf(rapid.Uint32Min(secp.HardenedBit), rapid.Uint32Range(secp.HardenedBit, secp.HardenedBit+5)), 0, 4).Draw(t, "account"))
+		below := secp.Path(rapid.SliceOfN(rapid.OneOf(rapid.Uint32Max(secp.HardenedBit-1), rapid.Uint32Range(0, 5)), 0, 4).Draw(t, "below"))
 		seed, err := secret.Take(h.arena, bytes.Clone(raw))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer seed.Wipe()
-		got, err := h.Key(seed, path)
+		node, err := h.Account(seed, account)
 		if len(raw) < MinSeedSize {
 			if !errors.Is(err, ErrSeed) {
 				t.Fatalf("a seed of %d bytes: %v", len(raw), err)
@@ -65,13 +67,28 @@ func TestKeyIsTheNodes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer got.Wipe()
+		defer node.Wipe()
 		master := h.master(t, raw)
 		defer master.Wipe()
-		want := master.derive(t, path)
-		defer want.Wipe()
+		at := master.derive(t, account)
+		if err := same(node, at.key); err != nil {
+			t.Fatalf("account %v: %v", account, err)
+		}
+		var levels []Level
+		for _, i := range below {
+			levels = append(levels, Level{Parent: at.PublicKey().Compressed(), Index: i})
+			next := at.derive(t, secp.Path{i})
+			at.Wipe()
+			at = next
+		}
+		defer at.Wipe()
+		var got secret.Bytes
+		if err := node.Use(func(b []byte) error { got, err = h.Below(b, levels...); return err }); err != nil {
+			t.Fatal(err)
+		}
+		defer got.Wipe()
 		err = got.Use(func(a []byte) error {
-			return want.Use(func(b []byte) error {
+			return at.Use(func(b []byte) error {
 				if !bytes.Equal(a, b) {
 					return errors.New("another scalar")
 				}
@@ -79,11 +96,65 @@ func TestKeyIsTheNodes(t *testing.T) {
 			})
 		})
 		if err != nil {
-			t.Fatalf("%v: %v", path, err)
+			t.Fatalf("%v, %v: %v", account, below, err)
 		}
 	})
-	if _, err := h.Key(secret.Bytes{}, make(secp.Path, secp.MaxDepth+1)); !errors.Is(err, secp.ErrTooDeep) {
+}
+
+func same(a, b secret.Bytes) error {
+	if !a.Equal(b) {
+		return errors.New("another node")
+	}
+	return nil
+}
+
+func TestShortWayRefuses(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	seed, err := secret.Take(h.arena, make([]byte, MinSeedSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seed.Wipe()
+	if _, err := h.Account(seed, make(secp.Path, secp.MaxDepth+1)); !errors.Is(err, secp.ErrTooDeep) {
 		t.Errorf("too deep: %v", err)
+	}
+	if _, err := h.Account(seed, secp.Path{secp.HardenedBit, 7}); !errors.Is(err, ErrNormal) {
+		t.Errorf("a normal index on the way to an account: %v", err)
+	}
+	if _, err := h.Below(make([]byte, NodeSize-1)); err == nil {
+		t.Error("a node of 63 bytes was taken")
+	}
+	node := make([]byte, NodeSize)
+	node[31] = 1
+	if _, err := h.Below(node, Level{Index: secp.HardenedBit}); !errors.Is(err, secp.ErrHardened) {
+		t.Errorf("a hardened index below an account: %v", err)
+	}
+}
+
+// A wrong public key on the way gives another scalar, whose signature is withheld.
+func TestWrongParentSignsNothing(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	master := h.master(t, unhex(t, abandonSeed))
+	defer master.Wipe()
+	want := master.derive(t, secp.Path{0})
+	defer want.Wipe()
+	var got secret.Bytes
+	err := master.key.Use(func(b []byte) (err error) {
+		got, err = h.Below(b, Level{Parent: want.PublicKey().Compressed()})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Wipe()
+	err = got.Use(func(sk []byte) error {
+		_, _, err := h.curve.SignECDSA(sk, want.PublicKey().Compressed(), [32]byte{1}, [32]byte{})
+		return err
+	})
+	if !errors.Is(err, curve.ErrFault) {
+		t.Errorf("signed with another key: %v", err)
 	}
 }
 

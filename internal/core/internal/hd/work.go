@@ -13,7 +13,7 @@ const (
 	chainSize = 32
 	innerSize = sha512.BlockSize + MaxSeedSize
 	outerSize = sha512.BlockSize + sha512.Size
-	workSize  = innerSize + outerSize + sha512.Size + nodeSize
+	workSize  = innerSize + outerSize + sha512.Size + NodeSize
 	innerPad  = 0x36 // RFC 2104 section 2
 	outerPad  = 0x5c
 )

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/auditlog/anchor/file"
 	"strongroom/internal/core/auditlog/disk"
 	"strongroom/internal/core/auditlog/segment"
@@ -102,7 +103,11 @@ type Options struct {
 	Log, Anchor   disk.Dir               // where log and pin lie; nil: in folders below Dir
 	Memory        *Memory                // where blobs and snapshots lie; nil: in folders below Dir
 	Recovery      bool                   // the domain has a recovery record: see [Harness.NewRecovery]
+	Anchored      Anchored               // puts another anchor around the one in the files; nil: none
 }
+
+// Anchored gives the anchor of a domain, and what closes it, from its configuration so far.
+type Anchored func(c securedomain.Config, dir disk.Dir) (auditlog.Anchor, func() error, error)
 
 // New makes a domain and opens it; it is closed when the test ends.
 func New(t testing.TB, o Options) *Harness {
@@ -287,6 +292,13 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 		if c.Snapshots, err = snapshots.Open(filepath.Join(h.Dir, "snapshots")); err != nil {
 			return c, err
 		}
+	}
+	if h.Options.Anchored != nil {
+		var end func() error
+		if c.Anchor, end, err = h.Options.Anchored(c, anchorDir); err != nil {
+			return c, err
+		}
+		h.closers = append(h.closers, end)
 	}
 	h.Options.Faults.wrap(&c)
 	return c, nil

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/sha512"
 	"fmt"
 
 	"strongroom/internal/core/domainkeys"
@@ -13,9 +15,12 @@ import (
 	"strongroom/internal/core/recovery"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/ristretto"
+	"strongroom/internal/pure/share"
 	"strongroom/internal/secret"
 )
 
@@ -32,12 +37,19 @@ func (h *Harness) NewRecovery(a *secret.Arena, set int) *request.Recovery {
 	h.T.Helper()
 	k := h.RecoveryKey(a, set)
 	defer k.Wipe()
-	r := &request.Recovery{Public: k.Public(), Threshold: 2, Shares: custodians, Commitments: bytes.Repeat([]byte{byte(set)}, 2*request.CommitmentSize),
+	r := &request.Recovery{Public: k.Public(), Threshold: 2, Shares: custodians, Commitments: h.commitments(set),
 		Transcript: bytes.Repeat([]byte{0xee}, 32)}
 	for i := range custodians {
 		r.Custodians = append(r.Custodians, Custodian(set, i+1).Pub)
 	}
 	return r
+}
+
+// commitments are two that a sharing could have.
+func (h *Harness) commitments(set int) []byte {
+	uniform := sha512.Sum512([]byte{byte(set)})
+	a, b := ristretto.FromUniform(&uniform).Encode(), share.Generator().Encode()
+	return append(a[:], b[:]...)
 }
 
 // RecoveryKey is the recovery key of the n-th set of custodians.
@@ -55,11 +67,16 @@ func (h *Harness) RecoveryKey(a *secret.Arena, set int) *recovery.Key {
 	return k
 }
 
-// Receipts are those of all custodians of a set, for an epoch.
-func (h *Harness) Receipts(r *request.Recovery, set int, epoch uint64) (out []request.ShareReceipt) {
+// Receipts are those of all custodians of a set, from one ceremony.
+func (h *Harness) Receipts(r *request.Recovery, set int) (out []request.ShareReceipt) {
+	h.T.Helper()
+	c, err := share.Parse(share.Scheme{Threshold: uint8(r.Threshold), Shares: uint8(r.Shares)}, r.Commitments)
+	if err != nil {
+		h.T.Fatal(err)
+	}
 	for i := range r.Custodians {
-		n := uint32(i + 1)
-		out = append(out, request.ShareReceipt{Share: n, Sig: ed25519.Sign(Custodian(set, i+1).Key, r.ReceiptMessage(h.D.Authority(), h.D.ID(), epoch, n))})
+		x := share.NewReceipt(share.NewMeta([32]byte{7}, c, uint8(i+1), fmt.Sprintf("custodian %d", i+1), sha256.Sum256(r.Public)), c, [32]byte{})
+		out = append(out, request.ShareReceipt{Receipt: canon.Encode(x), Sig: ed25519.Sign(Custodian(set, i+1).Key, x.Message())})
 	}
 	return out
 }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kdf hashes secrets and derives keys from them with HKDF, leaving no copy of them in memory: the standard library's hashes keep the last
+// block of what they were given, its HMAC and HKDF keep the key, on the heap, where they can't be cleared from outside. What is derived is the
+// same.
+//
+// Calls run inside [secret.Do], so that temporaries on the stack are erased. Inputs and outputs are the caller's: they lie in an arena, or are
+// cleared after use.
+//
+// Specs: FIPS 180-4 (SHA-2), FIPS 198-1 (HMAC), RFC 5869 (HKDF).
+package kdf
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+	"hash"
+
+	"strongroom/internal/secret"
+)
+
+// Hash is the hash function of a derivation.
+type Hash uint8
+
+// The hash functions.
+const (
+	SHA256 Hash = iota + 1
+	SHA384
+	SHA512
+)
+
+// Size is the length of [Sum] in bytes.
+const Size = sha512.Size
+
+// maxSum and maxBlock are the longest sum and block of the hash functions, in bytes.
+const (
+	maxSum   = sha512.Size
+	maxBlock = sha512.BlockSize
+)
+
+// new makes a hash, or nil.
+func (h Hash) new() hash.Hash {
+	switch h {
+	case SHA256:
+		return sha256.New()
+	case SHA384:
+		return sha512.New384()
+	case SHA512:
+		return sha512.New()
+	default:
+		return nil
+	}
+}
+
+// Sum writes the SHA-512 of the parts, joined, to out.
+func Sum(out *[Size]byte, parts ...[]byte) {
+	secret.Do(func() {
+		h := SHA512.new()
+		defer forget(h)
+		sum(h, out, parts...)
+	})
+}
+
+// HKDF fills out with HKDF-Expand(HKDF-Extract(salt, key), info). No salt is a salt of zeros, as RFC 5869 says. It refuses an unknown hash, and an
+// output that is empty or longer than 255 sums (RFC 5869 section 2.3).
+func HKDF(with Hash, out, key, salt, info []byte) error {
+	if h := with.new(); h == nil || len(out) < 1 || len(out) > 255*h.Size() {
+		return fmt.Errorf("kdf: %d bytes with hash %d can't be derived", len(out), with)
+	}
+	secret.Do(func() {
+		h := with.new()
+		defer forget(h)
+		var prk, block [maxSum]byte
+		defer func() { wipe(prk[:]); wipe(block[:]) }()
+		size := h.Size()
+		mac(h, &prk, salt, key)
+		last := block[:0]
+		for i := byte(1); len(out) > 0; i++ {
+			mac(h, &block, prk[:size], last, info, []byte{i})
+			last = block[:size]
+			out = out[copy(out, last):]
+		}
+	})
+	return nil
+}
+
+// mac writes the HMAC of the parts, joined, to out, which may be one of them.
+func mac(h hash.Hash, out *[maxSum]byte, key []byte, parts ...[]byte) {
+	var buf [maxBlock]byte
+	defer func() { wipe(buf[:]) }()
+	pad := buf[:h.BlockSize()]
+	if len(key) > len(pad) {
+		sum(h, out, key)
+		key = out[:h.Size()]
+	}
+	copy(pad, key)
+	for i := range pad {
+		pad[i] ^= 0x36
+	}
+	var inner [maxSum]byte
+	defer func() { wipe(inner[:]) }()
+	sum(h, &inner, append([][]byte{pad}, parts...)...)
+	for i := range pad {
+		pad[i] ^= 0x36 ^ 0x5c
+	}
+	sum(h, out, pad, inner[:h.Size()])
+}
+
+func sum(h hash.Hash, out *[maxSum]byte, parts ...[]byte) {
+	h.Reset()
+	for _, p := range parts {
+		h.Write(p)
+	}
+	h.Sum(out[:0])
+}
+
+// forget overwrites what a hash keeps: its state by Reset, and its buffer of one block by zeros that it has to keep for a while.
+func forget(h hash.Hash) {
+	var zeros [maxBlock]byte
+	h.Reset()
+	h.Write(zeros[:1])
+	h.Write(zeros[:h.BlockSize()-1])
+	h.Reset()
+}
+
+//go:noinline
+func wipe(b []byte) { clear(b) }
