@@ -153,7 +153,8 @@ func Prepare(ctx context.Context, o Options, profile custody.Profile, documentFi
 		kind, err = o.anchorKind()
 	}
 	if err == nil {
-		g, err = securedomain.Prepare(ctx, p.cfg.Arena, p.cfg.Root, profile, cmp.Or(o.Root, RootSoft), kind, document)
+		g, err = securedomain.Prepare(ctx, securedomain.Preparation{Arena: p.cfg.Arena, Root: p.cfg.Root, Profile: profile, Document: document,
+			RootKind: cmp.Or(o.Root, RootSoft), AnchorKind: kind})
 	}
 	if err == nil {
 		err = o.name(&g)
