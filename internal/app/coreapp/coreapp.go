@@ -55,6 +55,7 @@ type Options struct {
 	Anchor        string            // kind of the anchor; empty: file
 	TPM           string            // device or socket of the TPM; empty: /dev/tpmrm0
 	TPMPCRs       string            // registers that a new TPM root is bound to, with commas, or "none"; empty: DefaultPCRs
+	TamperFile    string            // file whose appearance makes the core destroy its working keys; empty: [TamperFile] in the data folder
 	Log           *slog.Logger
 
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.

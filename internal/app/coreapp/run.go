@@ -26,6 +26,9 @@ func Run(ctx context.Context, o Options, socket string, uids []uint32, ready fun
 	if err != nil {
 		return err
 	}
+	if err := p.tamperedBefore(ctx, o); err != nil {
+		return errors.Join(err, p.close())
+	}
 	d, err := openDomain(ctx, o, p)
 	if err != nil {
 		return errors.Join(err, p.close())
@@ -33,7 +36,7 @@ func Run(ctx context.Context, o Options, socket string, uids []uint32, ready fun
 	watched, stop := p.health.watch(ctx, o.RecheckEvery)
 	err = serve(watched, d, o, socket, uids, ready)
 	stop()
-	return errors.Join(err, d.Close(), p.close())
+	return errors.Join(err, distrusts(d, context.Cause(watched)), d.Close(), p.close())
 }
 
 func serve(ctx context.Context, d *securedomain.Domain, o Options, socket string, uids []uint32, ready func()) error {
@@ -56,7 +59,8 @@ func serve(ctx context.Context, d *securedomain.Domain, o Options, socket string
 	}
 	stop := context.AfterFunc(ctx, d.EndWaits)
 	defer stop()
-	go func() { // ends with ctx
+	go watchTamper(ctx, o, d) // ends with ctx
+	go func() {               // ends with ctx
 		select {
 		case <-d.Failed():
 			cancel(fmt.Errorf("the domain failed: %w", d.Cause()))
