@@ -64,7 +64,9 @@ func TestTamperWhileOpening(t *testing.T) {
 	}
 	socket, done := filepath.Join(dir, "core.sock"), make(chan error, 1)
 	running := entered(t, o, pass)
-	go func() { done <- Run(t.Context(), running, socket, nil, func() { t.Error("the domain opened without its witness") }) }()
+	go func() {
+		done <- Run(t.Context(), running, socket, nil, func() { t.Error("the domain opened without its witness") })
+	}()
 	for _, err := os.Stat(socket); err != nil; _, err = os.Stat(socket) {
 		select {
 		case err := <-done:
