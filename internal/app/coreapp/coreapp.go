@@ -58,6 +58,7 @@ type Options struct {
 	TPM           string            // device or socket of the TPM; empty: /dev/tpmrm0
 	TPMPCRs       string            // registers that a new TPM root is bound to, with commas, or "none"; empty: DefaultPCRs
 	TimeSources   string            // file with the authenticated sources of time; empty: the system clock
+	TamperFile    string            // file whose appearance makes the core destroy its working keys; empty: [TamperFile] in the data folder
 	Log           *slog.Logger
 
 	// Anchor, Witnesses and Quorum are what a new genesis names: the kind (empty: file) and, for "witness", the log witnesses and how many of

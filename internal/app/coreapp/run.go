@@ -30,7 +30,7 @@ func Run(ctx context.Context, o Options, socket string, uids []uint32, ready fun
 	if err != nil {
 		return err
 	}
-	if err = p.guardTime(ctx, o); err == nil {
+	if err = errors.Join(p.tamperedBefore(ctx, o), p.guardTime(ctx, o)); err == nil {
 		watched, stop := p.health.watch(ctx, o.RecheckEvery)
 		err = p.run(watched, o, socket, uids, ready)
 		stop()
@@ -57,10 +57,13 @@ func (p *parts) run(ctx context.Context, o Options, socket string, uids []uint32
 		return errors.Join(err, ln.Close())
 	}
 	p.cfg.Waits = p.pins
+	opening, opened := context.WithCancel(ctx)
+	go p.watchOpening(opening, o, cancel) // ends with opening
 	var d *securedomain.Domain
 	if err = p.awaitTime(ctx, o); err == nil {
 		d, err = openDomain(ctx, o, p)
 	}
+	opened()
 	if err == nil {
 		err = p.serve(ctx, cancel, d, h, o, socket, ready)
 	}
@@ -68,6 +71,9 @@ func (p *parts) run(ctx context.Context, o Options, socket string, uids []uint32
 		err = errors.Join(cause, err)
 	} else if d == nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil // told to stop before the domain was open
+	}
+	if d != nil {
+		err = errors.Join(err, distrusts(d, context.Cause(ctx))) // while the door still carries messages to log witnesses
 	}
 	err = errors.Join(err, p.endPins(), srv.close())
 	if d != nil {
@@ -113,6 +119,7 @@ func (p *parts) endPins() error {
 // serve serves an open domain until ctx ends or the domain fails.
 func (p *parts) serve(ctx context.Context, cancel context.CancelCauseFunc, d *securedomain.Domain, h *house, o Options, socket string, ready func()) error {
 	h.opened(d)
+	go watchTamper(ctx, o, d) // ends with ctx
 	s := d.Status()
 	o.Log.InfoContext(ctx, "core is open", slog.String("domain", s.Domain.String()), slog.String("profile", string(s.Profile)),
 		slog.Uint64("entries", s.Size), slog.String("socket", socket), slog.Bool("memory_locked", s.MemoryLocked))
@@ -153,7 +160,8 @@ func Prepare(ctx context.Context, o Options, profile custody.Profile, documentFi
 		kind, err = o.anchorKind()
 	}
 	if err == nil {
-		g, err = securedomain.Prepare(ctx, p.cfg.Arena, p.cfg.Root, profile, cmp.Or(o.Root, RootSoft), kind, document)
+		g, err = securedomain.Prepare(ctx, securedomain.Preparation{Arena: p.cfg.Arena, Root: p.cfg.Root, Profile: profile, Document: document,
+			RootKind: cmp.Or(o.Root, RootSoft), AnchorKind: kind})
 	}
 	if err == nil {
 		err = o.name(&g)

@@ -7,6 +7,8 @@ import (
 
 	"strongroom/internal/core/timeguard"
 	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/problem"
 )
 
 // Status tells how the domain is.
@@ -19,8 +21,11 @@ func (d *Domain) Status() message.Status {
 	c := s.Counts()
 	out := message.Status{Profile: s.Profile, Authority: s.Authority, Domain: s.Domain, Origin: Origin(s.Domain), LogKey: s.LogKey[:], Identity: s.Identity[:],
 		Size: s.Next, Writer: s.Writer, Root: s.Root, Anchor: s.Anchor, Policy: s.Doc.Version, PolicyHash: s.Rules.Hash(),
-		Wallets: uint64(c.Wallets), Pending: uint64(c.Pending), Signed: uint64(c.Signed), Sessions: uint64(c.Sessions)}
+		Wallets: uint64(c.Wallets), Pending: uint64(c.Pending), Signed: uint64(c.Signed), Sessions: uint64(c.Sessions), Life: message.LifeOf(s)}
 	d.mu.Unlock()
+	d.life.mu.Lock()
+	out.Life.Fault = d.life.fault
+	d.life.mu.Unlock()
 	out.Pinned, out.Checkpoint = head.Size, head.Signed
 	out.MemoryLocked, out.Notes = d.cfg.Arena.Locked(), slices.Clone(d.cfg.Notes)
 	out.KeysUnlocked = uint64(d.keys.Len())
@@ -43,4 +48,14 @@ func (d *Domain) Status() message.Status {
 	out.Check = d.checks.progress()
 	out.Log = message.LogStats{Appends: stats.Entries, Batches: stats.Batches, Pins: stats.Pins}
 	return out
+}
+
+// SignedStatus is the status, signed with the domain identity key together with the asker's nonce. It works after zeroize too.
+func (d *Domain) SignedStatus(in message.StatusAsk) (message.SignedStatus, error) {
+	if n := len(in.Nonce); n < 16 || n > 32 {
+		return message.SignedStatus{}, problem.New(problem.Malformed, "the nonce must have 16 to 32 bytes, not %d", n)
+	}
+	out := message.SignedStatus{Statement: canon.Encode(message.StatusStatement{Authority: d.Authority(), Domain: d.ID(), Nonce: in.Nonce, Status: d.Status()})}
+	err := d.withIdentity(func() error { out.Sig = d.ids.SignIdentity(out.Message()); return nil })
+	return out, err
 }

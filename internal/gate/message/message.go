@@ -70,6 +70,7 @@ type Status struct {
 	Clock        string              `cbor:"31,keyasint,omitempty"` // [ClockSystem] or [ClockAuthenticated]
 	TimeSources  []string            `cbor:"32,keyasint,omitempty"` // on which an authenticated time rests
 	Starting     string              `cbor:"28,keyasint,omitempty"` // what the core waits for before it opens; then all else here is zero
+	Life         Life                `cbor:"33,keyasint"`
 }
 
 // The kinds of clock.
