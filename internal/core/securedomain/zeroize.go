@@ -56,9 +56,9 @@ func (d *Domain) Tamper(cause string) error {
 	d.switches.Store(&now)
 	d.working.keep(nil)
 	d.forget("tampering")
-	ctx, cancel := context.WithTimeout(d.ctx, tamperTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.ctx), tamperTime) // also while the domain is closing
 	defer cancel()
-	err := errors.Join(domainkeys.MarkTampered(ctx, d.cfg.Arena, d.cfg.Root, cause), domainkeys.DestroyAll(ctx, d.cfg.Root))
+	err := errors.Join(domainkeys.MarkTampered(ctx, d.cfg.Arena, d.cfg.Root, cause), domainkeys.DestroyAll(ctx, d.cfg.Root, now.used))
 	if e := d.recordTamper(ctx, cause); e != nil {
 		err = errors.Join(err, e)
 	} else if err == nil {
@@ -106,7 +106,7 @@ func fitCause(s string) string {
 
 // MarkTampered destroys every working key in a root before its domain is open, for instance after a failed self-test. [Open] records it.
 func MarkTampered(ctx context.Context, arena *secret.Arena, root hsm.Root, cause string) error {
-	return errors.Join(domainkeys.MarkTampered(ctx, arena, root, fitCause(cause)), domainkeys.DestroyAll(ctx, root))
+	return errors.Join(domainkeys.MarkTampered(ctx, arena, root, fitCause(cause)), domainkeys.DestroyAll(ctx, root, 0))
 }
 
 // resumeTamper goes on, at a start, with tampering that a crash cut off.
@@ -115,7 +115,7 @@ func (d *Domain) resumeTamper(ctx context.Context) error {
 	if err != nil || !ok {
 		return err
 	}
-	if err := domainkeys.DestroyAll(ctx, d.cfg.Root); err != nil {
+	if err := domainkeys.DestroyAll(ctx, d.cfg.Root, d.switches.Load().used); err != nil {
 		return fmt.Errorf("tampering (%s): %w", cause, err)
 	}
 	d.mu.Lock()
