@@ -245,6 +245,7 @@ func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *
 	if made.working != nil {
 		d.working.put(made.working)
 	}
+	d.newDocument.Store(true) // who decides, and under which key, is as much as the rules
 	return rec, d.lifeChanged(rec), nil
 }
 
