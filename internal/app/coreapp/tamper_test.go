@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestTamperFile(t *testing.T) {
@@ -34,5 +36,19 @@ func TestTamperFile(t *testing.T) {
 	}
 	if o.TamperFile = "/run/case-open"; o.tamperFile() != "/run/case-open" {
 		t.Errorf("another file is watched: %s", o.tamperFile())
+	}
+}
+
+// A machine that is short of open files or memory is not tampered with; a file that is hidden is.
+func TestTamperFileThatCannotBeLookedAt(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]bool{nil: true, unix.ENOENT: false, unix.EMFILE: false, unix.ENFILE: false, unix.ENOMEM: false, unix.EACCES: true, unix.ELOOP: true,
+		unix.ENOTDIR: true, unix.EIO: true} {
+		if err != nil {
+			err = &os.PathError{Op: "stat", Path: "tamper", Err: err}
+		}
+		if _, ok := judged(err, func() string { return "" }); ok != want {
+			t.Errorf("%v: %v, want %v", err, ok, want)
+		}
 	}
 }
