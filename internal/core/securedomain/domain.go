@@ -32,6 +32,7 @@ import (
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/readkey"
+	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/tlog"
 	"strongroom/internal/secret"
 )
@@ -150,6 +151,16 @@ func (d *Domain) now() (authority.Moment, error) {
 		return authority.Moment{}, problem.New(problem.TimeUncertain, "the clock is %v behind the last entry of the log; set it", behind.Round(time.Second))
 	}
 	return d.moment(r), nil
+}
+
+// nowFor is now for an operation. Zeroize takes power away only: who can make the clock uncertain, as serve can by carrying no answers of
+// time servers, must not be able to stop it. Its counter keeps an old request from being used, whatever time it is. The caller holds mu.
+func (d *Domain) nowFor(o request.Operation) (authority.Moment, error) {
+	at, err := d.now()
+	if err != nil && o == request.Zeroize {
+		return d.moment(d.cfg.Clock.Now()), nil
+	}
+	return at, err
 }
 
 // moment gives a reading as the next entry records it: log time never runs back, so where the clock is behind the last entry, the

@@ -156,3 +156,29 @@ func TestLostKeyIsNotActivated(t *testing.T) {
 		}
 	}
 }
+
+// Who makes the clock uncertain doesn't keep an administrator from zeroizing. Everything else waits, and a request past its time is past it.
+func TestZeroizeWithoutTime(t *testing.T) {
+	t.Parallel()
+	h := domaintest.New(t, domaintest.Options{Recovery: true})
+	h.Wallet("hot", domaintest.Chain, request.SchemeEVM)
+	old := h.Request(h.Bob, request.Zeroize, request.ZeroizeBody{Counter: h.Life().Counter + 1, Phrase: request.ZeroizePhrase(h.D.ID())})
+	old.Key, old.NotAfter = "old", h.Clock.Wall.Load()/1e9-1
+	h.Clock.Unsure.Store(true)
+	if _, err := h.Step(); problem.KindOf(err) != problem.TimeUncertain {
+		t.Errorf("a rotation without time: %v", err)
+	}
+	if _, err := h.Submit(h.Bob, old, nil); problem.KindOf(err) != problem.Expired {
+		t.Errorf("an old request: %v", err)
+	}
+	if _, err := h.Zeroize(h.Bob); err != nil {
+		t.Fatal(err)
+	}
+	wantLabels(t, h, "identity")
+	h.Clock.Unsure.Store(false)
+	h.Reopen()
+	h.Check()
+	if l := h.Life(); l.Phase != "zeroized" {
+		t.Errorf("%+v", l)
+	}
+}
