@@ -33,6 +33,7 @@ type lifeWork struct {
 // lifeStep is an entry whose consequences are under way.
 type lifeStep struct {
 	wait func(context.Context) error // until the entry is durable
+	ends bool                        // it zeroized the domain
 	done chan struct{}               // closed when they are there
 	err  error                       // before done is closed
 }
@@ -74,7 +75,7 @@ func (d *Domain) lifeChanged(rec recorded) *lifeStep {
 		d.working.keep(nil)
 		d.dropSessions()
 	}
-	s := &lifeStep{wait: rec.handle.Wait, done: make(chan struct{})}
+	s := &lifeStep{wait: rec.handle.Wait, ends: len(registers) == 0, done: make(chan struct{})}
 	d.life.mu.Lock()
 	d.life.steps = append(d.life.steps, s)
 	d.life.mu.Unlock()
@@ -137,27 +138,34 @@ func (d *Domain) takeStep(s *lifeStep) {
 		return // the log has failed, or the domain is closing
 	}
 	if s.err = d.takeRestored(d.ctx); s.err == nil {
-		s.err = d.destroyUnused(d.ctx)
+		s.err = d.destroyUnused(d.ctx, s)
 	}
 	if s.err != nil && d.ctx.Err() == nil {
 		d.fail(fmt.Errorf("destroy working keys: %w", s.err)) // the next start tries again, and serves nothing before
 	}
 }
 
-// destroyUnused destroys every working key that was used and is in no register, in memory and in the root.
-func (d *Domain) destroyUnused(ctx context.Context) error {
+// destroyUnused destroys every working key that was used and is in no register, in memory and in the root, after a step or at a start (nil).
+func (d *Domain) destroyUnused(ctx context.Context, after *lifeStep) error {
 	d.mu.Lock()
-	registers, used, copies := d.state.Registers(), d.state.Life().Used, sealedAmong(d.state.Doomed())
+	registers, used, doomed := d.state.Registers(), d.state.Life().Used, d.state.Doomed()
 	d.mu.Unlock()
 	d.working.keep(registers)
-	// What a restore has put back outlives a restart of a zeroized domain. A key that is not used yet belongs to a load that is under way.
-	err := domainkeys.DestroyWhere(ctx, d.cfg.Root, func(restored bool, epoch uint64) bool {
-		if len(registers) == 0 {
-			return !restored
+	zeroized := len(registers) == 0
+	// What a restore has put back outlives a restart of a zeroized domain, but not the zeroizing itself, while that is not over. A key that
+	// is not used yet belongs to a load that is under way.
+	over := (after == nil || !after.ends) && len(doomed) == 0
+	unwanted := func(restored bool, epoch uint64) bool {
+		if zeroized {
+			return !restored || !over
 		}
 		return restored || epoch <= used && !slices.Contains(registers, epoch)
-	})
-	for _, b := range copies {
+	}
+	err := domainkeys.DestroyWhere(ctx, d.cfg.Root, unwanted)
+	if after != nil || zeroized || !over { // the root may not list all
+		err = errors.Join(err, domainkeys.DestroyUpTo(ctx, d.cfg.Root, used+1, unwanted))
+	}
+	for _, b := range sealedAmong(doomed) {
 		err = errors.Join(err, d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: b.Key, Hash: b.Hash}))
 	}
 	return err
@@ -208,7 +216,7 @@ func (d *Domain) recordFact(kind entry.Kind, class entry.Class, body any, fits f
 	if !fits() {
 		return nil, nil
 	}
-	r, err := d.record(d.moment(d.cfg.Clock.Now()), kind, class, body)
+	r, err := d.record(d.guess(), kind, class, body)
 	return &r, err
 }
 
@@ -217,7 +225,7 @@ func (d *Domain) openKeys(ctx context.Context) error {
 	if err := d.takeRestored(ctx); err != nil {
 		return err
 	}
-	if err := d.destroyUnused(ctx); err != nil {
+	if err := d.destroyUnused(ctx, nil); err != nil {
 		return fmt.Errorf("finish what was begun before the last end: %w", err)
 	}
 	for _, e := range d.state.Registers() {
