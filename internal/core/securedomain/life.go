@@ -24,6 +24,8 @@ type lifeWork struct {
 	loads sync.Mutex    // guards nothing: one working key is made at a time, so that none is destroyed as a leftover that isn't one
 	wake  chan struct{} // has room for one; filled when there is something to do
 
+	patience time.Duration // [patience]; tests have less
+
 	mu       sync.Mutex // guards the rest
 	steps    []*lifeStep
 	fault    string // why enciphering or erasing does not go on, or empty
@@ -36,6 +38,9 @@ type lifeStep struct {
 	ends bool                        // it zeroized the domain
 	done chan struct{}               // closed when they are there
 	err  error                       // before done is closed
+
+	mu     sync.Mutex // guards the rest, and is held where done of a step that ends the domain is closed
+	rushed bool       // the working keys were destroyed before the entry was durable
 }
 
 // rouse makes the worker look for something to do.
@@ -80,7 +85,44 @@ func (d *Domain) lifeChanged(rec recorded) *lifeStep {
 	d.life.steps = append(d.life.steps, s)
 	d.life.mu.Unlock()
 	d.life.rouse()
+	if s.ends {
+		d.work.Add(1)
+		go d.rush(s)
+	}
 	return s
+}
+
+// patience is how long what zeroized a domain may take to be durable before its working keys are destroyed all the same. Log witnesses are
+// reached through serve: who drops their messages must not keep the keys alive.
+const patience = 30 * time.Second
+
+// rush destroys the working keys in the root when the step does not come to it in time. The note of tampering tells a start that finds no such
+// entry what happened.
+func (d *Domain) rush(s *lifeStep) {
+	defer d.work.Done()
+	late := time.NewTimer(d.life.patience)
+	defer late.Stop()
+	select {
+	case <-s.done:
+		return
+	case <-d.ctx.Done():
+		return
+	case <-late.C:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.done:
+		return
+	default:
+	}
+	d.slog.Error("the log does not take what zeroized the domain; the working keys are destroyed before it does")
+	s.rushed = true
+	err := errors.Join(domainkeys.MarkTampered(d.ctx, d.cfg.Arena, d.cfg.Root, "the domain was zeroized, and the log did not take it in time"),
+		domainkeys.DestroyAll(d.ctx, d.cfg.Root, d.switches.Load().used))
+	if err != nil && d.ctx.Err() == nil {
+		d.fail(fmt.Errorf("destroy working keys: %w", err))
+	}
 }
 
 // finished waits until the consequences of a change are there.
@@ -133,12 +175,18 @@ func (d *Domain) runLife() {
 
 // takeStep destroys what an entry gave up.
 func (d *Domain) takeStep(s *lifeStep) {
-	defer close(s.done)
-	if s.err = s.wait(d.ctx); s.err != nil {
+	err := s.wait(d.ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer close(s.done) // before that
+	if s.err = err; err != nil {
 		return // the log has failed, or the domain is closing
 	}
 	if s.err = d.takeRestored(d.ctx); s.err == nil {
 		s.err = d.destroyUnused(d.ctx, s)
+	}
+	if s.err == nil && s.rushed {
+		s.err = domainkeys.ClearTampered(d.ctx, d.cfg.Root)
 	}
 	if s.err != nil && d.ctx.Err() == nil {
 		d.fail(fmt.Errorf("destroy working keys: %w", s.err)) // the next start tries again, and serves nothing before

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -236,6 +237,57 @@ func TestWrongClockDoesNotStayInTheLog(t *testing.T) {
 		if problem.KindOf(err) == problem.TimeUncertain {
 			t.Errorf("%s: the clock is right again: %v", name, err)
 		}
+		m.Check()
+	}
+}
+
+// Who keeps the log from being pinned, as serve can by dropping what goes to log witnesses, does not keep the working keys of a zeroized
+// domain alive. When the pin comes the domain goes on as if nothing had been; after a crash the next start makes it good.
+func TestZeroizeDoesNotWaitForThePin(t *testing.T) {
+	t.Parallel()
+	for _, crash := range []bool{false, true} {
+		m := newLifeFactory(t).machine(t)
+		if err := m.open(); err != nil {
+			t.Fatal(err)
+		}
+		backup := m.Options.Memory.Blobs()
+		m.D.Hurry(time.Millisecond)
+		reached, release := m.faults.Hold(domaintest.AnchorPin, domaintest.Before)
+		zeroized := make(chan error, 1)
+		go func() { _, err := m.Zeroize(m.Carol); zeroized <- err }()
+		wait(t, "the pin", reached)
+		gone := make(chan struct{})
+		go func() {
+			for slices.Contains(labels(t, m.Harness), "dwk-1") {
+				runtime.Gosched()
+			}
+			close(gone)
+		}()
+		wait(t, "the end of the working key", gone)
+		if crash {
+			m.faults.Crash()
+		}
+		release()
+		err := wait(t, "the zeroize", zeroized)
+		if crash {
+			m.crash()
+			err = m.open()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantLabels(t, m.Harness, "identity")
+		if l, err := m.Settled(); err != nil || l.Phase != "zeroized" {
+			t.Fatalf("%v, %+v", err, l)
+		}
+		if err := m.PutBack(1, backup); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Restore(); err != nil {
+			t.Fatal(err)
+		}
+		m.Reopen() // nothing is left that would destroy it again
+		mustPay(t, m.Harness, "hot", 0)
 		m.Check()
 	}
 }
