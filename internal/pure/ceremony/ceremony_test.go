@@ -93,8 +93,11 @@ func bodyOf(t Transcript, s Step) any {
 		return m
 	case StepReceipt:
 		m, _ := t.Made()
-		i := slices.IndexFunc(m.Shares, func(x Share) bool { return x.Custodian == s.Actor })
-		return Receipt{m.Shares[i].Index, m.Sharing(), m.Shares[i].Sealed}
+		r, err := t.Receipt(m, s.Actor)
+		if err != nil {
+			panic(err)
+		}
+		return r
 	case StepStore:
 		return Stored{"bag of " + s.Actor, "safe of " + s.Actor}
 	case StepImport:
@@ -271,7 +274,7 @@ func TestSaysWhatItMust(t *testing.T) {
 		{Create, "make/core", func(b any) any { m := b.(Made); m.Recovery = nil; return m }},
 		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Index = 1; return r }},
 		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Sharing = h; return r }},
-		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Sealed = h; return r }},
+		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Transcript = h; return r }},
 		{Create, "store/cora", func(b any) any { s := b.(Stored); s.Bag = "another"; return s }},
 		{Create, "store/cora", func(any) any { return Stored{} }},
 		{Restore, "import/core", func(any) any { return Import{} }},
