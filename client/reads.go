@@ -3,7 +3,10 @@
 package client
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -14,6 +17,7 @@ import (
 	"time"
 
 	"strongroom/internal/pure/apiv1"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 )
@@ -158,3 +162,34 @@ func walletEntry(w Wallet) (entry.Wallet, error) {
 
 // pathOf gives the path of a receiving address.
 func pathOf(index uint32) entry.KeyPath { return entry.KeyPath{Index: index} }
+
+// ProvenStatus gives the core's status as the domain signed it: canonical, for the caller to decode (docs/spec/domain.md). It is of now,
+// because a nonce drawn here is signed too, and it is the domain's own word, also where serve lies.
+func (c *Client) ProvenStatus(ctx context.Context) ([]byte, error) {
+	authority, identity, err := c.domain(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var nonce [16]byte
+	rand.Read(nonce[:])
+	var v apiv1.SignedStatus
+	if err := c.get(ctx, "/v1/status/signed", url.Values{"nonce": {hex.EncodeToString(nonce[:])}}, &v); err != nil {
+		return nil, err
+	}
+	if !ed25519.Verify(identity, canon.TagBytes(canon.TagStatus, v.Statement), v.Signature) {
+		return nil, fmt.Errorf("%w: the status is not signed by the domain", ErrDisagrees)
+	}
+	var st struct {
+		Authority AuthorityID      `cbor:"1,keyasint"`
+		Domain    custody.DomainID `cbor:"2,keyasint"`
+		Nonce     []byte           `cbor:"3,keyasint"`
+		Status    canon.Raw        `cbor:"4,keyasint"`
+	}
+	if err := canon.Decode(v.Statement, &st); err != nil {
+		return nil, fmt.Errorf("signed status: %w", err)
+	}
+	if st.Authority != authority || !bytes.Equal(st.Nonce, nonce[:]) {
+		return nil, fmt.Errorf("%w: the signed status is of another domain, or of an earlier time", ErrDisagrees)
+	}
+	return st.Status, nil
+}

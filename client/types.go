@@ -5,6 +5,7 @@ package client
 import (
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -48,11 +49,25 @@ type (
 	GroupSet        = request.GroupSetBody
 	WhitelistAdd    = request.WhitelistAddBody
 	WhitelistRemove = request.WhitelistRemoveBody
+	PointsSet       = request.PointsSetBody
+	EpochLoad       = request.EpochLoadBody
+	EpochCommit     = request.EpochCommitBody
+	EpochActivate   = request.EpochActivateBody
+	EpochFinalize   = request.EpochFinalizeBody
+	EpochCancel     = request.EpochCancelBody
+	Zeroize         = request.ZeroizeBody
+	Restore         = request.RestoreBody
+	ShareReceipt    = request.ShareReceipt
+	RecoveryRecord  = request.Recovery
+	PointSet        = points.Set
 )
 
 // What serve tells.
 type (
 	Status        = apiv1.Status
+	Life          = apiv1.Life
+	Register      = apiv1.Register
+	RecoveryView  = apiv1.RecoveryView
 	Chain         = apiv1.Chain
 	Check         = apiv1.Check
 	RequestView   = apiv1.RequestView

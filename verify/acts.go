@@ -3,6 +3,7 @@
 package verify
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,7 +28,7 @@ func (c *checker) again(seq uint64, d policy.Decision, trail []uint64) (*policy.
 		return nil, err
 	}
 	switch {
-	case !same(rules.Evaluate(f), d):
+	case !same(c.judge(rules, f), d):
 		return nil, errors.New("the rules give another decision than it records")
 	case d.Outcome != policy.Allowed:
 		return nil, errors.New("the rules did not allow it")
@@ -149,6 +150,8 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 			return errors.New("the effect is not the addresses that were asked for")
 		}
 		err = rootOf(c.wallet, *a)
+	case request.LifeBody:
+		err = lifeMade(o, b)
 	default:
 		err = c.documentMade(rules, b)
 	}
@@ -181,9 +184,36 @@ func (c *checker) walletMade(o *request.WalletCreateBody, b *entry.Effect) error
 	return rootOf(*w, *a)
 }
 
+// lifeMade checks that an effect on the life cycle is about the working key that the request names. What else it says follows from the
+// state, which a proof does not show.
+func lifeMade(o request.LifeBody, b *entry.Effect) error {
+	if b.Life == nil || b.Document != nil || b.Wallet != nil || b.Key != nil || b.Addresses != nil {
+		return errors.New("the effect is not one on the domain's life cycle")
+	}
+	epoch, pattern := b.Life.Epoch, []byte(nil)
+	switch o := o.(type) {
+	case *request.EpochLoadBody:
+		epoch = o.Epoch
+	case *request.EpochCommitBody:
+		epoch, pattern = o.Epoch, o.Pattern
+	case *request.EpochActivateBody:
+		epoch, pattern = o.Epoch, o.Pattern
+	case *request.EpochFinalizeBody:
+		epoch, pattern = o.Epoch, o.Pattern
+	case *request.EpochCancelBody:
+		epoch, pattern = o.Epoch, o.Pattern
+	case *request.RestoreBody:
+		epoch, pattern = o.Epoch, o.Pattern
+	}
+	if b.Life.Epoch != epoch || pattern != nil && !bytes.Equal(pattern, b.Life.Pattern) {
+		return errors.New("the effect is about another working key than the request")
+	}
+	return nil
+}
+
 // documentMade makes the change of the rule document again.
 func (c *checker) documentMade(rules *policy.Rules, b *entry.Effect) error {
-	if b.Wallet != nil || b.Key != nil || b.Addresses != nil {
+	if b.Wallet != nil || b.Key != nil || b.Addresses != nil || b.Life != nil {
 		return errors.New("the effect holds more than a document")
 	}
 	if p, ok := c.req.Decoded.(*request.PersonEnrolBody); ok && !p.Key.Verify(p.EnrolMessage(custody.AuthorityID(c.report.Domain)), p.Possession) {

@@ -124,10 +124,22 @@ func (c *checker) facts(rules *policy.Rules) error {
 	if !same(f, e.Facts) || !same(x, e.Effects) || !same(b, e.Bounds) {
 		return errors.New("the recorded facts, effects or bounds are not those of the request")
 	}
-	if !same(rules.Evaluate(f), e.Decision) {
+	if !same(c.judge(rules, f), e.Decision) {
 		return errors.New("the rules give another decision than was recorded")
 	}
 	return nil
+}
+
+// judge decides under some rules. A change of the rules may need the approvals of those who will have a say.
+func (c *checker) judge(rules *policy.Rules, f policy.Facts) policy.Decision {
+	if !f.Operation.EditsRules() {
+		return rules.Evaluate(f)
+	}
+	next, err := policy.Apply(c.report.Profile, rules.Document(), c.req.Operation, c.req.Decoded)
+	if err != nil {
+		return rules.Evaluate(f) // it was decided in a state that the file does not show; the effect, if there is one, is checked
+	}
+	return authority.Judge(rules, f, &next)
 }
 
 // describe says what the request does, under some rules. How many addresses the wallet had is not known here.

@@ -334,6 +334,17 @@ func (e *env) requestPairs(v client.RequestView) []pair {
 			out = append(out, pair{"needs", fmt.Sprintf("%d of %s", s.Min, s.Group)})
 		}
 	}
+	for _, x := range v.Decision.Also {
+		for _, b := range x.Plan {
+			for _, s := range b.Steps {
+				who := ""
+				if x.Groups != nil {
+					who = " as it will be"
+				}
+				out = append(out, pair{"and", fmt.Sprintf("%d of %s%s (%s)", s.Min, s.Group, who, x.Rule)})
+			}
+		}
+	}
 	for _, a := range v.Approvals {
 		out = append(out, pair{"approved", fmt.Sprintf("by %s at %s, entry %d", e.person(a.Person), a.Time, a.Seq)})
 	}

@@ -29,6 +29,12 @@ type domainCmd struct {
 	Sign   domainSign   `cmd:"" help:"Sign a genesis as one of the first persons."`
 	Finish domainFinish `cmd:"" help:"Make the domain from the genesis that everybody signed."`
 	Show   domainShow   `cmd:"" help:"Show the public file of a domain, or a genesis."`
+
+	Status  domainStatus  `cmd:"" help:"Where the domain stands: epochs, custodians, administrators."`
+	Points  pointsCmd     `cmd:"" help:"Control points: switches for what the domain can do, whoever asks."`
+	Rotate  rotateCmd     `cmd:"" help:"Replace the working key, step by step, while signing goes on."`
+	Zeroize domainZeroize `cmd:"" help:"DESTROY the domain's working keys at once. One administrator can."`
+	Restore domainRestore `cmd:"" help:"Ask to take a zeroized domain back into use, after its custodians have restored the working key."`
 }
 
 // Files in the data folder of a domain.
@@ -303,7 +309,11 @@ func documentPairs(doc policy.Document) []pair {
 	for _, r := range doc.Routes {
 		out = append(out, pair{"route", fmt.Sprintf("%s: %s", r.ID, r)})
 	}
-	return append(out, pair{"changes need", doc.ChangePlan.String()})
+	out = append(out, pair{"changes need", doc.ChangePlan.String()})
+	if p := doc.Domain; p != nil {
+		out = append(out, pair{"domain needs", p.Signature.String()}, pair{"removing an administrator", p.Revocation.String()}, pair{"restoring", p.Recovery.String()})
+	}
+	return out
 }
 
 type domainFinish struct {

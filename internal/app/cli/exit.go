@@ -70,7 +70,7 @@ func exitOf(k problem.Kind) int {
 		return exitNotFound
 	case problem.QuorumNotMet:
 		return exitPending
-	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired:
+	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired, problem.Zeroized:
 		return exitConflict
 	case problem.Unauthenticated, problem.Forbidden:
 		return exitForbidden

@@ -89,7 +89,8 @@ func Prepare(ctx context.Context, o Options, profile custody.Profile, documentFi
 	err = refuseUnlocked(profile, p.lockErr)
 	var g entry.Genesis
 	if err == nil {
-		g, err = securedomain.Prepare(ctx, p.cfg.Arena, p.cfg.Root, profile, cmp.Or(o.Root, RootSoft), cmp.Or(o.Anchor, AnchorFile), document)
+		g, err = securedomain.Prepare(ctx, securedomain.Preparation{Arena: p.cfg.Arena, Root: p.cfg.Root, Profile: profile, Document: document,
+			RootKind: cmp.Or(o.Root, RootSoft), AnchorKind: cmp.Or(o.Anchor, AnchorFile)})
 	}
 	if err == nil {
 		err = os.WriteFile(out, canon.Encode(g), 0o600)

@@ -101,6 +101,8 @@ func body(b request.Body, source string) []string {
 		return []string{fmt.Sprintf("add %q to the address book: %s on %s", b.ID, b.Address, Chain(b.Chain))}
 	case *request.WhitelistRemoveBody:
 		return []string{fmt.Sprintf("remove %q from the address book", b.ID)}
+	case request.LifeBody:
+		return life(b)
 	default:
 		return []string{fmt.Sprintf("something this version can't describe (%T); do not sign it", b)}
 	}

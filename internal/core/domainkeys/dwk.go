@@ -67,17 +67,24 @@ func Label(epoch uint64) string { return whatDWK + "-" + strconv.FormatUint(epoc
 
 // Save seals the key in the root. It never replaces one: [hsm.ErrExists].
 func (d *DWK) Save(ctx context.Context, root hsm.Sealer) error {
-	header := canon.Encode(dwkHeader{V: 1, What: whatDWK, Identity: d.Identity[:], Epoch: d.Epoch, Pattern: d.Pattern[:]})
-	if err := root.Seal(ctx, Label(d.Epoch), header, d.key); err != nil {
+	if err := root.Seal(ctx, Label(d.Epoch), d.header(), d.key); err != nil {
 		return fmt.Errorf("domainkeys: save working key of epoch %d: %w", d.Epoch, err)
 	}
 	return nil
 }
 
+func (d *DWK) header() []byte {
+	return canon.Encode(dwkHeader{V: 1, What: whatDWK, Identity: d.Identity[:], Epoch: d.Epoch, Pattern: d.Pattern[:]})
+}
+
 // LoadDWK unseals the working key of an epoch of the domain with this identity key, and checks its verification pattern. The caller compares
 // the pattern with the one that the log has for the epoch.
 func LoadDWK(ctx context.Context, root hsm.Sealer, identity [ed25519.PublicKeySize]byte, epoch uint64) (*DWK, error) {
-	b, key, err := root.Unseal(ctx, Label(epoch))
+	return load(ctx, root, Label(epoch), identity, epoch)
+}
+
+func load(ctx context.Context, root hsm.Sealer, label string, identity [ed25519.PublicKeySize]byte, epoch uint64) (*DWK, error) {
+	b, key, err := root.Unseal(ctx, label)
 	if err != nil {
 		return nil, fmt.Errorf("domainkeys: load working key of epoch %d: %w", epoch, err)
 	}

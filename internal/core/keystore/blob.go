@@ -87,6 +87,46 @@ func Open(a *secret.Arena, blob []byte, hash [32]byte, want Want, dwk secret.Byt
 	if err := h.match(want); err != nil {
 		return secret.Bytes{}, Header{}, err
 	}
+	if err := h.usable(want); err != nil {
+		return secret.Bytes{}, Header{}, err
+	}
+	return unseal(a, blob, h, dwk)
+}
+
+// Reencipher makes the blob of the same key under the working key of another epoch: same header but for epoch and pattern, same material.
+// It opens what it made and compares, before it returns it. A session that the key is bound to and an expiry don't matter: the key isn't used.
+func Reencipher(a *secret.Arena, blob []byte, hash [32]byte, want Want, from, to secret.Bytes, epoch uint64, pattern [seal.PatternSize]byte) (next []byte, nextHash [32]byte, err error) {
+	if Hash(blob) != hash {
+		return nil, nextHash, fmt.Errorf("%w (key %s)", ErrNotCurrent, want.Key)
+	}
+	h, err := ReadHeader(blob)
+	if err != nil {
+		return nil, nextHash, fmt.Errorf("open blob of key %s: %w", want.Key, err)
+	}
+	if err := h.match(want); err != nil {
+		return nil, nextHash, err
+	}
+	material, h, err := unseal(a, blob, h, from)
+	if err != nil {
+		return nil, nextHash, err
+	}
+	defer material.Wipe()
+	h.Epoch, h.Pattern = epoch, pattern
+	if next, nextHash, err = Seal(to, h, material); err != nil {
+		return nil, nextHash, err
+	}
+	again, _, err := unseal(a, next, h, to)
+	if err != nil {
+		return nil, nextHash, fmt.Errorf("what was enciphered does not open: %w", err)
+	}
+	defer again.Wipe()
+	if !again.Equal(material) {
+		return nil, nextHash, fmt.Errorf("%w: key %s changed when it was enciphered", ErrCorrupt, h.Key)
+	}
+	return next, nextHash, nil
+}
+
+func unseal(a *secret.Arena, blob []byte, h Header, dwk secret.Bytes) (secret.Bytes, Header, error) {
 	material, _, err := seal.Open(a, canon.TagBlob, dwk, blob)
 	if err != nil {
 		return secret.Bytes{}, Header{}, fmt.Errorf("open blob of key %s: %w", h.Key, err)
@@ -112,6 +152,13 @@ func (h Header) match(w Want) error {
 		return &MismatchError{"epoch", strconv.FormatUint(h.Epoch, 10), strconv.FormatUint(w.Epoch, 10)}
 	case h.Pattern != w.Pattern:
 		return &MismatchError{"verification pattern", hexes(h.Pattern[:]), hexes(w.Pattern[:])}
+	}
+	return nil
+}
+
+// usable says whether the key may be used by who asks, now.
+func (h Header) usable(w Want) error {
+	switch {
 	case len(h.Session) != 0 && !bytes.Equal(h.Session, w.Session):
 		return &MismatchError{"session", hexes(h.Session), hexes(w.Session)}
 	case h.Expires != 0 && (w.Now <= 0 || w.Now >= h.Expires): // a time that nobody gave is no proof that it isn't over

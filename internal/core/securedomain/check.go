@@ -14,8 +14,10 @@ import (
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/tlog"
+	"strongroom/internal/secret"
 )
 
 // checker is the full re-check: one at a time, in the background.
@@ -94,20 +96,55 @@ func (d *Domain) recheck(ctx context.Context) error {
 		return err
 	}
 	for _, k := range s.Keys() {
-		blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: k.ID, Hash: k.Blob})
-		if err != nil {
-			return fmt.Errorf("blob of key %s: %w", k.ID, err)
+		if err := d.recheckKey(ctx, k.ID, authority.Moment{Time: s.Time}); err != nil {
+			return err
 		}
-		if keystore.Hash(blob) != k.Blob {
-			return fmt.Errorf("blob of key %s is not the one that the log names", k.ID)
-		}
-		seed, _, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, authority.Moment{Time: s.Time}), d.dwk.Key())
-		if err != nil {
-			return fmt.Errorf("blob of key %s: %w", k.ID, err)
-		}
-		seed.Wipe()
 	}
 	return nil
+}
+
+// recheckKey opens a key's blob as the state names it now, which may be another than when the check began. After zeroize it can't be
+// opened, and there is only its hash to compare.
+func (d *Domain) recheckKey(ctx context.Context, id custody.KeyID, at authority.Moment) (err error) {
+	var was [32]byte
+	for {
+		d.mu.Lock()
+		k, ok := d.state.Key(id)
+		d.mu.Unlock()
+		if !ok {
+			return fmt.Errorf("key %s is in the log, but not in the state in use", id)
+		}
+		if k.Blob == was {
+			return fmt.Errorf("blob of key %s: %w", id, err)
+		}
+		if err = d.recheckBlob(ctx, k, at); err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		was = k.Blob
+	}
+}
+
+func (d *Domain) recheckBlob(ctx context.Context, k entry.NewKey, at authority.Moment) error {
+	blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: k.ID, Hash: k.Blob})
+	if err != nil {
+		return err
+	}
+	if keystore.Hash(blob) != k.Blob {
+		return errors.New("it is not the one that the log names")
+	}
+	under, err := d.working.get(k.Epoch)
+	if d.withKeys() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	seed, _, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, under, at), under.Key())
+	if errors.Is(err, secret.ErrWiped) && d.withKeys() != nil {
+		return nil
+	}
+	seed.Wipe()
+	return err
 }
 
 // recheckBatch is how many entries are read at once.

@@ -38,15 +38,15 @@ import (
 
 // Domain is an open domain. Its methods are safe for concurrent use.
 type Domain struct {
-	cfg    Config
-	log    *auditlog.Log
-	ids    *domainkeys.Identity
-	dwk    *domainkeys.DWK
-	curve  *curve.Backend
-	hd     *hd.Deriver
-	keys   *keyring.Ring
-	derive authority.Deriver
-	slog   *slog.Logger
+	cfg     Config
+	log     *auditlog.Log
+	ids     *domainkeys.Identity
+	curve   *curve.Backend
+	hd      *hd.Deriver
+	keys    *keyring.Ring
+	working workingKeys
+	derive  authority.Deriver
+	slog    *slog.Logger
 
 	mu         sync.Mutex // the sequencer: guards the following and the order of log.Append
 	state      *authority.State
@@ -61,6 +61,8 @@ type Domain struct {
 	unproved   bool                            // state is of a snapshot whose root was not yet compared with the entry that commits it
 	snapshotAt uint64                          // entry of the last snapshot
 
+	switches    switchesOf // copy of the state's life cycle, for who uses keys
+	life        lifeWork
 	newDocument atomic.Bool // the rule document changed, and the anchor hasn't marked that yet
 
 	failed   chan struct{} // closed by fail
@@ -397,8 +399,8 @@ func openBody(ids *domainkeys.Identity, l entry.Leaf, i int, ref entry.BodyRef, 
 	return b, entry.CheckBody(ref, b.Salt, b.Body)
 }
 
-// want says which blob a key's is, as the state tells.
-func (d *Domain) want(k entry.NewKey, at authority.Moment) keystore.Want {
-	return keystore.Want{Authority: d.state.Authority, Domain: d.state.Domain, Epoch: k.Epoch, Pattern: d.dwk.Pattern,
+// want says which blob a key's is, as the state tells, under the working key of its epoch.
+func (d *Domain) want(k entry.NewKey, under *domainkeys.DWK, at authority.Moment) keystore.Want {
+	return keystore.Want{Authority: d.state.Authority, Domain: d.state.Domain, Epoch: k.Epoch, Pattern: under.Pattern,
 		Key: k.ID, Purpose: keystore.Custody, Now: (at.Time + at.Bound) / 1e9}
 }

@@ -15,6 +15,9 @@ import (
 func (d *Domain) Serve(m *gate.Mux) {
 	gate.Handle(m, message.MethodPing, func(_ context.Context, _ gate.Caller, in message.Empty) (message.Empty, error) { return in, nil })
 	gate.Handle(m, message.MethodStatus, func(context.Context, gate.Caller, message.Empty) (message.Status, error) { return d.Status(), nil })
+	gate.Handle(m, message.MethodStatusSigned, func(_ context.Context, _ gate.Caller, in message.StatusAsk) (message.SignedStatus, error) {
+		return d.SignedStatus(in)
+	})
 	gate.Handle(m, message.MethodSubmit, func(ctx context.Context, _ gate.Caller, in message.Submit) (message.Request, error) {
 		return d.Submit(ctx, in)
 	})

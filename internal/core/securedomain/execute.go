@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"strongroom/internal/core/domainkeys"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
@@ -24,20 +25,29 @@ const SeedSize = 32
 
 // Execute does an approved request other than a transfer, if that did not happen with the last approval.
 func (d *Domain) Execute(ctx context.Context, id custody.RequestID) (message.State, error) {
+	if d.makesEpoch(id) {
+		d.life.loads.Lock()
+		defer d.life.loads.Unlock()
+	}
 	for range maxPrepares {
 		made, err := d.prepare(ctx, id)
 		if err != nil {
 			return "", err
 		}
-		rec, err := d.effect(id, made)
+		rec, step, err := d.effect(id, made)
+		if err != nil {
+			d.discard(ctx, made, err)
+		}
 		if errors.Is(err, errOvertaken) {
 			continue
 		}
-		if err != nil {
-			d.discard(ctx, made, err)
-			return "", err
+		if err == nil {
+			err = d.durable(ctx, rec)
 		}
-		if err := d.durable(ctx, rec); err != nil {
+		if err == nil {
+			err = d.finished(ctx, step)
+		}
+		if err != nil {
 			return "", err
 		}
 		if err := d.markDocument(ctx); err != nil {
@@ -46,6 +56,14 @@ func (d *Domain) Execute(ctx context.Context, id custody.RequestID) (message.Sta
 		return message.StateExecuted, nil
 	}
 	return "", problem.New(problem.Busy, "others make addresses of the same wallet; try again")
+}
+
+// makesEpoch says whether a request that waits makes a working key, or takes one back. One at a time does.
+func (d *Domain) makesEpoch(id custody.RequestID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, ok := d.state.Pending(id)
+	return ok && (p.Effects.Operation == request.EpochLoad || p.Effects.Operation == request.Restore)
 }
 
 // maxPrepares is how often a batch of addresses is derived for one call, when others take its place meanwhile.
@@ -60,15 +78,44 @@ type creation struct {
 	wallet *entry.Wallet
 	key    *entry.NewKey
 	batch  *entry.AddressBatch // a wallet's first address, or the addresses asked for
+	epochs epochs              // that key has blobs of
+
+	load     *loaded         // the working key of a load
+	restored *domainkeys.DWK // that a restore has put back
+}
+
+// epochs are those that a new key gets blobs of.
+type epochs struct{ current, next uint64 } // next is 0 unless one is committed
+
+// epochsNow gives them. The caller holds mu.
+func (d *Domain) epochsNow() epochs {
+	e := epochs{current: d.state.Epoch}
+	if n := d.state.Life().Next; n != nil && n.Committed {
+		e.next = n.Epoch
+	}
+	return e
 }
 
 // discard erases the blob of a key that no entry names. After a failure of the log that is not known: the blob then stays, and so it
 // does after a crash; it is sealed and nothing leads to it.
 func (d *Domain) discard(ctx context.Context, made *creation, cause error) {
-	if made.key == nil || problem.KindOf(cause) == problem.Stopped {
+	if made.restored != nil {
+		made.restored.Wipe()
+	}
+	if problem.KindOf(cause) == problem.Stopped {
 		return
 	}
-	if err := d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: made.key.ID, Hash: made.key.Blob}); err != nil {
+	if made.load != nil {
+		d.discardLoad(ctx, made.load)
+	}
+	if made.key == nil {
+		return
+	}
+	err := d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: made.key.ID, Hash: made.key.Blob})
+	if len(made.key.Next) == 32 {
+		err = errors.Join(err, d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: made.key.ID, Hash: [32]byte(made.key.Next)}))
+	}
+	if err != nil {
 		d.slog.WarnContext(ctx, "blob of an unused key stays", slog.String("key", string(made.key.ID)), slog.Any("error", err))
 	}
 }
@@ -95,12 +142,21 @@ func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, 
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
 		seed, have := d.state.Key(o.Seed)
+		under := d.epochsNow()
 		d.mu.Unlock()
-		return d.createWallet(ctx, id, o, seed, have, at)
+		return d.createWallet(ctx, id, o, seed, have, under, at)
 	case *request.AddressCreateBody:
 		w, _, _ := d.state.Wallet(o.Wallet)
 		d.mu.Unlock()
 		return d.createAddresses(w, e.Addresses)
+	case *request.EpochLoadBody:
+		d.mu.Unlock()
+		m, err := d.makeEpoch(ctx, o)
+		return &creation{load: m}, err
+	case *request.RestoreBody:
+		d.mu.Unlock()
+		k, err := d.restored(ctx, o)
+		return &creation{restored: k}, err
 	default:
 		d.mu.Unlock()
 		return &creation{}, nil
@@ -140,43 +196,63 @@ func (d *Domain) refused(p *authority.Pending, cause error) error {
 }
 
 // effect decides again, now for good, and records. It gives errOvertaken if what was prepared does not fit any more.
-func (d *Domain) effect(id custody.RequestID, made *creation) (recorded, error) {
+func (d *Domain) effect(id custody.RequestID, made *creation) (recorded, *lifeStep, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p, err := d.waiting(id)
 	if err != nil {
-		return recorded{}, err
+		return recorded{}, nil, err
 	}
+	return d.recordEffect(p, made)
+}
+
+// recordEffect is effect for a request that waits; the step is what a change of the life cycle leaves to do. The caller holds mu.
+func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *lifeStep, error) {
 	at, err := d.now()
 	if err != nil {
-		return recorded{}, err
+		return recorded{}, nil, err
 	}
 	e, _, err := d.state.PlanEffect(p, at, d.derive)
 	if err != nil {
-		return recorded{}, d.refused(p, err)
+		return recorded{}, nil, d.refused(p, err)
 	}
-	if e.Addresses != nil && e.Addresses.From != made.batch.From {
-		return recorded{}, errOvertaken
+	if e.Addresses != nil && e.Addresses.From != made.batch.From || made.key != nil && made.epochs != d.epochsNow() {
+		return recorded{}, nil, errOvertaken
 	}
 	e.Wallet, e.Key, e.Addresses = made.wallet, made.key, made.batch
+	if m := made.load; m != nil {
+		e.Life.Pattern, e.Life.Sealed, e.Life.Identity = m.effect.Pattern, m.effect.Sealed, m.effect.Identity
+	}
 	rec, err := d.record(at, entry.KindEffect, entry.Confidential, e)
-	if err == nil && e.Document != nil {
+	if err != nil {
+		return rec, nil, err
+	}
+	if e.Document != nil {
 		d.forget("the rules changed")
 		d.dropSessions()
 		d.newDocument.Store(true)
 	}
-	return rec, err
+	if e.Life == nil {
+		return rec, nil, nil
+	}
+	if made.load != nil {
+		d.working.put(made.load.key)
+	}
+	if made.restored != nil {
+		d.working.put(made.restored)
+	}
+	return rec, d.lifeChanged(rec), nil
 }
 
 // createWallet makes a seed if none is named, keeps its blob, and derives the account.
-func (d *Domain) createWallet(ctx context.Context, id custody.RequestID, o *request.WalletCreateBody, k entry.NewKey, have bool, at authority.Moment) (*creation, error) {
-	c := &creation{}
+func (d *Domain) createWallet(ctx context.Context, id custody.RequestID, o *request.WalletCreateBody, k entry.NewKey, have bool, under epochs, at authority.Moment) (*creation, error) {
+	c := &creation{epochs: under}
 	var seed secret.Bytes
 	var err error
 	if have {
 		seed, err = d.unseal(ctx, k, at)
 	} else if o.Seed == "" {
-		seed, k, err = d.newSeed(ctx, id, at)
+		seed, k, err = d.newSeed(ctx, id, under)
 		c.key = &k
 	} else {
 		return nil, problem.New(problem.NotFound, "seed %s does not exist", o.Seed)
@@ -197,24 +273,38 @@ func (d *Domain) createWallet(ctx context.Context, id custody.RequestID, o *requ
 	return c, nil
 }
 
-// newSeed draws a seed and keeps its blob.
-func (d *Domain) newSeed(ctx context.Context, id custody.RequestID, at authority.Moment) (secret.Bytes, entry.NewKey, error) {
+// newSeed draws a seed and keeps its blob; where a next epoch is committed, the one under that too.
+func (d *Domain) newSeed(ctx context.Context, id custody.RequestID, under epochs) (secret.Bytes, entry.NewKey, error) {
 	var name [16]byte
 	rand.Read(name[:])
-	k := entry.NewKey{ID: custody.KeyID(hex.EncodeToString(name[:])), Purpose: string(keystore.Custody), Kind: string(keystore.HDSeed), Epoch: d.dwk.Epoch}
+	k := entry.NewKey{ID: custody.KeyID(hex.EncodeToString(name[:])), Purpose: string(keystore.Custody), Kind: string(keystore.HDSeed), Epoch: under.current}
 	seed, err := secret.New(d.cfg.Arena, SeedSize, func(b []byte) error { return d.cfg.Fill(ctx, b) })
 	if err != nil {
 		return seed, k, err
 	}
-	h := keystore.Header{V: 1, Authority: d.Authority(), Domain: d.ID(), Epoch: k.Epoch, Pattern: d.dwk.Pattern, Key: k.ID, Purpose: keystore.Custody,
-		Kind: keystore.HDSeed, Class: keystore.Core, Attributes: seedAttributes, Mechanisms: seedMechanisms(), CreatedBy: id}
-	blob, hash, err := keystore.Seal(d.dwk.Key(), h, seed)
-	if err == nil {
-		k.Blob = hash
-		err = d.cfg.Blobs.Put(ctx, keystore.Ref{Key: k.ID, Hash: hash}, blob)
+	k.Blob, err = d.keepBlob(ctx, k.ID, id, under.current, seed)
+	if err == nil && under.next != 0 {
+		var next [32]byte
+		next, err = d.keepBlob(ctx, k.ID, id, under.next, seed)
+		k.Next = next[:]
 	}
 	if err != nil {
 		seed.Wipe()
 	}
 	return seed, k, err
+}
+
+// keepBlob makes and keeps the blob of a new seed under the working key of an epoch.
+func (d *Domain) keepBlob(ctx context.Context, key custody.KeyID, by custody.RequestID, epoch uint64, seed secret.Bytes) (hash [32]byte, err error) {
+	under, err := d.working.get(epoch)
+	if err != nil {
+		return hash, err
+	}
+	h := keystore.Header{V: 1, Authority: d.Authority(), Domain: d.ID(), Epoch: epoch, Pattern: under.Pattern, Key: key, Purpose: keystore.Custody,
+		Kind: keystore.HDSeed, Class: keystore.Core, Attributes: seedAttributes, Mechanisms: seedMechanisms(), CreatedBy: by}
+	blob, hash, err := keystore.Seal(under.Key(), h, seed)
+	if err != nil {
+		return hash, err
+	}
+	return hash, d.cfg.Blobs.Put(ctx, keystore.Ref{Key: key, Hash: hash}, blob)
 }

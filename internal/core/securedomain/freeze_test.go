@@ -10,11 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 )
@@ -35,7 +37,7 @@ type frozenProofs struct {
 // a release, when its file does not exist yet.
 func TestEverythingInOneLog(t *testing.T) {
 	t.Parallel()
-	h := domaintest.New(t, domaintest.Options{Document: withBank, SnapshotEvery: 20})
+	h := domaintest.New(t, domaintest.Options{Document: withBank, SnapshotEvery: 20, Recovery: true, Memory: domaintest.NewMemory()})
 	ids := everything(t, h)
 	h.Check()
 	log := frozenLog{}
@@ -134,11 +136,75 @@ func everything(t *testing.T, h *domaintest.Harness) (ids []custody.RequestID) {
 	}
 	ask(h.Bob, request.Transfer, transferBody("hot", domaintest.Chain.Native(), domaintest.Whitelisted, 8), h.Carol) // expires
 	ids = append(ids, changes(t, h)...)
+	ids = append(ids, lives(t, h)...)
 	h.Clock.Advance(2 * time.Hour)
 	h.Options.TakeOver = true
 	h.Reopen()
 	ask(h.Alice, request.Transfer, transferBody("hot", domaintest.Chain.Native(), domaintest.Whitelisted, 9)) // waits
 	lastEntry(t, h)
+	return ids
+}
+
+// lives makes each change of the life cycle: a rotation to new custodians, one that is cancelled, a zeroize, a restore, tampering, and a restore
+// again.
+func lives(t *testing.T, h *domaintest.Harness) (ids []custody.RequestID) {
+	t.Helper()
+	do := func(op request.Operation, body func(l message.Life) any) {
+		t.Helper()
+		l, err := h.Settled()
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := h.Govern(op, body(l), h.Bob, h.Carol)
+		if err != nil || v.State != message.StateExecuted {
+			t.Fatalf("%s: %v, %+v", op, err, v)
+		}
+		ids = append(ids, v.ID)
+	}
+	restore := func(copies map[keystore.Ref][]byte) {
+		t.Helper()
+		if _, err := h.Settled(); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.PutBack(2, copies); err != nil {
+			t.Fatal(err)
+		}
+		do(request.Restore, func(l message.Life) any {
+			return request.RestoreBody{Counter: l.Counter + 1, Epoch: l.Epoch, Pattern: l.Pattern}
+		})
+	}
+	next := h.NewRecoveryOf(2)
+	do(request.PointsSet, func(l message.Life) any {
+		return request.PointsSetBody{Counter: l.Counter + 1, Allow: points.Make(points.AppKeys), Deny: points.Make(points.Backup), Freeze: points.Make(points.RawSign)}
+	})
+	do(request.EpochLoad, func(l message.Life) any {
+		return request.EpochLoadBody{Counter: l.Counter + 1, Epoch: l.NextEpoch, Recovery: next}
+	})
+	do(request.EpochCommit, func(l message.Life) any {
+		return request.EpochCommitBody{Counter: l.Counter + 1, Epoch: l.Next.Epoch, Pattern: l.Next.Pattern, Receipts: h.Receipts(next, 2)}
+	})
+	h.Wallet("born", domaintest.Chain, request.SchemeEVM)
+	do(request.EpochActivate, func(l message.Life) any {
+		return request.EpochActivateBody{Counter: l.Counter + 1, Epoch: l.Next.Epoch, Pattern: l.Next.Pattern}
+	})
+	copies := h.Options.Memory.Blobs()
+	do(request.EpochFinalize, func(l message.Life) any {
+		return request.EpochFinalizeBody{Counter: l.Counter + 1, Epoch: l.Previous.Epoch, Pattern: l.Previous.Pattern}
+	})
+	do(request.EpochLoad, func(l message.Life) any { return request.EpochLoadBody{Counter: l.Counter + 1, Epoch: l.NextEpoch} })
+	do(request.EpochCancel, func(l message.Life) any {
+		return request.EpochCancelBody{Counter: l.Counter + 1, Epoch: l.Next.Epoch, Pattern: l.Next.Pattern}
+	})
+	v, err := h.Zeroize(h.Bob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids = append(ids, v.ID)
+	restore(copies)
+	if err := h.D.Tamper("the lid was opened"); err != nil {
+		t.Fatal(err)
+	}
+	restore(copies)
 	return ids
 }
 

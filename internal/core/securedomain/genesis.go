@@ -12,41 +12,61 @@ import (
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/domainkeys"
 	"strongroom/internal/core/hsm"
+	"strongroom/internal/core/keystore"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/tlog"
 	"strongroom/internal/secret"
 )
 
+// Preparation is what a new domain is made of. Arena, Root, Profile, RootKind, AnchorKind and Document are required; Points, a recovery record
+// and log witnesses are what production asks for besides.
+type Preparation struct {
+	Arena      *secret.Arena
+	Root       hsm.Root
+	Profile    custody.Profile
+	RootKind   string
+	AnchorKind string
+	Document   []byte // canonical
+
+	Points    *points.Set       // control points that are on; nil: points.Evaluation, in that profile
+	Recovery  *request.Recovery // without the hashes of the sealed copies; nil: nothing survives the root
+	Blobs     keystore.Blobs    // takes the sealed copies; needed with Recovery
+	Witnesses []entry.Witness
+	Quorum    uint32
+}
+
 // Prepare makes the keys of a new domain in the root of trust and gives its genesis, which every first person then signs. Asked
 // again before the domain exists, it uses the keys that are there.
-func Prepare(ctx context.Context, arena *secret.Arena, root hsm.Root, profile custody.Profile, rootKind, anchorKind string, document []byte) (entry.Genesis, error) {
+func Prepare(ctx context.Context, p Preparation) (entry.Genesis, error) {
 	var g entry.Genesis
-	doc, err := policy.DecodeDocument(document)
+	doc, err := policy.DecodeDocument(p.Document)
 	if err != nil {
 		return g, problem.New(problem.Malformed, "%v", err)
 	}
-	if err := doc.Check(profile); err != nil {
+	if err := doc.Check(p.Profile); err != nil {
 		return g, problem.New(problem.Malformed, "%v", err)
 	}
-	ids, err := domainkeys.LoadIdentity(ctx, arena, root)
+	ids, err := domainkeys.LoadIdentity(ctx, p.Arena, p.Root)
 	if errors.Is(err, hsm.ErrNotFound) {
-		if ids, err = domainkeys.GenerateIdentity(arena); err == nil {
-			err = ids.Save(ctx, root)
+		if ids, err = domainkeys.GenerateIdentity(p.Arena); err == nil {
+			err = ids.Save(ctx, p.Root)
 		}
 	}
 	if err != nil {
 		return g, fmt.Errorf("prepare domain: %w", err)
 	}
 	defer ids.Wipe()
-	dwk, err := domainkeys.LoadDWK(ctx, root, ids.IdentityKey(), 1)
+	dwk, err := domainkeys.LoadDWK(ctx, p.Root, ids.IdentityKey(), 1)
 	if errors.Is(err, hsm.ErrNotFound) {
-		if dwk, err = domainkeys.GenerateDWK(arena, ids.IdentityKey(), 1); err == nil {
-			err = dwk.Save(ctx, root)
+		if dwk, err = domainkeys.GenerateDWK(p.Arena, ids.IdentityKey(), 1); err == nil {
+			err = dwk.Save(ctx, p.Root)
 		}
 	}
 	if err != nil {
@@ -54,10 +74,47 @@ func Prepare(ctx context.Context, arena *secret.Arena, root hsm.Root, profile cu
 	}
 	defer dwk.Wipe()
 	log, id := ids.LogKey(), ids.IdentityKey()
-	g = entry.Genesis{V: 1, Profile: profile, LogKey: log[:], Identity: id[:], Root: rootKind, Anchor: anchorKind, Epoch: 1, Pattern: dwk.Pattern[:],
-		Document: document, Nonce: make([]byte, 16)}
+	g = entry.Genesis{V: 1, Profile: p.Profile, LogKey: log[:], Identity: id[:], Root: p.RootKind, Anchor: p.AnchorKind, Epoch: 1, Pattern: dwk.Pattern[:],
+		Document: p.Document, Nonce: make([]byte, 16), Points: p.Points, Witnesses: p.Witnesses, Quorum: p.Quorum}
 	rand.Read(g.Nonce)
+	if p.Recovery != nil {
+		if g.Recovery, err = sealFirst(ctx, p, ids, dwk); err != nil {
+			return g, fmt.Errorf("prepare domain: %w", err)
+		}
+	}
 	return g, nil
+}
+
+// sealFirst keeps the sealed copies of a new domain, and gives the recovery record that names them.
+func sealFirst(ctx context.Context, p Preparation, ids *domainkeys.Identity, dwk *domainkeys.DWK) (*request.Recovery, error) {
+	r := *p.Recovery
+	if p.Blobs == nil {
+		return nil, errors.New("sealed copies need a blob store")
+	}
+	if err := r.Check(p.Profile, false); err != nil {
+		return nil, problem.New(problem.Malformed, "%v", err)
+	}
+	for _, c := range []struct {
+		seal func([]byte) ([]byte, error)
+		hash *custody.HexBytes
+	}{{dwk.ForRecovery, &r.WorkingKey}, {ids.ForRecovery, &r.Identity}} {
+		ref, err := keepCopy(ctx, p.Blobs, r.Public, c.seal)
+		if err != nil {
+			return nil, err
+		}
+		*c.hash = ref.Hash[:]
+	}
+	return &r, nil
+}
+
+// keepCopy seals something to a recovery public key and keeps it in the blob store.
+func keepCopy(ctx context.Context, blobs keystore.Blobs, public []byte, seal func(public []byte) ([]byte, error)) (keystore.Ref, error) {
+	sealed, err := seal(public)
+	if err != nil {
+		return keystore.Ref{}, err
+	}
+	ref := keystore.Ref{Key: authority.SealedCopies, Hash: keystore.Hash(sealed)}
+	return ref, blobs.Put(ctx, ref, sealed)
 }
 
 // Create records the genesis, signed by every first person, as the first entry of an empty log, and opens the domain.

@@ -37,31 +37,48 @@ func (d *Domain) withKey(w entry.Wallet, p entry.KeyPath, pub authority.Derived,
 }
 
 // seedOf unseals a wallet's seed, unless the domain has failed or its clock is not certain. It asks after the ring has noted the load: what
-// makes the domain forget its keys comes either before, and is seen here, or after, and the ring does not keep what is loaded.
-func (d *Domain) seedOf(w entry.Wallet) (secret.Bytes, error) {
-	if err := d.Cause(); err != nil {
-		return secret.Bytes{}, problem.Wrap(problem.Stopped, err, "the core has found a fault and opens no keys")
+// makes the domain forget its keys comes either before, and is seen here, or after, and the ring does not keep what is loaded. Where the seed's
+// blob became another one meanwhile, because the next epoch was activated, that one is opened.
+func (d *Domain) seedOf(w entry.Wallet) (seed secret.Bytes, err error) {
+	var was entry.NewKey
+	for {
+		if err := d.Cause(); err != nil {
+			return secret.Bytes{}, problem.Wrap(problem.Stopped, err, "the core has found a fault and opens no keys")
+		}
+		d.mu.Lock()
+		at, clockErr := d.now()
+		k, ok := d.state.Key(w.Key)
+		d.mu.Unlock()
+		if clockErr != nil {
+			return secret.Bytes{}, clockErr
+		}
+		if !ok {
+			return secret.Bytes{}, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
+		}
+		if k.Blob == was.Blob {
+			return secret.Bytes{}, err
+		}
+		if seed, err = d.unseal(d.ctx, k, at); err == nil {
+			return seed, nil
+		}
+		was = k
 	}
-	d.mu.Lock()
-	at, err := d.now()
-	k, ok := d.state.Key(w.Key)
-	d.mu.Unlock()
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	if !ok {
-		return secret.Bytes{}, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
-	}
-	return d.unseal(d.ctx, k, at)
 }
 
 // unseal opens the blob of a seed; only the current one, as the log names it.
 func (d *Domain) unseal(ctx context.Context, k entry.NewKey, at authority.Moment) (secret.Bytes, error) {
+	if err := d.withKeys(); err != nil {
+		return secret.Bytes{}, err
+	}
+	under, err := d.working.get(k.Epoch)
+	if err != nil {
+		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be opened", k.ID)
+	}
 	blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: k.ID, Hash: k.Blob})
 	if err != nil {
 		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be read", k.ID)
 	}
-	seed, h, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, at), d.dwk.Key())
+	seed, h, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, under, at), under.Key())
 	if err != nil {
 		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s does not open", k.ID)
 	}

@@ -163,9 +163,7 @@ func open(ctx context.Context, cfg Config, id custody.DomainID, ids *domainkeys.
 	if err := d.settle(ctx); err != nil {
 		d.stop()
 		d.work.Wait()
-		if d.dwk != nil {
-			d.dwk.Wipe()
-		}
+		d.working.keep(nil)
 		return nil, errors.Join(err, d.log.Close())
 	}
 	return d, nil
@@ -186,7 +184,7 @@ func newDomain(cfg Config, ids *domainkeys.Identity) (*Domain, error) {
 		return nil, err
 	}
 	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, keys: keys, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
-		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{})}
+		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{}), life: lifeWork{wake: make(chan struct{}, 1)}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d, nil
 }
@@ -300,15 +298,7 @@ func (d *Domain) settle(ctx context.Context) error {
 	if d.state.LogKey != d.ids.LogKey() || d.state.Identity != d.ids.IdentityKey() {
 		return errors.New("the root of trust holds the keys of another domain than the log")
 	}
-	dwk, err := domainkeys.LoadDWK(ctx, d.cfg.Root, d.ids.IdentityKey(), d.state.Epoch)
-	if err != nil {
-		return err
-	}
-	if string(dwk.Pattern[:]) != string(d.state.Pattern) {
-		dwk.Wipe()
-		return errors.New("the domain working key is not the one that the log names")
-	}
-	d.dwk = dwk
+	d.setSwitches()
 	_, writer, err := d.cfg.Store.Head(ctx)
 	if err != nil {
 		return err
@@ -321,17 +311,30 @@ func (d *Domain) settle(ctx context.Context) error {
 		d.work.Add(1)
 		go d.checkNowAndThen(d.cfg.RecheckEvery)
 	}
-	if d.state.Writer == writer {
-		return d.mark(ctx, auditlog.MarkStart)
+	mark := auditlog.MarkStart
+	if d.state.Writer != writer {
+		mark = auditlog.MarkWriter
+		rec, err := d.recordWriter(writer)
+		if err == nil {
+			err = d.durable(ctx, rec)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	rec, err := d.recordWriter(writer)
-	if err != nil {
+	if err := d.resumeTamper(ctx); err != nil {
 		return err
 	}
-	if err := d.durable(ctx, rec); err != nil {
+	if err := d.openKeys(ctx); err != nil {
 		return err
 	}
-	return d.mark(ctx, auditlog.MarkWriter)
+	if err := d.mark(ctx, mark); err != nil {
+		return err
+	}
+	d.work.Add(1)
+	go d.runLife()
+	d.life.rouse()
+	return nil
 }
 
 func (d *Domain) recordWriter(epoch uint64) (recorded, error) {
@@ -366,9 +369,7 @@ func (d *Domain) Close() error {
 		delete(d.sessions, id)
 	}
 	d.sessionMu.Unlock()
-	if d.dwk != nil {
-		d.dwk.Wipe()
-	}
+	d.working.keep(nil)
 	d.closing.Lock()
 	defer d.closing.Unlock()
 	d.ids.Wipe()

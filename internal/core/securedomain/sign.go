@@ -149,6 +149,9 @@ func (d *Domain) signNow(w entry.Wallet, p *entry.Permit, rec recorded) (message
 	if err := d.Cause(); err != nil {
 		return message.Signed{}, problem.Wrap(problem.Stopped, err, "the core has found a fault and signs nothing")
 	}
+	if err := d.switches.Load().check(authority.SchemePoint(w.Scheme)); err != nil {
+		return message.Signed{}, err
+	}
 	sigs, err := d.signPermit(w, p, rec.hash)
 	if err != nil {
 		return message.Signed{}, err

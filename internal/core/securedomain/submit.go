@@ -47,6 +47,8 @@ func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request
 		return message.Request{}, err
 	}
 	switch {
+	case r.Operation == request.Zeroize && e.Decision.Outcome == policy.Allowed:
+		return d.zeroizeAtOnce(ctx, r, in.Evidence, rec) // unlocks
 	case e.Decision.Outcome != policy.Allowed || !e.Decision.Auto:
 		d.mu.Unlock()
 		return d.submitted(ctx, r, in.Evidence, rec)
@@ -230,9 +232,9 @@ func (d *Domain) refuse(id custody.RequestID, act string, payload []byte, cause 
 const maxDetail = 1000
 
 // clip makes a text fit for the log: what somebody else wrote may stand in it.
-func clip(s string) string {
-	return strings.ToValidUTF8(s[:min(len(s), maxDetail)], "")
-}
+func clip(s string) string { return clipTo(s, maxDetail) }
+
+func clipTo(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }
 
 func recordable(k problem.Kind) bool {
 	switch k {

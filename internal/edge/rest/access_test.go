@@ -29,7 +29,7 @@ const (
 func services() map[string]string {
 	return map[string]string{
 		"getHealth": open, "getDescription": open, "getProblem": open,
-		"getStatus": yes, "listChains": yes, "listWallets": yes, "getWallet": yes, "getWalletProof": yes, "listAddresses": yes, "listBalances": yes, "createSession": yes,
+		"getStatus": yes, "getSignedStatus": yes, "listChains": yes, "listWallets": yes, "getWallet": yes, "getWalletProof": yes, "listAddresses": yes, "listBalances": yes, "createSession": yes,
 		"createRequest": own, "listRequests": yes, "getRequest": own, "getStatement": own, "cancelRequest": own, "executeRequest": own,
 		"signRequest": own, "getProof": own, "createCertificate": own,
 		"approveRequest": no, "rejectRequest": no, "getPolicy": no, "listPersons": no, "listGroups": no, "getAddressBook": no,

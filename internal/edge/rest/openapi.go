@@ -15,6 +15,7 @@ import (
 
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
@@ -42,12 +43,16 @@ type publicKey struct {
 	Pub custody.HexBytes  `json:"pub"`
 }
 
+// pointNames describes points.Set, which writes its own JSON.
+type pointNames []string
+
 // describe writes the description of the operations: OpenAPI 3.1.
 func describe(ops []*operation, version string) ([]byte, error) {
 	reg := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	reg.RegisterTypeAlias(reflect.TypeFor[custody.Uint256](), reflect.TypeFor[amount]())
 	reg.RegisterTypeAlias(reflect.TypeFor[custody.HexBytes](), reflect.TypeFor[hexBytes]())
 	reg.RegisterTypeAlias(reflect.TypeFor[request.PublicKey](), reflect.TypeFor[publicKey]())
+	reg.RegisterTypeAlias(reflect.TypeFor[points.Set](), reflect.TypeFor[pointNames]())
 	doc := &huma.OpenAPI{OpenAPI: "3.1.0", Components: &huma.Components{Schemas: reg, SecuritySchemes: map[string]*huma.SecurityScheme{
 		"clientCertificate": {Type: "mutualTLS", Description: "a certificate of a person who is active in the rule document"}}},
 		Info: &huma.Info{Title: "Strongroom", Version: version, License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},

@@ -21,6 +21,8 @@ func (s *Server) operations() []*operation {
 		{id: "getProblem", method: get, path: "/docs/problems/{id}", summary: "What a kind of problem means and what to do, as Markdown", anonymous: true,
 			media: "text/markdown; charset=utf-8", handle: s.problemPage},
 		{id: "getStatus", services: everybody, method: get, path: "/v1/status", summary: "How core, log and nodes are", reply: apiv1.Status{}, handle: s.status},
+		{id: "getSignedStatus", services: everybody, method: get, path: "/v1/status/signed", summary: "The core's status, signed by the domain: also after zeroize",
+			reply: apiv1.SignedStatus{}, handle: s.signedStatus, query: []param{{"nonce", "32 to 64 hex digits of the caller's choice: they are signed too", false}}},
 		{id: "listChains", services: everybody, method: get, path: "/v1/chains", summary: "How the chains' nodes are", reply: apiv1.ChainList{}, handle: s.chains},
 
 		{id: "createRequest", services: ownOnly, method: post, path: "/v1/requests", summary: "Ask for something", create: true, body: apiv1.Submission{}, cbor: true,

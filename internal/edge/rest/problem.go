@@ -41,7 +41,7 @@ func statusOf(k problem.Kind) (int, bool) {
 		return http.StatusNotImplemented, true
 	case problem.NodeUnavailable:
 		return http.StatusBadGateway, true
-	case problem.TimeUncertain, problem.Locked, problem.Stopped:
+	case problem.TimeUncertain, problem.Locked, problem.Stopped, problem.Zeroized:
 		return http.StatusServiceUnavailable, true
 	case problem.Internal:
 		return http.StatusInternalServerError, true

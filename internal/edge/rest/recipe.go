@@ -40,6 +40,14 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     group_set         1 group, 2 members: array, sorted
     whitelist_add     1 id, 2 chain, 3 address
     whitelist_remove  1 id
+    domain_points_set      1 counter, 2 allow, 3 deny, 4 freeze: byte strings of 32; point n is bit n%%8 of byte n/8
+    domain_epoch_load      1 counter, 2 epoch, 3 recovery?: {1 public: bytes, 2 threshold, 3 shares, 4 commitments: bytes, 5 transcript: bytes, 8 custodians: array of keys}
+    domain_epoch_commit    1 counter, 2 epoch, 3 pattern: bytes, 4 receipts?: array of {1 receipt: bytes, 2 signature: bytes}
+    domain_epoch_activate  1 counter, 2 epoch, 3 pattern: bytes
+    domain_epoch_finalize  1 counter, 2 epoch, 3 pattern: bytes
+    domain_epoch_cancel    1 counter, 2 epoch, 3 pattern: bytes
+    domain_zeroize         1 counter, 2 phrase
+    domain_restore         1 counter, 2 epoch, 3 pattern: bytes
 
 Text is a text string. Amounts (amount, feeCap) are byte strings: big-endian, without leading zeros, empty for 0. Addresses have their one spelling: EIP-55,
 lower-case bech32, base58check.

@@ -5,6 +5,7 @@ package rest
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -36,8 +38,39 @@ func (s *Server) status(c *call) error {
 		Sessions: st.Sessions, Policy: st.Policy, PolicyHash: apiv1.Hex(st.PolicyHash[:]), Time: apiv1.Time(st.Time), Bound: st.Bound,
 		TimeCertain: st.TimeCertain, Failed: st.Failed, Check: checkView(st.Check), Appends: st.Log.Appends, Batches: st.Log.Batches,
 		Pins: st.Log.Pins, Cache: apiv1.Cache{Entries: folded, Behind: st.Pinned - min(folded, st.Pinned)},
-		Chains: append([]apiv1.Chain{}, s.cfg.Chains.Status(c.ctx())...)}
+		Chains: append([]apiv1.Chain{}, s.cfg.Chains.Status(c.ctx())...), Life: lifeView(st.Life)}
 	return c.reply(out)
+}
+
+func lifeView(l message.Life) apiv1.Life {
+	out := apiv1.Life{Phase: l.Phase, Counter: l.Counter, Allowed: known(l.Allowed), Frozen: known(l.Frozen), Epoch: l.Epoch, Pattern: l.Pattern, NextEpoch: l.NextEpoch,
+		Doomed: l.Doomed, Fault: l.Fault, Since: l.Since, Administrators: append([]custody.PersonID{}, l.Administrators...)}
+	if r := l.Next; r != nil {
+		out.Next = &apiv1.Register{Epoch: r.Epoch, Pattern: r.Pattern, Committed: r.Committed, Lacking: r.Lacking, Keys: r.Keys, NewShares: r.NewShares}
+	}
+	if r := l.Previous; r != nil {
+		out.Previous = &apiv1.Register{Epoch: r.Epoch, Pattern: r.Pattern}
+	}
+	if r := l.Recovery; r != nil {
+		out.Recovery = &apiv1.RecoveryView{Threshold: r.Threshold, Shares: r.Shares, Hash: r.Hash[:]}
+	}
+	return out
+}
+
+// known leaves out control points that this version has no name for: a newer core may have them.
+func known(s points.Set) points.Set { return s.And(points.Known()) }
+
+// signedStatus hands on the core's signed status; nobody here could change it.
+func (s *Server) signedStatus(c *call) error {
+	nonce, err := hex.DecodeString(c.r.URL.Query().Get("nonce"))
+	if err != nil {
+		return problem.New(problem.Malformed, "nonce must be 32 to 64 hex digits of your own choice, new each time")
+	}
+	st, err := ask[message.SignedStatus](c.ctx(), s.cfg.Core, message.MethodStatusSigned, message.StatusAsk{Nonce: nonce})
+	if err != nil {
+		return err
+	}
+	return c.reply(apiv1.SignedStatus{Statement: st.Statement, Signature: st.Sig})
 }
 
 func checkView(c message.Check) apiv1.Check {

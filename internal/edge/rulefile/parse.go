@@ -63,8 +63,20 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"guards":      func(n *yaml.Node, path string) { d.Guards = items(r, n, path, r.guard, byGuard) },
 		"routes":      func(n *yaml.Node, path string) { d.Routes = items(r, n, path, r.route, byPriority) },
 		"changePlan":  func(n *yaml.Node, path string) { d.ChangePlan = r.plan(n, path) },
+		"domain":      func(n *yaml.Node, path string) { d.Domain = r.domain(n, path) },
 	}, "schema", "version", "principals", "floor", "changePlan")
 	return d
+}
+
+// domain reads the plans of the life cycle: all three, so that none is forgotten.
+func (r *reader) domain(n *yaml.Node, path string) *policy.DomainPlans {
+	var p policy.DomainPlans
+	r.Mapping(n, path, strictyaml.Fields{
+		"signature":  func(n *yaml.Node, path string) { p.Signature = r.plan(n, path) },
+		"revocation": func(n *yaml.Node, path string) { p.Revocation = r.plan(n, path) },
+		"recovery":   func(n *yaml.Node, path string) { p.Recovery = r.plan(n, path) },
+	}, "signature", "revocation", "recovery")
+	return &p
 }
 
 func byPerson(a, b policy.Principal) int { return cmp.Compare(a.ID, b.ID) }

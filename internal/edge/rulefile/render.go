@@ -39,6 +39,9 @@ func Render(d policy.Document) ([]byte, error) {
 	root.addIf(len(d.Guards) > 0, "guards", each(d.Guards, guardNode))
 	root.addIf(len(d.Routes) > 0, "routes", each(d.Routes, routeNode))
 	root.add("changePlan", planNode(d.ChangePlan))
+	if p := d.Domain; p != nil {
+		root.add("domain", (&node{}).add("signature", planNode(p.Signature)).add("revocation", planNode(p.Revocation)).add("recovery", planNode(p.Recovery)).mapping())
+	}
 
 	var b bytes.Buffer
 	enc := yaml.NewEncoder(&b)

@@ -165,6 +165,10 @@ routes:
 - {id: late, priority: 4294967295, when: {}, auto: false, plan: {anyOf: [{steps: [{group: ops, min: 2}, {group: admins, min: 1}]}, {steps: [{group: ops, min: 3}]}]}}
 - {id: early, priority: 0, when: {operation: [transfer]}, auto: true, feeCap: 12345678901234567890123}
 changePlan: {anyOf: [{steps: [{group: admins, min: 1}]}]}
+domain:
+  recovery: {anyOf: [{steps: [{group: ops, min: 4}]}]}
+  signature: {anyOf: [{steps: [{group: admins, min: 2}]}]}
+  revocation: {anyOf: [{steps: [{group: admins, min: 3}, {group: ops, min: 1}]}]}
 `
 
 // TestRefused changes one line of the example and expects the error at its line and column.
@@ -175,6 +179,8 @@ func TestRefused(t *testing.T) {
 		{"unknown top key", "routes: #", "limits: #", `line 55 column 1: key "limits" is not known`},
 		{"key twice", "    priority: 10", "    priority: 10\n    priority: 11", `there twice`},
 		{"key missing", "    priority: 10\n", "", `line 56 column 5: routes[0]: key "priority" is missing`},
+		{"a plan of the domain missing", "schema: 1", "domain: { signature: { anyOf: [] }, revocation: { anyOf: [] } }\nschema: 1", `domain: key "recovery" is missing`},
+		{"another plan of the domain", "schema: 1", "domain: { quorum: { anyOf: [] } }\nschema: 1", `domain: key "quorum" is not known`},
 		{"key missing at the top", "schema: 1\n", "", `key "schema" is missing`},
 		{"other schema", "schema: 1", "schema: 2", "line 9 column 9: schema: schema 2 is not known"},
 		{"number for text", "  - id: payout", "  - id: 7", `groups[1].id: want text (in quotes, if it looks like a number or true), got the number 7`},

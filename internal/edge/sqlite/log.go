@@ -123,7 +123,8 @@ func (g *gathered) at(id custody.RequestID) *row {
 
 func (g *gathered) add(e feed.Entry) error {
 	switch e.Leaf.Kind {
-	case entry.KindGenesis, entry.KindResult, entry.KindSession, entry.KindSnapshot, entry.KindWriter:
+	case entry.KindGenesis, entry.KindResult, entry.KindSession, entry.KindSnapshot, entry.KindWriter,
+		entry.KindReencipher, entry.KindErased, entry.KindTamper:
 		return nil // nothing in the cache follows from these: they are not decoded
 	default: // unknown kinds are refused by Decode
 	}

@@ -67,6 +67,7 @@ type Status struct {
 	Failed       string              `cbor:"25,keyasint"` // why nothing is decided any more, or empty
 	Check        Check               `cbor:"26,keyasint"`
 	Log          LogStats            `cbor:"27,keyasint"`
+	Life         Life                `cbor:"28,keyasint"`
 }
 
 // LogStats counts what the log did since start.

@@ -60,7 +60,7 @@ type Request struct {
 	Authority string            `json:"authority" doc:"64 hex digits"`
 	Domain    string            `json:"domain" doc:"64 hex digits"`
 	Initiator custody.PersonID  `json:"initiator" doc:"p_ and 16 characters"`
-	Operation request.Operation `json:"operation" doc:"transfer, wallet_create, address_create, policy_change, person_enrol, person_revoke, group_set, whitelist_add or whitelist_remove"`
+	Operation request.Operation `json:"operation" doc:"transfer, wallet_create, address_create, policy_change, person_enrol, person_revoke, group_set, whitelist_add, whitelist_remove, domain_points_set, domain_epoch_load, domain_epoch_commit, domain_epoch_activate, domain_epoch_finalize, domain_epoch_cancel, domain_zeroize or domain_restore"`
 	Body      json.RawMessage   `json:"body" doc:"the operation's body"`
 	NotAfter  int64             `json:"notAfter" doc:"Unix seconds; nothing is done later"`
 }
@@ -118,6 +118,22 @@ func NewBody(o request.Operation) request.Body {
 		return &request.WhitelistAddBody{}
 	case request.WhitelistRemove:
 		return &request.WhitelistRemoveBody{}
+	case request.PointsSet:
+		return &request.PointsSetBody{}
+	case request.EpochLoad:
+		return &request.EpochLoadBody{}
+	case request.EpochCommit:
+		return &request.EpochCommitBody{}
+	case request.EpochActivate:
+		return &request.EpochActivateBody{}
+	case request.EpochFinalize:
+		return &request.EpochFinalizeBody{}
+	case request.EpochCancel:
+		return &request.EpochCancelBody{}
+	case request.Zeroize:
+		return &request.ZeroizeBody{}
+	case request.Restore:
+		return &request.RestoreBody{}
 	default:
 		return nil
 	}

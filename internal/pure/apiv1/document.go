@@ -24,6 +24,15 @@ type Document struct {
 	Guards      []Guard     `json:"guards"`
 	Routes      []Route     `json:"routes"`
 	ChangePlan  []Branch    `json:"changePlan" doc:"any one branch is enough"`
+
+	Domain *DomainPlans `json:"domain,omitempty" doc:"plans of the domain's life cycle; absent: the change plan stands for each"`
+}
+
+// DomainPlans are the reserved plans of the domain's life cycle.
+type DomainPlans struct {
+	Signature  []Branch `json:"signature" doc:"its people are the administrators"`
+	Revocation []Branch `json:"revocation"`
+	Recovery   []Branch `json:"recovery"`
 }
 
 // Principal is a person or service.
@@ -104,6 +113,9 @@ type Match struct {
 func DocumentOf(d policy.Document) Document {
 	out := Document{Schema: d.V, Version: d.Version, PrevHash: Hex(d.PrevHash[:]), Floor: Floor(d.Floor), ChangePlan: append([]Branch{}, PlanOf(d.ChangePlan)...),
 		Principals: []Principal{}, Groups: []Group{}, AddressBook: []BookEntry{}, Guards: []Guard{}, Routes: []Route{}}
+	if p := d.Domain; p != nil {
+		out.Domain = &DomainPlans{append([]Branch{}, PlanOf(p.Signature)...), append([]Branch{}, PlanOf(p.Revocation)...), append([]Branch{}, PlanOf(p.Recovery)...)}
+	}
 	for _, p := range d.Principals {
 		out.Principals = append(out.Principals, PrincipalOf(p))
 	}
@@ -168,6 +180,9 @@ func (d Document) Canonical() (policy.Document, error) {
 		return out, fmt.Errorf("prevHash must be 64 hex digits")
 	}
 	out.PrevHash = [32]byte(h)
+	if p := d.Domain; p != nil {
+		out.Domain = &policy.DomainPlans{Signature: planFrom(p.Signature), Revocation: planFrom(p.Revocation), Recovery: planFrom(p.Recovery)}
+	}
 	for _, p := range d.Principals {
 		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active}
 		for _, k := range p.Keys {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -48,6 +49,48 @@ type Status struct {
 	Pins         uint64           `json:"logPins"`
 	Cache        Cache            `json:"cache"`
 	Chains       []Chain          `json:"chains"`
+	Life         Life             `json:"life" doc:"where the domain stands in its life cycle"`
+}
+
+// Life is where a domain stands in its life cycle.
+type Life struct {
+	Phase          string             `json:"phase" doc:"operational or zeroized"`
+	Counter        uint64             `json:"counter" doc:"an operation on the life cycle names one more"`
+	Allowed        points.Set         `json:"allowed" doc:"control points that are on"`
+	Frozen         points.Set         `json:"frozen" doc:"control points that never change again"`
+	Epoch          uint64             `json:"epoch" doc:"of the current working key"`
+	Pattern        custody.HexBytes   `json:"pattern" doc:"its verification pattern"`
+	NextEpoch      uint64             `json:"nextEpoch" doc:"number that a load names"`
+	Next           *Register          `json:"next,omitempty"`
+	Previous       *Register          `json:"previous,omitempty"`
+	Recovery       *RecoveryView      `json:"recovery,omitempty"`
+	Doomed         uint64             `json:"doomed,omitempty" doc:"blobs that are being erased"`
+	Fault          string             `json:"fault,omitempty" doc:"why enciphering or erasing stands still"`
+	Since          uint64             `json:"since,omitempty" doc:"entry that zeroized the domain"`
+	Administrators []custody.PersonID `json:"administrators"`
+}
+
+// Register is the next or the previous epoch.
+type Register struct {
+	Epoch     uint64           `json:"epoch"`
+	Pattern   custody.HexBytes `json:"pattern"`
+	Committed bool             `json:"committed,omitempty"`
+	Lacking   uint64           `json:"lacking,omitempty" doc:"keys that are not enciphered for it yet"`
+	Keys      uint64           `json:"keys,omitempty" doc:"of so many"`
+	NewShares bool             `json:"newCustodians,omitempty"`
+}
+
+// RecoveryView says who can restore the domain.
+type RecoveryView struct {
+	Threshold uint32           `json:"threshold"`
+	Shares    uint32           `json:"shares"`
+	Hash      custody.HexBytes `json:"hash" doc:"of the recovery record"`
+}
+
+// SignedStatus is the core's status with the signature of the domain identity key.
+type SignedStatus struct {
+	Statement []byte `json:"statement" doc:"canonical CBOR: nonce and status (docs/spec/domain.md)"`
+	Signature []byte `json:"signature" doc:"Ed25519 over strongroom/status/v1, a zero byte and the statement"`
 }
 
 // Cache says how far serve's cache follows the log.
@@ -127,6 +170,27 @@ type Decision struct {
 	Plan          []Branch         `json:"plan,omitempty" doc:"any one branch is enough"`
 	FeeCap        *custody.Uint256 `json:"feeCap,omitempty"`
 	Unmet         []problem.Unmet  `json:"unmet,omitempty"`
+	Also          []Requirement    `json:"also,omitempty" doc:"plans that must be met besides"`
+}
+
+// Requirement is a plan that must be met besides the one that decided.
+type Requirement struct {
+	Rule   string   `json:"rule"`
+	Plan   []Branch `json:"plan" doc:"any one branch is enough"`
+	Groups []Group  `json:"groups,omitempty" doc:"of the rules as they will be; absent: as they are"`
+	Floor  uint32   `json:"minDistinctUsers"`
+}
+
+// RequirementsOf gives the JSON form.
+func RequirementsOf(list []policy.Requirement) (out []Requirement) {
+	for _, r := range list {
+		x := Requirement{Rule: r.Rule, Plan: PlanOf(r.Plan), Floor: r.Floor}
+		for _, g := range r.Groups {
+			x.Groups = append(x.Groups, Group(g))
+		}
+		out = append(out, x)
+	}
+	return out
 }
 
 // Branch is met when each step is.

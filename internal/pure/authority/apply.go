@@ -39,6 +39,12 @@ func DecodeBody(kind entry.Kind, version uint, b []byte) (any, error) {
 		v = &entry.Snapshot{}
 	case entry.KindWriter:
 		v = &entry.Writer{}
+	case entry.KindReencipher:
+		v = &entry.Reencipher{}
+	case entry.KindErased:
+		v = &entry.Erased{}
+	case entry.KindTamper:
+		v = &entry.Tamper{}
 	default:
 		return nil, fmt.Errorf("entry kind %q is not known", kind)
 	}
@@ -67,6 +73,9 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 		s.commit(l, hash)
 		return nil
 	}
+	if err := s.aliveFor(body); err != nil {
+		return fmt.Errorf("entry %d: %s: %w", l.Seq, l.Kind, err)
+	}
 	var err error
 	apply := func() {}
 	switch b := body.(type) {
@@ -93,6 +102,12 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 			err = fmt.Errorf("writer entry names epoch %d after %d", b.Epoch, s.Writer)
 		}
 		apply = func() { s.Writer = b.Epoch }
+	case *entry.Reencipher:
+		apply, err = s.applyReencipher(b)
+	case *entry.Erased:
+		apply, err = s.applyErased(b)
+	case *entry.Tamper:
+		apply, err = s.applyTamper(b)
 	default:
 		err = fmt.Errorf("body of type %T is not known", body)
 	}
@@ -128,6 +143,12 @@ func kindOf(body any) entry.Kind {
 		return entry.KindSnapshot
 	case *entry.Writer:
 		return entry.KindWriter
+	case *entry.Reencipher:
+		return entry.KindReencipher
+	case *entry.Erased:
+		return entry.KindErased
+	case *entry.Tamper:
+		return entry.KindTamper
 	default:
 		return ""
 	}
@@ -173,8 +194,9 @@ func (s *State) applyGenesis(g *entry.Genesis, hash [32]byte) error {
 	if err := g.Profile.Check(); err != nil {
 		return err
 	}
-	if g.Profile == custody.Production && (g.Root == "soft" || g.Anchor == "file") {
-		return fmt.Errorf("a production domain can't have root %q and anchor %q", g.Root, g.Anchor)
+	life, err := firstLife(g)
+	if err != nil {
+		return err
 	}
 	doc, err := policy.DecodeDocument(g.Document)
 	if err != nil {
@@ -198,6 +220,7 @@ func (s *State) applyGenesis(g *entry.Genesis, hash [32]byte) error {
 	s.LogKey, s.Identity = [32]byte(g.LogKey), [32]byte(g.Identity)
 	s.Epoch, s.Pattern = g.Epoch, g.Pattern
 	s.Doc, s.Rules, s.docs = doc, rules, []uint64{0}
+	s.life = life
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"strongroom/internal/pure/canon"
-	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
@@ -71,21 +70,6 @@ func (s *State) votes(p *Pending, at Moment) []policy.Vote {
 	return out
 }
 
-// counts says whether a person is an active human in a group that a plan names.
-func (s *State) counts(plan policy.Plan, who custody.PersonID) bool {
-	if p, ok := s.Rules.Principal(who); !ok || !p.Active || p.Kind != policy.Human {
-		return false
-	}
-	for _, b := range plan.AnyOf {
-		for _, st := range b.Steps {
-			if s.Rules.InGroup(who, st.Group) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 	p, ok := s.pending[b.Request]
 	if !ok {
@@ -107,6 +91,8 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		apply, err = s.createAddresses(o, b)
 	case *request.TransferBody:
 		err = errors.New("a transfer has permits, not an effect")
+	case request.LifeBody:
+		apply, err = s.applyLife(r, b)
 	default:
 		apply, err = s.changeDocument(l, r.Operation, body, b)
 	}
@@ -117,7 +103,7 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 }
 
 func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.Body, b *entry.Effect) (func(), error) {
-	if b.Wallet != nil || b.Key != nil || b.Addresses != nil {
+	if b.Wallet != nil || b.Key != nil || b.Addresses != nil || b.Life != nil {
 		return nil, errors.New("the effect holds more than a document")
 	}
 	doc, err := policy.Apply(s.Profile, s.Doc, op, body)
@@ -144,8 +130,11 @@ func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.
 
 func (s *State) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreateBody, b *entry.Effect) (func(), error) {
 	w := b.Wallet
-	if w == nil || b.Document != nil || b.Addresses == nil {
+	if w == nil || b.Document != nil || b.Addresses == nil || b.Life != nil {
 		return nil, errors.New("the effect must hold the wallet and its first address")
+	}
+	if err := s.on(needs(o, entry.Wallet{})); err != nil {
+		return nil, err
 	}
 	if _, ok := s.walletIndex[o.Wallet]; ok || len(s.walletList) >= MaxWallets {
 		return nil, fmt.Errorf("wallet %s exists, or there are too many", o.Wallet)
@@ -165,6 +154,9 @@ func (s *State) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 		if _, ok := s.keyIndex[k.ID]; ok {
 			return nil, fmt.Errorf("key %s exists", k.ID)
 		}
+		if err := s.checkNext(k); err != nil {
+			return nil, err
+		}
 	} else if _, ok := s.keyIndex[w.Key]; !ok || w.Key != o.Seed {
 		return nil, fmt.Errorf("seed %s does not exist", o.Seed)
 	}
@@ -173,12 +165,33 @@ func (s *State) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 	}
 	return func() {
 		if b.Key != nil {
-			s.keyIndex[b.Key.ID] = len(s.keys)
-			s.keys = append(s.keys, *b.Key)
+			s.addKey(*b.Key)
 		}
 		s.addWallet(*w, l.Seq, asked)
 		s.next[len(s.next)-1] = [2]uint32{1, 0}
 	}, nil
+}
+
+// checkNext says whether a new key has a blob under the next epoch exactly if one is committed.
+func (s *State) checkNext(k *entry.NewKey) error {
+	want := 0
+	if n := s.life.Next; n != nil && n.Committed {
+		want = 32
+	}
+	if len(k.Next) != want || want > 0 && [32]byte(k.Next) == [32]byte{} {
+		return errors.New("a new key has a blob under the next epoch exactly if one is committed")
+	}
+	return nil
+}
+
+// addKey adds a key that was checked.
+func (s *State) addKey(k entry.NewKey) {
+	s.keyIndex[k.ID] = len(s.keys)
+	if len(k.Next) > 0 {
+		s.blobs.Next = append(s.blobs.Next, [32]byte(k.Next))
+		k.Next = nil
+	}
+	s.keys = append(s.keys, k)
 }
 
 func (s *State) addWallet(w entry.Wallet, born, asked uint64) {
@@ -191,8 +204,11 @@ func (s *State) addWallet(w entry.Wallet, born, asked uint64) {
 }
 
 func (s *State) createAddresses(o *request.AddressCreateBody, b *entry.Effect) (func(), error) {
-	if b.Addresses == nil || b.Document != nil || b.Wallet != nil || b.Key != nil {
+	if b.Addresses == nil || b.Document != nil || b.Wallet != nil || b.Key != nil || b.Life != nil {
 		return nil, errors.New("the effect must hold addresses and nothing else")
+	}
+	if err := s.on(needsDerive); err != nil {
+		return nil, err
 	}
 	i, ok := s.walletIndex[o.Wallet]
 	if !ok {

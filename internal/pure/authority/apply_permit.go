@@ -43,6 +43,11 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 	if d := b.Decision; d.Version != s.Doc.Version || d.Hash != s.Rules.Hash() || d.Outcome != policy.Allowed {
 		return nil, errors.New("the decision is not an allowance of the current rule document")
 	}
+	if i, ok := s.walletIndex[b.Wallet]; ok {
+		if err := s.on(needs((*request.TransferBody)(nil), s.walletList[i])); err != nil {
+			return nil, err
+		}
+	}
 	if g, ok := s.signed[b.Request]; ok {
 		return s.replace(l, leaf, b, g)
 	}

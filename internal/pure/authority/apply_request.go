@@ -112,7 +112,7 @@ func (s *State) applyApproval(l entry.Leaf, b *entry.Approval) (func(), error) {
 		}
 		return func() { s.end(p, l, EndCancelled) }, nil
 	case request.Reject:
-		if !s.counts(p.Decision.Plan, a.Person) {
+		if !p.Decision.Counts(s.Rules, a.Person) {
 			return nil, fmt.Errorf("%s is no approver of this request", a.Person)
 		}
 		return func() { s.end(p, l, EndRejected) }, nil
@@ -120,7 +120,7 @@ func (s *State) applyApproval(l entry.Leaf, b *entry.Approval) (func(), error) {
 		if a.Person == r.Initiator {
 			return nil, errors.New("the initiator can't approve")
 		}
-		if !s.counts(p.Decision.Plan, a.Person) {
+		if !p.Decision.Counts(s.Rules, a.Person) {
 			return nil, fmt.Errorf("%s is no approver of this request", a.Person)
 		}
 		return func() {

@@ -33,13 +33,26 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 	if r.NotAfter*1e9 > at.Time-at.Bound+ttl*1e9 {
 		return nil, problem.New(problem.Malformed, "notAfter is more than %d seconds ahead, the longest that the rules allow", ttl)
 	}
-	f, e, b, err := s.describe(r, kind, derive)
+	x, err := s.describe(r, kind, derive)
 	if err != nil {
 		return nil, err
 	}
 	out := entry.NewRequest(r)
-	out.Facts, out.Effects, out.Bounds, out.Decision = f, e, b, s.Rules.Evaluate(f)
+	out.Facts, out.Effects, out.Bounds, out.Decision = x.facts, x.effects, x.bounds, s.judge(x)
 	return out, nil
+}
+
+// judge evaluates the rules for what was described. A change of the document may need more plans than its own.
+func (s *State) judge(x described) policy.Decision { return Judge(s.Rules, x.facts, x.document) }
+
+// Judge evaluates rules for what a request does; next is the document that it makes, if it makes one: then it may need more plans than
+// its own.
+func Judge(rules *policy.Rules, f policy.Facts, next *policy.Document) policy.Decision {
+	d := rules.Evaluate(f)
+	if next == nil || d.Outcome != policy.Allowed {
+		return d
+	}
+	return rules.Require(d, f.Initiator, policy.Requirements(rules.Document(), *next))
 }
 
 // editDocument gives the document that a governance request makes of the current one.
@@ -75,30 +88,37 @@ func Refused(d policy.Decision) error {
 }
 
 // decideNow evaluates the rules again for a request that waits, and checks its approvals.
-func (s *State) decideNow(p *Pending, r *request.Parsed, at Moment, derive Deriver) (policy.Decision, []uint64, error) {
+func (s *State) decideNow(p *Pending, r *request.Parsed, at Moment, derive Deriver) (now, error) {
 	if Expired(r.NotAfter, at.Time, at.Bound) {
-		return policy.Decision{}, nil, problem.New(problem.Expired, "the request is past its notAfter")
+		return now{}, problem.New(problem.Expired, "the request is past its notAfter")
 	}
-	f, _, _, err := s.describe(r, p.Evidence, derive) // the address book may have changed
+	x, err := s.describe(r, p.Evidence, derive) // the address book may have changed
 	if err != nil {
-		return policy.Decision{}, nil, err
+		return now{}, err
 	}
-	d := s.Rules.Evaluate(f)
+	d := s.judge(x)
 	if d.Outcome != policy.Allowed {
-		return d, nil, refusal(d)
+		return now{}, refusal(d)
 	}
 	if err := s.plansMet(p, d, at); err != nil {
 		var q *QuorumError
 		if errors.As(err, &q) {
-			return d, nil, &problem.Error{Kind: problem.QuorumNotMet, Detail: q.Error(), Rule: q.Rule, Unmet: q.Unmet}
+			return now{}, &problem.Error{Kind: problem.QuorumNotMet, Detail: q.Error(), Rule: q.Rule, Unmet: q.Unmet}
 		}
-		return d, nil, err
+		return now{}, err
 	}
 	used := make([]uint64, 0, len(p.Approvals))
 	for _, v := range p.Approvals {
 		used = append(used, v.Seq)
 	}
-	return d, used, nil
+	return now{d, used, x}, nil
+}
+
+// now is a request that waits, decided again: it may be done.
+type now struct {
+	decision policy.Decision
+	used     []uint64 // entries of its approvals
+	is       described
 }
 
 // Ready says whether a request that waits has what it needs now: nil, or the problem that says what is missing.
@@ -107,7 +127,7 @@ func (s *State) Ready(p *Pending, at Moment, derive Deriver) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = s.decideNow(p, r, at, derive)
+	_, err = s.decideNow(p, r, at, derive)
 	return err
 }
 
@@ -132,11 +152,11 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 	if r.Operation == request.Transfer {
 		return nil, nil, problem.New(problem.Conflict, "a transfer is signed, not executed")
 	}
-	d, used, err := s.decideNow(p, r, at, derive)
+	d, err := s.decideNow(p, r, at, derive)
 	if err != nil {
 		return nil, nil, err
 	}
-	e := &entry.Effect{Request: p.ID, Decision: d, Approvals: used, Trail: slices.Clone(p.Trail)}
+	e := &entry.Effect{Request: p.ID, Decision: d.decision, Approvals: d.used, Trail: slices.Clone(p.Trail)}
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
 	case *request.AddressCreateBody:
@@ -146,12 +166,10 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 			return nil, nil, problem.New(problem.TooLarge, "wallet %q has no %d addresses left", o.Wallet, o.Count)
 		}
 		e.Addresses = &b
+	case request.LifeBody:
+		e.Life = &d.is.life
 	default:
-		doc, err := s.editDocument(r.Operation, body)
-		if err != nil {
-			return nil, nil, err
-		}
-		e.Document = doc.Encode()
+		e.Document = d.is.document.Encode()
 	}
 	return e, body, nil
 }
@@ -170,6 +188,9 @@ func StatementOf(a custody.AuthorityID, d custody.DomainID, id custody.RequestID
 func (s *State) CheckApproval(p *Pending, a request.Approval, at Moment) error {
 	if err := a.Check(); err != nil {
 		return problem.New(problem.Malformed, "%v", err)
+	}
+	if err := s.alive(p.Effects.Operation); err != nil {
+		return err
 	}
 	if Expired(p.Bounds.NotAfter, at.Time, at.Bound) {
 		return problem.New(problem.Expired, "the request is past its notAfter")
@@ -194,7 +215,7 @@ func (s *State) mayDecide(p *Pending, a request.Approval, at Moment) error {
 	if a.Person == p.Initiator {
 		return problem.New(problem.Forbidden, "the initiator can't approve or reject their own request")
 	}
-	if !s.counts(p.Decision.Plan, a.Person) {
+	if !p.Decision.Counts(s.Rules, a.Person) {
 		return problem.New(problem.Forbidden, "%s is in no group that the plan of rule %q names", a.Person, p.Decision.Rule)
 	}
 	for _, v := range p.Approvals {
@@ -207,6 +228,9 @@ func (s *State) mayDecide(p *Pending, a request.Approval, at Moment) error {
 
 // CheckSession says whether a session may be opened now: by an active service, with its signature, for a day at most.
 func (s *State) CheckSession(o request.SessionOpening, b *entry.Session, at Moment) error {
+	if err := s.alive(""); err != nil {
+		return err
+	}
 	switch {
 	case o.V != 1 || o.Authority != s.Authority || o.Domain != s.Domain:
 		return problem.New(problem.Forbidden, "the session opening is for another domain")

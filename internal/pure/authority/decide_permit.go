@@ -56,9 +56,11 @@ func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, 
 	if !ok {
 		return nil, problem.New(problem.Conflict, "request %s does not wait to be signed", id)
 	}
-	if out.Decision, out.Approvals, err = s.decideNow(p, asked.Request, at, derive); err != nil {
+	d, err := s.decideNow(p, asked.Request, at, derive)
+	if err != nil {
 		return nil, err
 	}
+	out.Decision, out.Approvals = d.decision, d.used
 	if most := FeeCap(p.Bounds, p.Decision, out.Decision); out.Fee.Cmp(most) > 0 {
 		return nil, problem.New(problem.OutsideBounds, "the payload may cost %s in fee; the cap is %s", out.Fee, most)
 	}
@@ -92,11 +94,11 @@ func (s *State) decideReplacement(g *Signed, asked Asked, out *entry.Permit, at 
 	case out.Fee.Cmp(g.Fee) <= 0:
 		return problem.New(problem.OutsideBounds, "a replacement must pay more fee than %s", g.Fee)
 	}
-	f, _, _, err := s.describe(asked.Request, asked.Kind, derive)
+	x, err := s.describe(asked.Request, asked.Kind, derive)
 	if err != nil {
 		return err
 	}
-	if out.Decision = s.Rules.Evaluate(f); out.Decision.Outcome != policy.Allowed {
+	if out.Decision = s.judge(x); out.Decision.Outcome != policy.Allowed {
 		return refusal(out.Decision)
 	}
 	if most := FeeCap(request.Bounds{FeeCap: g.FeeCap}, out.Decision); out.Fee.Cmp(most) > 0 {

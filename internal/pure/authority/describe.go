@@ -14,10 +14,12 @@ import (
 
 // describe says what a request does in the state as it is. A failure means that it can't be done there: it names what does not
 // exist, or exists already, or does not fit the rule document.
-func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
+func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (x described, err error) {
+	if err := s.alive(r.Operation); err != nil {
+		return x, err
+	}
 	var w entry.Wallet
 	var next [2]uint32
-	var err error
 	switch o := r.Decoded.(type) {
 	case *request.TransferBody:
 		w, next, err = s.wallet(o.Wallet)
@@ -28,15 +30,36 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Der
 	default:
 		// A document takes long to check: only people may make the core do so.
 		if p, ok := s.Rules.Principal(r.Initiator); !ok || p.Kind != policy.Human {
-			err = problem.New(problem.Forbidden, "services can't ask for changes of people, groups, address book or rules")
+			err = problem.New(problem.Forbidden, "services can't ask for changes of people, groups, address book, rules or the domain's life cycle")
 			break
 		}
-		_, err = s.editDocument(r.Operation, r.Decoded)
+		if r.Operation.LifeCycle() {
+			var c lifeChange
+			c, err = s.changeLife(r)
+			x.life = c.effect
+			break
+		}
+		var doc policy.Document
+		doc, err = s.editDocument(r.Operation, r.Decoded)
+		x.document = &doc
+	}
+	if err == nil {
+		err = s.on(needs(r.Decoded, w))
 	}
 	if err != nil {
-		return policy.Facts{}, request.Effects{}, request.Bounds{}, err
+		return described{}, err
 	}
-	return Describe(s.Rules, w, next[0], r, kind, derive)
+	x.facts, x.effects, x.bounds, err = Describe(s.Rules, w, next[0], r, kind, derive)
+	return x, err
+}
+
+// described is what a request does in a state.
+type described struct {
+	facts    policy.Facts
+	effects  request.Effects
+	bounds   request.Bounds
+	document *policy.Document // that it makes, if it makes one
+	life     entry.Life       // of an operation on the life cycle, but for what the core makes
 }
 
 func (s *State) wallet(id custody.WalletID) (entry.Wallet, [2]uint32, error) {

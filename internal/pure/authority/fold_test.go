@@ -27,10 +27,11 @@ type driver struct {
 	ids      []custody.RequestID
 	sessions [][]byte
 	slots    map[string]custody.RequestID // by slot: the request whose payloads use it
+	effects  map[request.Operation]int
 }
 
 func newDriver(t tester) *driver {
-	d := &driver{world: newWorld(t), slots: map[string]custody.RequestID{}}
+	d := &driver{world: newWorld(t), slots: map[string]custody.RequestID{}, effects: map[request.Operation]int{}}
 	d.m = modelOf(d.s)
 	for id := range d.s.doneIndex {
 		o, _ := d.s.Done(id)
@@ -72,7 +73,20 @@ func (d *driver) newRequest(t *rapid.T) any {
 	by := rapid.SampledFrom([]someone{who("alice"), who("alice"), who("service"), who("bob"), who("dave")}).Draw(t, "initiator")
 	var op request.Operation
 	var body any
-	switch rapid.IntRange(0, 9).Draw(t, "operation") {
+	if rapid.IntRange(0, 5).Draw(t, "life") == 0 {
+		op, body = d.lifeRequest(t)
+	}
+	switch n := rapid.IntRange(0, 9).Draw(t, "operation"); {
+	case op != "":
+	default:
+		op, body = d.walletRequest(t, n)
+	}
+	return d.asks(t, by, op, body)
+}
+
+// walletRequest draws a request of a wallet or the rules.
+func (d *driver) walletRequest(t *rapid.T, n int) (op request.Operation, body any) {
+	switch n {
 	case 0, 1, 2:
 		op, body = request.Transfer, payEVM(rapid.Uint64Range(1, 2000).Draw(t, "amount"))
 	case 3, 4:
@@ -103,6 +117,11 @@ func (d *driver) newRequest(t *rapid.T) any {
 	default:
 		op, body = request.PersonRevoke, request.PersonRevokeBody{Person: who(rapid.SampledFrom([]string{"dave", "service", "carol"}).Draw(t, "revoked")).id}
 	}
+	return op, body
+}
+
+// asks decides on a request, now and then made wrong.
+func (d *driver) asks(t *rapid.T, by someone, op request.Operation, body any) any {
 	r := d.request(by, op, body)
 	r.NotAfter = d.now/1e9 + rapid.SampledFrom([]int64{3600, 48 * 3600, 20 * 24 * 3600}).Draw(t, "life")
 	if seldom(t, "reuse") && d.n > 3 {
@@ -199,10 +218,14 @@ func (d *driver) newEffect(t *rapid.T) any {
 		e, body = &entry.Effect{Request: p.ID, Decision: d.s.Rules.Evaluate(policy.Facts{Operation: r.Operation, Initiator: p.Initiator, Evidence: p.Evidence})}, r.Decoded
 	}
 	if o, ok := body.(*request.WalletCreateBody); ok {
-		madeUp(t, o, e)
+		madeUp(t, d.s, o, e)
 		if e.Key != nil && seldom(t, "another seed") {
 			e.Key.ID, e.Wallet.Key = d.s.keys[0].ID, d.s.keys[0].ID
 		}
+	}
+	if e.Life != nil {
+		d.made(body, e)
+		d.spoilLife(t, e.Life)
 	}
 	switch {
 	case seldom(t, "wrong approvals"):
@@ -254,6 +277,9 @@ func (d *driver) body(t *rapid.T) any {
 	case 18:
 		return d.newSession(t)
 	default:
+		if rapid.IntRange(0, 2).Draw(t, "fact") == 0 {
+			return d.lifeFact(t)
+		}
 		if rapid.Bool().Draw(t, "snapshot") {
 			root := d.s.StateRoot()
 			if seldom(t, "wrong root") {
@@ -269,8 +295,10 @@ func (d *driver) body(t *rapid.T) any {
 func (d *driver) step(t *rapid.T) {
 	d.advance(rapid.SampledFrom([]time.Duration{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, time.Second, time.Second, time.Minute, time.Minute, time.Hour, 12 * time.Hour, 8 * 24 * time.Hour}).Draw(t, "later"))
 	d.bound = int64(rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, time.Minute}).Draw(t, "bound"))
-	if rapid.IntRange(0, 7).Draw(t, "story") == 0 {
+	if n := rapid.IntRange(0, 15).Draw(t, "story"); n < 2 {
 		d.story(t)
+	} else if n < 5 {
+		d.lifeStory(t)
 	} else if body := d.body(t); body != nil {
 		d.submit(t, body)
 	}
@@ -318,6 +346,12 @@ func (d *driver) submit(t *rapid.T, body any) {
 	}
 	hash := entry.Hash(l.Encode())
 	before := d.s.StateRoot()
+	var op request.Operation // of an effect
+	if e, ok := body.(*entry.Effect); ok {
+		if p, ok := d.s.Pending(e.Request); ok {
+			op = p.Effects.Operation
+		}
+	}
 	next, modelErr := d.m.apply(l, hash, body)
 	err := d.s.Apply(l, hash, body)
 	if (err == nil) != (modelErr == nil) {
@@ -334,6 +368,9 @@ func (d *driver) submit(t *rapid.T, body any) {
 		t.Fatalf("after %s the state's root is not the model's", l.Kind)
 	}
 	d.log = append(d.log, logged{l, hash, body})
+	if op != "" {
+		d.effects[op]++
+	}
 	if p, ok := body.(*entry.Permit); ok {
 		d.oneSlot(t, p)
 	}
@@ -407,9 +444,17 @@ func TestFoldIsTheModel(t *testing.T) {
 			o, _ := d.s.Done(id)
 			counts[o.End.String()]++
 		}
+		for op, n := range d.effects {
+			counts[string(op)] += n
+		}
 	})
 	t.Log(counts)
-	for _, k := range []string{"request", "approval", "permit", "result", "refusal", "effect", "session", "snapshot", "writer", "executed", "signed", "refused", "rejected", "cancelled", "expired"} {
+	for _, op := range request.Operations() {
+		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet) {
+			t.Errorf("no %s took effect: the draws are one-sided", op)
+		}
+	}
+	for _, k := range []string{"request", "approval", "permit", "result", "refusal", "effect", "session", "snapshot", "writer", "reencipher", "erased", "tamper", "executed", "signed", "refused", "rejected", "cancelled", "expired"} {
 		if counts[k] == 0 {
 			t.Errorf("no %s came about: the draws are one-sided", k)
 		}

@@ -88,7 +88,8 @@ func replay(t *testing.T, f frozenLog) {
 			s = restored(t, s)
 		}
 	}
-	for _, k := range []entry.Kind{entry.KindGenesis, entry.KindRequest, entry.KindApproval, entry.KindPermit, entry.KindResult, entry.KindRefusal, entry.KindEffect, entry.KindSession, entry.KindSnapshot, entry.KindWriter} {
+	for _, k := range []entry.Kind{entry.KindGenesis, entry.KindRequest, entry.KindApproval, entry.KindPermit, entry.KindResult, entry.KindRefusal, entry.KindEffect, entry.KindSession, entry.KindSnapshot, entry.KindWriter,
+		entry.KindReencipher, entry.KindErased, entry.KindTamper} {
 		if kinds[k] == 0 {
 			t.Errorf("the log has no entry of kind %q", k)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 )
@@ -33,13 +34,15 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 		err = m.createWallet(l, p.Seq, o, b)
 	case *request.AddressCreateBody:
 		a, i := b.Addresses, m.walletNumber(o.Wallet)
-		if a == nil || i < 0 || b.Document != nil || b.Wallet != nil || b.Key != nil || a.Wallet != o.Wallet || a.Branch != 0 || a.Count != o.Count || a.From != m.next[i][0] {
+		if !m.mayUse(points.Derive) || b.Life != nil || a == nil || i < 0 || b.Document != nil || b.Wallet != nil || b.Key != nil || a.Wallet != o.Wallet || a.Branch != 0 || a.Count != o.Count || a.From != m.next[i][0] {
 			return errModel
 		}
 		m.next[i][0] += o.Count
+	case request.LifeBody:
+		err = m.lifeEffect(l, o, b)
 	default:
 		doc, derr := policy.Apply(custody.Evaluation, m.doc, r.Operation, body)
-		if derr != nil || b.Wallet != nil || b.Key != nil || b.Addresses != nil || !bytes.Equal(doc.Encode(), b.Document) {
+		if derr != nil || b.Life != nil || b.Wallet != nil || b.Key != nil || b.Addresses != nil || !bytes.Equal(doc.Encode(), b.Document) {
 			return errModel
 		}
 		m.doc, m.docs = doc, append(m.docs, l.Seq)
@@ -55,7 +58,7 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 
 func (m *model) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreateBody, b *entry.Effect) error {
 	w, a, k := b.Wallet, b.Addresses, b.Key
-	if w == nil || a == nil || b.Document != nil || m.walletNumber(o.Wallet) >= 0 || (k == nil) != (o.Seed != "") {
+	if b.Life != nil || !m.mayUse(points.Derive) || o.Seed == "" && !m.mayUse(points.WalletCreate) || w == nil || a == nil || b.Document != nil || m.walletNumber(o.Wallet) >= 0 || (k == nil) != (o.Seed != "") {
 		return errModel
 	}
 	haveKey := func(id custody.KeyID) bool {
@@ -72,10 +75,19 @@ func (m *model) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 			return errModel
 		}
 	} else {
-		if err := ensure(k.ID == w.Key, k.Purpose == "custody", k.Kind == "hd-seed", k.Epoch == 1, k.ID.Check() == nil, !haveKey(k.ID)); err != nil {
+		if err := ensure(k.ID == w.Key, k.Purpose == "custody", k.Kind == "hd-seed", k.Epoch == m.head.Epoch, k.ID.Check() == nil, !haveKey(k.ID)); err != nil {
 			return err
 		}
-		m.keys = append(m.keys, *k)
+		both := m.life.next != nil && m.life.next.committed
+		if both != (len(k.Next) == 32) || !both && len(k.Next) != 0 || both && bytes.Equal(k.Next, make([]byte, 32)) {
+			return errModel
+		}
+		born := *k
+		if both {
+			m.life.next.blobs[k.ID] = [32]byte(k.Next)
+			born.Next = nil
+		}
+		m.keys = append(m.keys, born)
 	}
 	m.wallets, m.next, m.born = append(m.wallets, *w), append(m.next, [2]uint32{1, 0}), append(m.born, l.Seq)
 	m.asked = append(m.asked, asked)

@@ -10,6 +10,7 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -35,6 +36,7 @@ type model struct {
 	pending  []Pending
 	signed   []Signed
 	done     []ended
+	life     modelLife
 }
 
 type ended struct {
@@ -44,7 +46,7 @@ type ended struct {
 
 func modelOf(s *State) model {
 	m := s.Image()
-	out := model{head: m.Head, doc: s.Doc, rules: s.Rules, docs: m.Docs, keys: m.Keys, wallets: s.walletList, next: m.Next, born: m.Born, asked: m.Asked, nonces: m.Nonces, own: map[custody.RequestID][]uint64{}}
+	out := model{head: m.Head, doc: s.Doc, rules: s.Rules, docs: m.Docs, keys: m.Keys, wallets: s.walletList, next: m.Next, born: m.Born, asked: m.Asked, nonces: m.Nonces, own: map[custody.RequestID][]uint64{}, life: modelLifeOf(s)}
 	out.accounts = make([]account, len(s.accountIndex))
 	for a, i := range s.accountIndex {
 		out.accounts[i] = a
@@ -56,6 +58,7 @@ func (m model) clone() model {
 	m.docs, m.keys, m.wallets, m.next, m.born = slices.Clone(m.docs), slices.Clone(m.keys), slices.Clone(m.wallets), slices.Clone(m.next), slices.Clone(m.born)
 	m.asked, m.own = slices.Clone(m.asked), maps.Clone(m.own)
 	m.accounts, m.nonces, m.spent, m.sessions = slices.Clone(m.accounts), slices.Clone(m.nonces), slices.Clone(m.spent), slices.Clone(m.sessions)
+	m.life = m.life.clone()
 	m.pending, m.signed, m.done = slices.Clone(m.pending), slices.Clone(m.signed), slices.Clone(m.done)
 	for i := range m.pending {
 		m.pending[i].Approvals, m.pending[i].Trail = slices.Clone(m.pending[i].Approvals), slices.Clone(m.pending[i].Trail)
@@ -82,6 +85,7 @@ func (m model) root() [32]byte {
 	for _, d := range m.done {
 		done.add(encodeDone(d.id, d.o), 0)
 	}
+	img.Life, img.Blobs = m.lifeImage()
 	img.Wallets, img.Accounts, img.Spent, img.Done = wallets.state(), accounts.state(), spent.state(), done.state()
 	for i := range m.pending {
 		img.Pending = append(img.Pending, &m.pending[i])
@@ -108,6 +112,9 @@ func (m model) apply(l entry.Leaf, hash [32]byte, body any) (model, error) {
 	if err := ensure(l.Seq == m.head.Next, l.Prev == m.head.Last, l.Authority == m.head.Authority, l.Domain == m.head.Domain, l.Time >= m.head.Time, l.KindVersion == 1,
 		l.Engine == entry.Engine1, len(l.Bodies) > 0, isWriter || l.Writer == m.head.Writer, l.Kind == kindOf(body)); err != nil {
 		return m, err
+	}
+	if !n.aliveFor(body) {
+		return m, errModel
 	}
 	if id, ok := requestOf(body); ok {
 		n.own[id] = append(slices.Clone(n.own[id]), l.Seq)
@@ -148,6 +155,8 @@ func (m *model) do(l entry.Leaf, hash [32]byte, body any) error {
 			return errModel
 		}
 		m.head.Writer = b.Epoch
+	case *entry.Reencipher, *entry.Erased, *entry.Tamper:
+		return m.lifeFact(l, body)
 	default:
 		return errModel
 	}
@@ -238,6 +247,20 @@ func (m *model) request(l entry.Leaf, hash [32]byte, b *entry.Request) error {
 	return nil
 }
 
+// mayDecide says whether a decision lets somebody approve or reject: by its plan, or by one that it needs besides.
+func (m *model) mayDecide(d policy.Decision, id custody.PersonID) bool {
+	for _, x := range d.Also {
+		if x.Groups == nil && m.approver(x.Plan, id) {
+			return true
+		}
+		active := slices.ContainsFunc(m.doc.Principals, func(p policy.Principal) bool { return p.ID == id && p.Active && p.Kind == policy.Human })
+		if active && slices.ContainsFunc(x.Groups, func(g policy.Group) bool { return slices.Contains(g.Members, id) }) {
+			return true
+		}
+	}
+	return m.approver(d.Plan, id)
+}
+
 // approver says whether somebody is an active human in a group of a plan.
 func (m *model) approver(p policy.Plan, id custody.PersonID) bool {
 	for _, x := range m.doc.Principals {
@@ -273,12 +296,12 @@ func (m *model) approval(l entry.Leaf, a request.Approval) error {
 			return errModel
 		}
 	case request.Reject:
-		if o.End = EndRejected; !m.approver(p.Decision.Plan, a.Person) {
+		if o.End = EndRejected; !m.mayDecide(p.Decision, a.Person) {
 			return errModel
 		}
 	default:
 		twice := slices.ContainsFunc(p.Approvals, func(v Vote) bool { return v.Person == a.Person && m.stands(v, Moment{l.Time, l.Bound}) })
-		if twice || a.Person == p.Initiator || !m.approver(p.Decision.Plan, a.Person) {
+		if twice || a.Person == p.Initiator || !m.mayDecide(p.Decision, a.Person) {
 			return errModel
 		}
 		p.Approvals = append(p.Approvals, Vote{Person: a.Person, Key: a.Key, Seq: l.Seq, Time: l.Time})
@@ -323,6 +346,13 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 	if err := ensure(canon.HashBytes(canon.TagPayload, b.Payload) == b.PayloadHash, len(b.Keys) > 0, b.Decision.Outcome == policy.Allowed, b.Decision.Version == m.doc.Version,
 		b.Decision.Hash == m.doc.Hash(), w >= 0); err != nil {
 		return err
+	}
+	point := points.SignECDSASecp256k1
+	if m.wallets[w].Scheme == request.SchemeP2TR {
+		point = points.SignBIP340
+	}
+	if !m.mayUse(point) {
+		return errModel
 	}
 	if g := m.signedOf(b.Request); g != nil {
 		if err := ensure(b.Attempt == g.Attempt+1, b.PayloadHash != g.Payload, b.Fee.Cmp(g.Fee) > 0, b.Fee.Cmp(least(&g.FeeCap, b.Decision.FeeCap)) <= 0, slices.Equal(b.Trail, g.Trail), len(g.Trail) < MaxTrail-1,

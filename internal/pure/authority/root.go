@@ -31,6 +31,8 @@ type Image struct {
 	Docs     []uint64        `cbor:"13,keyasint"` // by version less 1: entry that made the document
 	Born     []uint64        `cbor:"14,keyasint"` // by wallet: entry that made it
 	Asked    []uint64        `cbor:"15,keyasint"` // by wallet: entry of the request for it
+	Life     Life            `cbor:"16,keyasint"`
+	Blobs    lifeBlobs       `cbor:"17,keyasint"`
 }
 
 type headSection struct {
@@ -71,6 +73,8 @@ func (s *State) Image() Image {
 		Docs:     s.docs,
 		Born:     s.born,
 		Asked:    s.askedIn,
+		Life:     s.life,
+		Blobs:    s.blobs,
 	}
 	for id, x := range s.sessions {
 		m.Sessions = append(m.Sessions, sessionRecord{id, x})
@@ -85,7 +89,7 @@ func (s *State) Image() Image {
 
 // sections lists what the root covers, in order.
 func (m Image) sections() []any {
-	return []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked}
+	return []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked, m.Life, m.Blobs}
 }
 
 // Encode gives the canonical encoding and the root hash. Each section is encoded once for both.
@@ -105,7 +109,7 @@ func (m Image) Encode() (encoding []byte, root [32]byte) {
 
 // sizeHint is about how long the encoding is, in bytes, by the lists that become long. Growing step by step would copy it many times.
 func (m Image) sizeHint() int {
-	n := 4096 + len(m.Document) + 400*len(m.Signed) + 16*len(m.Next) + 6*(len(m.Nonces)+len(m.Born)+len(m.Asked)+len(m.Docs)) + 128*len(m.Sessions) + 200*len(m.Keys)
+	n := 4096 + len(m.Document) + 400*len(m.Signed) + 16*len(m.Next) + 6*(len(m.Nonces)+len(m.Born)+len(m.Asked)+len(m.Docs)) + 128*len(m.Sessions) + 200*len(m.Keys) + 34*len(m.Blobs.Next) + 80*(len(m.Blobs.Previous)+len(m.Blobs.Doomed))
 	for _, p := range m.Pending {
 		n += 1500 + len(p.Request)
 	}
@@ -153,6 +157,9 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 	for i, k := range s.keys {
 		s.keyIndex[k.ID] = i
 	}
+	if err := s.restoreLife(m); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
 	if err := s.restoreChains(m, load); err != nil {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
@@ -175,6 +182,24 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		s.expiry.push(deadline{at: g.NotAfter, seq: g.Seq, request: g.ID})
 	}
 	return s, nil
+}
+
+// restoreLife takes the life cycle. The keys are there already.
+func (s *State) restoreLife(m Image) error {
+	s.life, s.blobs = m.Life, m.Blobs
+	want := 0
+	if n := s.life.Next; n != nil && n.Committed {
+		want = len(s.keys)
+	}
+	if len(s.blobs.Next) != want {
+		return fmt.Errorf("%d keys have a place for a blob under the next epoch, not %d", len(s.blobs.Next), want)
+	}
+	for _, h := range s.blobs.Next {
+		if h == [32]byte{} {
+			s.lacking++
+		}
+	}
+	return nil
 }
 
 func (s *State) restoreChains(m Image, load func([32]byte) ([]byte, error)) (err error) {

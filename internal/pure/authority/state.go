@@ -64,6 +64,10 @@ type State struct {
 
 	done      chain
 	doneIndex map[custody.RequestID]place
+
+	life    Life
+	blobs   lifeBlobs
+	lacking int // keys without a blob under the committed next epoch
 }
 
 // account is a paying address of an EVM wallet.

@@ -45,6 +45,10 @@ const (
 	TagMark       Tag = "strongroom/mark/v1"              // a mark of the anchor that counts in a TPM, and the key it is made with
 	TagCertify    Tag = "strongroom/certificate/v1"       // a person's asking for a client certificate, signed with an approval key
 
+	TagRecoveryRecord Tag = "strongroom/recovery-record/v1" // recovery record of a domain
+	TagBlobList       Tag = "strongroom/blob-list/v1"       // list of blobs that the log has given up
+	TagStatus         Tag = "strongroom/status/v1"          // status of a core, signed with the domain identity key
+
 	TagRecovery     Tag = "strongroom/recovery/v1"        // recovery key that follows from the master secret
 	TagRecoverySeal Tag = "strongroom/recovery-seal/v1"   // something sealed to a recovery key
 	TagGenerator    Tag = "strongroom/share-generator/v1" // second generator of the commitments to shares
@@ -64,5 +68,6 @@ func Tags() []Tag {
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
 		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord,
 		TagClose, TagTPM, TagMark, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit,
-		TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter}
+		TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter,
+		TagRecoveryRecord, TagBlobList, TagStatus}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/share"
 )
 
@@ -81,8 +82,11 @@ func (m Made) Sharing(threshold uint32) (share.Commitments, error) {
 }
 
 // Receipt is a custodian's word that their share is the one that the commitments commit to, so that it and any others that did the same give the
-// master secret. Its transcript is the head when the shares had been made: [Transcript.Receipt].
-type Receipt = share.Receipt
+// master secret. It is signed for itself, besides the record: when custodians change, the log takes the receipts without the transcript.
+type Receipt struct {
+	Share share.Receipt    `cbor:"1,keyasint"` // as [Transcript.Receipt] gives it
+	Sig   custody.HexBytes `cbor:"2,keyasint"` // of the custodian over its message
+}
 
 // Stored says where a share went.
 type Stored struct {
@@ -271,22 +275,25 @@ func (t Transcript) soundReceipt(r Record) error {
 		return err
 	}
 	m := must[Made](t, StepMake, "")
-	if want, err := t.Receipt(m, r.Actor); err != nil || b != want {
+	if want, err := t.Receipt(m, r.Actor); err != nil || b.Share != want {
 		return errors.New("the receipt is for another share")
+	}
+	if p, ok := t.Script.Participant(r.Actor); !ok || !p.Key.Verify(b.Share.Message(), b.Sig) {
+		return errors.New("the signature of the receipt does not verify")
 	}
 	return nil
 }
 
-// Receipt gives what a custodian's receipt must say, once the shares have been made.
-func (t Transcript) Receipt(m Made, custodian string) (Receipt, error) {
+// Receipt gives what a custodian's receipt must say, once the shares have been made: its transcript is the hash of the record that made them.
+func (t Transcript) Receipt(m Made, custodian string) (share.Receipt, error) {
 	i := slices.IndexFunc(m.Shares, func(s Share) bool { return s.Custodian == custodian })
 	made := slices.IndexFunc(t.Records, func(r Record) bool { return r.Kind == StepMake })
 	if i < 0 || made < 0 {
-		return Receipt{}, fmt.Errorf("%w: no share was made for %s", ErrTranscript, custodian)
+		return share.Receipt{}, fmt.Errorf("%w: no share was made for %s", ErrTranscript, custodian)
 	}
 	c, err := m.Sharing(t.Script.Threshold)
 	if err != nil {
-		return Receipt{}, err
+		return share.Receipt{}, err
 	}
 	meta := share.NewMeta(t.Script.Hash(), c, uint8(m.Shares[i].Index), custodian, sha256.Sum256(m.Recovery))
 	return share.NewReceipt(meta, c, t.Records[made].Hash()), nil

@@ -97,7 +97,7 @@ func bodyOf(t Transcript, s Step) any {
 		if err != nil {
 			panic(err)
 		}
-		return r
+		return Receipt{r, ed25519.Sign(keyOf(s.Actor), r.Message())}
 	case StepStore:
 		return Stored{"bag of " + s.Actor, "safe of " + s.Actor}
 	case StepImport:
@@ -272,9 +272,10 @@ func TestSaysWhatItMust(t *testing.T) {
 		{Create, "make/core", func(b any) any { m := b.(Made); m.Shares[1].Index = 1; return m }},
 		{Create, "make/core", func(b any) any { m := b.(Made); m.Genesis = [32]byte{}; return m }},
 		{Create, "make/core", func(b any) any { m := b.(Made); m.Recovery = nil; return m }},
-		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Index = 1; return r }},
-		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Sharing = h; return r }},
-		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Transcript = h; return r }},
+		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Sig = bytes.Repeat([]byte{1}, 64); return r }},
+		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Share.Index = 1; return r }},
+		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Share.Sharing = h; return r }},
+		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Share.Transcript = h; return r }},
 		{Create, "store/cora", func(b any) any { s := b.(Stored); s.Bag = "another"; return s }},
 		{Create, "store/cora", func(any) any { return Stored{} }},
 		{Restore, "import/core", func(any) any { return Import{} }},

@@ -3,7 +3,14 @@
 package entry
 
 import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -22,6 +29,16 @@ type Genesis struct {
 	Document   []byte             `cbor:"9,keyasint"`            // first rule document, canonical
 	Nonce      []byte             `cbor:"10,keyasint"`           // 16 random bytes: two domains never share an id
 	Signatures []GenesisSignature `cbor:"11,keyasint,omitempty"` // one of each principal of the document, in its order
+	Points     *points.Set        `cbor:"12,keyasint,omitempty"` // control points that are on; nil: points.Evaluation, in that profile only
+	Recovery   *request.Recovery  `cbor:"13,keyasint,omitempty"` // with its sealed copies
+	Witnesses  []Witness          `cbor:"14,keyasint,omitempty"` // log witnesses
+	Quorum     uint32             `cbor:"15,keyasint,omitempty"` // cosignatures of log witnesses that a pin needs
+}
+
+// Witness is a log witness: a program that cosigns checkpoints.
+type Witness struct {
+	Name string `cbor:"1,keyasint"`
+	Key  string `cbor:"2,keyasint"` // verifier key, as C2SP signed-note writes it
 }
 
 // GenesisSignature is one first person's signature over the Genesis without signatures, under canon.TagGenesis.
@@ -140,7 +157,8 @@ type NewKey struct {
 	Purpose string        `cbor:"2,keyasint"` // "custody"
 	Kind    string        `cbor:"3,keyasint"` // "hd-seed"
 	Epoch   uint64        `cbor:"4,keyasint"`
-	Blob    [32]byte      `cbor:"5,keyasint"` // hash of the blob, under canon.TagBlobHash
+	Blob    [32]byte      `cbor:"5,keyasint"`           // hash of the blob, under canon.TagBlobHash
+	Next    []byte        `cbor:"6,keyasint,omitempty"` // hash of its blob under the next epoch, in the effect of a birth while one is committed
 }
 
 // AddressBatch is a run of addresses.
@@ -163,6 +181,67 @@ type Effect struct {
 	Key       *NewKey           `cbor:"6,keyasint,omitempty"` // with Wallet, if the seed is new
 	Addresses *AddressBatch     `cbor:"7,keyasint,omitempty"` // alone, or the first address of Wallet
 	Trail     []uint64          `cbor:"8,keyasint,omitempty"` // every other entry of the request so far: refusals
+	Life      *Life             `cbor:"9,keyasint,omitempty"` // what became of the domain
+}
+
+// Life is what an operation on the life cycle does. docs/spec/domain.md says which fields each has.
+type Life struct {
+	Epoch     uint64      `cbor:"1,keyasint"` // of the register that the operation is about
+	Pattern   []byte      `cbor:"2,keyasint"`
+	Sealed    []byte      `cbor:"3,keyasint,omitempty"` // hash of the sealed copy of the working key
+	Identity  []byte      `cbor:"4,keyasint,omitempty"` // hash of the sealed copy of the identity
+	Destroyed []uint64    `cbor:"5,keyasint,omitempty"` // epochs, ascending
+	Doomed    *BlobList   `cbor:"6,keyasint,omitempty"`
+	Allowed   *points.Set `cbor:"7,keyasint,omitempty"` // control points that are on from now
+	Frozen    *points.Set `cbor:"8,keyasint,omitempty"` // and that are frozen
+}
+
+// Blob names a blob of a key.
+type Blob struct {
+	Key  custody.KeyID `cbor:"1,keyasint"`
+	Hash [32]byte      `cbor:"2,keyasint"`
+}
+
+// BlobList says which blobs are meant without naming each.
+type BlobList struct {
+	Count uint64   `cbor:"1,keyasint"`
+	Hash  [32]byte `cbor:"2,keyasint"` // under canon.TagBlobList
+}
+
+// ListOf gives the number and hash of blobs, in their order.
+func ListOf(blobs []Blob) BlobList {
+	return BlobList{Count: uint64(len(blobs)), Hash: canon.Hash(canon.TagBlobList, blobs)}
+}
+
+// MaxReencipher is how many blobs one entry names.
+const MaxReencipher = 1024
+
+// Reencipher says that keys have a blob under the next epoch, durably. They are in order of birth.
+type Reencipher struct {
+	Epoch uint64 `cbor:"1,keyasint"`
+	Blobs []Blob `cbor:"2,keyasint"`
+}
+
+// Erased says that the blobs that the log had given up are erased.
+type Erased struct {
+	Blobs BlobList `cbor:"1,keyasint"`
+}
+
+// MaxCause is the longest cause of a tamper entry, in bytes.
+const MaxCause = 200
+
+// Tamper says that the core destroyed its working keys without being asked.
+type Tamper struct {
+	Cause string `cbor:"1,keyasint"`
+}
+
+// Check says whether the cause is fit to be read by people.
+func (t Tamper) Check() error {
+	hidden := func(r rune) bool { return !unicode.IsPrint(r) }
+	if t.Cause == "" || len(t.Cause) > MaxCause || !utf8.ValidString(t.Cause) || strings.ContainsFunc(t.Cause, hidden) {
+		return fmt.Errorf("the cause must be 1 to %d bytes of visible text", MaxCause)
+	}
+	return nil
 }
 
 // Session records that a service opened a session. Body class: confidential.

@@ -52,6 +52,10 @@ const (
 	KindSession  Kind = "session"
 	KindSnapshot Kind = "snapshot"
 	KindWriter   Kind = "writer"
+
+	KindReencipher Kind = "reencipher"
+	KindErased     Kind = "erased"
+	KindTamper     Kind = "tamper"
 )
 
 // Engine1 is the id of the decision engine that this version writes: decoders, rule evaluation and bounds as in docs/spec.

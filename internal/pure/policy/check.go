@@ -38,8 +38,8 @@ func DecodeDocument(b []byte) (Document, error) {
 // within bounds, plans that the active people can't meet, and a document that nobody could change again. The first fault is
 // named by its place and says what to do.
 //
-// Production asks for more than evaluation: floor.minDistinctUsers is 2 at least, and each branch of the change plan asks for
-// two approvals at least. In evaluation, a first document (version 1) with a single active principal is accepted though
+// Production asks for more than evaluation: floor.minDistinctUsers is 2 at least, and each branch of the change plan and of the
+// domain's plans asks for two approvals at least. In evaluation, a first document (version 1) with a single active principal is accepted though
 // nobody can approve: only its automatic routes work.
 func (d Document) Check(profile custody.Profile) error {
 	if err := profile.Check(); err != nil {
@@ -55,9 +55,11 @@ func (d Document) Check(profile custody.Profile) error {
 	if d.Floor.MinDistinctUsers < 2 {
 		return d.bad("floor.minDistinctUsers is %d; production needs 2 at least", d.Floor.MinDistinctUsers)
 	}
-	for i, b := range d.ChangePlan.AnyOf {
-		if n := b.seats(); n < 2 {
-			return d.bad("changePlan branch %d asks for %d approval; production needs 2 at least", i+1, n)
+	for _, p := range d.reserved() {
+		for i, b := range p.plan.AnyOf {
+			if n := b.seats(); n < 2 {
+				return d.bad("%s branch %d asks for %d approval; production needs 2 at least", p.place, i+1, n)
+			}
 		}
 	}
 	return r.satisfiable(false)

@@ -24,7 +24,7 @@ func (d Document) checkRules() error {
 			return err
 		}
 		switch id {
-		case RuleChangePlan, RuleFloor, RuleDefaultDeny, "facts", "plan", "principals":
+		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, "facts", "plan", "principals":
 			return fmt.Errorf("%s: the id %q is reserved", what, id)
 		}
 		if ids[id] {
@@ -77,7 +77,7 @@ func (d Document) checkGuard(g Guard) error {
 func (d Document) checkRoute(r Route) error {
 	for _, o := range r.When.Operations {
 		if o.Governance() {
-			return fmt.Errorf("operation %s always takes the changePlan; take it out of the route", o)
+			return fmt.Errorf("operation %s always takes the plan that is reserved for it; take it out of the route", o)
 		}
 	}
 	switch {
@@ -154,11 +154,13 @@ func list[T ~string](what string, vs []T, check func(T) error) error {
 }
 
 func (d Document) checkPlans() error {
-	if len(d.ChangePlan.AnyOf) == 0 {
-		return errors.New("changePlan: needs a branch; without one nothing could ever be changed")
-	}
-	if err := d.checkPlan(d.ChangePlan); err != nil {
-		return fmt.Errorf("changePlan: %w", err)
+	for _, p := range d.reserved() {
+		if len(p.plan.AnyOf) == 0 {
+			return fmt.Errorf("%s: needs a branch; without one it could never be met", p.place)
+		}
+		if err := d.checkPlan(p.plan); err != nil {
+			return fmt.Errorf("%s: %w", p.place, err)
+		}
 	}
 	for _, r := range d.Routes {
 		if err := d.checkPlan(r.Plan); err != nil {
@@ -228,8 +230,10 @@ func (r *Rules) satisfiable(lone bool) error {
 	if lone && r.doc.Version == 1 && active == 1 {
 		return nil
 	}
-	if err := r.satisfiablePlan(r.doc.ChangePlan, active); err != nil {
-		return r.doc.bad("changePlan %w", err)
+	for _, p := range r.doc.reserved() {
+		if err := r.satisfiablePlan(p.plan, active); err != nil {
+			return r.doc.bad("%s %w", p.place, err)
+		}
 	}
 	for _, rt := range r.doc.Routes {
 		if err := r.satisfiablePlan(rt.Plan, active); err != nil {

@@ -60,6 +60,7 @@ type Decision struct {
 	Reason  string           `cbor:"5,keyasint,omitempty"` // the guard's reason code
 	Auto    bool             `cbor:"6,keyasint,omitempty"`
 	Plan    Plan             `cbor:"7,keyasint"`
-	FeeCap  *custody.Uint256 `cbor:"8,keyasint,omitempty"` // the route's
-	Unmet   []problem.Unmet  `cbor:"9,keyasint,omitempty"` // why it is not allowed: each guard that matched, or the first unmet criterion of each route; at most MaxUnmet
+	FeeCap  *custody.Uint256 `cbor:"8,keyasint,omitempty"`  // the route's
+	Unmet   []problem.Unmet  `cbor:"9,keyasint,omitempty"`  // why it is not allowed: each guard that matched, or the first unmet criterion of each route; at most MaxUnmet
+	Also    []Requirement    `cbor:"10,keyasint,omitempty"` // plans that must be met besides
 }

@@ -60,6 +60,19 @@ func Diff(old, next Document) []string {
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}
+	was, is := old.Plans(), next.Plans()
+	for _, p := range []struct {
+		what    string
+		was, is Plan
+	}{{"control points and working keys of the domain", was.Signature, is.Signature}, {"removing an administrator of the domain", was.Revocation, is.Revocation},
+		{"restoring the domain after zeroize", was.Recovery, is.Recovery}} {
+		if (old.Domain != nil || next.Domain != nil) && !same(p.was, p.is) {
+			say("%s: now needs %s; it needed %s", p.what, p.is, p.was)
+		}
+	}
+	if (old.Domain == nil) != (next.Domain == nil) {
+		say("the domain's plans are now %s", map[bool]string{true: "those that changes of the rules need", false: "plans of their own"}[next.Domain == nil])
+	}
 	return out
 }
 

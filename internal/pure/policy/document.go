@@ -27,6 +27,15 @@ type Document struct {
 	Guards      []Guard     `cbor:"8,keyasint"` // sorted by id; order has no meaning
 	Routes      []Route     `cbor:"9,keyasint"` // sorted by priority; priorities are distinct
 	ChangePlan  Plan        `cbor:"10,keyasint"`
+
+	Domain *DomainPlans `cbor:"11,keyasint,omitempty"` // nil: the change plan stands for each
+}
+
+// DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).
+type DomainPlans struct {
+	Signature  Plan `cbor:"1,keyasint"` // whose people are the administrators
+	Revocation Plan `cbor:"2,keyasint"` // also when an administrator ceases to be one
+	Recovery   Plan `cbor:"3,keyasint"` // after zeroize
 }
 
 // PrincipalKind says what a principal is.

@@ -153,6 +153,9 @@ func drawDocument(t *rapid.T) policy.Document {
 		d.Routes = append(d.Routes, r)
 	}
 	d.ChangePlan = drawPlan(t, d)
+	if rapid.Bool().Draw(t, "domain plans") {
+		d.Domain = &policy.DomainPlans{Signature: drawPlan(t, d), Revocation: drawPlan(t, d), Recovery: drawPlan(t, d)}
+	}
 	return accepted(t, d)
 }
 
@@ -179,6 +182,12 @@ func accepted(t *rapid.T, d policy.Document) policy.Document {
 	}
 	plans := func(d *policy.Document, p policy.Plan) {
 		d.ChangePlan = p
+		if d.Domain != nil {
+			d.Domain = &policy.DomainPlans{Signature: plan("g0", 1), Revocation: p, Recovery: plan("g1", 1)}
+			if one := *d; one.Check(custody.Evaluation) != nil {
+				d.Domain = &policy.DomainPlans{Signature: p, Revocation: p, Recovery: p}
+			}
+		}
 		for i := range d.Routes {
 			if !d.Routes[i].Auto {
 				d.Routes[i].Plan = p
@@ -202,7 +211,8 @@ func accepted(t *rapid.T, d policy.Document) policy.Document {
 func drawFacts(t *rapid.T, d policy.Document) policy.Facts {
 	who := d.Principals[rapid.IntRange(0, len(d.Principals)-1).Draw(t, "who")].ID
 	f := policy.Facts{
-		Operation: rapid.SampledFrom([]request.Operation{request.Transfer, request.Transfer, request.Transfer, request.AddressCreate, request.WalletCreate, request.PersonRevoke, request.PolicyChange}).Draw(t, "operation"),
+		Operation: rapid.SampledFrom([]request.Operation{request.Transfer, request.Transfer, request.Transfer, request.AddressCreate, request.WalletCreate, request.PersonRevoke, request.PolicyChange,
+			request.EpochLoad, request.PointsSet, request.Restore, request.Zeroize}).Draw(t, "operation"),
 		Initiator: who, Evidence: policy.BySignature,
 	}
 	if rapid.IntRange(0, 3).Draw(t, "session") == 0 {

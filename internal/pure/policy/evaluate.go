@@ -8,20 +8,26 @@ import (
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
 )
 
 // Names of what decides beside guards and routes; no rule may have one of them as its id.
 const (
-	RuleChangePlan  = "change-plan"  // governance operations take the document's change plan
+	RuleChangePlan  = "change-plan"  // changes of people, groups, address book and rules
 	RuleFloor       = "floor"        // the plan can't be met without the initiator, who may not approve
 	RuleDefaultDeny = "default-deny" // no route, or facts that can't be judged
+
+	RuleSignaturePlan  = "signature-plan"  // operations on the life cycle
+	RuleRevocationPlan = "revocation-plan" // besides, when an administrator ceases to be one
+	RuleRecoveryPlan   = "recovery-plan"   // domain_restore
+	RuleZeroize        = "zeroize"         // domain_zeroize: one administrator, no plan
 )
 
 // Evaluate decides: a pure function of document and facts.
 //
 //	(A) Every guard is tried. One that matches, or whose expression can't be evaluated, denies or holds; deny goes before hold,
 //	    then the lowest id.
-//	(B) A governance operation takes the change plan. Any other takes the first route by priority; none means deny. A route
+//	(B) A governance operation takes the plan that is reserved for it; domain_zeroize takes none and no guard. Any other takes the first route by priority; none means deny. A route
 //	    whose expression can't be evaluated does not match, and no later route takes its place.
 //
 // Before both, facts that lack an attribute of their operation or contradict the address book, and an initiator who is unknown
@@ -45,6 +51,9 @@ func (r *Rules) Evaluate(f Facts) Decision {
 	}
 	if f.Evidence == BySession && who.Kind != Service {
 		return deny("principals", "evidence", "only services open sessions; sign the request")
+	}
+	if f.Operation == request.Zeroize { // takes power away only: no guard may stand in its way
+		return r.zeroize(d, f)
 	}
 	a := &activation{facts: &f, who: who, has: attributes(f.Operation), results: make([]exprResult, r.exprs)}
 	guard, unmet := r.guard(a)
@@ -86,7 +95,8 @@ func (*Rules) refused(d Decision, g *Guard, unmet []problem.Unmet) Decision {
 func (r *Rules) route(a *activation, d Decision) Decision {
 	f := a.facts
 	if f.Operation.Governance() {
-		return r.onPlan(a, d, RuleChangePlan, r.doc.ChangePlan)
+		rule, plan := r.doc.planFor(f.Operation)
+		return r.onPlan(a, d, rule, plan)
 	}
 	for i := range r.routeAt[f.Operation].of(f.Wallet) {
 		x, rt := &r.routes[i], &r.doc.Routes[i]

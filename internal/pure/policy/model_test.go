@@ -146,6 +146,22 @@ func modelEvaluate(d policy.Document, f policy.Facts) string {
 	if f.Evidence == policy.BySession && !service {
 		return "deny default-deny"
 	}
+	if f.Operation == request.Zeroize {
+		p := d.ChangePlan
+		if d.Domain != nil {
+			p = d.Domain.Signature
+		}
+		for _, b := range p.AnyOf {
+			for _, s := range b.Steps {
+				for _, g := range d.Groups {
+					if g.ID == s.Group && slices.Contains(g.Members, f.Initiator) && f.Evidence == policy.BySignature {
+						return "allow zeroize auto"
+					}
+				}
+			}
+		}
+		return "deny zeroize"
+	}
 	held := ""
 	for _, effect := range []policy.Effect{policy.Deny, policy.Hold} {
 		for _, g := range d.Guards {
@@ -177,8 +193,17 @@ func modelRoute(d policy.Document, f policy.Facts) string {
 			return "allow " + rule
 		}
 	}
-	if f.Operation.Governance() {
+	own := policy.DomainPlans{Signature: d.ChangePlan, Recovery: d.ChangePlan}
+	if d.Domain != nil {
+		own = *d.Domain
+	}
+	switch f.Operation {
+	case request.PersonRevoke, request.PolicyChange:
 		return onPlan("change-plan", d.ChangePlan)
+	case request.EpochLoad, request.PointsSet:
+		return onPlan("signature-plan", own.Signature)
+	case request.Restore:
+		return onPlan("recovery-plan", own.Recovery)
 	}
 	for _, r := range d.Routes {
 		switch modelMatch(d, r.When, f) {

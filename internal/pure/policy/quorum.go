@@ -24,6 +24,10 @@ type Vote struct {
 // (a bipartite matching), hence the order of votes has no effect. Who voted anything but approve, before or after, does not
 // count. The people who approved must also be as many as the floor asks. A plan without branches is never met.
 func (p Plan) Met(r *Rules, initiator custody.PersonID, votes []Vote) (bool, []problem.Unmet) {
+	return p.metBy(electorate{r.active, r.doc.Floor.MinDistinctUsers}, initiator, votes)
+}
+
+func (p Plan) metBy(e electorate, initiator custody.PersonID, votes []Vote) (bool, []problem.Unmet) {
 	approved := make(map[custody.PersonID]bool, len(votes))
 	for _, v := range votes {
 		if v.Decision != request.Approve {
@@ -35,7 +39,7 @@ func (p Plan) Met(r *Rules, initiator custody.PersonID, votes []Vote) (bool, []p
 	eligible := func(id custody.PersonID) bool { return approved[id] && id != initiator }
 	var unmet []problem.Unmet
 	for i, b := range p.AnyOf {
-		lacks := r.lacks(b, eligible)
+		lacks := e.lacks(b, eligible)
 		if len(lacks) == 0 {
 			return true, nil
 		}
@@ -57,8 +61,8 @@ func (p Plan) Met(r *Rules, initiator custody.PersonID, votes []Vote) (bool, []p
 	return false, unmet
 }
 
-// Met says whether a decision lets its request be done with these votes: it must allow, and its plan must be met unless it is
-// automatic. What is unmet names the deciding rule.
+// Met says whether a decision lets its request be done with these votes: it must allow, and its plan and the requirements besides must be
+// met unless it is automatic. What is unmet names the deciding rule.
 func (d Decision) Met(r *Rules, initiator custody.PersonID, votes []Vote) (bool, []problem.Unmet) {
 	switch {
 	case d.Outcome != Allowed:
@@ -67,21 +71,53 @@ func (d Decision) Met(r *Rules, initiator custody.PersonID, votes []Vote) (bool,
 		return true, nil
 	}
 	ok, unmet := d.Plan.Met(r, initiator, votes)
-	for i := range unmet {
-		if unmet[i].Rule == "plan" {
-			unmet[i].Rule = d.Rule
+	name(unmet, d.Rule)
+	for _, x := range d.Also {
+		met, lacks := x.Plan.metBy(r.electorate(x), initiator, votes)
+		name(lacks, x.Rule)
+		if ok = ok && met; !met && len(unmet) < MaxUnmet {
+			unmet = append(unmet, lacks[:min(len(lacks), MaxUnmet-len(unmet))]...)
 		}
 	}
 	return ok, unmet
 }
 
+// name gives what is unmet of a plan the plan's name.
+func name(unmet []problem.Unmet, rule string) {
+	for i := range unmet {
+		if unmet[i].Rule == "plan" {
+			unmet[i].Rule = rule
+		}
+	}
+}
+
+// electorate is who counts for a plan: the active people of each group, and how many different ones it takes.
+type electorate struct {
+	members func(custody.GroupID) []custody.PersonID
+	floor   uint32
+}
+
+// active gives the active people of a group.
+func (r *Rules) active(g custody.GroupID) []custody.PersonID {
+	list := r.groups[g]
+	if !slices.ContainsFunc(list, r.noPerson) {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), r.noPerson)
+}
+
+func (r *Rules) noPerson(id custody.PersonID) bool {
+	w, ok := r.persons[id]
+	return !ok || !w.Active || w.Kind != Human
+}
+
 // lacks says what a branch lacks if those who are eligible approve. A branch without steps has no people and so lacks the floor's.
-func (r *Rules) lacks(b Branch, eligible func(custody.PersonID) bool) (unmet []problem.Unmet) {
+func (e electorate) lacks(b Branch, eligible func(custody.PersonID) bool) (unmet []problem.Unmet) {
 	voters := make([][]custody.PersonID, len(b.Steps))
 	distinct := make(map[custody.PersonID]bool)
 	for i, s := range b.Steps {
-		for _, id := range r.groups[s.Group] {
-			if w, ok := r.persons[id]; ok && w.Active && w.Kind == Human && eligible(id) {
+		for _, id := range e.members(s.Group) {
+			if eligible(id) {
 				voters[i] = append(voters[i], id)
 				distinct[id] = true
 			}
@@ -93,11 +129,16 @@ func (r *Rules) lacks(b Branch, eligible func(custody.PersonID) bool) (unmet []p
 				Observed: fmt.Sprintf("%d of %d", have, s.Min)})
 		}
 	}
-	if n := uint32(len(distinct)); n < r.doc.Floor.MinDistinctUsers {
-		unmet = append(unmet, problem.Unmet{Rule: RuleFloor, Criterion: more(r.doc.Floor.MinDistinctUsers-n) + " by different people (floor.minDistinctUsers)",
-			Observed: fmt.Sprintf("%d of %d", n, r.doc.Floor.MinDistinctUsers)})
+	if n := uint32(len(distinct)); n < e.floor {
+		unmet = append(unmet, problem.Unmet{Rule: RuleFloor, Criterion: more(e.floor-n) + " by different people (floor.minDistinctUsers)",
+			Observed: fmt.Sprintf("%d of %d", n, e.floor)})
 	}
 	return unmet
+}
+
+// lacks says what a branch lacks under the people of r.
+func (r *Rules) lacks(b Branch, eligible func(custody.PersonID) bool) []problem.Unmet {
+	return electorate{r.active, r.doc.Floor.MinDistinctUsers}.lacks(b, eligible)
 }
 
 func more(n uint32) string {

@@ -113,6 +113,22 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &WhitelistAddBody{}
 	case WhitelistRemove:
 		b = &WhitelistRemoveBody{}
+	case PointsSet:
+		b = &PointsSetBody{}
+	case EpochLoad:
+		b = &EpochLoadBody{}
+	case EpochCommit:
+		b = &EpochCommitBody{}
+	case EpochActivate:
+		b = &EpochActivateBody{}
+	case EpochFinalize:
+		b = &EpochFinalizeBody{}
+	case EpochCancel:
+		b = &EpochCancelBody{}
+	case Zeroize:
+		b = &ZeroizeBody{}
+	case Restore:
+		b = &RestoreBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}

@@ -31,17 +31,41 @@ const (
 	GroupSet        Operation = "group_set"        // body [GroupSetBody]
 	WhitelistAdd    Operation = "whitelist_add"    // body [WhitelistAddBody]
 	WhitelistRemove Operation = "whitelist_remove" // body [WhitelistRemoveBody]
+
+	PointsSet     Operation = "domain_points_set"     // body [PointsSetBody]
+	EpochLoad     Operation = "domain_epoch_load"     // body [EpochLoadBody]
+	EpochCommit   Operation = "domain_epoch_commit"   // body [EpochCommitBody]
+	EpochActivate Operation = "domain_epoch_activate" // body [EpochActivateBody]
+	EpochFinalize Operation = "domain_epoch_finalize" // body [EpochFinalizeBody]
+	EpochCancel   Operation = "domain_epoch_cancel"   // body [EpochCancelBody]
+	Zeroize       Operation = "domain_zeroize"        // body [ZeroizeBody]
+	Restore       Operation = "domain_restore"        // body [RestoreBody]
 )
 
 // Operations lists every operation.
 func Operations() []Operation {
-	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove}
+	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
+		PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore}
 }
 
-// Governance says whether o changes persons, groups or rules. Such a request always needs the document's change plan.
-func (o Operation) Governance() bool {
+// Governance says whether o changes persons, groups, rules or the domain's life cycle. Such a request takes a reserved plan of the
+// document, never a route.
+func (o Operation) Governance() bool { return o.EditsRules() || o.LifeCycle() }
+
+// EditsRules says whether o makes another rule document.
+func (o Operation) EditsRules() bool {
 	switch o {
 	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove:
+		return true
+	default:
+		return false
+	}
+}
+
+// LifeCycle says whether o changes the life cycle of the domain: control points, epochs, zeroize, restore (docs/spec/domain.md).
+func (o Operation) LifeCycle() bool {
+	switch o {
+	case PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore:
 		return true
 	default:
 		return false

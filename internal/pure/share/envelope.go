@@ -225,7 +225,10 @@ func NewReceipt(m Meta, c Commitments, transcript [32]byte) Receipt {
 	return Receipt{V: version, Ceremony: m.Ceremony, Index: m.Index, Custodian: m.Custodian, Sharing: c.Hash(), Recovery: m.Recovery, Transcript: transcript}
 }
 
-// Encode returns the canonical encoding: the body of the custodian's record in the transcript, which they sign.
+// Message is what the custodian signs.
+func (r Receipt) Message() []byte { return canon.Message(canon.TagShareReceipt, r) }
+
+// Encode returns the canonical encoding.
 func (r Receipt) Encode() []byte { return canon.Encode(r) }
 
 // Check says whether the receipt is for this share, at this head of the transcript.

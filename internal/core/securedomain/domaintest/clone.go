@@ -16,7 +16,7 @@ func (h *Harness) Clone(t testing.TB, o Options) *Harness {
 	if h.D != nil {
 		t.Fatal("an open domain can't be copied")
 	}
-	c := &Harness{T: t, Dir: t.TempDir(), Clock: &Clock{}, Alice: h.Alice, Bob: h.Bob, Carol: h.Carol, Service: h.Service, Genesis: h.Genesis, Options: o}
+	c := &Harness{T: t, Dir: t.TempDir(), Clock: &Clock{}, Alice: h.Alice, Bob: h.Bob, Carol: h.Carol, Service: h.Service, Genesis: h.Genesis, Options: o, keys: h.keys}
 	c.Clock.Wall.Store(h.Clock.Wall.Load())
 	c.Clock.Since.Store(h.Clock.Since.Load())
 	t.Cleanup(c.Close)

@@ -102,6 +102,7 @@ type Options struct {
 	Faults        *Faults                // stands between the domain and what it stands on; nil: nothing fails
 	Log, Anchor   disk.Dir               // where log and pin lie; nil: in folders below Dir
 	Memory        *Memory                // where blobs and snapshots lie; nil: in folders below Dir
+	Recovery      bool                   // the domain has a recovery record: see [Harness.NewRecovery]
 	Anchored      Anchored               // puts another anchor around the one in the files; nil: none
 }
 
@@ -140,7 +141,11 @@ func Prepare(t testing.TB, o Options) *Harness {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	g, err := securedomain.Prepare(context.Background(), cfg.Arena, cfg.Root, custody.Evaluation, "soft", "file", doc.Encode())
+	p := securedomain.Preparation{Arena: cfg.Arena, Root: cfg.Root, Profile: custody.Evaluation, RootKind: "soft", AnchorKind: "file", Document: doc.Encode(), Blobs: cfg.Blobs}
+	if o.Recovery {
+		p.Recovery = h.NewRecovery(cfg.Arena, 1)
+	}
+	g, err := securedomain.Prepare(context.Background(), p)
 	if err != nil {
 		t.Fatal(err)
 	}

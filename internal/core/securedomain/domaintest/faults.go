@@ -9,8 +9,10 @@ import (
 	"sync"
 
 	"strongroom/internal/core/auditlog"
+	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/securedomain"
+	"strongroom/internal/secret"
 )
 
 // ErrInjected is the error of an injected fault.
@@ -30,6 +32,11 @@ const (
 	AnchorPin    Op = "anchor.pin"
 	BlobPut      Op = "blobs.put"
 	BlobGet      Op = "blobs.get"
+	BlobDelete   Op = "blobs.delete"
+	RootSeal     Op = "root.seal"
+	RootUnseal   Op = "root.unseal"
+	RootDestroy  Op = "root.destroy"
+	RootStatus   Op = "root.status"
 	SnapshotList Op = "snapshots.list"
 	SnapshotGet  Op = "snapshots.get"
 	SnapshotPart Op = "snapshots.chunk"
@@ -42,10 +49,15 @@ func Ops() []Op {
 		StoreHead, StoreRead, AnchorRead, BlobGet, SnapshotList, SnapshotGet, SnapshotPart}
 }
 
+// LifeOps lists the calls of the life cycle; those that change something come first.
+func LifeOps() []Op {
+	return []Op{RootSeal, RootDestroy, BlobDelete, BlobPut, StoreAppend, AnchorPin, RootUnseal, RootStatus, BlobGet}
+}
+
 // Changes says whether a call has an effect, so that it matters whether it fails before or after it.
 func (o Op) Changes() bool {
 	switch o {
-	case StoreAppend, StoreCut, StoreTake, AnchorPin, BlobPut, SnapshotPut:
+	case StoreAppend, StoreCut, StoreTake, AnchorPin, BlobPut, SnapshotPut, BlobDelete, RootSeal, RootDestroy:
 		return true
 	default:
 		return false
@@ -53,7 +65,14 @@ func (o Op) Changes() bool {
 }
 
 // Fatal says whether its owner does nothing more after a failure, as the contracts of store and anchor say.
-func (o Op) Fatal() bool { return o.Changes() && o != BlobPut && o != SnapshotPut }
+func (o Op) Fatal() bool {
+	switch o {
+	case StoreAppend, StoreCut, StoreTake, AnchorPin:
+		return true
+	default:
+		return false
+	}
+}
 
 // When says where a call fails or stops.
 type When string
@@ -227,6 +246,7 @@ func (f *Faults) wrap(c *securedomain.Config) {
 		return
 	}
 	c.Store, c.Anchor, c.Blobs, c.Snapshots = store{c.Store, f}, anchor{c.Anchor, f}, blobs{c.Blobs, f}, snaps{c.Snapshots, f}
+	c.Root = root{c.Root, f}
 }
 
 // Crash ends the domain as kill -9 does, and what it stands on. Only what was durable is left.
@@ -297,6 +317,33 @@ func (b blobs) Put(ctx context.Context, ref keystore.Ref, blob []byte) error {
 func (b blobs) Get(ctx context.Context, ref keystore.Ref) (blob []byte, err error) {
 	err = b.f.do(BlobGet, func() (err error) { blob, err = b.Blobs.Get(ctx, ref); return err })
 	return blob, err
+}
+
+func (b blobs) Delete(ctx context.Context, ref keystore.Ref) error {
+	return b.f.do(BlobDelete, func() error { return b.Blobs.Delete(ctx, ref) })
+}
+
+type root struct {
+	hsm.Root
+	f *Faults
+}
+
+func (r root) Seal(ctx context.Context, label string, header []byte, plain secret.Bytes) error {
+	return r.f.do(RootSeal, func() error { return r.Root.Seal(ctx, label, header, plain) })
+}
+
+func (r root) Unseal(ctx context.Context, label string) (header []byte, plain secret.Bytes, err error) {
+	err = r.f.do(RootUnseal, func() (err error) { header, plain, err = r.Root.Unseal(ctx, label); return err })
+	return header, plain, err
+}
+
+func (r root) Destroy(ctx context.Context, label string) error {
+	return r.f.do(RootDestroy, func() error { return r.Root.Destroy(ctx, label) })
+}
+
+func (r root) Status(ctx context.Context) (st hsm.Status, err error) {
+	err = r.f.do(RootStatus, func() (err error) { st, err = r.Root.Status(ctx); return err })
+	return st, err
 }
 
 type snaps struct {

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package message
+
+import (
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/points"
+)
+
+// MethodStatusSigned answers [StatusAsk] with [SignedStatus].
+const MethodStatusSigned = "status-signed"
+
+// Life is where a domain stands in its life cycle. docs/spec/domain.md.
+type Life struct {
+	Phase          string             `cbor:"1,keyasint"` // "operational" or "zeroized"
+	Counter        uint64             `cbor:"2,keyasint"` // the next operation names one more
+	Allowed        points.Set         `cbor:"3,keyasint"` // control points that are on
+	Frozen         points.Set         `cbor:"4,keyasint"` // and that never change again
+	Epoch          uint64             `cbor:"5,keyasint"` // current
+	Pattern        custody.HexBytes   `cbor:"6,keyasint"`
+	Next           *Register          `cbor:"7,keyasint,omitempty"`
+	Previous       *Register          `cbor:"8,keyasint,omitempty"`
+	NextEpoch      uint64             `cbor:"9,keyasint"` // number that a load names
+	Recovery       *Recovery          `cbor:"10,keyasint,omitempty"`
+	Doomed         uint64             `cbor:"11,keyasint,omitempty"` // blobs that are being erased
+	Fault          string             `cbor:"12,keyasint,omitempty"` // why enciphering or erasing stands still
+	Since          uint64             `cbor:"13,keyasint,omitempty"` // entry that zeroized the domain
+	Administrators []custody.PersonID `cbor:"14,keyasint"`
+}
+
+// Register is the next or the previous epoch.
+type Register struct {
+	Epoch     uint64           `cbor:"1,keyasint"`
+	Pattern   custody.HexBytes `cbor:"2,keyasint"`
+	Committed bool             `cbor:"3,keyasint,omitempty"`
+	Lacking   uint64           `cbor:"4,keyasint,omitempty"` // keys that are not enciphered for it yet
+	Keys      uint64           `cbor:"5,keyasint,omitempty"` // of so many
+	NewShares bool             `cbor:"6,keyasint,omitempty"` // comes with new custodians
+}
+
+// Recovery says who can restore the domain.
+type Recovery struct {
+	Threshold uint32   `cbor:"1,keyasint"`
+	Shares    uint32   `cbor:"2,keyasint"`
+	Hash      [32]byte `cbor:"3,keyasint"` // of the recovery record
+}
+
+// StatusAsk asks for a signed status. The nonce, of 16 to 32 bytes, shows that it is fresh.
+type StatusAsk struct {
+	Nonce []byte `cbor:"1,keyasint"`
+}
+
+// StatusStatement is what the domain identity key signs.
+type StatusStatement struct {
+	Authority custody.AuthorityID `cbor:"1,keyasint"`
+	Domain    custody.DomainID    `cbor:"2,keyasint"`
+	Nonce     []byte              `cbor:"3,keyasint"`
+	Status    Status              `cbor:"4,keyasint"`
+}
+
+// SignedStatus is a statement with the signature over its message.
+type SignedStatus struct {
+	Statement []byte `cbor:"1,keyasint"` // canonical [StatusStatement]
+	Sig       []byte `cbor:"2,keyasint"` // Ed25519, over tag canon.TagStatus and Statement
+}
+
+// Message is what is signed.
+func (s SignedStatus) Message() []byte { return canon.TagBytes(canon.TagStatus, s.Statement) }

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
+)
+
+// reservedPlan is a plan that stands beside the routes.
+type reservedPlan struct {
+	rule  string
+	place string // in a rule file
+	plan  Plan
+}
+
+// reserved lists the plans that the document has of its own, the change plan first.
+func (d Document) reserved() []reservedPlan {
+	out := []reservedPlan{{RuleChangePlan, "changePlan", d.ChangePlan}}
+	if p := d.Domain; p != nil {
+		out = append(out, reservedPlan{RuleSignaturePlan, "domain.signature", p.Signature}, reservedPlan{RuleRevocationPlan, "domain.revocation", p.Revocation},
+			reservedPlan{RuleRecoveryPlan, "domain.recovery", p.Recovery})
+	}
+	return out
+}
+
+// Plans gives the domain's plans; where the document has none, the change plan stands for each.
+func (d Document) Plans() DomainPlans {
+	if d.Domain == nil {
+		return DomainPlans{d.ChangePlan, d.ChangePlan, d.ChangePlan}
+	}
+	return *d.Domain
+}
+
+// planFor gives the plan that is reserved for a governance operation.
+func (d *Document) planFor(o request.Operation) (rule string, p Plan) {
+	switch {
+	case o.EditsRules():
+		return RuleChangePlan, d.ChangePlan
+	case o == request.Restore:
+		return RuleRecoveryPlan, d.Plans().Recovery
+	default:
+		return RuleSignaturePlan, d.Plans().Signature
+	}
+}
+
+// Administrator says whether somebody is an active person in a group that the signature plan names.
+func (r *Rules) Administrator(id custody.PersonID) bool {
+	return r.counts(r.doc.Plans().Signature, id)
+}
+
+// Administrators lists them, sorted.
+func (r *Rules) Administrators() []custody.PersonID { return r.doc.people(r.doc.Plans().Signature) }
+
+// counts says whether somebody is an active person in a group that a plan names.
+func (r *Rules) counts(p Plan, id custody.PersonID) bool {
+	who, ok := r.persons[id]
+	if !ok || !who.Active || who.Kind != Human {
+		return false
+	}
+	for _, b := range p.AnyOf {
+		for _, s := range b.Steps {
+			if r.InGroup(id, s.Group) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// zeroize decides the one act that a single administrator may do alone.
+func (r *Rules) zeroize(d Decision, f Facts) Decision {
+	d.Rule = RuleZeroize
+	switch {
+	case f.Evidence != BySignature:
+		d.Unmet = []problem.Unmet{{Rule: RuleZeroize, Criterion: "evidence", Observed: "session; an administrator must sign this"}}
+	case !r.Administrator(f.Initiator):
+		d.Unmet = []problem.Unmet{{Rule: RuleZeroize, Criterion: "initiator.administrator", Observed: clip(string(f.Initiator) + " is no administrator of the domain")}}
+	default:
+		d.Outcome, d.Auto = Allowed, true
+	}
+	return d
+}
+
+// Requirement is a plan that must be met besides the one that decided. Who says what the rules are to be needs those who have a say now
+// and those who will have one.
+type Requirement struct {
+	Rule   string  `cbor:"1,keyasint"`
+	Plan   Plan    `cbor:"2,keyasint"`
+	Groups []Group `cbor:"3,keyasint,omitempty"` // of the document as it will be, active people only; none: the current document's
+	Floor  uint32  `cbor:"4,keyasint"`           // different people that must approve
+}
+
+// Requirements says which plans a change of the document needs besides the change plan as it is. docs/spec/domain.md, "Reserved plans".
+func Requirements(old, next Document) []Requirement {
+	var out []Requirement
+	was, is := old.Plans(), next.Plans()
+	need := func(rule string, p Plan, groups []Group, floor uint32) {
+		x := Requirement{Rule: rule, Plan: p.clone(), Groups: groups, Floor: floor}
+		alike := func(o Requirement) bool { o.Rule = x.Rule; return same(o, x) }
+		if !alike(Requirement{Plan: old.ChangePlan, Floor: old.Floor.MinDistinctUsers}) && !slices.ContainsFunc(out, alike) {
+			out = append(out, x)
+		}
+	}
+	for _, p := range []struct {
+		rule    string
+		was, is Plan
+	}{{RuleChangePlan, old.ChangePlan, next.ChangePlan}, {RuleSignaturePlan, was.Signature, is.Signature},
+		{RuleRevocationPlan, was.Revocation, is.Revocation}, {RuleRecoveryPlan, was.Recovery, is.Recovery}} {
+		if touches(old, next, p.was, p.is) {
+			need(p.rule, p.was, nil, old.Floor.MinDistinctUsers)
+			need(p.rule, p.is, next.named(p.is), next.Floor.MinDistinctUsers)
+		}
+	}
+	for _, p := range [][2]Plan{{was.Signature, is.Signature}, {was.Revocation, is.Revocation}, {was.Recovery, is.Recovery}} {
+		if len(minus(old.people(p[0]), next.people(p[1]))) > 0 {
+			need(RuleRevocationPlan, was.Revocation, nil, old.Floor.MinDistinctUsers)
+		}
+	}
+	return out
+}
+
+// touches says whether a change of the document changes a plan, or gives somebody a say in it. That people only leave does not touch it:
+// nobody gets more than they had, and a group could never lose one whom it needs for the quorum that comes after.
+func touches(old, next Document, was, is Plan) bool {
+	if !same(was, is) || old.Floor.MinDistinctUsers != next.Floor.MinDistinctUsers {
+		return true
+	}
+	before, after := old.named(was), next.named(is)
+	for i := range before { // the same plan names the same groups
+		if len(minus(after[i].Members, before[i].Members)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// named gives the groups that a plan names, sorted, with their active people.
+func (d Document) named(p Plan) (out []Group) {
+	var ids []custody.GroupID
+	for _, b := range p.AnyOf {
+		for _, s := range b.Steps {
+			ids = append(ids, s.Group)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		g := Group{ID: id, Members: []custody.PersonID{}}
+		have, _ := d.group(id)
+		for _, m := range have.Members {
+			if who, ok := d.principal(m); ok && who.Active && who.Kind == Human {
+				g.Members = append(g.Members, m)
+			}
+		}
+		out = append(out, g)
+	}
+	return out
+}
+
+// people lists whom a plan counts, sorted.
+func (d Document) people(p Plan) (out []custody.PersonID) {
+	for _, g := range d.named(p) {
+		out = append(out, g.Members...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Require adds requirements to a decision that allows. It denies where one can't be met even if everybody but the initiator approved.
+func (r *Rules) Require(d Decision, initiator custody.PersonID, needs []Requirement) Decision {
+	if d.Outcome != Allowed {
+		return d
+	}
+	for _, x := range needs {
+		met := slices.ContainsFunc(x.Plan.AnyOf, func(b Branch) bool {
+			return len(r.electorate(x).lacks(b, func(id custody.PersonID) bool { return id != initiator })) == 0
+		})
+		if !met {
+			return Decision{Outcome: Denied, Version: d.Version, Hash: d.Hash, Rule: RuleFloor, Unmet: []problem.Unmet{{Rule: x.Rule, Criterion: "floor.forbidSelfApproval",
+				Observed: clip(fmt.Sprintf("without %s, who asks, too few people are left to approve", initiator))}}}
+		}
+	}
+	d.Also = needs
+	return d
+}
+
+// electorate gives the people who count for a requirement.
+func (r *Rules) electorate(x Requirement) electorate {
+	e := electorate{members: r.active, floor: x.Floor}
+	if x.Groups != nil {
+		e.members = func(g custody.GroupID) []custody.PersonID {
+			i := slices.IndexFunc(x.Groups, func(o Group) bool { return o.ID == g })
+			if i < 0 {
+				return nil
+			}
+			return x.Groups[i].Members
+		}
+	}
+	return e
+}
+
+// Counts says whether somebody may approve or reject a request with this decision: an active person in a group that its plan names, or
+// a plan that it needs besides.
+func (d Decision) Counts(r *Rules, id custody.PersonID) bool {
+	if r.counts(d.Plan, id) {
+		return true
+	}
+	who, ok := r.persons[id]
+	if !ok || !who.Active || who.Kind != Human {
+		return false
+	}
+	for _, x := range d.Also {
+		if x.Groups == nil && r.counts(x.Plan, id) {
+			return true
+		}
+		for _, g := range x.Groups {
+			if slices.Contains(g.Members, id) {
+				return true
+			}
+		}
+	}
+	return false
+}
