@@ -15,6 +15,7 @@ import (
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/share"
 )
@@ -117,6 +118,9 @@ type Script struct {
 	Unattended   bool             `cbor:"16,keyasint,omitempty"` // a drill without people, with keys from files; never in production
 	Leaving      []string         `cbor:"17,keyasint,omitempty"` // refresh: custodians who bring a share and get none
 	Joining      []string         `cbor:"18,keyasint,omitempty"` // refresh: custodians who get a share and bring none
+	Points       *points.Set      `cbor:"19,keyasint,omitempty"` // create: control points that are on; nil: points.Evaluation, in that profile only
+	Identity     custody.HexBytes `cbor:"20,keyasint,omitempty"` // restore: public identity key of the domain
+	Record       custody.HexBytes `cbor:"21,keyasint,omitempty"` // all but create: hash of the recovery record in force, as the domain's status shows it
 }
 
 // Encode gives the canonical encoding.
@@ -345,6 +349,20 @@ func (s Script) checkTarget() error {
 	}
 	if want := s.Purpose != Create; want != (len(s.Domain) == 32) || !want && len(s.Domain) != 0 {
 		return at("domain", "domain must be the id of the domain in every script but one that creates a domain")
+	}
+	if want := s.Purpose != Create; want != (len(s.Record) == 32) || !want && len(s.Record) != 0 {
+		return at("record", "record must be the hash of the domain's recovery record ('strongroom domain status --verify' shows it) in every script but one that creates a domain")
+	}
+	if want := s.Purpose == Restore; want != (len(s.Identity) == 32) || !want && len(s.Identity) != 0 {
+		return at("identity", "identity must be the domain's public identity key, of domain.json, in a script that restores, and in no other")
+	}
+	if s.Points != nil && s.Purpose != Create || s.Points == nil && s.Purpose == Create && s.Profile == custody.Production {
+		return at("points", "points must name the control points that are on in a script that creates a production domain; one that creates an evaluation domain may, and no other")
+	}
+	if s.Points != nil {
+		if err := s.Points.Check(); err != nil {
+			return at("points", "%w", err)
+		}
 	}
 	if want := s.Purpose == Create || s.Purpose == Restore; want != (s.Root != "") {
 		return at("root", "root must name the kind of the root of trust where one is filled, and only there")
