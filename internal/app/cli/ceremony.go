@@ -17,6 +17,7 @@ import (
 	"strongroom/internal/app/verifyapp"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/ceremony"
+	"strongroom/internal/pure/policy"
 	"strongroom/internal/secret"
 )
 
@@ -126,11 +127,7 @@ func (c *ceremonyRun) Run(e *env) error {
 		if c.Rules == "" {
 			return nil, usage("--rules is required: the first rule document of the domain")
 		}
-		who, err := c.people.read()
-		if err != nil {
-			return nil, err
-		}
-		doc, err := readRules(c.Rules, who)
+		doc, err := c.document()
 		if err != nil {
 			return nil, err
 		}
@@ -144,6 +141,20 @@ func (c *ceremonyRun) Run(e *env) error {
 		}
 		return []string{"--document", draft}, replace(draft, doc.Encode(), 0o600)
 	})
+}
+
+// document reads the first rule document: as people write it, or in its canonical encoding.
+func (c *ceremonyRun) document() (policy.Document, error) {
+	if b, err := os.ReadFile(c.Rules); err == nil {
+		if d, err := policy.DecodeDocument(b); err == nil {
+			return d, nil
+		}
+	}
+	who, err := c.people.read()
+	if err != nil {
+		return policy.Document{}, err
+	}
+	return readRules(c.Rules, who)
 }
 
 type ceremonyDrill struct{ ceremonyFlags }

@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"strongroom/internal/core/ceremony"
@@ -306,5 +308,11 @@ func (r *rite) say(t script.Transcript, kind script.StepKind, body any) {
 	r.said = append(r.said, saying{prev: t.Head(), kind: kind, body: canon.Encode(body)})
 }
 
-// made is the file of what was made.
-func (r *rite) made() string { return filepath.Join(r.o.Data, "ceremony-made.cbor") }
+// madePattern are the files of what ceremonies have made in a folder.
+const madePattern = "ceremony-made-*.cbor"
+
+// made is the file of what this one made.
+func (r *rite) made() string {
+	h := r.script.Hash()
+	return filepath.Join(r.o.Data, strings.Replace(madePattern, "*", hex.EncodeToString(h[:8]), 1))
+}

@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"path/filepath"
 
 	"strongroom/internal/core/ceremony"
 	"strongroom/internal/core/domainkeys"
@@ -43,7 +43,7 @@ func (r *rite) commit(ctx context.Context, _ gate.Caller, ask message.CeremonyAs
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out script.Commit
-	if _, err := os.Stat(r.made()); !errors.Is(err, fs.ErrNotExist) {
+	if had, err := filepath.Glob(filepath.Join(r.o.Data, madePattern)); err != nil || len(had) > 0 {
 		return out, problem.New(problem.Conflict, "%s holds what a ceremony has made: go on with that one, or take another folder", r.o.Data)
 	}
 	t, _, err := r.read(ask.Transcript, script.StepCommit)
