@@ -40,7 +40,6 @@ const (
 	TagAddressKey Tag = "strongroom/address-ownership/v1" // reserved: proof of ownership of an address
 	TagScript     Tag = "strongroom/ceremony-script/v1"   // script of a ceremony, as its hash on page one
 	TagRecord     Tag = "strongroom/ceremony-record/v1"   // record of a ceremony's transcript: its hash, and its actor's signature
-	TagSharing    Tag = "strongroom/sharing/v1"           // recovery key and commitments of a sharing, as receipts name it
 	TagClose      Tag = "strongroom/ceremony-close/v1"    // signature of a participant over a whole transcript
 	TagTPM        Tag = "strongroom/tpm/v1"               // what is derived for a TPM: keys, authorization values, places
 	TagMark       Tag = "strongroom/mark/v1"              // a mark of the anchor that counts in a TPM, and the key it is made with
@@ -68,7 +67,7 @@ func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
 		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord,
-		TagSharing, TagClose, TagTPM, TagMark, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit,
+		TagClose, TagTPM, TagMark, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit,
 		TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter,
 		TagRecoveryRecord, TagBlobList, TagStatus}
 }
