@@ -48,6 +48,8 @@ type (
 	GroupSet        = request.GroupSetBody
 	WhitelistAdd    = request.WhitelistAddBody
 	WhitelistRemove = request.WhitelistRemoveBody
+	PersonKeyAdd    = request.PersonKeyAddBody
+	PersonKeyRemove = request.PersonKeyRemoveBody
 )
 
 // What serve tells.

@@ -60,7 +60,7 @@ type Request struct {
 	Authority string            `json:"authority" doc:"64 hex digits"`
 	Domain    string            `json:"domain" doc:"64 hex digits"`
 	Initiator custody.PersonID  `json:"initiator" doc:"p_ and 16 characters"`
-	Operation request.Operation `json:"operation" doc:"transfer, wallet_create, address_create, policy_change, person_enrol, person_revoke, group_set, whitelist_add or whitelist_remove"`
+	Operation request.Operation `json:"operation" doc:"transfer, wallet_create, address_create, policy_change, person_enrol, person_revoke, group_set, whitelist_add, whitelist_remove, person_key_add or person_key_remove"`
 	Body      json.RawMessage   `json:"body" doc:"the operation's body"`
 	NotAfter  int64             `json:"notAfter" doc:"Unix seconds; nothing is done later"`
 }
@@ -118,6 +118,10 @@ func NewBody(o request.Operation) request.Body {
 		return &request.WhitelistAddBody{}
 	case request.WhitelistRemove:
 		return &request.WhitelistRemoveBody{}
+	case request.PersonKeyAdd:
+		return &request.PersonKeyAddBody{}
+	case request.PersonKeyRemove:
+		return &request.PersonKeyRemoveBody{}
 	default:
 		return nil
 	}

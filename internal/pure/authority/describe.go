@@ -31,7 +31,7 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Der
 			err = problem.New(problem.Forbidden, "services can't ask for changes of people, groups, address book or rules")
 			break
 		}
-		_, err = s.editDocument(r.Operation, r.Decoded)
+		_, err = s.editDocument(r)
 	}
 	if err != nil {
 		return policy.Facts{}, request.Effects{}, request.Bounds{}, err

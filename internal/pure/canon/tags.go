@@ -42,6 +42,8 @@ const (
 	TagSharing    Tag = "strongroom/sharing/v1"           // recovery key and commitments of a sharing, as receipts name it
 	TagClose      Tag = "strongroom/ceremony-close/v1"    // signature of a participant over a whole transcript
 	TagCertify    Tag = "strongroom/certificate/v1"       // a person's asking for a client certificate, signed with an approval key
+	TagKeyAdd     Tag = "strongroom/key-add/v1"           // possession of a further key of a person, signed with it
+	TagSignIn     Tag = "strongroom/sign-in/v1"           // a person's signing in to the pages of serve, signed with a passkey
 
 	TagRecovery     Tag = "strongroom/recovery/v1"        // recovery key that follows from the master secret
 	TagRecoverySeal Tag = "strongroom/recovery-seal/v1"   // something sealed to a recovery key
@@ -55,5 +57,5 @@ func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
 		TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord, TagSharing,
-		TagClose, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit}
+		TagClose, TagCertify, TagKeyAdd, TagSignIn, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit}
 }

@@ -35,13 +35,14 @@ const (
 
 // Operations lists every operation.
 func Operations() []Operation {
-	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove}
+	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
+		PersonKeyAdd, PersonKeyRemove}
 }
 
 // Governance says whether o changes persons, groups or rules. Such a request always needs the document's change plan.
 func (o Operation) Governance() bool {
 	switch o {
-	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove:
+	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove, PersonKeyAdd, PersonKeyRemove:
 		return true
 	default:
 		return false

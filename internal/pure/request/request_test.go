@@ -35,6 +35,11 @@ func key() request.PublicKey {
 	return request.PublicKey{Alg: request.Ed25519, Pub: ed25519.NewKeyFromSeed(h[:]).Public().(ed25519.PublicKey)}
 }
 
+// passkeyOf is a key as it is used in a browser.
+func passkeyOf(k request.PublicKey) request.PublicKey {
+	return request.PublicKey{Alg: request.PasskeyEd25519, Pub: k.Pub, RP: "custody.example.org", Origin: "https://custody.example.org"}
+}
+
 // bodies has one body of each operation.
 func bodies() map[request.Operation]any {
 	return map[request.Operation]any{
@@ -48,6 +53,8 @@ func bodies() map[request.Operation]any {
 		request.GroupSet:        request.GroupSetBody{Group: "officers", Members: []custody.PersonID{alice, bob}},
 		request.WhitelistAdd:    request.WhitelistAddBody{ID: "bank", Chain: custody.BitcoinMainnet, Address: bank},
 		request.WhitelistRemove: request.WhitelistRemoveBody{ID: "bank"},
+		request.PersonKeyAdd:    request.PersonKeyAddBody{Person: alice, Key: passkeyOf(key()), Possession: bytes.Repeat([]byte{9}, 64)},
+		request.PersonKeyRemove: request.PersonKeyRemoveBody{Person: bob, Key: key().Ref()},
 	}
 }
 
@@ -79,6 +86,9 @@ func frozen() map[string]string {
 	enrol := bodies()[request.PersonEnrol].(request.PersonEnrolBody)
 	out["enrol message"] = hex.EncodeToString(enrol.EnrolMessage(custody.AuthorityID{1, 2, 3}))
 	out["key ref"] = string(key().Ref())
+	more := bodies()[request.PersonKeyAdd].(request.PersonKeyAddBody)
+	out["key add message"] = hex.EncodeToString(more.Message(custody.AuthorityID{1, 2, 3}))
+	out["passkey ref"] = string(more.Key.Ref())
 	a := request.Approval{Request: s.Request, Person: bob, Decision: request.Reject, Key: key().Ref(), Sig: bytes.Repeat([]byte{5}, 64)}
 	out["approval"] = hex.EncodeToString(canon.Encode(a))
 	out["signed evidence"] = hex.EncodeToString(canon.Encode(request.Evidence{Key: key().Ref(), Sig: bytes.Repeat([]byte{5}, 64)}))
