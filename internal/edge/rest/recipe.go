@@ -42,7 +42,7 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     whitelist_remove  1 id
     person_key_add    1 person (the initiator), 2 key: as in person_enrol, 3 possession: the new key's signature over
                       "strongroom/key-add/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 3}
-    person_key_remove 1 person, 2 key: text, the key's id
+    person_key_remove  1 person, 2 key: text, the key's id
 
 Text is a text string. Amounts (amount, feeCap) are byte strings: big-endian, without leading zeros, empty for 0. Addresses have their one spelling: EIP-55,
 lower-case bech32, base58check.
