@@ -267,6 +267,7 @@ func (p *Pages) decide(c *call) error {
 		return err
 	}
 	me := c.session.person
+	p.people.Forget() // a key that was enrolled or removed just now counts
 	who, err := p.people.Person(c.ctx(), me)
 	if err != nil {
 		return err

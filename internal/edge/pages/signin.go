@@ -162,6 +162,7 @@ func (p *Pages) signIn(c *call) error {
 }
 
 func (p *Pages) signInWith(c *call, in signInIn) error {
+	p.people.Forget() // a key that was enrolled or removed just now counts
 	k, err := p.people.Known(c.ctx())
 	if err != nil {
 		return err
