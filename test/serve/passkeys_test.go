@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/webauthn"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"strongroom/client"
@@ -189,16 +189,16 @@ func TestBrowserBeforeALyingServe(t *testing.T) {
 		document.querySelector("[data-decision=approve]").click(); return true; })`)
 	his.told("It did not work: the passkey is not one of " + string(bob.ID))
 
-	// Carol's passkey in bob's browser.
-	creds := tell(hers, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: hers.key}).Credentials
-	if len(creds) != 1 {
-		t.Fatalf("carol has %d passkeys", len(creds))
+	// Bob's session, stolen, in a browser that has carol's passkey: it reads, and decides nothing.
+	stolen := tell(his, network.GetCookies, network.GetCookiesParams{}).Cookies
+	if len(stolen) != 1 || !stolen[0].HTTPOnly || !stolen[0].Secure || stolen[0].SameSite != network.CookieSameSiteStrict || !stolen[0].Session {
+		t.Fatalf("cookies: %+v", stolen)
 	}
-	tell(his, webauthn.ClearCredentials, webauthn.ClearCredentialsParams{AuthenticatorID: his.key})
-	tell(his, webauthn.AddCredential, webauthn.AddCredentialParams{AuthenticatorID: his.key, Credential: &webauthn.Credential{CredentialID: creds[0].CredentialID,
-		IsResidentCredential: true, RpID: creds[0].RpID, PrivateKey: creds[0].PrivateKey, UserHandle: creds[0].UserHandle, SignCount: creds[0].SignCount}})
-	his.decide(v.ID, request.Approve, "It did not work: the passkey is not one of "+string(bob.ID))
+	tell(hers, network.SetCookie, network.SetCookieParams{Name: stolen[0].Name, Value: stolen[0].Value, URL: h.origin, Secure: &stolen[0].Secure, Path: "/"})
+	hers.decide(v.ID, request.Approve, "It did not work: the passkey is not one of "+string(bob.ID))
+	hers.run(chromedp.Click(chromedp.CSS("#sign-out:enabled")), chromedp.WaitVisible(chromedp.CSS("#sign-in")))
 
+	hers.signIn()
 	hers.decide(v.ID, request.Approve, "Recorded in entry")
 	now, err := h.client(alice).Request(t.Context(), idOf(t, v))
 	if err != nil || now.State != "pending" || len(now.Approvals) != 1 || now.Approvals[0].Person != carol.ID {
