@@ -81,6 +81,10 @@ func (c *personNew) Run(e *env) error {
 	if c.NoPassphrase {
 		e.say("The key has no passphrase: whoever reads the file can sign as %s.", k.Person())
 	}
+	if c.Person != "" {
+		e.hint("next: strongroom person prepare --further --key %s --domain domain.json --out %s", c.Out, strings.TrimSuffix(c.Out, ".key")+".card.json")
+		return showPublic(e, k.PublicFile())
+	}
 	e.hint("for a new domain: strongroom domain create --person %s …; for one that exists: strongroom person prepare --key %s --domain domain.json --out %s",
 		pub, c.Out, strings.TrimSuffix(c.Out, ".key")+".enrol.json")
 	return showPublic(e, k.PublicFile())
