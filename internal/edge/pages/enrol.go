@@ -84,11 +84,6 @@ func (p *Pages) enrolMake(c *call) error {
 	if err != nil {
 		return err
 	}
-	if n.Further {
-		if _, err := k.Person(n.Person); err != nil {
-			return problem.New(problem.NotFound, "no active person of this domain has the id %s", n.Person)
-		}
-	}
 	return p.page(c, http.StatusOK, "make.html", "Make a passkey", struct {
 		newPerson
 		List   string // of groups, for the script
