@@ -15,6 +15,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 
 	"strongroom/client"
@@ -146,10 +147,37 @@ func TestPasskeysInABrowser(t *testing.T) {
 		t.Errorf("acting: %d", status)
 	}
 
+	held := func() []*webauthn.Credential {
+		return tell(his, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: his.key}).Credentials
+	}
+	first := held()[0].CredentialID
+
+	// A second passkey on the same device, asked for with the first, which it leaves where it is.
+	his.visit("/app/enrol/make?person=" + string(bob.ID))
+	his.run(chromedp.Click(chromedp.CSS("#enrol button:enabled")), chromedp.WaitVisible(chromedp.CSS("#card")), chromedp.Click(chromedp.CSS("#ask:enabled")),
+		chromedp.WaitVisible(chromedp.CSS("#state")))
+	list, err := h.client(alice).Requests(ctx, client.Filter{State: "pending"})
+	if err != nil || len(list.Requests) != 1 || list.Requests[0].Operation != request.PersonKeyAdd || list.Requests[0].Initiator != bob.ID {
+		t.Fatalf("%+v %v", list, err)
+	}
+	second := idOf(t, list.Requests[0])
+	h.approve(alice, second)
+	new.decide(second.String(), request.Approve, "Recorded in entry")
+	h.proven(second)
+	if n := len(held()); n != 2 {
+		t.Errorf("bob's device has %d passkeys", n)
+	}
+	his.decide(h.asks(alice, pay(6e15)).ID, request.Approve, "Recorded in entry")
+
 	// The key is taken away: the session ends, and it opens nothing.
 	h.governs(alice, &client.PersonKeyRemove{Person: bob.ID, Key: key.Key.Ref()}, bob, carol)
 	for in := true; in; in = eval[bool](his, `document.getElementById("sign-in") === null`) { // the pages ask the core when what they know is a second old
 		his.visit("/app/")
+	}
+	for _, c := range held() {
+		if !bytes.Equal(c.CredentialID, first) {
+			tell(his, webauthn.RemoveCredential, webauthn.RemoveCredentialParams{AuthenticatorID: his.key, CredentialID: c.CredentialID})
+		}
 	}
 	his.run(chromedp.Click(chromedp.CSS("#sign-in:enabled")))
 	his.told("It did not work: this passkey opens nothing here")

@@ -105,6 +105,8 @@ func New(cfg Config) (*Pages, error) {
 		"GET /app/requests/{id}":      p.request,
 		"POST /app/enrol/key":         p.enrolKey,
 		"POST /app/enrol/card":        p.enrolCard,
+		"POST /app/enrol/ask":         p.askFor,
+		"POST /app/enrol/submit":      p.submit,
 		"POST /app/sign-in/challenge": p.challenge,
 		"POST /app/sign-in":           p.signIn,
 		"POST /app/sign-out":          p.signOut,

@@ -8,6 +8,8 @@
   const says = document.getElementById("says");
   const rp = body.dataset.rp;
   const seconds = 120;
+  const own = "passkey"; // where this tab remembers which passkey signed in
+  const made = { card: null };
 
   const say = (text) => { says.textContent = text; };
   const toBase64 = (buffer) => btoa(Array.from(new Uint8Array(buffer), (b) => String.fromCharCode(b)).join(""));
@@ -35,19 +37,28 @@
     const r = got.response;
     return {
       assertion: { authData: toBase64(r.authenticatorData), clientData: toBase64(r.clientDataJSON), signature: toBase64(r.signature) },
-      person: r.userHandle ? new TextDecoder().decode(r.userHandle) : "",
+      person: r.userHandle ? new TextDecoder().decode(r.userHandle).split("/")[0] : "",
+      id: toBase64(got.rawId),
     };
   }
 
+  // signAsBefore signs with the passkey that signed in, where this tab knows it.
+  const signAsBefore = (challenge) => {
+    const id = sessionStorage.getItem(own);
+    return sign(challenge, id ? fromBase64(id) : undefined);
+  };
+
   async function signIn() {
     const t = await post("/app/sign-in/challenge", {});
-    const { assertion, person } = await sign(fromBase64(t.challenge));
+    const { assertion, person, id } = await sign(fromBase64(t.challenge));
     await post("/app/sign-in", { ticket: t.ticket, person, assertion });
+    sessionStorage.setItem(own, id);
     location.assign("/app/");
   }
 
   async function signOut() {
     await post("/app/sign-out", {});
+    sessionStorage.removeItem(own);
     location.assign("/app/");
   }
 
@@ -55,20 +66,22 @@
     const who = { person: form.dataset.person, further: form.dataset.further === "true" };
     if (form.dataset.groups) who.groups = form.dataset.groups.split(" ");
     const label = document.getElementById("label").value || "Strongroom";
-    const made = await navigator.credentials.create({ publicKey: {
+    const credential = await navigator.credentials.create({ publicKey: {
       rp: { id: rp, name: "Strongroom" },
-      user: { id: new TextEncoder().encode(who.person), name: label, displayName: label },
+      // A device keeps one passkey a site and user id: with the person's id alone a further one would take the place of the first.
+      user: { id: new TextEncoder().encode(who.person + "/" + toHex(crypto.getRandomValues(new Uint8Array(8)))), name: label, displayName: label },
       challenge: crypto.getRandomValues(new Uint8Array(32)), // nothing is attested; the proof is the signature below
       pubKeyCredParams: [{ type: "public-key", alg: -7 }, { type: "public-key", alg: -8 }],
       authenticatorSelection: { residentKey: "required", requireResidentKey: true, userVerification: "required" },
       attestation: "none", timeout: seconds * 1000,
     } });
-    const spki = made.response.getPublicKey();
+    const spki = credential.response.getPublicKey();
     if (!spki) throw new Error("this browser does not give the key of the new passkey; use another one");
     const k = await post("/app/enrol/key", { who, spki: toBase64(spki) });
     say("The passkey is made. Confirm once more, to sign the card.");
-    const { assertion } = await sign(fromBase64(k.challenge), made.rawId);
+    const { assertion } = await sign(fromBase64(k.challenge), credential.rawId);
     const card = await post("/app/enrol/card", { who, key: k.key, assertion });
+    made.card = { key: k.key, assertion };
     document.getElementById("ref").textContent = k.ref;
     document.getElementById("text").textContent = card.card;
     const link = document.getElementById("download");
@@ -79,18 +92,27 @@
     section.hidden = false;
     section.scrollIntoView();
     link.focus();
+    say("The card is made.");
+  }
+
+  // ask asks for the passkey that was just made, with the one that signed in.
+  async function ask() {
+    const a = await post("/app/enrol/ask", made.card);
+    const { assertion } = await signAsBefore(fromBase64(a.challenge));
+    const done = await post("/app/enrol/submit", { request: a.request, assertion });
+    location.assign("/app/requests/" + done.id);
   }
 
   async function decide(button) {
     const challenge = await crypto.subtle.digest("SHA-256", fromBase64(button.dataset.message));
     const shown = document.getElementById("hash-" + button.dataset.decision).textContent.replaceAll(" ", "");
     if (shown !== toHex(challenge)) throw new Error("the hash that is shown is not that of what would be signed; nothing was signed");
-    const { assertion } = await sign(challenge);
+    const { assertion } = await signAsBefore(challenge);
     const path = "/app/requests/" + button.dataset.request;
     const done = await post(path, { decision: button.dataset.decision, assertion });
     say(`Recorded in entry ${done.entry}; the request is ${done.state}.`);
     document.getElementById("state").textContent = done.state;
-    for (const b of document.querySelectorAll("[data-decision]")) b.disabled = true;
+    for (const b of document.querySelectorAll("[data-decision]")) b.remove();
   }
 
   // run does something that takes a while, with all buttons off meanwhile, and says what went wrong.
@@ -99,10 +121,10 @@
     for (const b of off) b.disabled = true;
     say("Your device asks you to confirm.");
     act().catch((e) => {
-      say(e.name === "NotAllowedError" ? "Nothing was signed: it was not confirmed in time, or there is no passkey for this site."
-        : e.name === "InvalidStateError" ? "This device has a passkey for this person already." : "It did not work: " + e.message);
-      for (const b of off) b.disabled = false;
-    });
+      if (e.name !== "NotAllowedError") return say("It did not work: " + e.message);
+      sessionStorage.removeItem(own); // next time any passkey of this site may answer
+      return say("Nothing was signed: it was not confirmed in time, or there is no passkey for this site.");
+    }).finally(() => { for (const b of off) b.disabled = false; });
   }
 
   if (!window.isSecureContext || !window.PublicKeyCredential || !navigator.credentials) {
@@ -117,6 +139,7 @@
   on("sign-in", "click", signIn);
   on("sign-out", "click", signOut);
   on("enrol", "submit", enrol);
+  on("ask", "click", ask);
   for (const b of document.querySelectorAll("[data-decision]")) b.addEventListener("click", () => run(() => decide(b)));
   const print = document.getElementById("print");
   if (print) print.addEventListener("click", () => window.print());
