@@ -188,7 +188,7 @@ func (s *site) give(p coretest.Person, k passkey) {
 	s.t.Helper()
 	b := request.PersonKeyAddBody{Person: p.ID, Key: k.public}
 	c := webauthn.Challenge(b.Message(s.core.Authority()))
-	b.Possession = k.assert(c[:], origin).encode()
+	b.Possession = k.assert(c[:], k.public.Origin).encode()
 	s.govern(request.PersonKeyAdd, b, p)
 }
 

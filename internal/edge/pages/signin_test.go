@@ -79,6 +79,10 @@ func TestSignInRefuses(t *testing.T) {
 	try("a forged ticket", problem.Unauthenticated, func(in *signInIn) { in.Ticket[ticketSize-1] ^= 1 })
 	try("a late ticket", problem.Expired, func(*signInIn) { s.clock.add(TicketLife) })
 	try("a ticket of the time to come", problem.Expired, func(*signInIn) { s.clock.add(-time.Second) })
+	elsewhere := newPasskey(t, false)
+	elsewhere.public.Origin = "https://x.custody.example.org"
+	s.give(coretest.Bruno, elsewhere)
+	try("a passkey of theirs for another site", problem.Unauthenticated, func(in *signInIn) { in.Assertion = elsewhere.assert(challenge(in), elsewhere.public.Origin) })
 	try("no signature", problem.Unauthenticated, func(in *signInIn) {
 		in.Assertion = assertion{AuthData: []byte{}, ClientData: []byte{}, Signature: []byte{}}
 	})
