@@ -60,6 +60,8 @@ type (
 	ShareReceipt    = request.ShareReceipt
 	RecoveryRecord  = request.Recovery
 	PointSet        = points.Set
+	PersonKeyAdd    = request.PersonKeyAddBody
+	PersonKeyRemove = request.PersonKeyRemoveBody
 )
 
 // What serve tells.

@@ -216,8 +216,8 @@ func (c *checker) documentMade(rules *policy.Rules, b *entry.Effect) error {
 	if b.Wallet != nil || b.Key != nil || b.Addresses != nil || b.Life != nil {
 		return errors.New("the effect holds more than a document")
 	}
-	if p, ok := c.req.Decoded.(*request.PersonEnrolBody); ok && !p.Key.Verify(p.EnrolMessage(custody.AuthorityID(c.report.Domain)), p.Possession) {
-		return errors.New("the new key's proof of possession does not verify")
+	if err := authority.CheckPossession(custody.AuthorityID(c.report.Domain), c.req); err != nil {
+		return err
 	}
 	doc, err := policy.Apply(c.report.Profile, rules.Document(), c.req.Operation, c.req.Decoded)
 	if err != nil {

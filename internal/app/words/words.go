@@ -60,6 +60,15 @@ func Chain(c custody.ChainID) string {
 	return Plain(string(c))
 }
 
+// Groups writes bytes as hex digits in groups of four, for people to compare.
+func Groups(b []byte) string {
+	var out []string
+	for s := fmt.Sprintf("%x", b); s != ""; s = s[min(4, len(s)):] {
+		out = append(out, s[:min(4, len(s))])
+	}
+	return strings.Join(out, " ")
+}
+
 // Unix writes Unix seconds.
 func Unix(s int64) string { return Time(time.Unix(s, 0)) }
 
@@ -85,6 +94,9 @@ func body(b request.Body, source string) []string {
 		return []string{"replace the rule document"}
 	case *request.PersonEnrolBody:
 		out := []string{fmt.Sprintf("enrol the %s %s with the %s key %s", b.Kind, b.Person, b.Key.Alg, b.Key.Ref())}
+		if b.Key.Origin != "" {
+			out = append(out, fmt.Sprintf("a passkey, used in a browser at %s", b.Key.Origin))
+		}
 		for _, g := range b.Groups {
 			out = append(out, fmt.Sprintf("and put them into the group %q", g))
 		}
@@ -103,9 +115,22 @@ func body(b request.Body, source string) []string {
 		return []string{fmt.Sprintf("remove %q from the address book", b.ID)}
 	case request.LifeBody:
 		return life(b)
+	case *request.PersonKeyAddBody:
+		return keyAdded(*b)
+	case *request.PersonKeyRemoveBody:
+		return []string{fmt.Sprintf("take the key %s from %s: nothing signed with it counts from then on", b.Key, b.Person)}
 	default:
 		return []string{fmt.Sprintf("something this version can't describe (%T); do not sign it", b)}
 	}
+}
+
+// keyAdded says which key comes, and of a passkey where it is used: people compare the key's id with the one on the card.
+func keyAdded(b request.PersonKeyAddBody) []string {
+	out := []string{fmt.Sprintf("give %s a further key, the %s key %s", b.Person, b.Key.Alg, b.Key.Ref())}
+	if b.Key.Origin != "" {
+		out = append(out, fmt.Sprintf("a passkey, used in a browser at %s", b.Key.Origin))
+	}
+	return out
 }
 
 func transfer(b request.TransferBody, source string) []string {

@@ -48,6 +48,9 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     domain_epoch_cancel    1 counter, 2 epoch, 3 pattern: bytes
     domain_zeroize         1 counter, 2 phrase
     domain_restore         1 counter, 2 epoch, 3 pattern: bytes
+    person_key_add    1 person (the initiator), 2 key: as in person_enrol, 3 possession: the new key's signature over
+                      "strongroom/key-add/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 3}
+    person_key_remove  1 person, 2 key: text, the key's id
 
 Text is a text string. Amounts (amount, feeCap) are byte strings: big-endian, without leading zeros, empty for 0. Addresses have their one spelling: EIP-55,
 lower-case bech32, base58check.

@@ -260,8 +260,8 @@ func (s *Server) certify(c *call) error {
 	if err != nil {
 		return err
 	}
-	s.people.forget()
-	p, err := s.people.person(c.ctx(), who)
+	s.people.Forget()
+	p, err := s.people.Person(c.ctx(), who)
 	if err != nil {
 		return err
 	}

@@ -73,6 +73,14 @@ type Status struct {
 	Life         Life                `cbor:"33,keyasint"`
 }
 
+// Open is the problem of a core that is not open yet, or nil.
+func (s Status) Open() error {
+	if s.Starting == "" {
+		return nil
+	}
+	return problem.New(problem.Starting, "the core is starting: %s", s.Starting)
+}
+
 // The kinds of clock.
 const (
 	ClockSystem        = "system"        // the machine's own

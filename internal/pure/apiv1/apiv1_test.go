@@ -80,6 +80,8 @@ func TestEveryOperationHasABody(t *testing.T) {
 		&request.GroupSetBody{Group: "a", Members: []custody.PersonID{coretest.Anna.ID}},
 		&request.WhitelistAddBody{ID: "x", Chain: coretest.Ethereum, Address: coretest.EthereumTo},
 		&request.WhitelistRemoveBody{ID: "x"},
+		&request.PersonKeyAddBody{Person: coretest.Anna.ID, Key: request.PublicKey{Alg: request.PasskeyEd25519, Pub: key.Pub, RP: "example.org", Origin: "https://example.org"}, Possession: make([]byte, 64)},
+		&request.PersonKeyRemoveBody{Person: coretest.Anna.ID, Key: key.Ref()},
 	} {
 		raw, err := json.Marshal(body)
 		if err != nil {

@@ -56,11 +56,11 @@ func Judge(rules *policy.Rules, f policy.Facts, next *policy.Document) policy.De
 }
 
 // editDocument gives the document that a governance request makes of the current one.
-func (s *State) editDocument(op request.Operation, body request.Body) (policy.Document, error) {
-	if p, ok := body.(*request.PersonEnrolBody); ok && !p.Key.Verify(p.EnrolMessage(s.Authority), p.Possession) {
-		return policy.Document{}, problem.New(problem.Unauthenticated, "the new key's proof of possession does not verify")
+func (s *State) editDocument(r *request.Parsed) (policy.Document, error) {
+	if err := CheckPossession(s.Authority, r); err != nil {
+		return policy.Document{}, err
 	}
-	doc, err := policy.Apply(s.Profile, s.Doc, op, body)
+	doc, err := policy.Apply(s.Profile, s.Doc, r.Operation, r.Decoded)
 	if err != nil {
 		return doc, problem.New(problem.Conflict, "the change can't be made to rule document version %d: %v", s.Doc.Version, err)
 	}

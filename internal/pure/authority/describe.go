@@ -40,7 +40,7 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Der
 			break
 		}
 		var doc policy.Document
-		doc, err = s.editDocument(r.Operation, r.Decoded)
+		doc, err = s.editDocument(r)
 		x.document = &doc
 	}
 	if err == nil {

@@ -88,7 +88,7 @@ type WhitelistRemoveBody struct {
 	ID string `cbor:"1,keyasint" json:"id"`
 }
 
-// Body is one of the bodies above.
+// Body is the body of an operation: one of those above, [PersonKeyAddBody] or [PersonKeyRemoveBody].
 type Body interface{ check() error }
 
 // DecodeBody reads the operation's body and checks its form.
@@ -129,6 +129,10 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &ZeroizeBody{}
 	case Restore:
 		b = &RestoreBody{}
+	case PersonKeyAdd:
+		b = &PersonKeyAddBody{}
+	case PersonKeyRemove:
+		b = &PersonKeyRemoveBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}

@@ -45,7 +45,7 @@ const (
 // Operations lists every operation.
 func Operations() []Operation {
 	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
-		PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore}
+		PersonKeyAdd, PersonKeyRemove, PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore}
 }
 
 // Governance says whether o changes persons, groups, rules or the domain's life cycle. Such a request takes a reserved plan of the
@@ -55,7 +55,7 @@ func (o Operation) Governance() bool { return o.EditsRules() || o.LifeCycle() }
 // EditsRules says whether o makes another rule document.
 func (o Operation) EditsRules() bool {
 	switch o {
-	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove:
+	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove, PersonKeyAdd, PersonKeyRemove:
 		return true
 	default:
 		return false
