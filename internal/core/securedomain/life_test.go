@@ -282,6 +282,9 @@ func refusedZeroized(t *testing.T, h *domaintest.Harness, open message.Request) 
 			t.Errorf("%s after zeroize: %v", op, err)
 		}
 	}
+	if _, err := h.Settled(); err != nil { // the core itself records what it erased
+		t.Fatal(err)
+	}
 	size := h.D.Status().Size
 	_, decide := h.Decide(h.Carol, open, request.Approve)
 	_, reject := h.Decide(h.Carol, open, request.Reject)

@@ -172,8 +172,7 @@ func (d *Domain) result(b *entry.Result) error {
 	if !ok || g.Permit != b.Permit || g.Result != 0 {
 		return nil
 	}
-	r := d.cfg.Clock.Now() // a result records what happened; it decides nothing, so an uncertain clock does not stop it
-	_, err := d.record(d.moment(r), entry.KindResult, entry.Confidential, b)
+	_, err := d.record(d.guess(), entry.KindResult, entry.Confidential, b) // it decides nothing, so an uncertain clock does not stop it
 	return err
 }
 

@@ -101,7 +101,7 @@ func (d *Domain) authenticate(r *request.Parsed, e request.Evidence) (policy.Evi
 
 // accept decides a new request and records it. The caller holds mu.
 func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.Evidence) (*entry.Request, recorded, error) {
-	at, err := d.now()
+	at, err := d.nowFor(r.Operation)
 	if err != nil {
 		return nil, recorded{}, err
 	}
