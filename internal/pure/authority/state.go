@@ -68,6 +68,10 @@ type State struct {
 	life    Life
 	blobs   lifeBlobs
 	lacking int // keys without a blob under the committed next epoch
+
+	seedUses  []seedUse                // by key
+	warm      map[uint32][]WarmSession // by number of each warm wallet: its sessions, by asset
+	warmCount int                      // sessions
 }
 
 // account is a paying address of an EVM wallet.
@@ -132,6 +136,7 @@ func New() *State {
 		signed:       map[custody.RequestID]*Signed{},
 		done:         newChain(doneChunk),
 		doneIndex:    map[custody.RequestID]place{},
+		warm:         map[uint32][]WarmSession{},
 	}
 }
 
