@@ -68,7 +68,7 @@ func exitOf(k problem.Kind) int {
 		return exitRefused
 	case problem.NotFound:
 		return exitNotFound
-	case problem.QuorumNotMet:
+	case problem.QuorumNotMet, problem.WarmClosed:
 		return exitPending
 	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired, problem.Zeroized:
 		return exitConflict
