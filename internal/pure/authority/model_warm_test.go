@@ -172,9 +172,9 @@ func (d *driver) warmRequest(t *rapid.T) (request.Operation, any) {
 	switch n := rapid.IntRange(0, 9).Draw(t, "warm operation"); {
 	case n == 0:
 		return request.WalletTemperature, request.WalletTemperatureBody{Wallet: wallet, To: rapid.SampledFrom([]request.Temperature{request.Hot, request.Warm}).Draw(t, "to")}
-	case n == 1:
+	case n <= 2:
 		return request.WarmClose, request.WarmCloseBody{Wallet: wallet}
-	case n == 2 && d.s.Temperature("vault") == request.Hot:
+	case n == 3 && d.s.Temperature("vault") == request.Hot:
 		return request.WalletTemperature, request.WalletTemperatureBody{Wallet: "vault", To: request.Warm}
 	default:
 		asset := rapid.SampledFrom([]custody.AssetID{evm.Native(), evm.Native(), token, regtest.Native()}).Draw(t, "session asset")
@@ -190,9 +190,27 @@ func payVault(t *rapid.T) request.TransferBody {
 	return b
 }
 
+// left counts the vault's sessions of an asset.
+func (d *driver) left(asset custody.AssetID) (n int) {
+	for _, x := range d.s.WarmSessions("vault") {
+		if x.Asset == asset {
+			n++
+		}
+	}
+	return n
+}
+
 // vaultStory is a transfer of the warm wallet with a permit and perhaps replacements of it.
 func (d *driver) vaultStory(t *rapid.T) {
-	r := d.request(who("alice"), request.Transfer, payVault(t))
+	b := payVault(t)
+	if d.left(b.Asset) == 0 && rapid.IntRange(0, 3).Draw(t, "without a session") > 0 {
+		d.through(t, request.WarmOpen, request.WarmOpenBody{Wallet: "vault", Asset: b.Asset, Amount: custody.U64(rapid.Uint64Range(1, 800).Draw(t, "for")),
+			NotAfter: d.now/1e9 + rapid.SampledFrom([]int64{1, 60, 3600}).Draw(t, "until")})
+		if rapid.IntRange(0, 5).Draw(t, "close") == 0 {
+			d.through(t, request.WarmClose, request.WarmCloseBody{Wallet: "vault"})
+		}
+	}
+	r := d.request(who("alice"), request.Transfer, b)
 	e := d.decided(t, who("alice"), r)
 	if e == nil {
 		return
