@@ -87,7 +87,11 @@ func body(b request.Body, source string) []string {
 		if b.Seed != "" {
 			seed = fmt.Sprintf("from seed %s, account %d", b.Seed, b.Account)
 		}
-		return []string{fmt.Sprintf("make the wallet %q on %s, addresses %s, %s", b.Wallet, Chain(b.Chain), b.Scheme, seed)}
+		out := []string{fmt.Sprintf("make the wallet %q on %s, addresses %s, %s", b.Wallet, Chain(b.Chain), b.Scheme, seed)}
+		if b.Temperature == request.Warm {
+			out = append(out, "and keep it warm: "+warmMeans)
+		}
+		return out
 	case *request.AddressCreateBody:
 		return []string{fmt.Sprintf("make the next %d receiving addresses of the wallet %q", b.Count, b.Wallet)}
 	case *request.PolicyChangeBody:
@@ -113,6 +117,8 @@ func body(b request.Body, source string) []string {
 		return []string{fmt.Sprintf("add %q to the address book: %s on %s", b.ID, b.Address, Chain(b.Chain))}
 	case *request.WhitelistRemoveBody:
 		return []string{fmt.Sprintf("remove %q from the address book", b.ID)}
+	case request.WarmBody:
+		return warm(b)
 	case request.LifeBody:
 		return life(b)
 	case *request.PersonKeyAddBody:
@@ -149,10 +155,16 @@ func transfer(b request.TransferBody, source string) []string {
 func Effects(e request.Effects, b request.Bounds) []string { return plain(effects(e, b)) }
 
 func effects(e request.Effects, b request.Bounds) []string {
+	if e.Operation == request.WarmOpen {
+		return warm(&request.WarmOpenBody{Wallet: e.Wallet, Asset: e.Asset, Amount: e.Total, NotAfter: e.Until})
+	}
 	if e.Operation != request.Transfer {
 		s := string(e.Operation)
 		if e.Wallet != "" {
 			s += fmt.Sprintf(", wallet %q on %s", e.Wallet, Chain(e.Chain))
+		}
+		if e.Temperature != "" {
+			s += ", " + string(e.Temperature) + " from then on"
 		}
 		return []string{s}
 	}

@@ -33,7 +33,7 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 	if r.NotAfter*1e9 > at.Time-at.Bound+ttl*1e9 {
 		return nil, problem.New(problem.Malformed, "notAfter is more than %d seconds ahead, the longest that the rules allow", ttl)
 	}
-	x, err := s.describe(r, kind, derive)
+	x, err := s.describe(r, kind, at, derive)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (s *State) decideNow(p *Pending, r *request.Parsed, at Moment, derive Deriv
 	if Expired(r.NotAfter, at.Time, at.Bound) {
 		return now{}, problem.New(problem.Expired, "the request is past its notAfter")
 	}
-	x, err := s.describe(r, p.Evidence, derive) // the address book may have changed
+	x, err := s.describe(r, p.Evidence, at, derive) // the address book may have changed
 	if err != nil {
 		return now{}, err
 	}
@@ -166,6 +166,8 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 			return nil, nil, problem.New(problem.TooLarge, "wallet %q has no %d addresses left", o.Wallet, o.Count)
 		}
 		e.Addresses = &b
+	case request.WarmBody:
+		e.Warm = &d.is.warm
 	case request.LifeBody:
 		e.Life = &d.is.life
 	default:
