@@ -80,6 +80,10 @@ func TestEveryOperationHasABody(t *testing.T) {
 		&request.GroupSetBody{Group: "a", Members: []custody.PersonID{coretest.Anna.ID}},
 		&request.WhitelistAddBody{ID: "x", Chain: coretest.Ethereum, Address: coretest.EthereumTo},
 		&request.WhitelistRemoveBody{ID: "x"},
+		&request.WalletCreateBody{Wallet: "w", Chain: coretest.Bitcoin, Scheme: request.SchemeP2TR, Temperature: request.Warm},
+		&request.WalletTemperatureBody{Wallet: "w", To: request.Hot},
+		&request.WarmOpenBody{Wallet: "w", Asset: coretest.Ether, Amount: custody.U64(7), NotAfter: 1900000000},
+		&request.WarmCloseBody{Wallet: "w"},
 	} {
 		raw, err := json.Marshal(body)
 		if err != nil {
