@@ -224,7 +224,7 @@ func (k KeyRef) Check() error {
 // Ref gives the key's name.
 func (k PublicKey) Ref() KeyRef {
 	b := append(append([]byte(k.Alg), 0), k.Pub...)
-	if k.passkey() {
+	if k.Passkey() {
 		b = append(append(b, 0), k.RP...)
 		b = append(append(b, 0), k.Origin...)
 	}
