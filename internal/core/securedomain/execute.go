@@ -236,6 +236,12 @@ func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *
 		d.dropSessions()
 		d.newDocument.Store(true)
 	}
+	if e.Warm != nil {
+		d.warmChanged(e.Warm, at)
+	}
+	if w := e.Wallet; w != nil && d.state.Temperature(w.ID) == request.Warm {
+		d.keys.Confine(w.ID)
+	}
 	if e.Life == nil {
 		return rec, nil, nil
 	}

@@ -79,6 +79,7 @@ func (d *Domain) lifeChanged(rec recorded) *lifeStep {
 	if len(registers) == 0 {
 		d.working.keep(nil)
 		d.dropSessions()
+		d.confineAll()
 	}
 	s := &lifeStep{wait: rec.handle.Wait, ends: len(registers) == 0, done: make(chan struct{})}
 	d.life.mu.Lock()

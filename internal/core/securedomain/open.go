@@ -304,6 +304,7 @@ func (d *Domain) settle(ctx context.Context) error {
 		return errors.New("the root of trust holds the keys of another domain than the log")
 	}
 	d.setSwitches()
+	d.confineAll()
 	_, writer, err := d.cfg.Store.Head(ctx)
 	if err != nil {
 		return err

@@ -239,7 +239,7 @@ func clipTo(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s
 func recordable(k problem.Kind) bool {
 	switch k {
 	case problem.RefusedByRule, problem.QuorumNotMet, problem.OutsideBounds, problem.WrongNetwork, problem.Unauthenticated,
-		problem.Forbidden, problem.Expired, problem.Malformed:
+		problem.Forbidden, problem.Expired, problem.Malformed, problem.WarmClosed:
 		return true
 	default:
 		return false
