@@ -195,8 +195,11 @@ func write(ctx context.Context, cfg RestoreConfig, ids *domainkeys.Identity, r *
 		}
 	}
 	m := r.manifest
+	if _, err := r.working(m.Epoch); err != nil {
+		return nil // zeroized, and no custodians came: the sealed copies stay destroyed on this machine
+	}
 	for _, b := range [][]byte{m.Copies.WorkingKey, m.Copies.Identity} {
-		if len(b) == 0 || m.Zeroized { // a zeroized domain takes them back with its restore
+		if len(b) == 0 {
 			continue
 		}
 		if err := putBlob(ctx, cfg.Blobs, sealedCopy(b), b); err != nil {
