@@ -15,6 +15,7 @@ import (
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/pure/authority"
 	format "strongroom/internal/pure/backup"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/tlog"
 	"strongroom/internal/secret"
 )
@@ -33,6 +34,7 @@ type RestoreConfig struct {
 // Restored says what was restored.
 type Restored struct {
 	Manifest *backup.Manifest
+	Profile  custody.Profile
 	Keys     int
 }
 
@@ -96,7 +98,7 @@ func restore(ctx context.Context, cfg RestoreConfig, ids *domainkeys.Identity, m
 			return nil, err
 		}
 	}
-	return &Restored{Manifest: m, Keys: len(r.state.Keys())}, nil
+	return &Restored{Manifest: m, Profile: r.state.Profile, Keys: len(r.state.Keys())}, nil
 }
 
 // loaderOf loads working keys from a root, each once, also those that a restore by custodians has put back.
