@@ -241,6 +241,7 @@ func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *
 	if made.restored != nil {
 		d.working.put(made.restored)
 	}
+	d.newDocument.Store(true) // who decides, and under which key, is as much as the rules
 	return rec, d.lifeChanged(rec), nil
 }
 

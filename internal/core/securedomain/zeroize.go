@@ -40,6 +40,9 @@ func (d *Domain) zeroizeAtOnce(ctx context.Context, r *request.Parsed, ev reques
 	if err := d.finished(ctx, step); err != nil {
 		return message.Request{}, err
 	}
+	if err := d.markDocument(ctx); err != nil {
+		return message.Request{}, err
+	}
 	return d.submitted(ctx, r, ev, rec)
 }
 
