@@ -74,7 +74,7 @@ func exitOf(k problem.Kind) int {
 		return exitConflict
 	case problem.Unauthenticated, problem.Forbidden:
 		return exitForbidden
-	case problem.Busy, problem.NodeUnavailable, problem.TimeUncertain, problem.Stopped, problem.Locked:
+	case problem.Busy, problem.NodeUnavailable, problem.TimeUncertain, problem.Stopped, problem.Starting, problem.Locked:
 		return exitTryAgain
 	case problem.Malformed, problem.WrongNetwork, problem.TooLarge, problem.Unsupported, problem.Insufficient, problem.Internal:
 		return exitError

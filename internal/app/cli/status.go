@@ -5,6 +5,7 @@ package cli
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"strongroom/client"
@@ -43,7 +44,10 @@ func (e *env) statusTable(s client.Status) error {
 	if !s.MemoryLocked {
 		locked = "NOT locked"
 	}
-	clock := fmt.Sprintf("%s ± %s", s.Time, time.Duration(s.Bound))
+	clock := fmt.Sprintf("%s ± %s, %s", s.Time, time.Duration(s.Bound), s.Clock)
+	if len(s.TimeSources) > 0 {
+		clock += " by " + strings.Join(s.TimeSources, ", ")
+	}
 	if !s.TimeCertain {
 		clock += ", NOT certain: nothing is signed"
 	}

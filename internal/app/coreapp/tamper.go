@@ -66,6 +66,27 @@ func (p *parts) tamperedBefore(ctx context.Context, o Options) error {
 	return nil
 }
 
+// errTampered ends a start during which the file appeared.
+var errTampered = errors.New("tampering while the core waited to open its domain; it records it at its next start")
+
+// watchOpening looks for the file while the domain is being opened, which may wait for log witnesses or the time. When it appears the working
+// keys are destroyed and the start ends.
+func (p *parts) watchOpening(ctx context.Context, o Options, end context.CancelCauseFunc) {
+	t := time.NewTicker(tamperEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if _, ok := tampered(o.tamperFile()); ok {
+				end(errors.Join(errTampered, p.tamperedBefore(context.WithoutCancel(ctx), o)))
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // watchTamper looks for the file until ctx ends, and destroys the domain's working keys when it appears. The core goes on: it answers what a
 // zeroized domain does.
 func watchTamper(ctx context.Context, o Options, d *securedomain.Domain) {

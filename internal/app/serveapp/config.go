@@ -32,6 +32,16 @@ type Config struct {
 	Listen string   `yaml:"listen"` // host:port; default 127.0.0.1:7443
 	Names  []string `yaml:"names"`  // names and addresses in serve's certificate; default localhost
 	Chains []Chain  `yaml:"chains"`
+	Relay  Relay    `yaml:"relay"`
+}
+
+// Relay names what serve carries messages of the core to, which opens no connections itself: docs/spec/door.md. Names are those of the
+// domain's genesis and of the core's configuration.
+type Relay struct {
+	Witnesses map[string]string `yaml:"witnesses"` // log witnesses: name → URL prefix
+	NTP       map[string]string `yaml:"ntp"`       // time servers: name → host:port
+	NTS       map[string]string `yaml:"nts"`       // NTS key establishment: name → host:port
+	CAFile    string            `yaml:"caFile"`    // certificates that sign the witnesses'; default: the system's
 }
 
 // Chain is a node of a chain, and how its transfers are carried out.
@@ -84,6 +94,7 @@ func Read(path string) (Config, error) {
 // from makes the paths of a file absolute or relative to where we are.
 func (c *Config) from(dir string) {
 	places := []*string{&c.Door, &c.Data, &c.Tiles}
+	places = append(places, &c.Relay.CAFile)
 	for i := range c.Chains {
 		places = append(places, &c.Chains[i].PasswordFile, &c.Chains[i].CAFile)
 	}
@@ -107,6 +118,9 @@ func (c *Config) Fill() error {
 	}
 	if len(c.Names) == 0 {
 		c.Names = tlsca.DefaultNames()
+	}
+	if err := c.Relay.targets(nil).Check(); err != nil {
+		return fmt.Errorf("configuration: %w", err)
 	}
 	seen := map[custody.ChainID]bool{}
 	for i := range c.Chains {

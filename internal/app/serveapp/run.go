@@ -132,6 +132,13 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	work := []func(context.Context) error{follower.Run, func(ctx context.Context) error { return worker.Run(ctx, workerTick) }}
+	carry, err := cfg.Relay.open(p.core, o.Log)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if carry != nil {
+		work = append(work, carry.Run)
+	}
 	for _, n := range p.nodes.list {
 		if n.scanner != nil {
 			work = append(work, n.scan(p.core, o.Log))

@@ -57,6 +57,8 @@ type Domain struct {
 	ending     bool                            // nobody waits for entries any more
 	frontier   tlog.Frontier                   // of the tree over all entries, for snapshots
 	readAt     int64                           // time since boot of the last reading of the clock
+	timed      bool                            // a time was accepted, see explain
+	offset     int64                           // of that time from the time since boot
 	recent     recent                          // the last entries in clear; has its own lock
 	unproved   bool                            // state is of a snapshot whose root was not yet compared with the entry that commits it
 	snapshotAt uint64                          // entry of the last snapshot
@@ -150,7 +152,33 @@ func (d *Domain) now() (authority.Moment, error) {
 		d.forget("the clock is behind the log")
 		return authority.Moment{}, problem.New(problem.TimeUncertain, "the clock is %v behind the last entry of the log; set it", behind.Round(time.Second))
 	}
+	if err := d.explain(r); err != nil {
+		return authority.Moment{}, err
+	}
 	return d.moment(r), nil
+}
+
+// maxAhead is how far the clock may be ahead of what the last entry and the time since boot explain, before somebody must confirm it.
+const maxAhead = 5 * time.Minute
+
+// explain asks for a forward jump to be confirmed, where the configuration says by whom. At start the last entry is all that is known; once
+// a time was accepted, the time since boot explains the later ones. The caller holds mu.
+func (d *Domain) explain(r timeguard.Reading) error {
+	if d.cfg.ConfirmTime == nil {
+		return nil
+	}
+	offset := r.Time - r.Boot
+	expected := d.state.Time
+	if d.timed {
+		expected = max(expected, r.Boot+d.offset)
+	}
+	if ahead := time.Duration(r.Time - expected); ahead > maxAhead {
+		if err := d.cfg.ConfirmTime(d.state.Time, r); err != nil {
+			return problem.Wrap(problem.TimeUncertain, err, "the clock is %v past the last entry of the log, and nobody confirms it", ahead.Round(time.Second))
+		}
+	}
+	d.timed, d.offset = true, offset
+	return nil
 }
 
 // moment gives a reading as the next entry records it: log time never runs back, so where the clock is behind the last entry, the

@@ -5,6 +5,7 @@ package securedomain
 import (
 	"slices"
 
+	"strongroom/internal/core/timeguard"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/problem"
@@ -29,8 +30,17 @@ func (d *Domain) Status() message.Status {
 	out.MemoryLocked, out.Notes = d.cfg.Arena.Locked(), slices.Clone(d.cfg.Notes)
 	out.KeysUnlocked = uint64(d.keys.Len())
 	out.Time, out.Bound, out.TimeCertain = r.Time, r.Bound, r.Certain
+	out.Clock, out.TimeSources = message.ClockSystem, slices.Clone(r.Sources)
+	if _, ok := d.cfg.Clock.(*timeguard.Guard); ok {
+		out.Clock = message.ClockAuthenticated
+	}
 	if !r.Certain {
 		out.Notes = append(out.Notes, r.Why)
+	}
+	if d.cfg.Waits != nil {
+		if s := d.cfg.Waits(); s != "" {
+			out.Notes = append(out.Notes, s)
+		}
 	}
 	if err := d.Cause(); err != nil {
 		out.Failed = err.Error()

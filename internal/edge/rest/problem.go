@@ -12,6 +12,7 @@ import (
 	"net/http"
 
 	"strongroom/internal/gate"
+	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/problem"
 )
@@ -41,7 +42,7 @@ func statusOf(k problem.Kind) (int, bool) {
 		return http.StatusNotImplemented, true
 	case problem.NodeUnavailable:
 		return http.StatusBadGateway, true
-	case problem.TimeUncertain, problem.Locked, problem.Stopped, problem.Zeroized:
+	case problem.TimeUncertain, problem.Locked, problem.Stopped, problem.Starting, problem.Zeroized:
 		return http.StatusServiceUnavailable, true
 	case problem.Internal:
 		return http.StatusInternalServerError, true
@@ -53,7 +54,7 @@ func statusOf(k problem.Kind) (int, bool) {
 // retryable says whether the same call may succeed later without anybody's doing.
 func retryable(k problem.Kind) bool {
 	switch k {
-	case problem.Busy, problem.NodeUnavailable, problem.TimeUncertain, problem.Stopped:
+	case problem.Busy, problem.NodeUnavailable, problem.TimeUncertain, problem.Stopped, problem.Starting:
 		return true
 	default:
 		return false
@@ -102,6 +103,15 @@ func doorProblem(err error) error {
 func ask[Rep, Req any](ctx context.Context, core gate.Door, method string, in Req) (Rep, error) {
 	rep, err := gate.Call[Req, Rep](ctx, core, method, in)
 	return rep, doorProblem(err)
+}
+
+// coreStatus asks the core how it is. One that is not open yet is a problem.
+func coreStatus(ctx context.Context, core gate.Door) (message.Status, error) {
+	st, err := ask[message.Status](ctx, core, message.MethodStatus, message.Empty{})
+	if err == nil && st.Starting != "" {
+		err = problem.New(problem.Starting, "the core is starting: %s", st.Starting)
+	}
+	return st, err
 }
 
 // fail writes err as a problem document.

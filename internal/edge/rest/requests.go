@@ -85,7 +85,7 @@ const (
 
 // caughtUp waits until the cache has seen all that the log has now, so that who asked for something finds it in the list.
 func (s *Server) caughtUp(ctx context.Context) error {
-	st, err := ask[message.Status](ctx, s.cfg.Core, message.MethodStatus, message.Empty{})
+	st, err := coreStatus(ctx, s.cfg.Core)
 	if err != nil {
 		return err
 	}

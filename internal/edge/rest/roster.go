@@ -53,7 +53,7 @@ func (r *roster) refresh(ctx context.Context, id custody.PersonID) (policy.Princ
 	defer r.mu.Unlock()
 	if r.at.IsZero() || r.now().Sub(r.at) >= rosterAge {
 		at := r.now()
-		st, err := ask[message.Status](ctx, r.core, message.MethodStatus, message.Empty{})
+		st, err := coreStatus(ctx, r.core)
 		if err == nil && (r.people == nil || st.PolicyHash != r.hash) {
 			err = r.load(ctx)
 		}

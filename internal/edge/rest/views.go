@@ -24,7 +24,7 @@ import (
 func (s *Server) description(c *call) error { return c.raw(s.openapi) }
 
 func (s *Server) status(c *call) error {
-	st, err := ask[message.Status](c.ctx(), s.cfg.Core, message.MethodStatus, message.Empty{})
+	st, err := coreStatus(c.ctx(), s.cfg.Core)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (s *Server) status(c *call) error {
 		Identity: st.Identity, Size: st.Size, Pinned: st.Pinned, Writer: st.Writer, Root: st.Root, Anchor: st.Anchor, MemoryLocked: st.MemoryLocked,
 		Notes: append([]string{}, st.Notes...), KeysUnlocked: st.KeysUnlocked, Wallets: st.Wallets, Pending: st.Pending, Signed: st.Signed,
 		Sessions: st.Sessions, Policy: st.Policy, PolicyHash: apiv1.Hex(st.PolicyHash[:]), Time: apiv1.Time(st.Time), Bound: st.Bound,
-		TimeCertain: st.TimeCertain, Failed: st.Failed, Check: checkView(st.Check), Appends: st.Log.Appends, Batches: st.Log.Batches,
+		TimeCertain: st.TimeCertain, Clock: st.Clock, TimeSources: append([]string{}, st.TimeSources...), Failed: st.Failed, Check: checkView(st.Check), Appends: st.Log.Appends, Batches: st.Log.Batches,
 		Pins: st.Log.Pins, Cache: apiv1.Cache{Entries: folded, Behind: st.Pinned - min(folded, st.Pinned)},
 		Chains: append([]apiv1.Chain{}, s.cfg.Chains.Status(c.ctx())...), Life: lifeView(st.Life)}
 	return c.reply(out)
@@ -256,7 +256,7 @@ func (s *Server) certify(c *call) error {
 	if in.NotAfter > now+apiv1.CertificateWindow {
 		return at("/notAfter", problem.New(problem.Malformed, "notAfter is more than %d seconds ahead", apiv1.CertificateWindow))
 	}
-	st, err := ask[message.Status](c.ctx(), s.cfg.Core, message.MethodStatus, message.Empty{})
+	st, err := coreStatus(c.ctx(), s.cfg.Core)
 	if err != nil {
 		return err
 	}

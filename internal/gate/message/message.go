@@ -67,8 +67,17 @@ type Status struct {
 	Failed       string              `cbor:"25,keyasint"` // why nothing is decided any more, or empty
 	Check        Check               `cbor:"26,keyasint"`
 	Log          LogStats            `cbor:"27,keyasint"`
-	Life         Life                `cbor:"28,keyasint"`
+	Clock        string              `cbor:"31,keyasint,omitempty"` // [ClockSystem] or [ClockAuthenticated]
+	TimeSources  []string            `cbor:"32,keyasint,omitempty"` // on which an authenticated time rests
+	Starting     string              `cbor:"28,keyasint,omitempty"` // what the core waits for before it opens; then all else here is zero
+	Life         Life                `cbor:"33,keyasint"`
 }
+
+// The kinds of clock.
+const (
+	ClockSystem        = "system"        // the machine's own
+	ClockAuthenticated = "authenticated" // of a majority of authenticated sources
+)
 
 // LogStats counts what the log did since start.
 type LogStats struct {

@@ -42,6 +42,8 @@ type Status struct {
 	Time         string           `json:"time" doc:"the core's clock"`
 	Bound        int64            `json:"timeBoundNanos" doc:"the true time is within time plus or minus this"`
 	TimeCertain  bool             `json:"timeCertain"`
+	Clock        string           `json:"clock" doc:"authenticated: of a majority of authenticated sources; system: the machine's own"`
+	TimeSources  []string         `json:"timeSources" doc:"on which an authenticated time rests"`
 	Failed       string           `json:"failed,omitempty" doc:"why nothing is decided any more"`
 	Check        Check            `json:"check"`
 	Appends      uint64           `json:"logAppends"`

@@ -31,14 +31,14 @@ type Genesis struct {
 	Signatures []GenesisSignature `cbor:"11,keyasint,omitempty"` // one of each principal of the document, in its order
 	Points     *points.Set        `cbor:"12,keyasint,omitempty"` // control points that are on; nil: points.Evaluation, in that profile only
 	Recovery   *request.Recovery  `cbor:"13,keyasint,omitempty"` // with its sealed copies
-	Witnesses  []Witness          `cbor:"14,keyasint,omitempty"` // log witnesses
-	Quorum     uint32             `cbor:"15,keyasint,omitempty"` // cosignatures of log witnesses that a pin needs
+	Witnesses  []LogWitness       `cbor:"14,keyasint,omitempty"` // log witnesses, where Anchor names them
+	Quorum     uint64             `cbor:"15,keyasint,omitempty"` // how many of them must cosign: more than half
 }
 
-// Witness is a log witness: a program that cosigns checkpoints.
-type Witness struct {
+// LogWitness is a log witness under its name in the domain.
+type LogWitness struct {
 	Name string `cbor:"1,keyasint"`
-	Key  string `cbor:"2,keyasint"` // verifier key, as C2SP signed-note writes it
+	Key  string `cbor:"2,keyasint"` // verifier key (C2SP signed-note vkey, type 0x04)
 }
 
 // GenesisSignature is one first person's signature over the Genesis without signatures, under canon.TagGenesis.
