@@ -17,11 +17,11 @@ import (
 // example is the content of docs/spec/backup.md.
 func example() (Content, string) {
 	return Content{
-		Records: []Record{{Leaf: []byte{0xab}, Bodies: [][]byte{{}, {'c'}}}},
-		Blobs:   []Blob{{Key: "00112233445566778899aabbccddeeff", Blob: []byte{0xde, 0xad}}},
-	}, "0100000012" + "00000001" + "00000002" + "00000000" + "00000001" + "ab" + "63" +
-		"0200000026" + "00000020" + hex.EncodeToString([]byte("00112233445566778899aabbccddeeff")) + "dead" +
-		"0300000008" + "00000001" + "00000001"
+			Records: []Record{{Leaf: []byte{0xab}, Bodies: [][]byte{{}, {'c'}}}},
+			Blobs:   []Blob{{Key: "00112233445566778899aabbccddeeff", Blob: []byte{0xde, 0xad}}},
+		}, "0100000012" + "00000001" + "00000002" + "00000000" + "00000001" + "ab" + "63" +
+			"0200000026" + "00000020" + hex.EncodeToString([]byte("00112233445566778899aabbccddeeff")) + "dead" +
+			"0300000008" + "00000001" + "00000001"
 }
 
 func TestContentExample(t *testing.T) {
