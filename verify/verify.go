@@ -52,13 +52,14 @@ type Report struct {
 	Rejections []Signature
 	Refusals   []Refusal
 	Attempts   []Attempt
-	Executed   bool          // an operation other than a transfer took effect
-	State      string        // of the request: pending, signed, or how it ended
-	AsOf       uint64        // entries of the log, from the first, to which State refers
-	Wallet     *entry.Wallet // that the request made, or is about; nil if none
-	Entries    []Line        // all entries, in order
-	Witnesses  []Witness     // log witnesses whose cosignature of the checkpoint verifies
-	Quorum     int           // how many the domain's genesis wants; 0 where it names none
+	Executed   bool           // an operation other than a transfer took effect
+	State      string         // of the request: pending, signed, or how it ended
+	AsOf       uint64         // entries of the log, from the first, to which State refers
+	Wallet     *entry.Wallet  // that the request made, or is about; nil if none
+	Genesis    *entry.Genesis // of the domain
+	Entries    []Line         // all entries, in order
+	Witnesses  []Witness      // log witnesses whose cosignature of the checkpoint verifies
+	Quorum     int            // how many the domain's genesis wants; 0 where it names none
 	Notes      []string
 }
 
@@ -298,7 +299,7 @@ func (c *checker) rules(logKey ed25519.PublicKey) error {
 			if len(b.Identity) != ed25519.PublicKeySize {
 				return errors.New("genesis has no identity key")
 			}
-			c.report.Profile, c.identity = b.Profile, b.Identity
+			c.report.Profile, c.identity, c.report.Genesis = b.Profile, b.Identity, b
 			if err := c.document(seq, b.Document); err != nil {
 				return fmt.Errorf("genesis: %w", err)
 			}

@@ -34,6 +34,8 @@ const usage = `strongroom-core holds the keys of one domain and serves it at a d
   strongroom-core create  --data DIR --genesis FILE   make the domain from the signed genesis
   strongroom-core restore-backup --data DIR --from FOLDER [--manifest NAME]
                                                       make the domain of a backup, in a folder with its root of trust and no log
+  strongroom-core ceremony --data DIR --script FILE --socket PATH
+                                                      do the core's part of a key ceremony; 'strongroom ceremony run' leads through it
   strongroom-core self-test [--list]                  run the self-tests, or list their names
   strongroom-core probe   --pkcs11-module PATH [--pkcs11-token LABEL]
                                                       tell what a PKCS#11 library and its token can do, as JSON; no domain is needed
@@ -73,10 +75,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		out      = f.String("out", "", "where the genesis is written")
 		from     = f.String("from", "", "folder of the backup")
 		manifest = f.String("manifest", "", "name of a manifest in that folder; default: the newest")
+		ritual   coreapp.CeremonyFiles
 		list     = f.Bool("list", false, "list the names of the self-tests")
 	)
 	f.StringVar(&o.Data, "data", "", "folder of the domain")
 	unlockFD := rootFlags(f, &o)
+	f.StringVar(&ritual.Script, "script", "", "ceremony: script, canonical encoding")
+	f.StringVar(&ritual.Record, "record", "", "ceremony: recovery record in force")
+	f.StringVar(&ritual.Identity, "identity-copy", "", "ceremony: identity, sealed for recovery")
+	f.StringVar(&ritual.WorkingKey, "working-key-copy", "", "ceremony: working key, sealed for recovery")
+	f.Uint64Var(&ritual.Epoch, "epoch", 0, "ceremony: epoch of that working key; 0 is 1")
 	f.IntVar(&o.Memory, "memory", 0, "bytes of locked memory for keys; 0 is 16 MiB")
 	f.IntVar(&o.CacheKeys, "cache-keys", 0, "addresses and accounts kept unsealed, so many of each; 0 is 65536, or what fits into the memory")
 	f.DurationVar(&o.ClockBound, "clock-bound", 0, "what to take as the error of the system clock; 0 is 1s")
@@ -129,6 +137,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			}
 		}
 		return coreapp.Run(ctx, o, *socket, allowed, func() { announce(*readyFD) })
+	case "ceremony":
+		if ritual.Script == "" || *socket == "" {
+			return errors.New("--script and --socket are required")
+		}
+		ritual.Document = *document
+		return coreapp.Ceremony(ctx, o, ritual, *socket, nil, func() { announce(*readyFD) })
 	case "prepare":
 		if *document == "" || *out == "" {
 			return errors.New("--document and --out are required")

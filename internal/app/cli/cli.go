@@ -37,6 +37,8 @@ type root struct {
 	PassphraseFor int    `group:"common" name:"key-passphrase-fd" default:"-1" placeholder:"N" help:"Read the approval key's passphrase from this file descriptor."`
 
 	Domains   domainCmd    `cmd:"" name:"domain" help:"Make a domain, and say what it is."`
+	Ceremony  ceremonyCmd  `cmd:"" help:"Key ceremonies: making, restoring and sharing a domain's master secret."`
+	Custodian custodianCmd `cmd:"" help:"What a custodian does with their share, on a machine of their own."`
 	HSM       hsmCmd       `cmd:"" name:"hsm" help:"Tokens that can be a root of trust."`
 	Core      coreCmd      `cmd:"" help:"Run the process that holds keys ('strongroom core --help' lists its commands)." passthrough:"all"`
 	Serve     serveCmd     `cmd:"" help:"Run the REST API and the work around it; it holds no keys."`
@@ -49,6 +51,7 @@ type root struct {
 	Whitelist whitelistCmd `cmd:"" help:"The address book: destinations that rules may call whitelisted."`
 	Policy    policyCmd    `cmd:"" help:"The rule document."`
 	Wallet    walletCmd    `cmd:"" help:"Wallets."`
+	Warm      warmCmd      `cmd:"" help:"Sessions of warm wallets."`
 	Address   addressCmd   `cmd:"" help:"Addresses of wallets."`
 	Request   requestCmd   `cmd:"" help:"Ask, approve, follow."`
 	Proof     proofCmd     `cmd:"" help:"Proof files."`

@@ -33,6 +33,7 @@ const (
 const usage = `%[1]s checks what a domain claims, offline: it needs the file and the domain's public log key, nothing else.
 
   %[1]s proof FILE --log-key KEY [--witness VKEY … [--quorum N]] [-o table|json]
+  %[1]s ceremony TRANSCRIPT [--script-hash HASH] [--proof FILE --log-key KEY] [-o table|json]
   %[1]s version
 
 KEY is the public log key as 64 hex digits, or a file with them, or the domain's public file (domain.json). Have it from a source of
@@ -40,6 +41,9 @@ your own: a key that came with the proof shows nothing.
 
 Where the domain has log witnesses, a quorum of them must have cosigned; --witness names those that you trust yourself, more than half of
 which (or N) must have.
+
+HASH is the hash on page one of the script that was reviewed: without it the transcript shows only that some script was followed. With any proof file of
+the domain, ceremony checks besides that the domain's genesis is the one that was made there.
 
 Exit status: 0 the proof holds, 9 it does not, 1 another error (the file is no proof at all, say), 2 usage.
 `
@@ -62,6 +66,10 @@ func Main(name string, args []string, stdout, stderr io.Writer) int {
 		code, f.Kind, f.Hint = Usage, "usage", name+" --help"
 	case errors.Is(err, verify.ErrNotProof):
 		f.Kind, f.Hint = "not-a-proof", "'strongroom proof get' writes one"
+	case errors.Is(err, verify.ErrNotTranscript):
+		f.Kind, f.Hint = "not-a-transcript", "'strongroom ceremony run' writes one: transcript.cbor in its folder"
+	case errors.Is(err, errTranscript):
+		code, f.Kind, f.Hint = Invalid, "alarm", "compare the file with the copies that the others took with them; if they are the same, the ceremony was not what it should have been"
 	case errors.Is(err, verify.ErrInvalid):
 		code, f.Kind = Invalid, "alarm"
 		f.Hint = "get the proof again ('strongroom proof get') and compare the log key; if both are right, somebody changed the file or the log"
@@ -99,6 +107,8 @@ func run(name string, args []string, stdout io.Writer) (asJSON bool, err error) 
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	key := f.String("log-key", "", "")
+	script := f.String("script-hash", "", "")
+	proofFile := f.String("proof", "", "")
 	output := f.String("output", "table", "")
 	f.StringVar(output, "o", "table", "")
 	var by verify.Options
@@ -123,14 +133,19 @@ func run(name string, args []string, stdout io.Writer) (asJSON bool, err error) 
 		return asJSON, flag.ErrHelp
 	case words[0] == "version":
 		return asJSON, writeVersion(stdout, asJSON)
+	case *output != "table" && *output != "json":
+		return asJSON, wrong("-o takes table or json, not %q", *output)
+	case words[0] == "ceremony":
+		if len(words) != 2 {
+			return asJSON, wrong("ceremony takes one transcript")
+		}
+		return asJSON, Ceremony(CeremonyCheck{Transcript: words[1], ScriptHash: *script, Proof: *proofFile, LogKey: *key, JSON: asJSON}, stdout)
 	case words[0] != "proof":
-		return asJSON, wrong("%q can't be checked; what can is a proof", words[0])
+		return asJSON, wrong("%q can't be checked; what can is a proof, or the transcript of a ceremony", words[0])
 	case len(words) != 2:
 		return asJSON, wrong("proof takes one file")
 	case *key == "":
 		return asJSON, wrong("--log-key is required")
-	case *output != "table" && *output != "json":
-		return asJSON, wrong("-o takes table or json, not %q", *output)
 	}
 	return asJSON, check(words[1], *key, by, *output, stdout)
 }

@@ -308,8 +308,8 @@ func (d *Draw) Close() {
 	}
 }
 
-// complete says whether all is there that the master secret is mixed from.
-func (d *Draw) complete() error {
+// Complete says whether all is there that the master secret is mixed from.
+func (d *Draw) Complete() error {
 	if d.ended {
 		return fmt.Errorf("%w: this draw has ended", ErrOrder)
 	}

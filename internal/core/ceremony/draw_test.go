@@ -225,7 +225,7 @@ func TestCommitThenReveal(t *testing.T) {
 	check("promised", d.Promise(c1), nil)
 	check("promised twice", d.Promise(c1), ErrOrder)
 	check("shown before all had promised", d.Reveal("ada", one), ErrOrder)
-	check("complete before all", d.complete(), ErrOrder)
+	check("complete before all", d.Complete(), ErrOrder)
 	check("promised by a stranger", d.Promise(Commitment{Source: "eve"}), ErrInput)
 	check("promised by a machine", d.Promise(Commitment{Source: "root"}), ErrInput)
 	check("promised", d.Promise(c2), nil)
@@ -234,7 +234,7 @@ func TestCommitThenReveal(t *testing.T) {
 	check("shown twice", d.Reveal("ada", one), ErrOrder)
 	check("shown something else", d.Reveal("ben", same), ErrPromise)
 	check("shown", d.Reveal("ben", two), nil)
-	check("complete", d.complete(), nil)
+	check("complete", d.Complete(), nil)
 	_, err = d.Roll("ada", testTake(t, a, rolls(50, 3)))
 	check("rolled after promising", err, ErrOrder)
 
@@ -249,7 +249,7 @@ func TestCommitThenReveal(t *testing.T) {
 	check("the same as another", again.Reveal("ben", same), ErrDice)
 	again.Close()
 	check("after the end", again.Reveal("ben", same), ErrOrder)
-	check("after the end", again.complete(), ErrOrder)
+	check("after the end", again.Complete(), ErrOrder)
 }
 
 func TestBeginRefuses(t *testing.T) {
@@ -310,18 +310,18 @@ func TestProductionWantsEnoughDice(t *testing.T) {
 		if _, err := d.Roll(name, testTake(t, a, rolls(49, uint64(i)))); !errors.Is(err, ErrDice) {
 			t.Errorf("49 rolls: got error %v", err)
 		}
-		if err := d.complete(); !errors.Is(err, ErrOrder) {
+		if err := d.Complete(); !errors.Is(err, ErrOrder) {
 			t.Errorf("not all rolled: got error %v", err)
 		}
 		if _, err := d.Roll(name, testTake(t, a, rolls(50, uint64(i)))); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := d.complete(); err != nil {
+	if err := d.Complete(); err != nil {
 		t.Errorf("100 rolls by two: %v", err)
 	}
 	d.parts[3].count = 49
-	if err := d.complete(); !errors.Is(err, ErrDice) {
+	if err := d.Complete(); !errors.Is(err, ErrDice) {
 		t.Errorf("99 rolls in all: got error %v", err)
 	}
 }

@@ -130,13 +130,22 @@ func (l *Load) enough() error {
 	return nil
 }
 
-// Restore brings back the recovery key, and checks that it is the one expected. The load goes on when there are too few shares; otherwise
-// it has ended, and shares and master secret are wiped. The caller wipes the key.
-func (l *Load) Restore() (*recovery.Key, error) {
+// Try says whether the shares that were handed in give the recovery key that is expected. The load goes on, whatever it says: [Load.Refresh]
+// follows.
+func (l *Load) Try() error {
 	if err := l.enough(); err != nil {
-		return nil, err
+		return err
 	}
-	defer l.Close()
+	key, err := l.recover()
+	if err != nil {
+		return err
+	}
+	key.Wipe()
+	return nil
+}
+
+// recover brings back the recovery key, and checks that it is the one expected.
+func (l *Load) recover() (*recovery.Key, error) {
 	master, err := sharing.Combine(l.arena, l.with, l.shares)
 	if err != nil {
 		return nil, fmt.Errorf("ceremony: %w", err)
@@ -151,6 +160,16 @@ func (l *Load) Restore() (*recovery.Key, error) {
 		return nil, fmt.Errorf("%w: the shares fit each other, and give another recovery key than the log names", ErrOther)
 	}
 	return key, nil
+}
+
+// Restore brings back the recovery key, and checks that it is the one expected. The load goes on when there are too few shares; otherwise
+// it has ended, and shares and master secret are wiped. The caller wipes the key.
+func (l *Load) Restore() (*recovery.Key, error) {
+	if err := l.enough(); err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	return l.recover()
 }
 
 // Refresh makes new shares of the same master secret for the custodians of a layout, sealed to them: custodians come and go without a share
@@ -181,19 +200,11 @@ func (l *Load) Refresh(ctx context.Context, ceremony, transcript [32]byte, sourc
 	}
 	defer unused.Wipe()
 	defer seed.Wipe()
-	master, err := sharing.Combine(l.arena, l.with, l.shares)
+	key, err := l.recover()
 	if err != nil {
-		return nil, fmt.Errorf("ceremony: %w", err)
-	}
-	defer master.Wipe()
-	key, err := recovery.Derive(l.arena, master)
-	if err != nil {
-		return nil, fmt.Errorf("ceremony: %w", err)
+		return nil, err
 	}
 	defer key.Wipe()
-	if sha256.Sum256(key.Public()) != l.expect.Recovery {
-		return nil, fmt.Errorf("%w: the shares give another recovery key than the log names", ErrOther)
-	}
 	c, list, err := sharing.Refresh(l.arena, l.with, l.shares, seed, scheme)
 	if err != nil {
 		return nil, fmt.Errorf("ceremony: %w", err)

@@ -74,7 +74,7 @@ func (d *Draw) Make(transcript [32]byte, l Layout) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.complete(); err != nil {
+	if err := d.Complete(); err != nil {
 		return nil, err
 	}
 	defer d.Close()

@@ -4,6 +4,7 @@ package domainkeys
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -123,7 +124,7 @@ func TestDestroyWhere(t *testing.T) {
 	if err := MarkTampered(t.Context(), a, root, "the lid"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(MarkTampered(t.Context(), a, root, "again"), DestroyAll(t.Context(), root)); err != nil {
+	if err := errors.Join(MarkTampered(t.Context(), a, root, "again"), DestroyAll(t.Context(), root, 1)); err != nil {
 		t.Fatal(err)
 	}
 	has("identity", "tampered")
@@ -136,5 +137,30 @@ func TestDestroyWhere(t *testing.T) {
 	has("identity")
 	if _, ok, err := Tampered(t.Context(), root); ok || err != nil {
 		t.Errorf("%v, %v", ok, err)
+	}
+}
+
+// unlisted is a root that lists nothing, as one does whose files were moved away.
+type unlisted struct {
+	hsm.Root
+	gone []string
+}
+
+func (r *unlisted) Status(context.Context) (hsm.Status, error) { return hsm.Status{}, nil }
+
+func (r *unlisted) Destroy(_ context.Context, label string) error {
+	r.gone = append(r.gone, label)
+	return nil
+}
+
+// What a root does not list is destroyed by number.
+func TestDestroyAllByNumber(t *testing.T) {
+	t.Parallel()
+	r := &unlisted{}
+	if err := DestroyAll(t.Context(), r, 2); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"dwk-3", "restored-3", "dwk-2", "restored-2", "dwk-1", "restored-1"}; !slices.Equal(r.gone, want) {
+		t.Errorf("destroyed %v, want %v", r.gone, want)
 	}
 }

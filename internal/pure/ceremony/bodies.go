@@ -4,11 +4,13 @@ package ceremony
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
 
 	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/share"
 )
 
@@ -74,21 +76,16 @@ type Made struct {
 	Genesis     [32]byte `cbor:"6,keyasint"` // of the genesis that the first persons are to sign; zero in a refresh
 }
 
-// Sharing names a sharing: hash of recovery key, commitments and number of shares. Receipts name it.
-func (m Made) Sharing() [32]byte {
-	return canon.Hash(canon.TagSharing, struct {
-		Recovery    []byte `cbor:"1,keyasint"`
-		Commitments []byte `cbor:"2,keyasint"`
-		Shares      uint64 `cbor:"3,keyasint"`
-	}{m.Recovery, m.Commitments, uint64(len(m.Shares))})
+// Sharing gives the sharing that was made.
+func (m Made) Sharing(threshold uint32) (share.Commitments, error) {
+	return share.Parse(share.Scheme{Threshold: uint8(threshold), Shares: uint8(len(m.Shares))}, m.Commitments)
 }
 
 // Receipt is a custodian's word that their share is the one that the commitments commit to, so that it and any others that did the same give the
-// master secret.
+// master secret. It is signed for itself, besides the record: when custodians change, the log takes the receipts without the transcript.
 type Receipt struct {
-	Index   uint32   `cbor:"1,keyasint"`
-	Sharing [32]byte `cbor:"2,keyasint"` // [Made.Sharing]
-	Sealed  [32]byte `cbor:"3,keyasint"` // of the encrypted share that was checked
+	Share share.Receipt    `cbor:"1,keyasint"` // as [Transcript.Receipt] gives it
+	Sig   custody.HexBytes `cbor:"2,keyasint"` // of the custodian over its message
 }
 
 // Stored says where a share went.
@@ -248,11 +245,11 @@ func (t Transcript) soundMake(r Record) error {
 	if len(b.Recovery) != RecoveryKeySize {
 		return fmt.Errorf("a recovery key of %d bytes, not %d", len(b.Recovery), RecoveryKeySize)
 	}
-	if _, err := share.Parse(share.Scheme{Threshold: uint8(t.Script.Threshold), Shares: uint8(len(receivers))}, b.Commitments); err != nil {
-		return err
-	}
 	if len(b.Shares) != len(receivers) {
 		return fmt.Errorf("%d shares for %d custodians", len(b.Shares), len(receivers))
+	}
+	if _, err := b.Sharing(t.Script.Threshold); err != nil {
+		return err
 	}
 	seen := map[[32]byte]bool{}
 	for i, s := range b.Shares {
@@ -278,11 +275,28 @@ func (t Transcript) soundReceipt(r Record) error {
 		return err
 	}
 	m := must[Made](t, StepMake, "")
-	i := slices.IndexFunc(m.Shares, func(s Share) bool { return s.Custodian == r.Actor })
-	if i < 0 || b.Index != m.Shares[i].Index || b.Sealed != m.Shares[i].Sealed || b.Sharing != m.Sharing() {
+	if want, err := t.Receipt(m, r.Actor); err != nil || b.Share != want {
 		return errors.New("the receipt is for another share")
 	}
+	if p, ok := t.Script.Participant(r.Actor); !ok || !p.Key.Verify(b.Share.Message(), b.Sig) {
+		return errors.New("the signature of the receipt does not verify")
+	}
 	return nil
+}
+
+// Receipt gives what a custodian's receipt must say, once the shares have been made: its transcript is the hash of the record that made them.
+func (t Transcript) Receipt(m Made, custodian string) (share.Receipt, error) {
+	i := slices.IndexFunc(m.Shares, func(s Share) bool { return s.Custodian == custodian })
+	made := slices.IndexFunc(t.Records, func(r Record) bool { return r.Kind == StepMake })
+	if i < 0 || made < 0 {
+		return share.Receipt{}, fmt.Errorf("%w: no share was made for %s", ErrTranscript, custodian)
+	}
+	c, err := m.Sharing(t.Script.Threshold)
+	if err != nil {
+		return share.Receipt{}, err
+	}
+	meta := share.NewMeta(t.Script.Hash(), c, uint8(m.Shares[i].Index), custodian, sha256.Sum256(m.Recovery))
+	return share.NewReceipt(meta, c, t.Records[made].Hash()), nil
 }
 
 func (t Transcript) soundStore(r Record) error {

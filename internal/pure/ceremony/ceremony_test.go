@@ -16,6 +16,7 @@ import (
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/ristretto"
 	"strongroom/internal/pure/share"
@@ -45,16 +46,18 @@ func script(p Purpose) Script {
 	switch p {
 	case Create:
 		s.Entropy = Entropy{Sources: []string{"rdseed", "root"}, Dice: []string{"carl", "cora"}, Rolls: 60}
+		on := points.Evaluation()
+		s.Points = &on
 		s.Document, s.Root, s.Anchor = sum("document"), "pkcs11", "witness+tpm"
 		s.Witnesses, s.Quorum = []LogWitness{{"a", "a+1+x"}, {"b", "b+1+x"}, {"c", "c+1+x"}}, 2
 	case Restore:
-		s.Domain, s.Root = sum("domain"), "pkcs11"
+		s.Domain, s.Record, s.Identity, s.Root = sum("domain"), sum("record"), sum("identity"), "pkcs11"
 	case Refresh:
-		s.Domain = sum("domain")
+		s.Domain, s.Record = sum("domain"), sum("record")
 		s.Participants = append(s.Participants, person(Custodian, "chen"))
 		s.Leaving, s.Joining = []string{"carl"}, []string{"chen"}
 	case Drill:
-		s.Domain = sum("domain")
+		s.Domain, s.Record = sum("domain"), sum("record")
 	}
 	return s
 }
@@ -93,8 +96,11 @@ func bodyOf(t Transcript, s Step) any {
 		return m
 	case StepReceipt:
 		m, _ := t.Made()
-		i := slices.IndexFunc(m.Shares, func(x Share) bool { return x.Custodian == s.Actor })
-		return Receipt{m.Shares[i].Index, m.Sharing(), m.Shares[i].Sealed}
+		r, err := t.Receipt(m, s.Actor)
+		if err != nil {
+			panic(err)
+		}
+		return Receipt{r, ed25519.Sign(keyOf(s.Actor), r.Message())}
 	case StepStore:
 		return Stored{"bag of " + s.Actor, "safe of " + s.Actor}
 	case StepImport:
@@ -269,9 +275,10 @@ func TestSaysWhatItMust(t *testing.T) {
 		{Create, "make/core", func(b any) any { m := b.(Made); m.Shares[1].Index = 1; return m }},
 		{Create, "make/core", func(b any) any { m := b.(Made); m.Genesis = [32]byte{}; return m }},
 		{Create, "make/core", func(b any) any { m := b.(Made); m.Recovery = nil; return m }},
-		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Index = 1; return r }},
-		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Sharing = h; return r }},
-		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Sealed = h; return r }},
+		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Sig = bytes.Repeat([]byte{1}, 64); return r }},
+		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Share.Index = 1; return r }},
+		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Share.Sharing = h; return r }},
+		{Create, "receipt/cora", func(b any) any { r := b.(Receipt); r.Share.Transcript = h; return r }},
 		{Create, "store/cora", func(b any) any { s := b.(Stored); s.Bag = "another"; return s }},
 		{Create, "store/cora", func(any) any { return Stored{} }},
 		{Restore, "import/core", func(any) any { return Import{} }},
@@ -343,6 +350,7 @@ func TestScripts(t *testing.T) {
 		{"all shares needed", Create, func(s *Script) { s.Threshold = 3 }, "loses the key"},
 		{"more than all shares needed", Create, func(s *Script) { s.Threshold = 4 }, "needed"},
 		{"no recipient", Create, func(s *Script) { s.Participants[1].Recipient = "" }, "recipient"},
+		{"two shares to one recipient", Create, func(s *Script) { s.Participants[2].Recipient = strings.ToUpper(s.Participants[1].Recipient) }, "two shares"},
 		{"unknown source", Create, func(s *Script) { s.Entropy.Sources = []string{"lava"} }, "lava"},
 		{"source twice", Create, func(s *Script) { s.Entropy.Sources = []string{"root", "root"} }, "root"},
 		{"one rolls dice", Create, func(s *Script) { s.Entropy.Dice, s.Entropy.Rolls = []string{"carl"}, 200 }, "two custodians"},
@@ -359,6 +367,13 @@ func TestScripts(t *testing.T) {
 		{"restore without domain", Restore, func(s *Script) { s.Domain = nil }, "domain"},
 		{"restore with too few", Restore, func(s *Script) { s.Participants = slices.Delete(s.Participants, 1, 3) }, "needs 2"},
 		{"restore with dice", Restore, func(s *Script) { s.Entropy.Rolls = 50 }, "entropy"},
+		{"restore without record", Restore, func(s *Script) { s.Record = nil }, "record must"},
+		{"create with record", Create, func(s *Script) { s.Record = sum("record") }, "record must"},
+		{"restore without identity", Restore, func(s *Script) { s.Identity = nil }, "identity must"},
+		{"drill with identity", Drill, func(s *Script) { s.Identity = sum("identity") }, "identity must"},
+		{"production without points", Create, func(s *Script) { s.Points = nil }, "points must"},
+		{"drill with points", Drill, func(s *Script) { s.Points = new(points.Set) }, "points must"},
+		{"points that nobody knows", Create, func(s *Script) { on := points.Evaluation().With(63); s.Points = &on }, "points"},
 		{"restore with an anchor", Restore, func(s *Script) { s.Anchor = "file" }, "anchor"},
 		{"refresh", Refresh, func(*Script) {}, ""},
 		{"refresh: a stranger leaves", Refresh, func(s *Script) { s.Leaving = []string{"bob"} }, "bob"},

@@ -12,15 +12,37 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/share"
 )
 
 // ErrScript is wrapped by every error about a script that may not be used.
 var ErrScript = errors.New("ceremony script")
+
+// ScriptError says which part of a script may not stay as it is, and what to change.
+type ScriptError struct {
+	Key string // as the file names it: "threshold", "participants[2].key"
+	Err error
+}
+
+// Error gives part and cause.
+func (e *ScriptError) Error() string { return fmt.Sprintf("%v: %s: %v", ErrScript, e.Key, e.Err) }
+
+// Unwrap gives [ErrScript] and the cause.
+func (e *ScriptError) Unwrap() []error { return []error{ErrScript, e.Err} }
+
+// at gives a ScriptError.
+func at(key, format string, args ...any) error {
+	return &ScriptError{Key: key, Err: fmt.Errorf(format, args...)}
+}
+
+// someone names a participant's part.
+func someone(i int, key string) string { return fmt.Sprintf("participants[%d].%s", i, key) }
 
 // Purpose is what a ceremony is for.
 type Purpose string
@@ -97,6 +119,9 @@ type Script struct {
 	Unattended   bool             `cbor:"16,keyasint,omitempty"` // a drill without people, with keys from files; never in production
 	Leaving      []string         `cbor:"17,keyasint,omitempty"` // refresh: custodians who bring a share and get none
 	Joining      []string         `cbor:"18,keyasint,omitempty"` // refresh: custodians who get a share and bring none
+	Points       *points.Set      `cbor:"19,keyasint,omitempty"` // create: control points that are on; nil: points.Evaluation, in that profile only
+	Identity     custody.HexBytes `cbor:"20,keyasint,omitempty"` // restore: public identity key of the domain
+	Record       custody.HexBytes `cbor:"21,keyasint,omitempty"` // all but create: hash of the recovery record in force, as the domain's status shows it
 }
 
 // Encode gives the canonical encoding.
@@ -148,7 +173,7 @@ func (s Script) makes() bool { return s.Purpose == Create || s.Purpose == Refres
 func (s Script) Check() error {
 	for _, check := range []func() error{s.checkHead, s.checkPeople, s.checkRoles, s.checkSharing, s.checkEntropy, s.checkTarget} {
 		if err := check(); err != nil {
-			return fmt.Errorf("%w: %w", ErrScript, err)
+			return err
 		}
 	}
 	return nil
@@ -156,24 +181,24 @@ func (s Script) Check() error {
 
 func (s Script) checkHead() error {
 	if s.V != 1 {
-		return fmt.Errorf("version %d is not known; this version reads 1", s.V)
+		return at("version", "version %d is not known; this version reads 1", s.V)
 	}
 	if err := custody.CheckSlug("id", s.ID); err != nil {
-		return err
+		return at("id", "%w", err)
 	}
 	if err := s.Profile.Check(); err != nil {
-		return err
+		return at("profile", "%w", err)
 	}
 	switch s.Purpose {
 	case Create, Restore, Refresh, Drill:
 	default:
-		return fmt.Errorf("purpose %q is none of create, restore, refresh, drill", string(s.Purpose))
+		return at("purpose", "purpose %q is none of create, restore, refresh, drill", string(s.Purpose))
 	}
 	if !plain(s.Title) {
-		return fmt.Errorf("the title must have at most %d visible characters", MaxText)
+		return at("title", "the title must have at most %d visible characters", MaxText)
 	}
 	if s.Profile == custody.Production && s.Unattended {
-		return errors.New("a production ceremony is never unattended: people take part in it")
+		return at("unattended", "a production ceremony is never unattended: people take part in it")
 	}
 	return nil
 }
@@ -185,29 +210,35 @@ func plain(s string) bool {
 
 func (s Script) checkPeople() error {
 	if n := len(s.Participants); n < 2 || n > MaxParticipants {
-		return fmt.Errorf("%d participants; there must be 2 to %d", n, MaxParticipants)
+		return at("participants", "%d participants; there must be 2 to %d", n, MaxParticipants)
 	}
-	names, keys := map[string]bool{CoreActor: true}, map[string]string{}
-	for _, p := range s.Participants {
+	names, keys, recipients := map[string]bool{CoreActor: true}, map[string]string{}, map[string]string{}
+	for i, p := range s.Participants {
 		if err := custody.CheckSlug("participant", p.Name); err != nil {
-			return err
+			return at(someone(i, "name"), "%w", err)
 		}
 		if names[p.Name] {
-			return fmt.Errorf("participant %q is there twice, or is called as the core is; nobody has two roles", p.Name)
+			return at(someone(i, "name"), "participant %q is there twice, or is called as the core is; nobody has two roles", p.Name)
 		}
 		names[p.Name] = true
 		if err := p.Key.Check(); err != nil {
-			return fmt.Errorf("participant %q: %w", p.Name, err)
+			return at(someone(i, "key"), "participant %q: %w", p.Name, err)
 		}
 		if other := keys[string(p.Key.Pub)]; other != "" {
-			return fmt.Errorf("participants %q and %q have the same key; nobody has two roles", other, p.Name)
+			return at(someone(i, "key"), "participants %q and %q have the same key; nobody has two roles", other, p.Name)
 		}
 		keys[string(p.Key.Pub)] = p.Name
 		if !plain(p.Bag) || !plain(p.Safe) || len(p.Recipient) > MaxRecipient {
-			return fmt.Errorf("participant %q: bag and safe must have at most %d visible characters, the recipient %d", p.Name, MaxText, MaxRecipient)
+			return at(someone(i, "recipient"), "participant %q: bag and safe must have at most %d visible characters, the recipient %d", p.Name, MaxText, MaxRecipient)
+		}
+		if other := recipients[strings.ToLower(p.Recipient)]; other != "" { // bech32 and hex have two cases
+			return at(someone(i, "recipient"), "custodians %q and %q have the same recipient; nobody gets two shares", other, p.Name)
+		}
+		if p.Recipient != "" {
+			recipients[strings.ToLower(p.Recipient)] = p.Name
 		}
 		if p.Role != Custodian && p.Recipient+p.Bag+p.Safe != "" {
-			return fmt.Errorf("participant %q is no custodian and can't have recipient, bag or safe", p.Name)
+			return at(someone(i, "role"), "participant %q is no custodian and can't have recipient, bag or safe", p.Name)
 		}
 	}
 	return nil
@@ -226,21 +257,21 @@ func (s Script) least() map[Role]int {
 
 func (s Script) checkRoles() error {
 	count := map[Role]int{}
-	for _, p := range s.Participants {
+	for i, p := range s.Participants {
 		switch p.Role {
 		case Administrator, Custodian, Witness, Auditor:
 			count[p.Role]++
 		default:
-			return fmt.Errorf("participant %q has role %q; the roles are administrator, custodian, witness, auditor", p.Name, string(p.Role))
+			return at(someone(i, "role"), "participant %q has role %q; the roles are administrator, custodian, witness, auditor", p.Name, string(p.Role))
 		}
 	}
 	for _, r := range []Role{Administrator, Witness, Auditor} {
 		if least := s.least()[r]; count[r] < least {
-			return fmt.Errorf("a ceremony of profile %s needs %d of role %s; the script has %d", s.Profile, least, r, count[r])
+			return at("participants", "a ceremony of profile %s needs %d of role %s; the script has %d", s.Profile, least, r, count[r])
 		}
 	}
 	if count[Administrator] != 1 {
-		return errors.New("one administrator leads a ceremony; the script has more")
+		return at("participants", "one administrator leads a ceremony; the script has more")
 	}
 	return nil
 }
@@ -248,39 +279,39 @@ func (s Script) checkRoles() error {
 func (s Script) checkSharing() error {
 	m, bring := int(s.Threshold), len(s.Bringers())
 	if m < 1 || m > MaxCustodians || len(s.Of(Custodian)) > 2*MaxCustodians {
-		return fmt.Errorf("threshold %d and %d custodians; the threshold must be 1 to %d", m, len(s.Of(Custodian)), MaxCustodians)
+		return at("threshold", "threshold %d and %d custodians; the threshold must be 1 to %d", m, len(s.Of(Custodian)), MaxCustodians)
 	}
 	if s.Profile == custody.Production && m < 2 {
-		return errors.New("in production the threshold is 2 at least: no single person may have the key")
+		return at("threshold", "in production the threshold is 2 at least: no single person may have the key")
 	}
 	if s.Purpose != Refresh && len(s.Leaving)+len(s.Joining) > 0 {
-		return errors.New("only a refresh has custodians who leave or join")
+		return at("leaving", "only a refresh has custodians who leave or join")
 	}
 	moving := slices.Concat(s.Leaving, s.Joining)
 	for i, name := range moving {
 		if p, ok := s.Participant(name); !ok || p.Role != Custodian || slices.Contains(moving[:i], name) {
-			return fmt.Errorf("%q leaves or joins, and is no custodian of the script, or is there twice", name)
+			return at("leaving", "%q leaves or joins, and is no custodian of the script, or is there twice", name)
 		}
 	}
 	if (s.Purpose == Restore || s.Purpose == Drill) && bring < m {
-		return fmt.Errorf("%d custodians bring a share; the master secret needs %d", bring, m)
+		return at("participants", "%d custodians bring a share; the master secret needs %d", bring, m)
 	}
 	if s.Purpose == Refresh && bring < 1 {
-		return errors.New("nobody brings a share")
+		return at("participants", "nobody brings a share")
 	}
 	if !s.makes() {
 		return nil
 	}
 	n := len(s.Receivers())
 	if n < m || n > MaxCustodians {
-		return fmt.Errorf("%d custodians get a share and %d are needed; there must be %d to %d", n, m, m, MaxCustodians)
+		return at("threshold", "%d custodians get a share and %d are needed; there must be %d to %d", n, m, m, MaxCustodians)
 	}
 	if s.Profile == custody.Production && n == m {
-		return fmt.Errorf("all %d shares would be needed: one that is lost loses the key; let more custodians take part", n)
+		return at("threshold", "all %d shares would be needed: one that is lost loses the key; let more custodians take part", n)
 	}
 	for _, p := range s.Receivers() {
 		if p.Recipient == "" {
-			return fmt.Errorf("custodian %q gets a share and has no recipient to encrypt it to", p.Name)
+			return at("participants", "custodian %q gets a share and has no recipient to encrypt it to", p.Name)
 		}
 	}
 	return nil
@@ -293,48 +324,62 @@ func (s Script) checkEntropy() error {
 	e := s.Entropy
 	if s.Purpose != Create {
 		if len(e.Sources)+len(e.Dice) > 0 || e.Rolls != 0 {
-			return errors.New("only the making of a master secret takes entropy")
+			return at("entropy", "only the making of a master secret takes entropy")
 		}
 		return nil
 	}
 	for i, name := range e.Sources {
 		if !slices.Contains(sources, name) || i > 0 && e.Sources[i-1] >= name {
-			return fmt.Errorf("entropy source %q is not known, or not in order; the sources are hwrng, rdseed, root (system is always used)", name)
+			return at("entropy.sources", "entropy source %q is not known, or not in order; the sources are hwrng, rdseed, root (system is always used)", name)
 		}
 	}
 	for i, name := range e.Dice {
 		if p, ok := s.Participant(name); !ok || p.Role != Custodian || slices.Contains(e.Dice[:i], name) {
-			return fmt.Errorf("%q rolls dice, and is no custodian of the script, or is there twice", name)
+			return at("entropy.dice", "%q rolls dice, and is no custodian of the script, or is there twice", name)
 		}
 	}
 	if len(e.Dice) > 0 && (e.Rolls < MinRolls || e.Rolls > MaxRolls) || len(e.Dice) == 0 && e.Rolls != 0 {
-		return fmt.Errorf("%d rolls a custodian; there must be %d to %d", e.Rolls, MinRolls, MaxRolls)
+		return at("entropy.rolls", "%d rolls a custodian; there must be %d to %d", e.Rolls, MinRolls, MaxRolls)
 	}
 	if s.Profile == custody.Production && (len(e.Dice) < 2 || len(e.Dice)*int(e.Rolls) < MinDiceInAll) {
-		return fmt.Errorf("in production two custodians at least roll dice, %d times together", MinDiceInAll)
+		return at("entropy.dice", "in production two custodians at least roll dice, %d times together", MinDiceInAll)
 	}
 	return nil
 }
 
 func (s Script) checkTarget() error {
 	if n := len(s.Program); n != 0 && n != 32 || n == 0 && s.Profile == custody.Production {
-		return errors.New("program must be the SHA-256 of strongroom-core, which two people compare; production needs it")
+		return at("program", "program must be the SHA-256 of strongroom-core, which two people compare; production needs it")
 	}
 	if want := s.Purpose == Create; want != (len(s.Document) == 32) || !want && len(s.Document) != 0 {
-		return errors.New("document must be the hash of the first rule document in a script that creates a domain, and in no other")
+		return at("document", "document must be the hash of the first rule document in a script that creates a domain, and in no other")
 	}
 	if want := s.Purpose != Create; want != (len(s.Domain) == 32) || !want && len(s.Domain) != 0 {
-		return errors.New("domain must be the id of the domain in every script but one that creates a domain")
+		return at("domain", "domain must be the id of the domain in every script but one that creates a domain")
+	}
+	if want := s.Purpose != Create; want != (len(s.Record) == 32) || !want && len(s.Record) != 0 {
+		return at("record", "record must be the hash of the domain's recovery record ('strongroom domain status --verify' shows it) in every script but one that creates a domain")
+	}
+	if want := s.Purpose == Restore; want != (len(s.Identity) == 32) || !want && len(s.Identity) != 0 {
+		return at("identity", "identity must be the domain's public identity key, of domain.json, in a script that restores, and in no other")
+	}
+	if s.Points != nil && s.Purpose != Create || s.Points == nil && s.Purpose == Create && s.Profile == custody.Production {
+		return at("points", "points must name the control points that are on in a script that creates a production domain; one that creates an evaluation domain may, and no other")
+	}
+	if s.Points != nil {
+		if err := s.Points.Check(); err != nil {
+			return at("points", "%w", err)
+		}
 	}
 	if want := s.Purpose == Create || s.Purpose == Restore; want != (s.Root != "") {
-		return errors.New("root must name the kind of the root of trust where one is filled, and only there")
+		return at("root", "root must name the kind of the root of trust where one is filled, and only there")
 	}
 	create := s.Purpose == Create
 	if create != (s.Anchor != "") || !create && (len(s.Witnesses) > 0 || s.Quorum != 0) {
-		return errors.New("anchor must be named in a script that creates a domain; anchor, log witnesses and quorum in no other")
+		return at("anchor", "anchor must be named in a script that creates a domain; anchor, log witnesses and quorum in no other")
 	}
 	if int(s.Quorum) > len(s.Witnesses) || len(s.Witnesses) > 0 && int(s.Quorum)*2 <= len(s.Witnesses) {
-		return fmt.Errorf("a quorum of %d of %d log witnesses; it must be a majority", s.Quorum, len(s.Witnesses))
+		return at("quorum", "a quorum of %d of %d log witnesses; it must be a majority", s.Quorum, len(s.Witnesses))
 	}
 	return nil
 }
