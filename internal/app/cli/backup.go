@@ -16,6 +16,7 @@ import (
 	"strongroom/internal/core/durable"
 	"strongroom/internal/gate"
 	"strongroom/internal/pure/backup"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 )
@@ -173,4 +174,58 @@ func (c *domainRestoreBackup) Run(e *env) error {
 		e.hint("be sure that no other core of this domain runs, anywhere; then: strongroom up --data %s%s", c.Data, c.again())
 	}
 	return e.show(d, func() error { return e.pairs(domainPairs(d)) })
+}
+
+// domainBackupCopies writes out what custodians need for a restore.
+type domainBackupCopies struct {
+	From     string `required:"" placeholder:"FOLDER" help:"Folder of the backup."`
+	Manifest string `placeholder:"NAME" help:"Name of a manifest in the folder; default: the newest."`
+	Out      string `required:"" placeholder:"DIR" help:"Where to write; it is made if it is not there."`
+}
+
+// copiesShown says what was written.
+type copiesShown struct {
+	Domain   string `json:"domain"`
+	Identity string `json:"identityKey"`
+	Record   string `json:"record"`
+	Hash     string `json:"recordHash"`
+	Need     string `json:"custodians"`
+	Copies   string `json:"identityCopy"`
+	Working  string `json:"workingKeyCopy"`
+	Epoch    uint64 `json:"epoch"`
+}
+
+// Run writes recovery record and sealed copies of a manifest. Nothing of it is secret; only m custodians can open the copies.
+func (c *domainBackupCopies) Run(e *env) error {
+	f, err := backupapp.Open(durable.OS(), filepath.Clean(c.From))
+	if err != nil {
+		return err
+	}
+	m, err := f.Manifest(c.Manifest)
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		return fmt.Errorf("%s has no manifest: it is no backup, or its first one was interrupted", c.From)
+	}
+	if m.Recovery == nil || len(m.Copies.Identity) == 0 || len(m.Copies.WorkingKey) == 0 {
+		return hint(fmt.Errorf("%s has no sealed copies: the domain had no custodians, or was zeroized before its first backup", m.Name()),
+			"without custodians a restore needs the domain's own root of trust")
+	}
+	if err := os.MkdirAll(c.Out, 0o700); err != nil {
+		return err
+	}
+	hash := m.Recovery.Hash()
+	show := copiesShown{Domain: m.Domain.String(), Identity: hex.EncodeToString(m.Identity), Record: filepath.Join(c.Out, "record.cbor"), Hash: hex.EncodeToString(hash[:]),
+		Need:   fmt.Sprintf("%d of %d", m.Recovery.Threshold, m.Recovery.Shares),
+		Copies: filepath.Join(c.Out, "identity.sealed"), Working: filepath.Join(c.Out, fmt.Sprintf("dwk-%d.sealed", m.Epoch)), Epoch: m.Epoch}
+	for path, b := range map[string][]byte{show.Record: canon.Encode(m.Recovery), show.Copies: m.Copies.Identity, show.Working: m.Copies.WorkingKey} {
+		if err := replace(path, b, 0o600); err != nil {
+			return err
+		}
+	}
+	return e.show(show, func() error {
+		return e.pairs([]pair{{"domain", show.Domain}, {"identity key", show.Identity}, {"record", show.Record}, {"record hash", show.Hash}, {"custodians", show.Need},
+			{"identity", show.Copies}, {"working key", show.Working}, {"epoch", strconv.FormatUint(show.Epoch, 10)}})
+	})
 }

@@ -40,6 +40,7 @@ type domainCmd struct {
 	Restore domainRestore `cmd:"" help:"Ask to take a zeroized domain back into use, after its custodians have restored the working key."`
 
 	RestoreBackup domainRestoreBackup `cmd:"" name:"restore-backup" help:"Make the domain of a backup, in a folder that has its root of trust."`
+	BackupCopies  domainBackupCopies  `cmd:"" name:"backup-copies" help:"Write out what custodians need to restore from a backup: the recovery record, and the sealed copies of identity and working key."`
 }
 
 // Files in the data folder of a domain.
