@@ -58,7 +58,24 @@ type Report struct {
 	Wallet     *entry.Wallet  // that the request made, or is about; nil if none
 	Genesis    *entry.Genesis // of the domain
 	Entries    []Line         // all entries, in order
+	Witnesses  []Witness      // log witnesses whose cosignature of the checkpoint verifies
+	Quorum     int            // how many the domain's genesis wants; 0 where it names none
 	Notes      []string
+}
+
+// Witness is a log witness that cosigned the checkpoint.
+type Witness struct {
+	Name string    // in the genesis of the domain
+	Key  string    // verifier key
+	Time time.Time // by the witness's clock
+}
+
+// Options are what a verifier asks for besides.
+type Options struct {
+	// Witnesses are verifier keys (vkeys) of log witnesses that the verifier trusts, and Quorum how many of them must have cosigned the
+	// checkpoint; 0: more than half. Without them the domain's own log witnesses count, as its genesis names them.
+	Witnesses []string
+	Quorum    int
 }
 
 // Signature is a person's verified decision.
@@ -95,6 +112,18 @@ type Line struct {
 
 // Proof checks a proof file against the domain's public log key, 32 bytes of Ed25519. The error names the entry and what is wrong.
 func Proof(file []byte, logKey ed25519.PublicKey) (*Report, error) {
+	return ProofWith(file, logKey, Options{})
+}
+
+// ErrOptions says that options make no sense.
+var ErrOptions = errors.New("log witnesses")
+
+// ProofWith is Proof with options.
+func ProofWith(file []byte, logKey ed25519.PublicKey, o Options) (*Report, error) {
+	trusted, err := o.set()
+	if err != nil {
+		return nil, err
+	}
 	if !proof.Looks(file) {
 		return nil, ErrNotProof
 	}
@@ -105,6 +134,9 @@ func Proof(file []byte, logKey ed25519.PublicKey) (*Report, error) {
 	c := &checker{file: f, report: &Report{Request: f.Request}, docs: map[uint64]*policy.Rules{}, bodies: map[uint64]any{}, leaves: map[uint64]entry.Leaf{},
 		wallets: map[custody.WalletID]*entry.Wallet{}}
 	if err := c.run(logKey); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := c.report.witnessed(trusted); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return c.report, nil
@@ -187,10 +219,15 @@ func (c *checker) open(logKey ed25519.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	cp, err := tlog.OpenExact(c.file.Checkpoint, key)
+	set, err := c.logWitnesses()
+	if err != nil {
+		return err
+	}
+	cp, by, err := tlog.OpenWitnessed(c.file.Checkpoint, set, key)
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
+	c.report.cosigned(set, by)
 	c.report.Size = cp.Size
 	for i, e := range c.file.Entries {
 		l, err := entry.DecodeLeaf(e.Leaf)
@@ -293,7 +330,11 @@ func (c *checker) rules(logKey ed25519.PublicKey) error {
 		return fmt.Errorf("request %s is not in the file", c.file.Request)
 	}
 	if c.report.Profile == custody.Evaluation {
-		c.report.Notes = append(c.report.Notes, "the domain has the evaluation profile: soft root of trust, head kept in a file, plain system clock")
+		head := "head kept in a file"
+		if c.report.Quorum > 0 {
+			head = "head kept by log witnesses"
+		}
+		c.report.Notes = append(c.report.Notes, "the domain has the evaluation profile: soft root of trust, "+head+", plain system clock")
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ import (
 const usage = `strongroom-core holds the keys of one domain and serves it at a door, a Unix socket.
 
   strongroom-core run     --data DIR --socket PATH   open the domain and serve it
-  strongroom-core prepare --data DIR --document FILE --out FILE [--profile evaluation|production]
+  strongroom-core prepare --data DIR --document FILE --out FILE [--profile evaluation|production] [--anchor witness --witness NAME=VKEY …]
                                                       make the keys of a new domain; write its genesis, for the first persons to sign
   strongroom-core create  --data DIR --genesis FILE   make the domain from the signed genesis
   strongroom-core ceremony --data DIR --script FILE --socket PATH
@@ -84,14 +84,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.IntVar(&o.Memory, "memory", 0, "bytes of locked memory for keys; 0 is 16 MiB")
 	f.IntVar(&o.CacheKeys, "cache-keys", 0, "addresses and accounts kept unsealed, so many of each; 0 is 65536, or what fits into the memory")
 	f.DurationVar(&o.ClockBound, "clock-bound", 0, "what to take as the error of the system clock; 0 is 1s")
+	f.StringVar(&o.TimeSources, "time-sources", "", "with run: file that names authenticated sources of time; default: the system clock, which production refuses")
 	f.DurationVar(&o.FlushDelay, "flush-delay", 0, "wait this long at each flush, as a slower disk would; for benchmarks")
 	f.StringVar(&o.LogSocket, "log-socket", "", "keep the log behind this socket of 'strongroom logstore' instead of files in the data folder")
 	f.DurationVar(&o.RecheckEvery, "recheck-every", 24*time.Hour, "time between full re-checks of log, decisions and blobs, and between self-tests, in the background; 0 is none")
 	f.StringVar(&o.FailSelfTest, "fail-self-test", "", "make the self-test of this name fail: the core does not start then, which shows that the control works")
+	f.StringVar(&o.TamperFile, "tamper-file", "", "destroy all working keys when this file appears; default DIR/tamper")
 	f.BoolVar(&o.TakeOver, "take-over", false, "take the log over from a core that may still run")
 	f.BoolVar(&o.NoTiles, "no-tiles", false, "write no tiles")
 	f.Uint64Var(&o.SnapshotEvery, "snapshot-every", 0, "entries between snapshots; 0 is 65536")
-	f.StringVar(&o.Anchor, "anchor", coreapp.AnchorFile, "where the log's head is pinned: file (evaluation), or tpm, a file whose state a TPM counts")
+	f.StringVar(&o.Anchor, "anchor", "", "where the head of a new domain's log is kept: file (evaluation), tpm (a file whose state a TPM counts), witness or witness+tpm; default file")
+	f.Func("witness", "a log witness of a new domain, NAME=VKEY; may be given more than once", func(s string) error { return o.AddWitness(s) })
+	f.Func("witnesses", "file with log witnesses of a new domain, lines \"witness NAME VKEY\"", func(s string) error { return o.ReadWitnesses(s) })
+	f.IntVar(&o.Quorum, "quorum", 0, "how many log witnesses must cosign; 0 is more than half of them")
 	f.StringVar(&o.TPM, "tpm", "", "device of the TPM, or socket of an emulator; default /dev/tpmrm0")
 	f.StringVar(&o.TPMPCRs, "tpm-pcrs", coreapp.DefaultPCRs, "PCRs of the SHA-256 bank that a new tpm2 root is bound to, with commas, or none")
 	f.BoolVar(&o.WeakPassphraseUnsafe, "weak-passphrase-unsafe", false, "make guessing the passphrase of a new root cheap; for tests and benchmarks")

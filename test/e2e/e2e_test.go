@@ -65,6 +65,11 @@ func TestScripts(t *testing.T) {
 			if path, err := softhsmtest.Find(); err == nil { // without it the script on tokens fails and says what to install
 				env.Setenv("SOFTHSM", path)
 			}
+			scripts, err := filepath.Abs(filepath.Join("..", "..", "scripts"))
+			if err != nil {
+				return err
+			}
+			env.Setenv("SCRIPTS", scripts)
 			env.Values[processesKey{}], env.Values[testKey{}] = processes{}, env.T()
 			return os.WriteFile(filepath.Join(env.WorkDir, "pass"), []byte("a passphrase for tests\n"), 0o600)
 		},

@@ -44,12 +44,14 @@ type root struct {
 	Serve     serveCmd     `cmd:"" help:"Run the REST API and the work around it; it holds no keys."`
 	Up        upCmd        `cmd:"" help:"Run core and serve together, for evaluation."`
 	Logstore  logstoreCmd  `cmd:"" help:"Keep a domain's log in PostgreSQL; it holds no keys."`
+	Witness   witnessCmd   `cmd:"" help:"A log witness, which vouches that logs of other people only grow."`
 	Status    statusCmd    `cmd:"" help:"How the domain, its log and the nodes are."`
 	Person    personCmd    `cmd:"" help:"People and services: keys, enrolment, certificates."`
 	Group     groupCmd     `cmd:"" help:"Groups of people that rules name."`
 	Whitelist whitelistCmd `cmd:"" help:"The address book: destinations that rules may call whitelisted."`
 	Policy    policyCmd    `cmd:"" help:"The rule document."`
 	Wallet    walletCmd    `cmd:"" help:"Wallets."`
+	Warm      warmCmd      `cmd:"" help:"Sessions of warm wallets."`
 	Address   addressCmd   `cmd:"" help:"Addresses of wallets."`
 	Request   requestCmd   `cmd:"" help:"Ask, approve, follow."`
 	Proof     proofCmd     `cmd:"" help:"Proof files."`

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"strongroom/internal/edge/keyfile"
@@ -20,6 +21,7 @@ import (
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/tlog"
 	"strongroom/internal/secret"
 )
 
@@ -78,6 +80,8 @@ type domainCreate struct {
 	people
 	Rules    string   `required:"" placeholder:"FILE" help:"Rule file (YAML); people may stand in it by label."`
 	Profile  string   `enum:"evaluation,production" default:"evaluation" help:"evaluation; production needs a root of trust in hardware, which this version does not have. It never changes."`
+	Witness  []string `sep:"none" placeholder:"NAME=VKEY" help:"A log witness, with --anchor witness; 'strongroom witness show' prints its vkey. May be given more than once."`
+	Quorum   int      `placeholder:"N" help:"How many log witnesses must cosign; default: more than half of them."`
 	SignWith []string `placeholder:"KEY" sep:"none" help:"Sign with this key at once; where every first person's key is given, the domain is finished too."`
 	Yes      bool     `short:"y" help:"Do not ask before signing."`
 }
@@ -120,7 +124,11 @@ func (c *domainCreate) Run(e *env) error {
 		return err
 	}
 	e.say("Making the keys of the domain…")
-	if _, err := e.runCore(pass, c.args("prepare", "--profile", c.Profile, "--document", draft, "--out", genesis)...); err != nil {
+	args := []string{"--profile", c.Profile, "--document", draft, "--out", genesis, "--quorum", strconv.Itoa(c.Quorum)}
+	for _, w := range c.Witness {
+		args = append(args, "--witness", w)
+	}
+	if _, err := e.runCore(pass, c.args("prepare", args...)...); err != nil {
 		return err
 	}
 	e.say("The genesis is in %s.", genesis)
@@ -276,6 +284,12 @@ func signGenesis(e *env, path string, k *keyfile.Key, yes bool) error {
 func genesisPairs(g entry.Genesis, doc policy.Document) []pair {
 	out := []pair{{"profile", string(g.Profile)}, {"root of trust", g.Root}, {"anchor", g.Anchor}, {"log key", hex.EncodeToString(g.LogKey)},
 		{"identity key", hex.EncodeToString(g.Identity)}}
+	for _, w := range g.Witnesses {
+		out = append(out, pair{"log witness", w.Name + ": " + w.Key})
+	}
+	if g.Quorum > 0 {
+		out = append(out, pair{"quorum", fmt.Sprintf("%d of %d log witnesses cosign each entry's checkpoint", g.Quorum, len(g.Witnesses))})
+	}
 	return append(out, documentPairs(doc)...)
 }
 
@@ -381,7 +395,13 @@ func finish(e *env, c coreFlags, pass secret.Bytes) error {
 }
 
 func domainPairs(d domainFile) []pair {
-	return []pair{{"domain", d.Domain}, {"profile", string(d.Profile)}, {"origin", d.Origin}, {"log key", d.LogKey}, {"identity key", d.Identity}}
+	ps := []pair{{"domain", d.Domain}, {"profile", string(d.Profile)}, {"origin", d.Origin}, {"log key", d.LogKey}, {"identity key", d.Identity}}
+	if raw, err := hex.DecodeString(d.LogKey); err == nil {
+		if k, err := tlog.NewKey(d.Origin, raw); err == nil {
+			ps = append(ps, pair{"log vkey", k.String()}) // for a log witness's list of logs
+		}
+	}
+	return ps
 }
 
 type domainShow struct {

@@ -12,7 +12,8 @@ import (
 
 // hsmCmd looks at tokens.
 type hsmCmd struct {
-	Probe hsmProbe `cmd:"" help:"Say what a PKCS#11 library and its token can do, by trying, and whether the token can be a root of trust."`
+	Probe  hsmProbe  `cmd:"" help:"Say what a PKCS#11 library and its token can do, by trying, and whether the token can be a root of trust."`
+	Tamper hsmTamper `cmd:"" help:"Have the core destroy its working keys at once, without anybody's approval: on its machine, in an emergency."`
 }
 
 type hsmProbe struct {

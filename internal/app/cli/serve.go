@@ -19,7 +19,13 @@ import (
 type serveFlags struct {
 	Listen string   `placeholder:"HOST:PORT" help:"Where the REST API listens; default 127.0.0.1:7443."`
 	Name   []string `placeholder:"NAME" help:"Name or address in serve's certificate; default localhost. May be given more than once."`
+	Pages  string   `placeholder:"ORIGIN" help:"Pages for people with a browser: where it finds them, for instance https://localhost:7443. Passkeys are good for this address only."`
 	Node   []string `placeholder:"CHAIN=URL" sep:"none" help:"Node of a chain, for instance bitcoin-regtest=http://127.0.0.1:18334,user=u,password-file=F,confirmations=1. After the URL: user, password-file, ca-file, confirmations, poll, bump-after, scan-from, token. May be given more than once."`
+	// Relay flags come besides those of the configuration file.
+	RelayWitness []string `name:"relay-witness" sep:"none" placeholder:"NAME=URL" help:"Where a log witness of the domain is reached, for instance w1=https://witness.example:7444. May be given more than once."`
+	RelayNTP     []string `name:"relay-ntp" sep:"none" placeholder:"NAME=HOST:PORT" help:"Where a time server of the core is asked by NTP. May be given more than once."`
+	RelayNTS     []string `name:"relay-nts" sep:"none" placeholder:"NAME=HOST:PORT" help:"Where a time server of the core establishes keys for NTS, mostly port 4460. May be given more than once."`
+	RelayCA      string   `name:"relay-ca-file" placeholder:"FILE" help:"Certificates that sign those of the log witnesses; default: the system's."`
 }
 
 // apply puts flags into a configuration.
@@ -29,6 +35,32 @@ func (f serveFlags) apply(c *serveapp.Config) error {
 	}
 	if len(f.Name) > 0 {
 		c.Names = f.Name
+	}
+	for _, r := range []struct {
+		flag, want string
+		given      []string
+		to         *map[string]string
+	}{
+		{"--relay-witness", "URL", f.RelayWitness, &c.Relay.Witnesses},
+		{"--relay-ntp", "HOST:PORT", f.RelayNTP, &c.Relay.NTP},
+		{"--relay-nts", "HOST:PORT", f.RelayNTS, &c.Relay.NTS},
+	} {
+		for _, s := range r.given {
+			name, where, ok := strings.Cut(s, "=")
+			if !ok {
+				return usage("%s %s: want NAME=%s", r.flag, s, r.want)
+			}
+			if *r.to == nil {
+				*r.to = map[string]string{}
+			}
+			(*r.to)[name] = where
+		}
+	}
+	if f.RelayCA != "" {
+		c.Relay.CAFile = f.RelayCA
+	}
+	if f.Pages != "" {
+		c.Pages = &serveapp.Pages{Origin: f.Pages}
 	}
 	for _, s := range f.Node {
 		n, err := nodeOf(s)

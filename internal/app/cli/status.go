@@ -5,6 +5,7 @@ package cli
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"strongroom/client"
@@ -43,13 +44,16 @@ func (e *env) statusTable(s client.Status) error {
 	if !s.MemoryLocked {
 		locked = "NOT locked"
 	}
-	clock := fmt.Sprintf("%s ± %s", s.Time, time.Duration(s.Bound))
+	clock := fmt.Sprintf("%s ± %s, %s", s.Time, time.Duration(s.Bound), s.Clock)
+	if len(s.TimeSources) > 0 {
+		clock += " by " + strings.Join(s.TimeSources, ", ")
+	}
 	if !s.TimeCertain {
 		clock += ", NOT certain: nothing is signed"
 	}
 	ps := []pair{{"domain", s.Domain}, {"profile", string(s.Profile)}, {"root of trust", s.Root}, {"log", fmt.Sprintf("%d entries, writer %d", s.Size, s.Writer)},
 		{"pin", fmt.Sprintf("%d entries, by anchor %s", s.Pinned, s.Anchor)}, {"rules", fmt.Sprintf("version %d, hash %s", s.Policy, s.PolicyHash)},
-		{"requests", fmt.Sprintf("%d pending, %d signed", s.Pending, s.Signed)}, {"wallets", fmt.Sprint(s.Wallets)},
+		{"requests", fmt.Sprintf("%d pending, %d signed", s.Pending, s.Signed)}, {"wallets", fmt.Sprintf("%d, of them %d warm with %d open sessions", s.Wallets, s.WarmWallets, s.WarmSessions)},
 		{"keys", fmt.Sprintf("%d unlocked, memory %s", s.KeysUnlocked, locked)}, {"sessions", fmt.Sprint(s.Sessions)}, {"clock", clock},
 		{"cache", fmt.Sprintf("%d entries, %d behind", s.Cache.Entries, s.Cache.Behind)}}
 	for _, ch := range s.Chains {

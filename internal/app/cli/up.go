@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +25,8 @@ import (
 type upCmd struct {
 	coreFlags
 	serveFlags
+	TimeSources string `name:"time-sources" placeholder:"FILE" help:"Authenticated sources of the core's time, with --relay-ntp and --relay-nts; default: the system clock."`
+
 	TakeOver bool `help:"Take the log over from a core that may still run."`
 	Verbose  bool `short:"v" help:"Write logs to standard error instead of files in the data folder."`
 }
@@ -67,7 +70,7 @@ func (c *upCmd) Run(e *env) error {
 	}
 	defer serveLog.Close()
 	e.say("Opening the domain…")
-	core, err := c.start(pass, coreLog)
+	core, err := c.start(pass, coreLog, len(conf.Relay.Witnesses) > 0 || c.TimeSources != "")
 	if err != nil {
 		return err
 	}
@@ -79,7 +82,14 @@ func (c *upCmd) Run(e *env) error {
 	}()
 	outer := e.ctx
 	e.ctx = ctx
-	err = e.serve(conf, logFile(serveLog), func(url string) { c.welcome(e, url, conf) })
+	err = e.serve(conf, logFile(serveLog), func(url string) {
+		c.welcome(e, url, conf)
+		select {
+		case <-core.ready:
+		default:
+			e.say("The core waits for its log witnesses; a call is answered with what it waits for.")
+		}
+	})
 	e.ctx = outer
 	died := outer.Err() == nil && context.Cause(ctx) != nil // looked at before the core is stopped, which ends ctx too
 	ended := core.stop()
@@ -94,6 +104,9 @@ func (c *upCmd) welcome(e *env, url string, conf serveapp.Config) {
 	e.say("Strongroom is up; Ctrl-C stops it.")
 	if !c.Verbose {
 		e.say("Logs are %s and %s.", filepath.Join(c.Data, "core.log"), filepath.Join(c.Data, "serve.log"))
+	}
+	if conf.Pages != nil {
+		e.say("People with a browser: %s/app/", conf.Pages.Origin)
 	}
 	if len(conf.Chains) == 0 {
 		e.say("No chain has a node: transfers are approved but not sent. --node names one.")
@@ -120,12 +133,18 @@ type running struct {
 	log  *os.File
 	from int64         // where its words begin in the log
 	done chan struct{} // closed when it has ended
-	err  error         // how; read it after done
+	// ready is closed when its domain is open.
+	ready chan struct{}
+	err   error // how; read it after done
 }
 
-// start starts the core and waits until its door is open.
-func (c *upCmd) start(pass secret.Bytes, log *os.File) (*running, error) {
+// start starts the core and waits until its domain is open; with relay, until its door answers, because what the domain waits for comes
+// through it.
+func (c *upCmd) start(pass secret.Bytes, log *os.File, relay bool) (*running, error) {
 	args := c.args("run", "--socket", filepath.Join(c.Data, "door", "core.sock"), "--ready-fd", "4")
+	if c.TimeSources != "" {
+		args = append(args, "--time-sources", c.TimeSources)
+	}
 	if c.TakeOver {
 		args = append(args, "--take-over")
 	}
@@ -141,7 +160,6 @@ func (c *upCmd) start(pass secret.Bytes, log *os.File) (*running, error) {
 	if err != nil {
 		return nil, errors.Join(err, pipe.Close())
 	}
-	defer r.Close()
 	cmd.ExtraFiles = append(cmd.ExtraFiles, w)
 	cmd.Stderr = log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // Ctrl-C is for us: we stop serve first, then the core
@@ -151,18 +169,43 @@ func (c *upCmd) start(pass secret.Bytes, log *os.File) (*running, error) {
 	}
 	err = cmd.Start()
 	if err = errors.Join(err, pipe.Close(), w.Close()); err != nil {
-		return nil, err
+		return nil, errors.Join(err, r.Close())
 	}
-	run := &running{cmd: cmd, log: log, from: at, done: make(chan struct{})}
+	run := &running{cmd: cmd, log: log, from: at, done: make(chan struct{}), ready: make(chan struct{})}
 	go func() { // ends with the core
 		run.err = cmd.Wait()
 		close(run.done)
 	}()
-	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
-		<-run.done // the pipe closes when the core ends
-		return nil, fmt.Errorf("%s: %s", coreProgram, run.lastError(c))
+	go func() { // ends with the core, or when it is ready
+		defer r.Close()
+		if _, err := bufio.NewReader(r).ReadString('\n'); err == nil {
+			close(run.ready)
+		}
+	}()
+	for {
+		select {
+		case <-run.ready:
+			return run, nil
+		case <-run.done:
+			return nil, fmt.Errorf("%s: %s", coreProgram, run.lastError(c))
+		case <-time.After(doorPoll):
+		}
+		if door, _ := doorOf(c.Data); relay && answers(door) {
+			return run, nil
+		}
 	}
-	return run, nil
+}
+
+// doorPoll is how often the door is tried.
+const doorPoll = 50 * time.Millisecond
+
+// answers says whether something listens on a socket.
+func answers(path string) bool {
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
 }
 
 // stop asks the core to end and waits.

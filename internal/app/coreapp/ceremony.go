@@ -4,6 +4,7 @@ package coreapp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -95,6 +96,12 @@ func newRite(ctx context.Context, o Options, f CeremonyFiles) (*rite, error) {
 	}
 	if err := o.check(); err != nil {
 		return nil, err
+	}
+	if r.script.Purpose == script.Create {
+		o.Anchor = cmp.Or(o.Anchor, r.script.Anchor)
+		if _, err := o.anchorKind(); err != nil {
+			return nil, err
+		}
 	}
 	if r.fills() && o.Root != r.script.Root || r.script.Purpose == script.Create && o.Anchor != r.script.Anchor {
 		return nil, fmt.Errorf("the script has root %q and anchor %q, this core was started with %q and %q", r.script.Root, r.script.Anchor, o.Root, o.Anchor)

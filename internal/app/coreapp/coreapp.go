@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"strongroom/internal/core/auditlog"
-	"strongroom/internal/core/auditlog/anchor/file"
+	"strongroom/internal/core/auditlog/anchor/witness"
 	"strongroom/internal/core/auditlog/disk"
 	"strongroom/internal/core/auditlog/remote"
 	"strongroom/internal/core/auditlog/segment"
@@ -25,15 +25,18 @@ import (
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/snapshots"
 	"strongroom/internal/core/timeguard"
+	"strongroom/internal/gate/relay"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/tlog"
 	"strongroom/internal/secret"
 )
 
 // The kinds of root and anchor that this program has, as genesis names them.
 const (
-	RootSoft   = "soft"
-	RootPKCS11 = "pkcs11"
-	AnchorFile = "file"
+	RootSoft      = "soft"
+	RootPKCS11    = "pkcs11"
+	AnchorFile    = "file"
+	AnchorWitness = "witness"
 )
 
 // Options say how to run a core.
@@ -52,10 +55,17 @@ type Options struct {
 	LogSocket     string            // socket of a log store process; empty: segment files in the data folder
 	RecheckEvery  time.Duration     // between full re-checks, and between self-tests, in the background; 0: none
 	FailSelfTest  string            // name of a self-test that is made to fail, to show that the core does not start then
-	Anchor        string            // kind of the anchor; empty: file
 	TPM           string            // device or socket of the TPM; empty: /dev/tpmrm0
 	TPMPCRs       string            // registers that a new TPM root is bound to, with commas, or "none"; empty: DefaultPCRs
+	TimeSources   string            // file with the authenticated sources of time; empty: the system clock
+	TamperFile    string            // file whose appearance makes the core destroy its working keys; empty: [TamperFile] in the data folder
 	Log           *slog.Logger
+
+	// Anchor, Witnesses and Quorum are what a new genesis names: the kind (empty: file) and, for "witness", the log witnesses and how many of
+	// them must cosign (0: the smallest majority). For a domain that exists they may be left out; given, they must be those of its genesis.
+	Anchor    string
+	Witnesses []tlog.Witness
+	Quorum    int
 
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
 	WeakPassphraseUnsafe bool
@@ -70,9 +80,6 @@ func (o *Options) check() error {
 	}
 	if o.Root == "" {
 		o.Root = RootSoft
-	}
-	if o.Anchor == "" {
-		o.Anchor = AnchorFile
 	}
 	if o.Memory == 0 {
 		o.Memory = defaultMemory
@@ -89,6 +96,11 @@ type parts struct {
 	health  *assurance
 	lockErr error // why memory is not locked, or nil
 	tpm     *tpm2.Device
+	anchor  string           // kind of the anchor, as genesis names it or the options ask for
+	domain  custody.DomainID // whose anchor this is, as the store says; zero: there is no entry yet
+	relay   *relay.Queue
+	witness *witness.Anchor // nil without log witnesses
+	time    *watched        // nil on the system clock
 	closers []func() error
 }
 
@@ -127,7 +139,8 @@ func build(ctx context.Context, o Options, create bool) (*parts, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	p := &parts{}
+	p := &parts{relay: relay.New()}
+	p.closers = append(p.closers, p.relay.Close)
 	if err := p.fill(ctx, o, create); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -159,7 +172,7 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	if err != nil {
 		return err
 	}
-	anchor, err := p.openAnchor(o)
+	anchor, err := p.openAnchor(ctx, o, store)
 	if err != nil {
 		return err
 	}
@@ -178,14 +191,10 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	p.cfg = securedomain.Config{Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
 		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, RecheckEvery: o.RecheckEvery, CacheKeys: o.CacheKeys,
 		Fill: p.health.entropy.Fill, Notes: notes}
-	switch o.Anchor {
-	case AnchorFile:
-	case AnchorTPM:
+	if anchorHas(p.anchor, AnchorTPM) {
 		if p.cfg.Anchor, err = p.bindTPM(ctx, o, anchor, create); err != nil {
 			return err
 		}
-	default:
-		return fmt.Errorf("anchor %q is not known; use %s or %s", o.Anchor, AnchorFile, AnchorTPM)
 	}
 	if lockErr != nil {
 		p.cfg.Notes = append(p.cfg.Notes, "memory that holds keys is not locked: "+lockErr.Error())
@@ -220,19 +229,6 @@ func (p *parts) openStore(ctx context.Context, o Options) (auditlog.Store, error
 	return s, nil
 }
 
-func (p *parts) openAnchor(o Options) (auditlog.Anchor, error) {
-	dir, err := openDir(o, "anchor")
-	if err != nil {
-		return nil, err
-	}
-	a, err := file.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	p.closers = append(p.closers, a.Close)
-	return a, nil
-}
-
 // openDir opens a folder of the data folder for files that are flushed.
 func openDir(o Options, name string) (*disk.OSDir, error) {
 	path, err := folder(o, name)
@@ -259,17 +255,15 @@ func openDomain(ctx context.Context, o Options, p *parts) (*securedomain.Domain,
 	if err != nil {
 		return nil, err
 	}
+	if d.ID() != p.domain { // the store was asked twice
+		return nil, errors.Join(errors.New("the log store gave another first entry than before"), d.Close())
+	}
 	s := d.Status()
-	if err := errors.Join(refuseUnlocked(s.Profile, p.lockErr), o.refuseKinds(s.Root, s.Anchor)); err != nil {
+	if err := errors.Join(refuseUnlocked(s.Profile, p.lockErr), o.refuseRoot(s.Root), refuseSystemClock(s.Profile, p.time)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
 
-// refuseKinds says whether a domain of a root and an anchor, as genesis names them, may run with what was asked for.
-func (o Options) refuseKinds(root, anchor string) error {
-	if root != cmp.Or(o.Root, RootSoft) || anchor != cmp.Or(o.Anchor, AnchorFile) {
-		return fmt.Errorf("the domain was made with root %q and anchor %q; start it with --root %s --anchor %s", root, anchor, root, anchor)
-	}
-	return nil
-}
+// refuseRoot says whether a domain of a root, as genesis names it, may run with what was asked for.
+func (o Options) refuseRoot(root string) error { return refuseRoot(root, cmp.Or(o.Root, RootSoft)) }

@@ -9,71 +9,138 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/gate"
-	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 )
 
-// Run opens the domain and serves its door on a Unix socket until ctx ends or the domain fails. ready, if not nil, is called once
-// the door is open.
+// settleTime is how long the core waits at its end for what was handed to the log: log witnesses are reached through the door, which closes
+// then.
+const settleTime = 3 * time.Second
+
+// Run serves the door on a Unix socket, first with a relay alone, opens the domain, and serves it until ctx ends or the domain fails. ready,
+// if not nil, is called once the domain is open.
 func Run(ctx context.Context, o Options, socket string, uids []uint32, ready func()) error {
 	tuneCollector()
 	p, err := build(ctx, o, false)
 	if err != nil {
 		return err
 	}
-	d, err := openDomain(ctx, o, p)
-	if err != nil {
-		return errors.Join(err, p.close())
+	if err = errors.Join(p.tamperedBefore(ctx, o), p.guardTime(ctx, o)); err == nil {
+		watched, stop := p.health.watch(ctx, o.RecheckEvery)
+		err = p.run(watched, o, socket, uids, ready)
+		stop()
 	}
-	watched, stop := p.health.watch(ctx, o.RecheckEvery)
-	err = serve(watched, d, o, socket, uids, ready)
-	stop()
-	return errors.Join(err, d.Close(), p.close())
+	return errors.Join(err, p.close())
 }
 
-func serve(ctx context.Context, d *securedomain.Domain, o Options, socket string, uids []uint32, ready func()) error {
+func (p *parts) run(ctx context.Context, o Options, socket string, uids []uint32, ready func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ln, err := gate.Listen(socket)
+	if errors.Is(err, gate.ErrInUse) {
+		return fmt.Errorf("a core already runs on this domain: %w; stop it, or take over from it with --take-over and another socket", err)
+	}
 	if err != nil {
 		return err
 	}
-	mux := gate.NewMux()
-	d.Serve(mux)
 	if len(uids) == 0 {
 		uids = []uint32{uint32(os.Geteuid())}
 	}
-	srv, err := gate.NewServer(gate.Config{Handle: mux.Dispatch, AllowedUIDs: uids, Log: o.Log, Waits: []string{message.MethodFeed}, OnPanic: func(i gate.Incident) {
-		cancel(fmt.Errorf("a handler panicked (incident %s): the state may be half changed, the core ends", i))
-	}})
+	h := newHouse(p.relay, p.waits)
+	srv, err := serveDoor(ctx, h, ln, uids, o.Log, cancel)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	stop := context.AfterFunc(ctx, d.EndWaits)
-	defer stop()
-	go func() { // ends with ctx
-		select {
-		case <-d.Failed():
-			cancel(fmt.Errorf("the domain failed: %w", d.Cause()))
-		case <-ctx.Done():
+	p.cfg.Waits = p.pins
+	opening, opened := context.WithCancel(ctx)
+	go p.watchOpening(opening, o, cancel) // ends with opening
+	var d *securedomain.Domain
+	if err = p.awaitTime(ctx, o); err == nil {
+		d, err = openDomain(ctx, o, p)
+	}
+	opened()
+	if err == nil {
+		err = p.serve(ctx, cancel, d, h, o, socket, ready)
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	} else if d == nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil // told to stop before the domain was open
+	}
+	if d != nil {
+		err = errors.Join(err, distrusts(d, context.Cause(ctx))) // while the door still carries messages to log witnesses
+	}
+	err = errors.Join(err, p.endPins(), srv.close())
+	if d != nil {
+		err = errors.Join(err, d.Close())
+	}
+	return err
+}
+
+// waits says what the domain's opening waits for.
+func (p *parts) waits() string {
+	if p.witness != nil {
+		if s := p.witness.State(); s != "" {
+			if !p.relay.Carried() {
+				return s + "; no serve carries messages"
+			}
+			return s
 		}
-	}()
+	}
+	if p.time != nil {
+		if r := p.time.guard.Now(); !r.Certain {
+			return "the time is not certain: " + r.Why
+		}
+	}
+	return "the log is read"
+}
+
+// pins says which log witnesses the pin that is being made waits for, if any.
+func (p *parts) pins() string {
+	if p.witness == nil {
+		return ""
+	}
+	return p.witness.State()
+}
+
+// endPins gives up pins that no witness can be reached for any more.
+func (p *parts) endPins() error {
+	if p.witness == nil {
+		return nil
+	}
+	return p.witness.Close()
+}
+
+// serve serves an open domain until ctx ends or the domain fails.
+func (p *parts) serve(ctx context.Context, cancel context.CancelCauseFunc, d *securedomain.Domain, h *house, o Options, socket string, ready func()) error {
+	h.opened(d)
+	go watchTamper(ctx, o, d) // ends with ctx
 	s := d.Status()
 	o.Log.InfoContext(ctx, "core is open", slog.String("domain", s.Domain.String()), slog.String("profile", string(s.Profile)),
 		slog.Uint64("entries", s.Size), slog.String("socket", socket), slog.Bool("memory_locked", s.MemoryLocked))
 	if ready != nil {
 		ready()
 	}
-	err = srv.Serve(ctx, ln)
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		return errors.Join(cause, err)
+	select {
+	case <-d.Failed():
+		cancel(fmt.Errorf("the domain failed: %w", d.Cause()))
+	case <-ctx.Done():
 	}
-	return err
+	d.EndWaits()
+	if p.witness == nil {
+		return nil
+	}
+	settle, stop := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer stop()
+	if err := d.Settle(settle); err != nil {
+		o.Log.WarnContext(ctx, "the last entries were not cosigned before the end; the next start finishes them", slog.Any("error", err))
+	}
+	return nil
 }
 
 // Prepare makes the keys of a new domain and writes the unsigned genesis to a file, which every first person then signs.
@@ -88,9 +155,16 @@ func Prepare(ctx context.Context, o Options, profile custody.Profile, documentFi
 	}
 	err = refuseUnlocked(profile, p.lockErr)
 	var g entry.Genesis
+	kind := ""
+	if err == nil {
+		kind, err = o.anchorKind()
+	}
 	if err == nil {
 		g, err = securedomain.Prepare(ctx, securedomain.Preparation{Arena: p.cfg.Arena, Root: p.cfg.Root, Profile: profile, Document: document,
-			RootKind: cmp.Or(o.Root, RootSoft), AnchorKind: cmp.Or(o.Anchor, AnchorFile)})
+			RootKind: cmp.Or(o.Root, RootSoft), AnchorKind: kind})
+	}
+	if err == nil {
+		err = o.name(&g)
 	}
 	if err == nil {
 		err = os.WriteFile(out, canon.Encode(g), 0o600)
@@ -108,11 +182,14 @@ func Create(ctx context.Context, o Options, genesisFile string) (custody.DomainI
 	if err := canon.Decode(b, &g); err != nil {
 		return custody.DomainID{}, fmt.Errorf("genesis: %w", err)
 	}
+	if o.Anchor = cmp.Or(o.Anchor, g.Anchor); o.Anchor != g.Anchor {
+		return custody.DomainID{}, fmt.Errorf("the genesis was prepared for the anchor %q; make the domain with --anchor %s, or prepare it again", g.Anchor, g.Anchor)
+	}
 	p, err := build(ctx, o, false)
 	if err != nil {
 		return custody.DomainID{}, err
 	}
-	if err := errors.Join(refuseUnlocked(g.Profile, p.lockErr), o.refuseKinds(g.Root, g.Anchor)); err != nil {
+	if err := errors.Join(refuseUnlocked(g.Profile, p.lockErr), o.refuseRoot(g.Root)); err != nil {
 		return custody.DomainID{}, errors.Join(err, p.close())
 	}
 	d, err := securedomain.Create(ctx, p.cfg, g)

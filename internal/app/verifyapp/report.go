@@ -39,7 +39,15 @@ type report struct {
 	AsOf       uint64           `json:"asOf"` // entries of the log to which state refers
 	Wallet     *wallet          `json:"wallet,omitempty"`
 	Entries    []line           `json:"entries"`
+	Witnesses  []witness        `json:"witnesses"` // log witnesses that cosigned the checkpoint
+	Quorum     int              `json:"quorum"`    // how many must have, by the domain's genesis
 	Notes      []string         `json:"notes"`
+}
+
+type witness struct {
+	Name string `json:"name"`
+	Key  string `json:"key"`
+	Time string `json:"time"`
 }
 
 type wallet struct {
@@ -98,7 +106,7 @@ func writeJSON(w io.Writer, r *verify.Report) error {
 	out := report{Holds: true, Domain: r.Domain.String(), Profile: r.Profile, Size: r.Size, Request: r.Request.String(), Initiator: r.Initiator,
 		Evidence: string(r.Evidence), Effects: r.Effects, Bounds: r.Bounds, Rule: r.Rule, Outcome: string(r.Outcome),
 		Approvals: signatures(r.Approvals), Rejections: signatures(r.Rejections), Refusals: []refusal{}, Attempts: []attempt{}, Executed: r.Executed, State: r.State, AsOf: r.AsOf,
-		Entries: []line{}, Notes: append([]string{}, r.Notes...)}
+		Entries: []line{}, Witnesses: []witness{}, Quorum: r.Quorum, Notes: append([]string{}, r.Notes...)}
 	var err error
 	if out.Wallet, err = walletOf(r); err != nil {
 		return err
@@ -111,6 +119,9 @@ func writeJSON(w io.Writer, r *verify.Report) error {
 	}
 	for _, l := range r.Entries {
 		out.Entries = append(out.Entries, line{l.Entry, string(l.Kind), l.Time.Format(time.RFC3339Nano), int64(l.Bound)})
+	}
+	for _, x := range r.Witnesses {
+		out.Witnesses = append(out.Witnesses, witness{x.Name, x.Key, x.Time.Format(time.RFC3339)})
 	}
 	b, err := words.JSON(out, "  ")
 	if err == nil {
@@ -141,6 +152,9 @@ func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
 	fmt.Fprintf(&b, "The proof holds. %s\n\n", shows(r.State))
 	say("domain", "%s (%s profile)", r.Domain, r.Profile)
 	say("log", "%d entries, committed by a checkpoint signed with the log key %x", r.Size, []byte(key))
+	for _, x := range r.Witnesses {
+		say("cosigned", "by log witness %s at %s, key %s", x.Name, words.Time(x.Time), x.Key)
+	}
 	say("request", "%s", r.Request)
 	say("state", "%s, as of %d entries; the domain's signed word is that no other entry concerns it", r.State, r.AsOf)
 	say("asked by", "%s, shown by %s", r.Initiator, r.Evidence)

@@ -32,12 +32,15 @@ const (
 
 const usage = `%[1]s checks what a domain claims, offline: it needs the file and the domain's public log key, nothing else.
 
-  %[1]s proof FILE --log-key KEY [-o table|json]
+  %[1]s proof FILE --log-key KEY [--witness VKEY … [--quorum N]] [-o table|json]
   %[1]s ceremony TRANSCRIPT [--script-hash HASH] [--proof FILE --log-key KEY] [-o table|json]
   %[1]s version
 
 KEY is the public log key as 64 hex digits, or a file with them, or the domain's public file (domain.json). Have it from a source of
 your own: a key that came with the proof shows nothing.
+
+Where the domain has log witnesses, a quorum of them must have cosigned; --witness names those that you trust yourself, more than half of
+which (or N) must have.
 
 HASH is the hash on page one of the script that was reviewed: without it the transcript shows only that some script was followed. With any proof file of
 the domain, ceremony checks besides that the domain's genesis is the one that was made there.
@@ -108,6 +111,9 @@ func run(name string, args []string, stdout io.Writer) (asJSON bool, err error) 
 	proofFile := f.String("proof", "", "")
 	output := f.String("output", "table", "")
 	f.StringVar(output, "o", "table", "")
+	var by verify.Options
+	f.Func("witness", "", func(s string) error { by.Witnesses = append(by.Witnesses, s); return nil })
+	f.IntVar(&by.Quorum, "quorum", 0, "")
 	var words []string
 	for rest := args; ; { // flags may stand anywhere
 		if err := f.Parse(rest); err != nil {
@@ -141,7 +147,7 @@ func run(name string, args []string, stdout io.Writer) (asJSON bool, err error) 
 	case *key == "":
 		return asJSON, wrong("--log-key is required")
 	}
-	return asJSON, check(words[1], *key, *output, stdout)
+	return asJSON, check(words[1], *key, by, *output, stdout)
 }
 
 // Version gives this program's version: the release, or for other builds the commit.
@@ -167,7 +173,7 @@ func writeVersion(stdout io.Writer, asJSON bool) error {
 	return err
 }
 
-func check(path, key, output string, stdout io.Writer) error {
+func check(path, key string, by verify.Options, output string, stdout io.Writer) error {
 	pub, err := LogKey(key)
 	if err != nil {
 		return err
@@ -176,7 +182,10 @@ func check(path, key, output string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, err := verify.Proof(b, pub)
+	r, err := verify.ProofWith(b, pub, by)
+	if errors.Is(err, verify.ErrOptions) {
+		return &usageError{err}
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

@@ -109,7 +109,10 @@ func (l *Log) commit(ctx context.Context, b *batch) error {
 		return s.err
 	}
 	pinning := l.cfg.Elapsed()
-	if err := l.cfg.Anchor.Pin(ctx, s.head.pin()); err != nil {
+	if l.prover != nil {
+		l.prover.window.add(l.head.Load().Frontier, b.hashes)
+	}
+	if s.head.Signed, err = PinOn(ctx, l.cfg.Anchor, s.head.pin()); err != nil {
 		return err
 	}
 	end := l.cfg.Elapsed()

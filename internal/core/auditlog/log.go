@@ -104,7 +104,7 @@ func (c *Config) check() error {
 // Head is a pinned head of the log.
 type Head struct {
 	tlog.Checkpoint
-	Signed   []byte        // the signed checkpoint
+	Signed   []byte        // the signed checkpoint, with what cosignatures the anchor got for it
 	Frontier tlog.Frontier // the tree of that size
 }
 
@@ -120,6 +120,7 @@ type Log struct {
 	failed chan struct{} // closed when the log stops because of an error
 	ended  chan struct{} // closed by the committer when it ends; Close waits for it
 	tiles  *publisher    // nil if tiles are off
+	prover *prover       // nil if the anchor asks for no proofs
 
 	mu      sync.Mutex // guards the rest
 	next    uint64     // sequence number of the next entry

@@ -33,6 +33,7 @@ func open(ctx context.Context, cfg Config) (*Log, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	prove := bind(cfg)
 	o := opening{cfg: cfg, chain: chain{store: cfg.Store, entries: cfg.Entries, start: cfg.Start.Size(), tree: cfg.Start}}
 	head, fresh, err := o.survey(ctx)
 	if err != nil {
@@ -58,7 +59,10 @@ func open(ctx context.Context, cfg Config) (*Log, error) {
 			return nil, err
 		}
 	}
-	return start(ctx, cfg, head, o.chain.last)
+	if prove != nil {
+		prove.window.reset(head.Frontier)
+	}
+	return start(ctx, cfg, head, o.chain.last, prove)
 }
 
 // opening is the work of Open.
@@ -145,8 +149,9 @@ func (o *opening) claim(ctx context.Context, fresh bool) (*Head, error) {
 		if err := o.chain.follow(ctx, head.Checkpoint, o.cfg.Tail); err != nil {
 			return nil, err
 		}
-		err = o.cfg.Anchor.Pin(ctx, head.pin())
+		signed, err := PinOn(ctx, o.cfg.Anchor, head.pin())
 		if err == nil {
+			head.Signed = signed
 			return head, nil
 		}
 		if !errors.Is(err, ErrPinMoved) {
@@ -157,9 +162,9 @@ func (o *opening) claim(ctx context.Context, fresh bool) (*Head, error) {
 }
 
 // start begins to serve.
-func start(ctx context.Context, cfg Config, head *Head, last [32]byte) (*Log, error) {
+func start(ctx context.Context, cfg Config, head *Head, last [32]byte, prove *prover) (*Log, error) {
 	l := &Log{
-		cfg: cfg, next: head.Size, last: last, pending: newBatch(head.Size),
+		cfg: cfg, prover: prove, next: head.Size, last: last, pending: newBatch(head.Size),
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), quit: make(chan struct{}), failed: make(chan struct{}), ended: make(chan struct{}),
 	}
 	l.cfg.Tail = nil // what it refers to need not stay

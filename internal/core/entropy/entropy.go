@@ -10,20 +10,18 @@
 // Sources: the system (crypto/rand: getrandom(2); with GODEBUG=fips140=on also Go's CPU jitter source, which no other way reaches),
 // RDSEED, /dev/hwrng, the root of trust, dice that people roll. Health tests: SP 800-90B sections 4.3 and 4.4, FIPS 140-3 IG D.K.
 //
-// Copies outside the arena: HKDF of the standard library keeps its extracted key and HMAC states on the Go heap; the key is cleared, the
-// states lie there until the memory is used again, or are erased by a build with GOEXPERIMENT=runtimesecret. The health tests keep the
-// SHA-256 of each source's last block, not the block.
+// Copies outside the arena: none of what is drawn and mixed. The health tests keep the SHA-256 of each source's last block, not the block; the hash's own
+// buffer of it is garbage.
 package entropy
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha512"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
 
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/secret"
 )
 
@@ -239,23 +237,10 @@ func part(b []byte, name string, n int) (room, rest []byte) {
 const salt = "strongroom/entropy/1"
 
 // expand is HKDF-SHA-512 (RFC 5869) of the parts; the purpose is its info.
-func (m *Mixer) expand(input secret.Bytes, purpose string, n int) (out secret.Bytes, err error) {
-	secret.Do(func() {
-		err = input.Use(func(parts []byte) error {
-			key, err := hkdf.Extract(sha512.New, parts, []byte(salt))
-			if err != nil {
-				return err
-			}
-			defer clear(key)
-			raw, err := hkdf.Expand(sha512.New, key, purpose, n)
-			if err != nil {
-				return err
-			}
-			out, err = secret.Take(m.arena, raw)
-			return err
-		})
+func (m *Mixer) expand(input secret.Bytes, purpose string, n int) (secret.Bytes, error) {
+	return secret.New(m.arena, n, func(out []byte) error {
+		return input.Use(func(parts []byte) error { return kdf.HKDF(kdf.SHA512, out, parts, []byte(salt), []byte(purpose)) })
 	})
-	return out, err
 }
 
 // Fill fills b with mixed bytes, for packages that make keys in place.

@@ -82,3 +82,6 @@ func (d *Domain) shown(ctx context.Context) error {
 	d.mu.Unlock()
 	return d.waitFor(ctx, last)
 }
+
+// Settle waits until all that was decided up to now is durable and pinned, as long as ctx allows.
+func (d *Domain) Settle(ctx context.Context) error { return d.shown(ctx) }

@@ -38,8 +38,8 @@ type Preparation struct {
 	Points    *points.Set       // control points that are on; nil: points.Evaluation, in that profile
 	Recovery  *request.Recovery // without the hashes of the sealed copies; nil: nothing survives the root
 	Blobs     keystore.Blobs    // takes the sealed copies; needed with Recovery
-	Witnesses []entry.Witness
-	Quorum    uint32
+	Witnesses []entry.LogWitness
+	Quorum    uint64
 }
 
 // Prepare makes the keys of a new domain in the root of trust and gives its genesis, which every first person then signs. Asked

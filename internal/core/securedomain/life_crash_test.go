@@ -36,10 +36,9 @@ type ending struct {
 // endless is a rotation under faults.
 type endless struct {
 	*machine
-	born   bool // the wallet that is born on the way was asked for
-	backup bool // whether the sealed copies were taken
-	taken  *domaintest.Memory
-	after  bool // zeroize was asked for and acknowledged
+	born  bool // the wallet that is born on the way was asked for
+	taken *domaintest.Memory
+	after bool // zeroize was asked for and acknowledged
 }
 
 // rotate does the next step up to activation.

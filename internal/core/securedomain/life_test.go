@@ -263,6 +263,8 @@ func refusedZeroized(t *testing.T, h *domaintest.Harness, open message.Request) 
 		request.PersonRevoke: request.PersonRevokeBody{Person: h.Carol.ID}, request.GroupSet: request.GroupSetBody{Group: "officers", Members: []custody.PersonID{}},
 		request.PersonEnrol:  request.PersonEnrolBody{Person: domaintest.NewPerson("new").ID, Kind: "human", Key: domaintest.NewPerson("new").Pub, Possession: make([]byte, 64)},
 		request.WhitelistAdd: request.WhitelistAddBody{ID: "x", Chain: domaintest.Chain, Address: domaintest.Stranger}, request.WhitelistRemove: request.WhitelistRemoveBody{ID: "exchange"},
+		request.WalletTemperature: request.WalletTemperatureBody{Wallet: "hot", To: request.Warm}, request.WarmClose: request.WarmCloseBody{Wallet: "hot"},
+		request.WarmOpen:  request.WarmOpenBody{Wallet: "hot", Asset: domaintest.Chain.Native(), Amount: custody.U64(1), NotAfter: h.Clock.Wall.Load()/1e9 + 60},
 		request.PointsSet: request.PointsSetBody{Counter: l.Counter + 1, Deny: l.Allowed}, request.EpochLoad: request.EpochLoadBody{Counter: l.Counter + 1, Epoch: l.NextEpoch},
 		request.EpochCommit:   request.EpochCommitBody{Counter: l.Counter + 1, Epoch: l.Epoch, Pattern: l.Pattern},
 		request.EpochActivate: request.EpochActivateBody{Counter: l.Counter + 1, Epoch: l.Epoch, Pattern: l.Pattern},
@@ -281,6 +283,9 @@ func refusedZeroized(t *testing.T, h *domaintest.Harness, open message.Request) 
 		if _, err := h.Submit(h.Alice, h.Request(h.Alice, op, body), nil); problem.KindOf(err) != problem.Zeroized {
 			t.Errorf("%s after zeroize: %v", op, err)
 		}
+	}
+	if _, err := h.Settled(); err != nil { // the core itself records what it erased
+		t.Fatal(err)
 	}
 	size := h.D.Status().Size
 	_, decide := h.Decide(h.Carol, open, request.Approve)

@@ -40,6 +40,10 @@ type Config struct {
 	Clock     timeguard.Clock
 	Logger    *slog.Logger
 
+	// ConfirmTime, if not nil, is asked before a time is accepted that is more than five minutes past what the last entry, given in Unix
+	// nanoseconds, and the time since boot explain. It holds up all decisions while it answers.
+	ConfirmTime func(last int64, now timeguard.Reading) error
+
 	TakeOver      bool          // take the log over from a writer that may still live
 	Tiles         string        // folder for tiles, or empty
 	SnapshotEvery uint64        // entries between snapshots; 0: 65,536
@@ -49,6 +53,7 @@ type Config struct {
 	RecheckEvery  time.Duration // between full re-checks in the background; 0: none
 	Linger        time.Duration // how long a batch waits for company; 0: not at all
 	Notes         []string      // for status: what the operator should know
+	Waits         func() string // for status: what the anchor waits for, or nothing; optional
 
 	// Fill fills b with randomness for a new seed, or fails, and then no key is made. nil: the system's.
 	Fill func(ctx context.Context, b []byte) error
@@ -184,7 +189,7 @@ func newDomain(cfg Config, ids *domainkeys.Identity) (*Domain, error) {
 		return nil, err
 	}
 	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, keys: keys, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
-		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{}), life: lifeWork{wake: make(chan struct{}, 1)}}
+		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{}), life: lifeWork{wake: make(chan struct{}, 1), patience: patience}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d, nil
 }
@@ -299,6 +304,7 @@ func (d *Domain) settle(ctx context.Context) error {
 		return errors.New("the root of trust holds the keys of another domain than the log")
 	}
 	d.setSwitches()
+	d.confineAll()
 	_, writer, err := d.cfg.Store.Head(ctx)
 	if err != nil {
 		return err

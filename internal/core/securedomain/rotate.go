@@ -56,6 +56,24 @@ func (d *Domain) makeEpoch(ctx context.Context, o *request.EpochLoadBody) (*load
 	return m, nil
 }
 
+// activates loads the next working key from the root, before the effect that makes it the current one: an effect without it would leave a
+// domain that can't start. It gives the key if it was not loaded yet.
+func (d *Domain) activates(ctx context.Context, o *request.EpochActivateBody) (*domainkeys.DWK, error) {
+	k, err := domainkeys.LoadDWK(ctx, d.cfg.Root, d.ids.IdentityKey(), o.Epoch)
+	if err != nil {
+		return nil, problem.Wrap(problem.Locked, err, "the root of trust does not give the working key of epoch %d; cancel the rotation", o.Epoch)
+	}
+	if string(k.Pattern[:]) != string(o.Pattern) {
+		k.Wipe()
+		return nil, problem.New(problem.Locked, "the working key of epoch %d in the root of trust has another pattern than %x; cancel the rotation", o.Epoch, []byte(o.Pattern))
+	}
+	if _, err := d.working.get(o.Epoch); err == nil {
+		k.Wipe()
+		return nil, nil
+	}
+	return k, nil
+}
+
 // identityForRecovery seals the identity, unless the domain is closing.
 func (d *Domain) identityForRecovery(public []byte) (sealed []byte, err error) {
 	err = d.withIdentity(func() error {

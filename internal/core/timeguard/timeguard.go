@@ -3,6 +3,9 @@
 // Package timeguard is the core's clock: a time with a bound, and whether it is sure enough to decide by. Nothing that depends
 // on time is decided while it is not.
 //
+// [Guard] is the clock of production: it asks at least three authenticated sources, takes what a majority of them allows, and lets the
+// clock since boot carry it on with a bound that grows. It does not believe the machine's clock at all. docs/spec/time.md has the rules.
+//
 // [System] reads the machine's own clock, which only the evaluation profile may trust. It notices a clock that was stepped, and
 // a machine that was suspended, by comparing the wall clock with the time since boot.
 package timeguard
@@ -15,12 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reading is what a clock says: the true time is within Time ± Bound, both in nanoseconds, Time since the Unix epoch.
+// Reading is what a clock says: if it is certain, the true time is within Time ± Bound, both in nanoseconds, Time since the Unix epoch.
+// An uncertain one has the best guess, or 0 where there is none.
 type Reading struct {
 	Time, Bound int64
 	Boot        int64 // [Clock.Boot] at that time
 	Certain     bool
-	Why         string // why it is not certain
+	Why         string   // why it is not certain
+	Sources     []string // those that the time rests on, in the order of the configuration; shared, not to be changed; nil for the machine's clock
 }
 
 // Clock tells the time. It is safe for concurrent use.
@@ -51,11 +56,7 @@ func NewSystem(bound time.Duration) (*System, error) {
 	if bound <= 0 || bound > time.Minute {
 		return nil, fmt.Errorf("clock bound %v must be above 0 and at most a minute", bound)
 	}
-	return newSystem(bound, func(clock int32) (int64, error) {
-		var ts unix.Timespec
-		err := unix.ClockGettime(clock, &ts)
-		return ts.Nano(), err
-	})
+	return newSystem(bound, systemRead)
 }
 
 func newSystem(bound time.Duration, read func(int32) (int64, error)) (*System, error) {
@@ -106,9 +107,13 @@ func (s *System) Now() Reading {
 
 // Boot implements [Clock].
 func (s *System) Boot() int64 {
-	boot, err := s.read(unix.CLOCK_BOOTTIME)
+	return bootOf(s.read)
+}
+
+func bootOf(read func(int32) (int64, error)) int64 {
+	b, err := read(unix.CLOCK_BOOTTIME)
 	if err != nil {
 		return 1<<63 - 1 // beyond every lease: nothing is signed
 	}
-	return boot
+	return b
 }

@@ -12,9 +12,16 @@ import (
 	"net/http"
 
 	"strongroom/internal/gate"
+	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/problem"
 )
+
+// Status gives the HTTP status of a kind.
+func Status(k problem.Kind) int {
+	status, _ := statusOf(k)
+	return status
+}
 
 // statusOf gives the HTTP status of each kind. A test proves it total.
 func statusOf(k problem.Kind) (int, bool) {
@@ -27,7 +34,7 @@ func statusOf(k problem.Kind) (int, bool) {
 		return http.StatusForbidden, true
 	case problem.NotFound:
 		return http.StatusNotFound, true
-	case problem.QuorumNotMet, problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone:
+	case problem.QuorumNotMet, problem.WarmClosed, problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone:
 		return http.StatusConflict, true
 	case problem.Expired:
 		return http.StatusGone, true
@@ -41,7 +48,7 @@ func statusOf(k problem.Kind) (int, bool) {
 		return http.StatusNotImplemented, true
 	case problem.NodeUnavailable:
 		return http.StatusBadGateway, true
-	case problem.TimeUncertain, problem.Locked, problem.Stopped, problem.Zeroized:
+	case problem.TimeUncertain, problem.Locked, problem.Stopped, problem.Starting, problem.Zeroized:
 		return http.StatusServiceUnavailable, true
 	case problem.Internal:
 		return http.StatusInternalServerError, true
@@ -53,7 +60,7 @@ func statusOf(k problem.Kind) (int, bool) {
 // retryable says whether the same call may succeed later without anybody's doing.
 func retryable(k problem.Kind) bool {
 	switch k {
-	case problem.Busy, problem.NodeUnavailable, problem.TimeUncertain, problem.Stopped:
+	case problem.Busy, problem.NodeUnavailable, problem.TimeUncertain, problem.Stopped, problem.Starting:
 		return true
 	default:
 		return false
@@ -83,25 +90,19 @@ func at(pointer string, err error) error {
 	return &refusal{problem: p, pointer: pointer, status: http.StatusUnprocessableEntity}
 }
 
-// doorProblem makes a failure of a door call one that may be shown: what is no problem is a door that does not answer.
-func doorProblem(err error) error {
-	var p *problem.Error
-	switch {
-	case err == nil || errors.As(err, &p):
-		return err
-	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
-		return problem.Wrap(problem.Busy, err, "the core did not answer in time; the act may have happened: ask again with the same idempotency key")
-	case errors.Is(err, gate.ErrReply):
-		return problem.Wrap(problem.Internal, err, "serve and core are not of the same release")
-	default:
-		return problem.Wrap(problem.Stopped, err, "the core can't be reached; the act may have happened: ask again with the same idempotency key")
-	}
-}
-
 // ask calls the core.
 func ask[Rep, Req any](ctx context.Context, core gate.Door, method string, in Req) (Rep, error) {
 	rep, err := gate.Call[Req, Rep](ctx, core, method, in)
-	return rep, doorProblem(err)
+	return rep, gate.Explain(err)
+}
+
+// coreStatus asks the core how it is. One that is not open yet is a problem.
+func coreStatus(ctx context.Context, core gate.Door) (message.Status, error) {
+	st, err := ask[message.Status](ctx, core, message.MethodStatus, message.Empty{})
+	if err == nil {
+		err = st.Open()
+	}
+	return st, err
 }
 
 // fail writes err as a problem document.

@@ -85,7 +85,7 @@ const (
 
 // caughtUp waits until the cache has seen all that the log has now, so that who asked for something finds it in the list.
 func (s *Server) caughtUp(ctx context.Context) error {
-	st, err := ask[message.Status](ctx, s.cfg.Core, message.MethodStatus, message.Empty{})
+	st, err := coreStatus(ctx, s.cfg.Core)
 	if err != nil {
 		return err
 	}
@@ -228,7 +228,7 @@ func (s *Server) acted(c *call, id custody.RequestID, v message.Request, err err
 		return about(id, err)
 	}
 	if v.State == message.StateExecuted {
-		s.people.forget()
+		s.people.Forget()
 	}
 	view, err := requestView(v)
 	if err != nil {

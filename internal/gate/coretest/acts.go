@@ -34,6 +34,7 @@ func (c *Core) mux() *gate.Mux {
 	m := gate.NewMux()
 	handle(m, message.MethodPing, func(in message.Empty) (message.Empty, error) { return in, nil })
 	handle(m, message.MethodStatus, func(message.Empty) (message.Status, error) { return c.status(), nil })
+	handle(m, message.MethodStatusSigned, c.signedStatus)
 	handle(m, message.MethodSubmit, c.submit)
 	handle(m, message.MethodApprove, c.approve)
 	handle(m, message.MethodExecute, func(in message.Execute) (message.Request, error) {

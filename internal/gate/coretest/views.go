@@ -4,6 +4,7 @@ package coretest
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha512"
 	"encoding/binary"
@@ -16,6 +17,7 @@ import (
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/btc"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/eth"
@@ -112,7 +114,18 @@ func (c *Core) status() message.Status {
 	return message.Status{Profile: s.Profile, Authority: s.Authority, Domain: s.Domain, Origin: "strongroom/domain/" + s.Domain.String(),
 		LogKey: s.LogKey[:], Identity: s.Identity[:], Size: s.Next, Pinned: s.Next, Writer: s.Writer, Root: s.Root, Anchor: s.Anchor,
 		MemoryLocked: true, Wallets: uint64(n.Wallets), Pending: uint64(n.Pending), Signed: uint64(n.Signed), Sessions: uint64(n.Sessions),
-		Policy: s.Doc.Version, PolicyHash: s.Rules.Hash(), Time: c.at().Time, Bound: c.at().Bound, TimeCertain: true}
+		Policy: s.Doc.Version, PolicyHash: s.Rules.Hash(), Time: c.at().Time, Bound: c.at().Bound, TimeCertain: true, Life: message.LifeOf(s)}
+}
+
+// signedStatus signs it as a core does.
+func (c *Core) signedStatus(in message.StatusAsk) (message.SignedStatus, error) {
+	if n := len(in.Nonce); n < 16 || n > 32 {
+		return message.SignedStatus{}, problem.New(problem.Malformed, "the nonce must have 16 to 32 bytes, not %d", n)
+	}
+	st := c.status()
+	out := message.SignedStatus{Statement: canon.Encode(message.StatusStatement{Authority: st.Authority, Domain: st.Domain, Nonce: in.Nonce, Status: st})}
+	out.Sig = ed25519.Sign(c.identity, out.Message())
+	return out, nil
 }
 
 func lackOf(err error) *message.Problem {

@@ -3,6 +3,7 @@
 package message
 
 import (
+	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/points"
@@ -27,6 +28,29 @@ type Life struct {
 	Fault          string             `cbor:"12,keyasint,omitempty"` // why enciphering or erasing stands still
 	Since          uint64             `cbor:"13,keyasint,omitempty"` // entry that zeroized the domain
 	Administrators []custody.PersonID `cbor:"14,keyasint"`
+}
+
+// LifeOf tells it of a state, but for the fault, which is not in the log.
+func LifeOf(s *authority.State) Life {
+	l := s.Life()
+	out := Life{Phase: l.Phase.String(), Counter: l.Counter, Allowed: l.Allowed, Frozen: l.Frozen, Epoch: s.Epoch, Pattern: s.Pattern, NextEpoch: l.Used + 1,
+		Doomed: uint64(s.DoomedCount()), Administrators: s.Rules.Administrators()}
+	if l.Phase == authority.Zeroized {
+		out.Since = l.Since
+	}
+	if n := l.Next; n != nil {
+		out.Next = &Register{Epoch: n.Epoch, Pattern: n.Pattern, Committed: n.Committed, NewShares: n.Recovery != nil}
+		if n.Committed {
+			out.Next.Lacking, out.Next.Keys = uint64(s.Lacking()), uint64(s.Counts().Keys)
+		}
+	}
+	if p := l.Previous; p != nil {
+		out.Previous = &Register{Epoch: p.Epoch, Pattern: p.Pattern}
+	}
+	if r := l.Recovery; r != nil {
+		out.Recovery = &Recovery{Threshold: r.Threshold, Shares: r.Shares, Hash: r.Hash()}
+	}
+	return out
 }
 
 // Register is the next or the previous epoch.

@@ -198,6 +198,9 @@ func (s *State) applyGenesis(g *entry.Genesis, hash [32]byte) error {
 	if err != nil {
 		return err
 	}
+	if _, err := LogWitnesses(g); err != nil {
+		return err
+	}
 	doc, err := policy.DecodeDocument(g.Document)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ package authority
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/tlog"
 )
 
 // does has alice ask for an operation, all others approve it who may, and does it.
@@ -383,6 +385,17 @@ func TestZeroizedFold(t *testing.T) {
 	w.must(t, permit)
 }
 
+// logWitness is a log witness with a key of its own.
+func logWitness(t *testing.T, name string) entry.LogWitness {
+	t.Helper()
+	seed := sha256.Sum256([]byte(name))
+	k, err := tlog.NewWitnessKey("witness.example/"+name, ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entry.LogWitness{Name: name, Key: k.String()}
+}
+
 // What production asks of a genesis.
 func TestGenesisOfProduction(t *testing.T) {
 	t.Parallel()
@@ -395,7 +408,7 @@ func TestGenesisOfProduction(t *testing.T) {
 	good := func() *entry.Genesis {
 		g := &entry.Genesis{V: 1, Profile: custody.Production, LogKey: make([]byte, 32), Identity: make([]byte, 32), Root: "pkcs11", Anchor: "witness+tpm", Epoch: 1,
 			Pattern: make([]byte, 16), Document: two.Encode(), Nonce: make([]byte, 16), Points: &set, Recovery: sharing(1, true),
-			Witnesses: []entry.Witness{{Name: "one", Key: "a"}, {Name: "two", Key: "b"}, {Name: "three", Key: "c"}}, Quorum: 2}
+			Witnesses: []entry.LogWitness{logWitness(t, "one"), logWitness(t, "two"), logWitness(t, "three")}, Quorum: 2}
 		for _, p := range two.Principals {
 			g.Signatures = append(g.Signatures, entry.GenesisSignature{Person: p.ID})
 		}
@@ -415,7 +428,8 @@ func TestGenesisOfProduction(t *testing.T) {
 		"no sealed copy":          func(g *entry.Genesis) { g.Recovery.WorkingKey = nil },
 		"no majority":             func(g *entry.Genesis) { g.Quorum = 1 },
 		"too large":               func(g *entry.Genesis) { g.Quorum = 4 },
-		"a witness twice":         func(g *entry.Genesis) { g.Witnesses[1].Key = "a" },
+		"two witnesses":           func(g *entry.Genesis) { g.Witnesses = g.Witnesses[:2] },
+		"a witness twice":         func(g *entry.Genesis) { g.Witnesses[1].Key = g.Witnesses[0].Key },
 		"a name twice":            func(g *entry.Genesis) { g.Witnesses[1].Name = "one" },
 		"no key":                  func(g *entry.Genesis) { g.Witnesses[1].Key = "" },
 		"a long key":              func(g *entry.Genesis) { g.Witnesses[1].Key = strings.Repeat("k", 300) },

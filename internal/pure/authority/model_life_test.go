@@ -290,6 +290,7 @@ func (m *model) lost() (out []entry.Blob) {
 func (m *model) zeroize(l entry.Leaf) {
 	m.life.zeroized, m.life.since, m.life.next, m.life.previous = true, l.Seq, nil, nil
 	m.sessions = nil
+	m.closeWarm(func(WarmSession) bool { return true })
 }
 
 // lifeFact takes what the core records by itself.

@@ -31,14 +31,14 @@ type Genesis struct {
 	Signatures []GenesisSignature `cbor:"11,keyasint,omitempty"` // one of each principal of the document, in its order
 	Points     *points.Set        `cbor:"12,keyasint,omitempty"` // control points that are on; nil: points.Evaluation, in that profile only
 	Recovery   *request.Recovery  `cbor:"13,keyasint,omitempty"` // with its sealed copies
-	Witnesses  []Witness          `cbor:"14,keyasint,omitempty"` // log witnesses
-	Quorum     uint32             `cbor:"15,keyasint,omitempty"` // cosignatures of log witnesses that a pin needs
+	Witnesses  []LogWitness       `cbor:"14,keyasint,omitempty"` // log witnesses, where Anchor names them
+	Quorum     uint64             `cbor:"15,keyasint,omitempty"` // how many of them must cosign: more than half
 }
 
-// Witness is a log witness: a program that cosigns checkpoints.
-type Witness struct {
+// LogWitness is a log witness under its name in the domain.
+type LogWitness struct {
 	Name string `cbor:"1,keyasint"`
-	Key  string `cbor:"2,keyasint"` // verifier key, as C2SP signed-note writes it
+	Key  string `cbor:"2,keyasint"` // verifier key (C2SP signed-note vkey, type 0x04)
 }
 
 // GenesisSignature is one first person's signature over the Genesis without signatures, under canon.TagGenesis.
@@ -170,7 +170,8 @@ type AddressBatch struct {
 	Root   [32]byte         `cbor:"5,keyasint"` // RFC 6962 tree over the addresses' text
 }
 
-// Effect records what an approved request other than a transfer did; exactly one of the three is present. A new document is
+// Effect records what an approved request other than a transfer did; exactly one of document, wallet, addresses, life and warm is present, but
+// for a wallet's first address. A new document is
 // recorded whole. Body class: confidential.
 type Effect struct {
 	Request   custody.RequestID `cbor:"1,keyasint"`
@@ -182,6 +183,23 @@ type Effect struct {
 	Addresses *AddressBatch     `cbor:"7,keyasint,omitempty"` // alone, or the first address of Wallet
 	Trail     []uint64          `cbor:"8,keyasint,omitempty"` // every other entry of the request so far: refusals
 	Life      *Life             `cbor:"9,keyasint,omitempty"` // what became of the domain
+
+	Warm *Warm `cbor:"10,keyasint,omitempty"` // what became of a wallet's temperature and sessions
+}
+
+// Warm is what wallet_temperature, warm_open and warm_close do. docs/spec/warm.md.
+type Warm struct {
+	Wallet custody.WalletID    `cbor:"1,keyasint"`
+	To     request.Temperature `cbor:"2,keyasint,omitempty"` // the wallet's from now on, where it changes
+	Opened *WarmSession        `cbor:"3,keyasint,omitempty"` // the session that is open from now on
+	Closed []custody.AssetID   `cbor:"4,keyasint,omitempty"` // sessions that ended with this, by asset
+}
+
+// WarmSession is a session of a warm wallet as it is opened.
+type WarmSession struct {
+	Asset    custody.AssetID `cbor:"1,keyasint"`
+	Amount   custody.Uint256 `cbor:"2,keyasint"` // base units of the asset
+	NotAfter int64           `cbor:"3,keyasint"` // Unix seconds
 }
 
 // Life is what an operation on the life cycle does. docs/spec/domain.md says which fields each has.

@@ -51,27 +51,41 @@ func CheckOrigin(s string) error {
 
 // ParseCheckpoint reads a note text. Extension lines are refused: a signature would cover what nobody here understands.
 func ParseCheckpoint(text string) (Checkpoint, error) {
-	lines := strings.Split(text, "\n")
-	if len(lines) != 4 || lines[3] != "" {
+	c, extensions, err := ParseExtended(text)
+	if err == nil && len(extensions) > 0 {
 		return Checkpoint{}, fmt.Errorf("%w: want three lines, origin, size and root", ErrCheckpoint)
 	}
-	c := Checkpoint{Origin: lines[0]}
+	return c, err
+}
+
+// ParseExtended reads a note text that may have extension lines, as a witness does, which signs them without knowing what they say.
+func ParseExtended(text string) (Checkpoint, []string, error) {
+	lines := strings.Split(text, "\n")
+	if len(lines) < 4 || lines[len(lines)-1] != "" {
+		return Checkpoint{}, nil, fmt.Errorf("%w: want three lines, origin, size and root", ErrCheckpoint)
+	}
+	c, extensions := Checkpoint{Origin: lines[0]}, lines[3:len(lines)-1]
 	if err := CheckOrigin(c.Origin); err != nil {
-		return Checkpoint{}, err
+		return Checkpoint{}, nil, err
 	}
 	size, err := strconv.ParseUint(lines[1], 10, 64)
 	if err != nil || size > MaxSize {
-		return Checkpoint{}, fmt.Errorf("%w: size %q", ErrCheckpoint, lines[1])
+		return Checkpoint{}, nil, fmt.Errorf("%w: size %q", ErrCheckpoint, lines[1])
 	}
 	root, err := base64.StdEncoding.Strict().DecodeString(lines[2])
 	if err != nil || len(root) != HashSize {
-		return Checkpoint{}, fmt.Errorf("%w: root %q", ErrCheckpoint, lines[2])
+		return Checkpoint{}, nil, fmt.Errorf("%w: root %q", ErrCheckpoint, lines[2])
 	}
 	c.Size, c.Root = size, [32]byte(root)
-	if c.Text() != text { // leading zeros, a plus sign, bytes that base64 skips
-		return Checkpoint{}, fmt.Errorf("%w: not the one form of what it says", ErrCheckpoint)
+	for _, l := range extensions {
+		if l == "" {
+			return Checkpoint{}, nil, fmt.Errorf("%w: an empty extension line", ErrCheckpoint)
+		}
 	}
-	return c, nil
+	if c.Text() != strings.Join(lines[:3], "\n")+"\n" { // leading zeros, a plus sign, bytes that base64 skips
+		return Checkpoint{}, nil, fmt.Errorf("%w: not the one form of what it says", ErrCheckpoint)
+	}
+	return c, extensions, nil
 }
 
 // Key is a public key of a log: an Ed25519 key under the origin's name (C2SP signed-note, signature type 0x01).
@@ -123,19 +137,24 @@ type callback struct {
 func (c callback) Sign(msg []byte) ([]byte, error) { return c.sign(msg) }
 
 // SignCheckpoint gives the signed note of c. sign is given the note text and returns the Ed25519 signature of 64 bytes by the private
-// half of key. The signature is verified before the note is returned.
-func SignCheckpoint(c Checkpoint, key Key, sign func(msg []byte) ([]byte, error)) ([]byte, error) {
+// half of key. The signature is verified before the note is returned. Extension lines, if any, are not empty and have no newline; readers of
+// the log refuse them ([ParseCheckpoint]), witnesses don't.
+func SignCheckpoint(c Checkpoint, key Key, sign func(msg []byte) ([]byte, error), extensions ...string) ([]byte, error) {
 	if key.IsZero() || key.Origin() != c.Origin {
 		return nil, fmt.Errorf("sign checkpoint: the key is not one of %q", c.Origin)
 	}
 	if c.Size > MaxSize {
 		return nil, fmt.Errorf("sign checkpoint of %d leaves: %w", c.Size, ErrSize)
 	}
-	signed, err := note.Sign(&note.Note{Text: c.Text()}, callback{key.v, sign})
+	text := c.Text()
+	for _, e := range extensions {
+		text += e + "\n"
+	}
+	signed, err := note.Sign(&note.Note{Text: text}, callback{key.v, sign})
 	if err != nil {
 		return nil, fmt.Errorf("sign checkpoint: %w", err)
 	}
-	if _, err := OpenCheckpoint(signed, key); err != nil {
+	if _, _, err := OpenExtended(signed, key); err != nil {
 		return nil, fmt.Errorf("sign checkpoint: the signer's answer does not verify with the log key: %w", err)
 	}
 	return signed, nil
@@ -144,33 +163,59 @@ func SignCheckpoint(c Checkpoint, key Key, sign func(msg []byte) ([]byte, error)
 // OpenCheckpoint reads a signed checkpoint and requires that at least one of keys signed it and that it bears that key's origin.
 // Lines of other keys, for instance cosignatures of witnesses, are allowed and say nothing here.
 func OpenCheckpoint(signed []byte, keys ...Key) (Checkpoint, error) {
-	if len(signed) > MaxSigned {
-		return Checkpoint{}, fmt.Errorf("%w: %d bytes, more than %d", ErrCheckpoint, len(signed), MaxSigned)
-	}
-	known := make([]note.Verifier, len(keys))
-	for i, k := range keys {
-		if k.IsZero() {
-			return Checkpoint{}, errors.New("open checkpoint: a key is missing")
-		}
-		known[i] = k.v
-	}
-	n, err := note.Open(signed, note.VerifierList(known...))
+	n, err := openNote(signed, keys)
 	if err != nil {
-		var unverified *note.UnverifiedNoteError
-		var invalid *note.InvalidSignatureError
-		if errors.As(err, &unverified) || errors.As(err, &invalid) {
-			return Checkpoint{}, fmt.Errorf("%w: %w", ErrUnsigned, err)
-		}
-		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+		return Checkpoint{}, err
 	}
 	c, err := ParseCheckpoint(n.Text)
 	if err != nil {
 		return Checkpoint{}, err
 	}
+	return c, signedAs(n, c.Origin)
+}
+
+// OpenExtended is [OpenCheckpoint] for a checkpoint that may have extension lines; text is all that the keys signed.
+func OpenExtended(signed []byte, keys ...Key) (c Checkpoint, text string, err error) {
+	n, err := openNote(signed, keys)
+	if err != nil {
+		return Checkpoint{}, "", err
+	}
+	if c, _, err = ParseExtended(n.Text); err != nil {
+		return Checkpoint{}, "", err
+	}
+	return c, n.Text, signedAs(n, c.Origin)
+}
+
+// openNote verifies a note with keys.
+func openNote(signed []byte, keys []Key) (*note.Note, error) {
+	if len(signed) > MaxSigned {
+		return nil, fmt.Errorf("%w: %d bytes, more than %d", ErrCheckpoint, len(signed), MaxSigned)
+	}
+	known := make([]note.Verifier, len(keys))
+	for i, k := range keys {
+		if k.IsZero() {
+			return nil, errors.New("open checkpoint: a key is missing")
+		}
+		known[i] = k.v
+	}
+	n, err := note.Open(signed, note.VerifierList(known...))
+	if err == nil {
+		return n, nil
+	}
+	var unverified *note.UnverifiedNoteError
+	var invalid *note.InvalidSignatureError
+	if errors.As(err, &unverified) || errors.As(err, &invalid) {
+		return nil, fmt.Errorf("%w: %w", ErrUnsigned, err)
+	}
+	return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+}
+
+// signedAs requires a signature under an origin's name among those that verified.
+func signedAs(n *note.Note, origin string) error {
 	for _, s := range n.Sigs {
-		if s.Name == c.Origin {
-			return c, nil
+		if s.Name == origin {
+			return nil
 		}
 	}
-	return Checkpoint{}, fmt.Errorf("%w: it is of %q", ErrUnsigned, c.Origin)
+	return fmt.Errorf("%w: it is of %q", ErrUnsigned, origin)
 }

@@ -67,6 +67,14 @@ func (f *Frontier) Root() [32]byte {
 	return h
 }
 
+// Peak gives the root of a complete subtree that is one of those into which the tree falls apart; others a frontier does not know.
+func (f *Frontier) Peak(n Node) (root [32]byte, known bool) {
+	if n.Level > 61 || f.size>>n.Level&1 == 0 || n.Index != f.size>>n.Level-1 {
+		return [32]byte{}, false
+	}
+	return f.peaks[n.Level], true
+}
+
 // LastLeaf gives the hash of the last leaf, which a frontier knows at odd sizes only.
 func (f *Frontier) LastLeaf() (hash [32]byte, known bool) {
 	return f.peaks[0], f.size&1 == 1

@@ -98,6 +98,7 @@ type Harness struct {
 type Options struct {
 	SnapshotEvery uint64
 	TakeOver      bool
+	ConfirmTime   func(int64, timeguard.Reading) error
 	Document      func(*policy.Document) // changes the first document
 	Faults        *Faults                // stands between the domain and what it stands on; nil: nothing fails
 	Log, Anchor   disk.Dir               // where log and pin lie; nil: in folders below Dir
@@ -282,7 +283,8 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 	}
 	h.closers = append(h.closers, anchor.Close)
 	c = securedomain.Config{Arena: arena, Root: root, Store: store, Anchor: anchor, Clock: h.Clock,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), SnapshotEvery: h.Options.SnapshotEvery, CacheKeys: 1024, TakeOver: h.Options.TakeOver}
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), SnapshotEvery: h.Options.SnapshotEvery, CacheKeys: 1024, TakeOver: h.Options.TakeOver,
+		ConfirmTime: h.Options.ConfirmTime}
 	if m := h.Options.Memory; m != nil {
 		c.Blobs, c.Snapshots = memoryBlobs{m}, memorySnapshots{m}
 	} else {

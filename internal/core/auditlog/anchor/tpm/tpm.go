@@ -263,12 +263,21 @@ func follows(p auditlog.Pin, there bool, marked Head) error {
 
 // Pin replaces the inner anchor's pin.
 func (a *Anchor) Pin(ctx context.Context, p auditlog.Pin) error {
-	if err := a.cfg.Inner.Pin(ctx, p); err != nil {
-		return err
+	_, err := a.PinCosigned(ctx, p)
+	return err
+}
+
+// PinCosigned implements [auditlog.Cosigning], for an inner anchor that does.
+func (a *Anchor) PinCosigned(ctx context.Context, p auditlog.Pin) (signed []byte, err error) {
+	if signed, err = auditlog.PinOn(ctx, a.cfg.Inner, p); err != nil {
+		return nil, err
 	}
 	a.keep(p)
-	return nil
+	return signed, nil
 }
+
+// Bind implements [auditlog.Cosigning].
+func (a *Anchor) Bind(b auditlog.Binding) { auditlog.BindAnchor(a.cfg.Inner, b) }
 
 func (a *Anchor) keep(p auditlog.Pin) {
 	a.mu.Lock()

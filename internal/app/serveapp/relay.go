@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package serveapp
+
+import (
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+
+	edge "strongroom/internal/edge/relay"
+	"strongroom/internal/gate"
+	"strongroom/internal/svc/relay"
+)
+
+// targets gives what is configured as the carrier wants it.
+func (r Relay) targets(roots *x509.CertPool) edge.Config {
+	return edge.Config{Witnesses: r.Witnesses, NTP: r.NTP, NTS: r.NTS, RootCAs: roots}
+}
+
+// open makes what carries messages of the core; nil where no target is configured.
+func (r Relay) open(core gate.Door, log *slog.Logger) (*relay.Relay, error) {
+	roots, err := pool(r.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("relay: %w", err)
+	}
+	targets := r.targets(roots)
+	if targets.Empty() {
+		return nil, nil
+	}
+	carrier, err := edge.New(targets)
+	if err != nil {
+		return nil, err
+	}
+	return relay.New(relay.Config{Core: core, Carrier: carrier, Log: log})
+}
