@@ -220,10 +220,8 @@ func (r *rite) complete(ctx context.Context, t script.Transcript, m *ceremony.Ma
 // prepare makes the keys of the new domain in the root, and its genesis.
 func (r *rite) prepare(ctx context.Context, rec *request.Recovery) (entry.Genesis, error) {
 	p := securedomain.Preparation{Arena: r.p.cfg.Arena, Root: r.p.cfg.Root, Profile: r.script.Profile, Document: r.document, RootKind: r.script.Root,
-		AnchorKind: r.script.Anchor, Points: r.script.Points, Recovery: rec, Blobs: r.p.cfg.Blobs, Quorum: uint64(r.script.Quorum)}
-	for _, w := range r.script.Witnesses {
-		p.Witnesses = append(p.Witnesses, entry.LogWitness{Name: w.Name, Key: w.Key})
-	}
+		AnchorKind: r.script.Anchor, Points: r.script.Points, Recovery: rec, Blobs: r.p.cfg.Blobs, Witnesses: r.logWitnesses(),
+		Quorum: uint64(r.script.Quorum)}
 	return securedomain.Prepare(ctx, p)
 }
 
