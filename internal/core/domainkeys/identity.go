@@ -66,12 +66,20 @@ type Identity struct {
 	reads       readKeys
 }
 
-// GenerateIdentity makes the identity of a new domain.
-func GenerateIdentity(a *secret.Arena) (*Identity, error) {
-	parts, err := secret.New(a, identitySize, func(b []byte) error {
+// Fill fills b with randomness or fails; b lies in the arena. nil is the system's.
+type Fill func(b []byte) error
+
+func (f Fill) into(b []byte) error {
+	if f == nil {
 		rand.Read(b) // never fails: crypto/rand ends the process when the system has no randomness
 		return nil
-	})
+	}
+	return f(b)
+}
+
+// GenerateIdentity makes the identity of a new domain.
+func GenerateIdentity(a *secret.Arena, fill Fill) (*Identity, error) {
+	parts, err := secret.New(a, identitySize, fill.into)
 	if err != nil {
 		return nil, fmt.Errorf("domainkeys: generate identity: %w", err)
 	}

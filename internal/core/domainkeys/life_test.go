@@ -34,13 +34,13 @@ func TestRecovered(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
 	k, other := recoveryKey(t, a, 1), recoveryKey(t, a, 2)
-	i, err := GenerateIdentity(a)
+	i, err := GenerateIdentity(a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer i.Wipe()
 	id := i.IdentityKey()
-	d, err := GenerateDWK(a, id, 3)
+	d, err := GenerateDWK(a, id, 3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestDestroyWhere(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
 	root := newRoot(t, a)
-	i, err := GenerateIdentity(a)
+	i, err := GenerateIdentity(a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestDestroyWhere(t *testing.T) {
 	}
 	id := i.IdentityKey()
 	for e := uint64(1); e <= 3; e++ {
-		d, err := GenerateDWK(a, id, e)
+		d, err := GenerateDWK(a, id, e, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

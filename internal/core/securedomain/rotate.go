@@ -39,7 +39,7 @@ func (d *Domain) makeEpoch(ctx context.Context, o *request.EpochLoadBody) (*load
 	if err := domainkeys.DestroyDWK(ctx, d.cfg.Root, o.Epoch); err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "clear the place of the next working key")
 	}
-	key, err := domainkeys.GenerateDWK(d.cfg.Arena, d.ids.IdentityKey(), o.Epoch)
+	key, err := domainkeys.GenerateDWK(d.cfg.Arena, d.ids.IdentityKey(), o.Epoch, func(b []byte) error { return d.cfg.Fill(ctx, b) })
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "make the next working key")
 	}
