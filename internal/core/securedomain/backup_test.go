@@ -444,3 +444,40 @@ func TestBackupCalls(t *testing.T) {
 	_, err = h.D.BackupOpen(ctx, message.BackupOpen{})
 	wantKind(t, "switched off", err, problem.Forbidden)
 }
+
+// Even what the domain has sealed and signed itself is believed only as far as it follows from its log.
+func TestForgedPacks(t *testing.T) {
+	t.Parallel()
+	h := domaintest.New(t, domaintest.Options{})
+	h.Wallet("first", domaintest.Chain, request.SchemeEVM)
+	h.Wallet("second", domaintest.Chain, request.SchemeEVM)
+	f := domaintest.Folder{}
+	m := mustBackUp(t, h, f)
+	for _, tt := range []struct {
+		name   string
+		change func(*format.Content)
+		says   string
+	}{
+		{"a blob is missing", func(c *format.Content) { c.Blobs = c.Blobs[1:] }, "is in none of the packs"},
+		{"a blob is there twice", func(c *format.Content) { c.Blobs = append(c.Blobs, c.Blobs[0]) }, "twice"},
+		{"a blob under another key", func(c *format.Content) { c.Blobs[0].Key, c.Blobs[1].Key = c.Blobs[1].Key, c.Blobs[0].Key }, "blob has key"},
+		{"an altered blob", func(c *format.Content) { c.Blobs[0].Blob = bytes.Clone(c.Blobs[0].Blob); c.Blobs[0].Blob[len(c.Blobs[0].Blob)-1] ^= 1 }, "does not open"},
+		{"an altered body", func(c *format.Content) { c.Records[2].Bodies[0] = bytes.Clone(c.Records[1].Bodies[0]) }, "entry 2"},
+		{"entries in another order", func(c *format.Content) { c.Records[1], c.Records[2] = c.Records[2], c.Records[1] }, "entry 1"},
+		{"another first entry", func(c *format.Content) { c.Records[0] = c.Records[1] }, "begins domain"},
+	} {
+		file, p, err := h.D.ForgePack(m.Packs[0], f[m.Packs[0].Name()], tt.change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged := *m
+		forged.Packs = []format.Pack{p}
+		forged.Signature = h.D.SignIdentity(forged.Message())
+		g := domaintest.Folder{p.Name(): file}
+		_, err = h.NewMachine(false).RestoreBackup(g, forged.Encode())
+		_, checked := h.CheckBackup(g, &forged)
+		if err == nil || checked == nil || !strings.Contains(err.Error(), tt.says) || !strings.Contains(checked.Error(), tt.says) {
+			t.Errorf("%s: got errors %v and %v, want one saying %q", tt.name, err, checked, tt.says)
+		}
+	}
+}
