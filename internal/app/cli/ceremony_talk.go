@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"strongroom/internal/app/ceremonyfile"
@@ -84,18 +85,29 @@ func (d *dialogue) hidden(ctx context.Context, prompt string) ([]byte, error) {
 	if d.e.In == nil || !term.IsTerminal(int(d.e.In.Fd())) {
 		return nil, errNoTerminal
 	}
-	fmt.Fprint(d.e.Err, words.Plain(prompt))
 	fd := int(d.e.In.Fd())
 	before, err := term.GetState(fd)
+	if err == nil {
+		err = silence(fd) // before the question: who types ahead is not shown either
+	}
 	if err != nil {
 		return nil, err
 	}
+	fmt.Fprint(d.e.Err, words.Plain(prompt))
 	b, err := d.wait(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
-	if err != nil {
-		err = errors.Join(err, term.Restore(fd, before))
-	}
+	err = errors.Join(err, term.Restore(fd, before))
 	d.e.say("")
 	return b, err
+}
+
+// silence switches echo off.
+func silence(fd int) error {
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	t.Lflag &^= unix.ECHO
+	return unix.IoctlSetTermios(fd, unix.TCSETS, t)
 }
 
 // wait reads, and gives up when the context ends: the read then goes on until the program ends.
