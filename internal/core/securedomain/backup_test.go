@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -123,82 +122,6 @@ func TestRestoreOfAnOlderDay(t *testing.T) {
 	if _, err := h.NewMachine(true).RestoreBackup(g, g.Newest()); err == nil || !strings.Contains(err.Error(), "another past") && !strings.Contains(err.Error(), "missing") {
 		t.Errorf("another past of the pin: got error %v", err)
 	}
-}
-
-// What is altered, missing or of another domain is refused, named, and nothing is written.
-func TestRestoreRefusals(t *testing.T) {
-	t.Parallel()
-	h := domaintest.New(t, domaintest.Options{Recovery: true})
-	h.Wallet("first", domaintest.Chain, request.SchemeEVM)
-	f := domaintest.Folder{}
-	one := mustBackUp(t, h, f)
-	h.Wallet("second", domaintest.Chain, request.SchemeEVM)
-	two := mustBackUp(t, h, f)
-	other := domaintest.New(t, domaintest.Options{})
-	other.Wallet("first", domaintest.Chain, request.SchemeEVM)
-	strange := domaintest.Folder{}
-	theirs := mustBackUp(t, other, strange)
-	pack := two.Packs[1].Name()
-	resigned := func(change func(*format.Manifest)) []byte {
-		m := *two
-		m.Packs = slices.Clone(two.Packs)
-		change(&m)
-		m.Signature = h.D.SignIdentity(m.Message())
-		return m.Encode()
-	}
-	tests := []struct {
-		name     string
-		change   func(domaintest.Folder)
-		manifest []byte
-		want     error  // or
-		says     string // part of the message
-	}{
-		{"altered pack", func(f domaintest.Folder) { f[pack] = bytes.Clone(f[pack]); f[pack][99] ^= 1 }, nil, backup.ErrPack, pack},
-		{"cut pack", func(f domaintest.Folder) { f[pack] = f[pack][:len(f[pack])-1] }, nil, backup.ErrPack, pack},
-		{"missing pack", func(f domaintest.Folder) { delete(f, pack) }, nil, fs.ErrNotExist, pack},
-		{"pack of another domain", func(f domaintest.Folder) { f[pack] = strange[theirs.Packs[0].Name()] }, nil, backup.ErrPack, pack},
-		{"manifest of another domain", nil, theirs.Encode(), format.ErrManifest, "identity key"},
-		{"altered manifest", nil, bytes.Replace(two.Encode(), two.Last[:], one.Last[:], 1), format.ErrManifest, "altered"},
-		{"cut manifest", nil, two.Encode()[:99], format.ErrManifest, ""},
-		{"no manifest", nil, []byte{}, format.ErrManifest, ""},
-		{"pack under another name", nil, resigned(func(m *format.Manifest) { m.Packs[1].End++ }), format.ErrManifest, "checkpoint"},
-		{"packs that leave a gap", nil, resigned(func(m *format.Manifest) { m.Packs = m.Packs[1:] }), format.ErrManifest, "pack 0"},
-		{"another last entry", nil, resigned(func(m *format.Manifest) { m.Last[0]++ }), nil, "lead to the manifest"},
-		{"another epoch", nil, resigned(func(m *format.Manifest) { m.Epoch = 2 }), nil, "another working key"},
-		{"another phase", nil, resigned(func(m *format.Manifest) { m.Zeroized = true }), nil, "phase"},
-		{"copies that are not the record's", nil, resigned(func(m *format.Manifest) { m.Copies.Identity = []byte{1} }), format.ErrManifest, "sealed copy"},
-		{"copies without a record", nil, resigned(func(m *format.Manifest) { m.Recovery = nil }), format.ErrManifest, "without a recovery record"},
-		{"an unknown incarnation", nil, resigned(func(m *format.Manifest) { m.Incarnation = 2 }), format.ErrManifest, "incarnation"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			g, m := maps.Clone(f), tt.manifest
-			if tt.change != nil {
-				tt.change(g)
-			}
-			if m == nil {
-				m = two.Encode()
-			}
-			n := h.NewMachine(false)
-			_, err := n.RestoreBackup(g, m)
-			if err == nil || tt.want != nil && !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) {
-				t.Fatalf("got error %v, want %v, saying %q", err, tt.want, tt.says)
-			}
-			if d, err := format.Decode(m); err == nil && tt.name != "another epoch" { // the running core finds the same
-				if _, err := h.CheckBackup(g, d); err == nil && g[pack] != nil {
-					t.Error("the check finds nothing")
-				}
-			}
-			if _, err := n.RestoreBackup(f, two.Encode()); err != nil { // nothing was written
-				t.Errorf("the folder is not clean: %v", err)
-			}
-			if _, err := n.RestoreBackup(f, two.Encode()); err == nil || !strings.Contains(err.Error(), "already") {
-				t.Errorf("into a folder with a log: got error %v", err)
-			}
-		})
-	}
-	_, err := h.D.BackupOpen(t.Context(), message.BackupOpen{Manifest: theirs.Encode()})
-	wantKind(t, "a folder of another domain", err, problem.Malformed)
 }
 
 // Without the working key a restore says so; with the custodians' it goes on, on a root that is new.

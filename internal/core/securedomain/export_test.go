@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"strongroom/internal/core/auditlog"
+	"strongroom/internal/core/backup"
 	"strongroom/internal/core/hsm"
+	format "strongroom/internal/pure/backup"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 )
@@ -84,3 +86,13 @@ func (d *Domain) WrapRoot(f func(hsm.Root) hsm.Root) { d.cfg.Root = f(d.cfg.Root
 
 // Hurry makes the domain wait less for what zeroizes it to be durable.
 func (d *Domain) Hurry(patience time.Duration) { d.life.patience = patience }
+
+// ForgePack opens a pack, changes it, and seals it again as the domain would.
+func (d *Domain) ForgePack(p format.Pack, file []byte, change func(*format.Content)) ([]byte, format.Pack, error) {
+	c, err := backup.Open(d.ids, d.state.Domain, p, file)
+	if err != nil {
+		return nil, p, err
+	}
+	change(&c)
+	return backup.Seal(d.ids, d.state.Domain, p.First, p.End, c)
+}
