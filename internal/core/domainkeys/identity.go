@@ -185,16 +185,20 @@ func (i *Identity) Aux(permit [32]byte) [32]byte { return i.aux.sum(permit[:]) }
 // ReadKey is the read key of a period ([readkey.Period]), for its auditors: HKDF-SHA-384(read root, no salt, info = tag || 0x00 || period
 // as 4 bytes, big-endian), 32 bytes. The caller wipes it.
 func (i *Identity) ReadKey(period uint32) (secret.Bytes, error) {
-	info := canon.TagBytes(canon.TagReadKey, binary.BigEndian.AppendUint32(nil, period))
-	key, err := secret.New(i.arena, seal.KeySize, func(to []byte) error {
-		return i.parts.Use(func(b []byte) error {
-			return kdf.HKDF(kdf.SHA384, to, b[readRoot:][:partSize], nil, info)
-		})
-	})
+	key, err := i.underReadRoot(canon.TagBytes(canon.TagReadKey, binary.BigEndian.AppendUint32(nil, period)))
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("domainkeys: read key of period %d: %w", period, err)
 	}
 	return key, nil
+}
+
+// underReadRoot derives a key from the read root.
+func (i *Identity) underReadRoot(info []byte) (secret.Bytes, error) {
+	return secret.New(i.arena, seal.KeySize, func(to []byte) error {
+		return i.parts.Use(func(b []byte) error {
+			return kdf.HKDF(kdf.SHA384, to, b[readRoot:][:partSize], nil, info)
+		})
+	})
 }
 
 // readKeys keeps the last few read keys ready.

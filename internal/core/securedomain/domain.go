@@ -76,6 +76,7 @@ type Domain struct {
 	sessions  map[[16]byte]secret.Bytes
 
 	checks   checker
+	backups  backups
 	batches  sync.Mutex // guards nothing: one batch of addresses is derived at a time, so that they don't take every processor
 	snapshot snapshotter
 	closing  sync.RWMutex   // held for reading while ids is used, for writing while Close wipes it

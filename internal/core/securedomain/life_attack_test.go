@@ -4,6 +4,7 @@ package securedomain_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,6 +16,7 @@ import (
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
@@ -290,4 +292,40 @@ func TestZeroizeDoesNotWaitForThePin(t *testing.T) {
 		mustPay(t, m.Harness, "hot", 0)
 		m.Check()
 	}
+}
+
+// An administrator who zeroizes out of malice is revoked while the domain is zeroized: else they could do so again after each restore.
+func TestRevokedWhileZeroized(t *testing.T) {
+	t.Parallel()
+	memory := domaintest.NewMemory()
+	h := domaintest.New(t, domaintest.Options{Memory: memory, Recovery: true})
+	h.Wallet("hot", domaintest.Chain, request.SchemeEVM)
+	backup := memory.Blobs()
+	dave := domaintest.NewPerson("dave")
+	enrol := request.PersonEnrolBody{Person: dave.ID, Kind: "human", Key: dave.Pub, Groups: []custody.GroupID{"officers"}}
+	enrol.Possession = ed25519.Sign(dave.Key, enrol.EnrolMessage(h.D.Authority()))
+	if _, err := h.Govern(request.PersonEnrol, enrol, h.Bob, h.Carol); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Zeroize(dave); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Govern(request.PersonRevoke, request.PersonRevokeBody{Person: dave.ID}, h.Bob, h.Carol); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Settled(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.PutBack(1, backup); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Restore(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Zeroize(dave); err == nil {
+		t.Error("zeroized again")
+	}
+	mustPay(t, h, "hot", 0)
+	h.Reopen()
+	h.Check()
 }

@@ -10,6 +10,7 @@ import (
 
 	tpm "github.com/google/go-tpm/tpm2"
 
+	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/hsm/tpm2/tpmtest"
 )
 
@@ -69,4 +70,26 @@ func TestDestroyBelievesNoBareAnswer(t *testing.T) {
 
 func busError(rc tpm.TPMRC) []byte {
 	return binary.BigEndian.AppendUint32([]byte{0x80, 0x01, 0, 0, 0, 10}, uint32(rc))
+}
+
+// TestHiddenFile moves a file away before the label is destroyed, and back: the label is not listed meanwhile, and destroyed all the same.
+func TestHiddenFile(t *testing.T) {
+	t.Parallel()
+	_, cfg, r := newRoot(t)
+	seal(t, r, cfg.Arena, "dwk-1", "a working key")
+	file, hidden := filepath.Join(cfg.Dir, "dwk-1.sealed"), filepath.Join(t.TempDir(), "hidden")
+	if err := os.Rename(file, hidden); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := r.Status(t.Context()); err != nil || len(s.Labels) != 0 {
+		t.Errorf("status lists %v and error %v", s.Labels, err)
+	}
+	if err := r.Destroy(t.Context(), "dwk-1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(hidden, file); err != nil {
+		t.Fatal(err)
+	}
+	_, err := unseal(t, r, "dwk-1")
+	wantErr(t, "the file is back", err, hsm.ErrNotFound)
 }
