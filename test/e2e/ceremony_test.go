@@ -80,15 +80,9 @@ func (r *ritual) hand(name, kind string) string { return filepath.Join(r.hands, 
 func (r *ritual) dice(name string, seed uint64) {
 	r.t.Helper()
 	draw := rand.New(rand.NewPCG(seed, 7))
-<<<<<<< HEAD
-	var b []byte
-	for range 60 {
-		b = append(b, '1'+byte(draw.IntN(6)))
-=======
 	var b strings.Builder
 	for range 60 {
 		b.WriteByte('1' + byte(draw.IntN(6)))
->>>>>>> h/ritual
 	}
 	b.WriteByte('\n')
 	if err := os.WriteFile(r.hand(name, "dice"), []byte(b.String()), 0o600); err != nil {
