@@ -22,7 +22,7 @@ func identity(t *testing.T) *domainkeys.Identity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids, err := domainkeys.GenerateIdentity(a)
+	ids, err := domainkeys.GenerateIdentity(a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
