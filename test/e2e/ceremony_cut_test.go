@@ -19,6 +19,8 @@ import (
 
 	"strongroom/internal/core/sharing"
 	"strongroom/internal/edge/agefile"
+	"strongroom/internal/gate"
+	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/ceremony"
 	"strongroom/internal/pure/entry"
@@ -329,4 +331,41 @@ func TestCeremonyTampered(t *testing.T) {
 			t.Errorf("%s: exit status %d: %s", what, code, out)
 		}
 	}
+}
+
+// TestCeremonyRestoresFromABackup: a new machine, two custodians and a backup bring the domain back, with the same addresses and signatures.
+func TestCeremonyRestoresFromABackup(t *testing.T) {
+	t.Parallel()
+	r := newRitual(t)
+	r.must(r.lead("run", r.createScript("soft", "carl", "cleo", "cora"), "first", "--rules", filepath.Join(r.work, "rules.cbor"))...)
+	r.create()
+	r.shares("first")
+	c := r.site.start()
+	c.wallet(4)
+	c.openSession()
+	before, paid := r.site.pay(c, 1, 0)
+	backup, copies := filepath.Join(r.work, "backup"), filepath.Join(r.work, "copies")
+	r.must("domain", "backup", "--data", r.site.dir, "--to", backup)
+	c.stop()
+	r.must("domain", "backup-copies", "--from", backup, "--out", copies)
+
+	clean := *r.site
+	clean.dir = filepath.Join(t.TempDir(), "domain")
+	back := r.at(&clean)
+	record := filepath.Join(copies, "record.cbor")
+	back.must(back.lead("restore", r.script("back", "restore", 2, []string{"cora", "carl"}, r.loadLines(true, record)...), "back", "--record", record,
+		"--identity-copy", filepath.Join(copies, "identity.sealed"), "--working-key-copy", filepath.Join(copies, "dwk-1.sealed"))...)
+	back.must("domain", "restore-backup", "--from", backup, "--data", clean.dir, "--passphrase-fd", "3", "--weak-passphrase-unsafe")
+	again := clean.start()
+	if st := again.status(); st.Domain != r.site.domain {
+		t.Errorf("domain %s, was %s", st.Domain, r.site.domain)
+	}
+	got, err := gate.Call[message.Sign, message.Signed](t.Context(), again.door, message.MethodSign, message.Sign{ID: paid})
+	if err != nil || !bytes.Equal(got.Bytes, before) {
+		t.Errorf("another signature of the same request: %v", err)
+	}
+	again.openSession()
+	clean.pay(again, 2, 0)
+	again.check()
+	again.stop()
 }

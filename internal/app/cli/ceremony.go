@@ -261,7 +261,7 @@ func (c *ceremonyFlags) finished(e *env, t ceremony.Transcript) error {
 		}
 		e.hint("each first person runs: strongroom domain sign %s --key THEIR.key; then: strongroom domain finish --data %s%s", to, c.Data, c.again())
 	case ceremony.Restore:
-		e.hint("next: put log and blobs of the backup into %s, and start the core; of a zeroized domain then: strongroom domain restore", c.Data)
+		e.hint("next: strongroom domain restore-backup --from BACKUP --data %s, where log and blobs are gone; then start the core; of a zeroized domain then: strongroom domain restore", c.Data)
 	case ceremony.Refresh:
 		e.say("The new shares count once the domain knows them. Nobody destroys an old share before.")
 		e.hint("next: strongroom domain rotate load --recovery %s; domain rotate commit --receipts %s; domain rotate activate; domain rotate finalize. Then the old shares are destroyed",
