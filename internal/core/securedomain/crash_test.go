@@ -197,7 +197,7 @@ func explained(t *testing.T, m *machine, err error) {
 		t.Fatalf("without a fault: %v", err)
 	}
 	var q *problem.Error
-	if m.D != nil && (!errors.As(err, &q) || q.Kind != problem.Stopped && q.Kind != problem.Internal) {
+	if m.D != nil && (!errors.As(err, &q) || q.Kind != problem.Stopped && q.Kind != problem.Internal && q.Kind != problem.Locked) {
 		t.Fatalf("the fault shows as %v", err)
 	}
 }

@@ -61,7 +61,7 @@ func (d *Domain) makeEpoch(ctx context.Context, o *request.EpochLoadBody) (*load
 func (d *Domain) activates(ctx context.Context, o *request.EpochActivateBody) (*domainkeys.DWK, error) {
 	k, err := domainkeys.LoadDWK(ctx, d.cfg.Root, d.ids.IdentityKey(), o.Epoch)
 	if err != nil {
-		return nil, problem.Wrap(problem.Locked, err, "the root of trust does not give the working key of epoch %d; cancel the rotation", o.Epoch)
+		return nil, problem.Wrap(problem.Locked, err, "the root of trust does not give the working key of epoch %d; ask again, and if that does not help cancel the rotation", o.Epoch)
 	}
 	if string(k.Pattern[:]) != string(o.Pattern) {
 		k.Wipe()
