@@ -215,7 +215,7 @@ func (r *run) sealedPart(ctx context.Context, name string) ([]byte, error) {
 		return o.HandIn(imported)
 	}
 	path := r.path(filepath.Join(PartsDir, name+".part"))
-	if err := r.Hands.Await(ctx, name, fmt.Sprintf("strongroom custodian hand-in SHARE --identity IDENTITY --importer %s --out %s", ImporterFile, name+".part"), path); err != nil {
+	if err := r.Hands.Await(ctx, name, fmt.Sprintf("strongroom custodian hand-in SHARE --identity-file IDENTITY --importer %s --out %s", ImporterFile, name+".part"), path); err != nil {
 		return nil, err
 	}
 	return readSome(path)

@@ -121,7 +121,7 @@ func (r *run) receipt(ctx context.Context, s ceremony.Step) error {
 	}
 	if o == nil {
 		rec := r.t.Draft(s, r.Now(), ceremony.Receipt{Share: want})
-		if rec, err = r.elsewhere(ctx, p, rec, "strongroom custodian receipt SHARE --identity IDENTITY --record FILE --key KEY"); err != nil {
+		if rec, err = r.elsewhere(ctx, p, rec, "strongroom custodian receipt SHARE --identity-file IDENTITY --record FILE --key KEY"); err != nil {
 			return err
 		}
 		return r.add(rec)
