@@ -84,15 +84,16 @@ func (d *dialogue) hidden(ctx context.Context, prompt string) ([]byte, error) {
 	if d.e.In == nil || !term.IsTerminal(int(d.e.In.Fd())) {
 		return nil, errNoTerminal
 	}
-	fmt.Fprint(d.e.Err, words.Plain(prompt))
 	fd := int(d.e.In.Fd())
-	before, err := term.GetState(fd)
+	loud, err := quiet(fd)
 	if err != nil {
 		return nil, err
 	}
+	fmt.Fprint(d.e.Err, words.Plain(prompt))
 	b, err := d.wait(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
-	if err != nil {
-		err = errors.Join(err, term.Restore(fd, before))
+	if e := loud(); e != nil {
+		clear(b)
+		b, err = nil, errors.Join(err, e)
 	}
 	d.e.say("")
 	return b, err

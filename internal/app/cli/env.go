@@ -221,10 +221,16 @@ func (e *env) passphrase(fd int, prompt, flag string) (secret.Bytes, error) {
 	if e.In == nil || !term.IsTerminal(int(e.In.Fd())) {
 		return secret.Bytes{}, usage("no terminal to ask for the passphrase at; give %s", flag)
 	}
+	loud, err := quiet(int(e.In.Fd()))
+	if err != nil {
+		return secret.Bytes{}, err
+	}
 	fmt.Fprint(e.Err, words.Plain(prompt))
 	raw, err := term.ReadPassword(int(e.In.Fd()))
+	err = errors.Join(err, loud())
 	e.say("")
 	if err != nil {
+		clear(raw)
 		return secret.Bytes{}, fmt.Errorf("read passphrase: %w", err)
 	}
 	return e.take(raw)
