@@ -112,6 +112,8 @@ func bodies() map[request.Operation]client.Body {
 		request.GroupSet:        &client.GroupSet{Group: "more", Members: []client.PersonID{coretest.Anna.ID}},
 		request.WhitelistAdd:    &client.WhitelistAdd{ID: "new", Chain: coretest.Ethereum, Address: coretest.EthereumOut},
 		request.WhitelistRemove: &client.WhitelistRemove{ID: "bank"},
+
+		request.WalletTemperature: &client.WalletTemperature{Wallet: "hot", To: request.Warm},
 	}
 }
 

@@ -152,16 +152,26 @@ func tokenCall(contract string, o Output) (*request.Call, error) {
 		DataHash: sha256.Sum256(eth.EncodeTransfer(to, eth.Uint256(o.Amount)))}, nil
 }
 
-// checkOther checks the effects of what is no transfer: they name the wallet at most.
+// checkOther checks the effects of what is no transfer: they name the wallet, and what a warm session is for, at most.
 func checkOther(body Body, e *Effects, b Bounds) error {
 	want := Effects{Operation: e.Operation, BodyHash: e.BodyHash}
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
-		want.Wallet, want.Chain = o.Wallet, o.Chain
+		want.Wallet, want.Chain, want.Temperature = o.Wallet, o.Chain, o.Temperature
 	case *request.AddressCreateBody:
 		want.Wallet, want.Chain = o.Wallet, e.Chain
 		if err := e.Chain.Check(); err != nil {
 			return err
+		}
+	case *request.WarmOpenBody:
+		want.Wallet, want.Chain, want.Asset, want.Total, want.Until = o.Wallet, o.Asset.Chain(), o.Asset, o.Amount, o.NotAfter
+	case request.WarmBody:
+		want.Wallet, want.Chain = o.Of(), e.Chain
+		if err := e.Chain.Check(); err != nil {
+			return err
+		}
+		if t, ok := o.(*request.WalletTemperatureBody); ok {
+			want.Temperature = t.To
 		}
 	}
 	if b != (Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: b.NotAfter}) {

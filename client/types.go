@@ -38,28 +38,33 @@ type (
 
 // Bodies of requests.
 type (
-	Body            = request.Body
-	Transfer        = request.TransferBody
-	Output          = request.Output
-	WalletCreate    = request.WalletCreateBody
-	AddressCreate   = request.AddressCreateBody
-	PolicyChange    = request.PolicyChangeBody
-	PersonEnrol     = request.PersonEnrolBody
-	PersonRevoke    = request.PersonRevokeBody
-	GroupSet        = request.GroupSetBody
-	WhitelistAdd    = request.WhitelistAddBody
-	WhitelistRemove = request.WhitelistRemoveBody
-	PointsSet       = request.PointsSetBody
-	EpochLoad       = request.EpochLoadBody
-	EpochCommit     = request.EpochCommitBody
-	EpochActivate   = request.EpochActivateBody
-	EpochFinalize   = request.EpochFinalizeBody
-	EpochCancel     = request.EpochCancelBody
-	Zeroize         = request.ZeroizeBody
-	Restore         = request.RestoreBody
-	ShareReceipt    = request.ShareReceipt
-	RecoveryRecord  = request.Recovery
-	PointSet        = points.Set
+	Body              = request.Body
+	Transfer          = request.TransferBody
+	Output            = request.Output
+	WalletCreate      = request.WalletCreateBody
+	AddressCreate     = request.AddressCreateBody
+	PolicyChange      = request.PolicyChangeBody
+	PersonEnrol       = request.PersonEnrolBody
+	PersonRevoke      = request.PersonRevokeBody
+	GroupSet          = request.GroupSetBody
+	WhitelistAdd      = request.WhitelistAddBody
+	WhitelistRemove   = request.WhitelistRemoveBody
+	WalletTemperature = request.WalletTemperatureBody
+	WarmOpen          = request.WarmOpenBody
+	WarmClose         = request.WarmCloseBody
+	PointsSet         = request.PointsSetBody
+	EpochLoad         = request.EpochLoadBody
+	EpochCommit       = request.EpochCommitBody
+	EpochActivate     = request.EpochActivateBody
+	EpochFinalize     = request.EpochFinalizeBody
+	EpochCancel       = request.EpochCancelBody
+	Zeroize           = request.ZeroizeBody
+	Restore           = request.RestoreBody
+	ShareReceipt      = request.ShareReceipt
+	RecoveryRecord    = request.Recovery
+	PointSet          = points.Set
+	PersonKeyAdd      = request.PersonKeyAddBody
+	PersonKeyRemove   = request.PersonKeyRemoveBody
 )
 
 // What serve tells.
@@ -77,6 +82,7 @@ type (
 	Attempt       = apiv1.Attempt
 	Wallet        = apiv1.Wallet
 	WalletList    = apiv1.WalletList
+	WarmSession   = apiv1.WarmSession
 	Address       = apiv1.Address
 	AddressList   = apiv1.AddressList
 	Balance       = apiv1.Balance

@@ -139,6 +139,9 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 	if err := c.quorum(seq, rules, b.Decision, b.Approvals); err != nil {
 		return err
 	}
+	if _, is := c.req.Decoded.(request.WarmBody); is != (b.Warm != nil) {
+		return errors.New("the effect is on a wallet's temperature, and the request is not, or the other way round")
+	}
 	switch o := c.req.Decoded.(type) {
 	case *request.TransferBody:
 		err = errors.New("a transfer has permits, not an effect")
@@ -150,6 +153,8 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 			return errors.New("the effect is not the addresses that were asked for")
 		}
 		err = rootOf(c.wallet, *a)
+	case request.WarmBody:
+		err = warmMade(o, b)
 	case request.LifeBody:
 		err = lifeMade(o, b)
 	default:
@@ -184,6 +189,25 @@ func (c *checker) walletMade(o *request.WalletCreateBody, b *entry.Effect) error
 	return rootOf(*w, *a)
 }
 
+// warmMade checks that an effect on a wallet's temperature is what the request asks for. Which sessions it closed follows from the state,
+// which a proof does not show.
+func warmMade(o request.WarmBody, b *entry.Effect) error {
+	if b.Document != nil || b.Wallet != nil || b.Key != nil || b.Addresses != nil || b.Life != nil {
+		return errors.New("the effect holds more than a wallet's temperature")
+	}
+	want := entry.Warm{Wallet: o.Of(), Closed: b.Warm.Closed}
+	switch o := o.(type) {
+	case *request.WalletTemperatureBody:
+		want.To = o.To
+	case *request.WarmOpenBody:
+		want.Opened = &entry.WarmSession{Asset: o.Asset, Amount: o.Amount, NotAfter: o.NotAfter}
+	}
+	if !same(*b.Warm, want) {
+		return errors.New("the effect is not the temperature or session that was asked for")
+	}
+	return nil
+}
+
 // lifeMade checks that an effect on the life cycle is about the working key that the request names. What else it says follows from the
 // state, which a proof does not show.
 func lifeMade(o request.LifeBody, b *entry.Effect) error {
@@ -216,8 +240,8 @@ func (c *checker) documentMade(rules *policy.Rules, b *entry.Effect) error {
 	if b.Wallet != nil || b.Key != nil || b.Addresses != nil || b.Life != nil {
 		return errors.New("the effect holds more than a document")
 	}
-	if p, ok := c.req.Decoded.(*request.PersonEnrolBody); ok && !p.Key.Verify(p.EnrolMessage(custody.AuthorityID(c.report.Domain)), p.Possession) {
-		return errors.New("the new key's proof of possession does not verify")
+	if err := authority.CheckPossession(custody.AuthorityID(c.report.Domain), c.req); err != nil {
+		return err
 	}
 	doc, err := policy.Apply(c.report.Profile, rules.Document(), c.req.Operation, c.req.Decoded)
 	if err != nil {

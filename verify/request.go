@@ -109,6 +109,8 @@ func (c *checker) facts(rules *policy.Rules) error {
 		wallet = b.Wallet
 	case *request.AddressCreateBody:
 		wallet = b.Wallet
+	case request.WarmBody:
+		wallet = b.Of()
 	}
 	if wallet != "" {
 		w, ok := c.wallets[wallet]

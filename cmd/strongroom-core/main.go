@@ -32,6 +32,8 @@ const usage = `strongroom-core holds the keys of one domain and serves it at a d
   strongroom-core prepare --data DIR --document FILE --out FILE [--profile evaluation|production] [--anchor witness --witness NAME=VKEY …]
                                                       make the keys of a new domain; write its genesis, for the first persons to sign
   strongroom-core create  --data DIR --genesis FILE   make the domain from the signed genesis
+  strongroom-core restore-backup --data DIR --from FOLDER [--manifest NAME]
+                                                      make the domain of a backup, in a folder with its root of trust and no log
   strongroom-core ceremony --data DIR --script FILE --socket PATH
                                                       do the core's part of a key ceremony; 'strongroom ceremony run' leads through it
   strongroom-core self-test [--list]                  run the self-tests, or list their names
@@ -71,6 +73,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		document = f.String("document", "", "first rule document, canonical encoding")
 		genesis  = f.String("genesis", "", "genesis, signed by every first person")
 		out      = f.String("out", "", "where the genesis is written")
+		from     = f.String("from", "", "folder of the backup")
+		manifest = f.String("manifest", "", "name of a manifest in that folder; default: the newest")
 		ritual   coreapp.CeremonyFiles
 		list     = f.Bool("list", false, "list the names of the self-tests")
 	)
@@ -158,6 +162,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		_, err = fmt.Fprintln(stdout, id)
 		return err
+	case "restore-backup":
+		if *from == "" {
+			return errors.New("--from is required: the folder of the backup")
+		}
+		r, err := coreapp.RestoreBackup(ctx, o, *from, *manifest)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(stdout).Encode(r)
 	default:
 		return fmt.Errorf("command %q is not known; see strongroom-core --help", args[0])
 	}

@@ -68,7 +68,7 @@ type people struct {
 
 // command prepares the command with a new terminal. It gives the other end of it.
 func (p *people) command(args []string) (*exec.Cmd, *os.File) {
-	main, end, err := terminal()
+	main, end, err := openTerminal()
 	p.ts.Check(err)
 	defer end.Close()
 	path, err := exec.LookPath(args[0])
@@ -88,8 +88,8 @@ func (p *people) env() []string {
 	return append(os.Environ(), "HOME="+p.ts.Getenv("HOME"), "XDG_CONFIG_HOME="+p.ts.Getenv("XDG_CONFIG_HOME"), "SOFTHSM2_CONF="+p.ts.Getenv("SOFTHSM2_CONF"))
 }
 
-// terminal makes a pseudo terminal (pty(7)).
-func terminal() (main, end *os.File, err error) {
+// openTerminal makes a pseudo terminal (pty(7)).
+func openTerminal() (main, end *os.File, err error) {
 	main, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, nil, err

@@ -39,6 +39,8 @@ type ritual struct {
 	people     map[string]request.PublicKey
 	recipients map[string]string
 	flags      []string // of the root, for the command line
+	env        []string // of every command, besides our own
+	cardFlags  []string // of cora's key in a token
 }
 
 // newRitual makes an administrator, a witness and five custodians.
@@ -148,6 +150,7 @@ func (r *ritual) command(args ...string) *exec.Cmd {
 		r.t.Fatal(err)
 	}
 	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), r.env...)
 	cmd.ExtraFiles = []*os.File{in}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it must not outlive the tests
 	return cmd

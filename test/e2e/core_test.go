@@ -79,6 +79,7 @@ type site struct {
 	domain     custody.DomainID
 	credential *syscall.Credential // of the cores; nil: our own
 	flags      []string            // of every call of the core
+	env        []string            // of every call of the core, besides our own
 }
 
 // newSite makes the folder and the people; create makes the domain.
@@ -143,6 +144,7 @@ func (s *site) command(args ...string) *exec.Cmd {
 	w.Close()
 	flags := append([]string{args[0], "--data", s.dir, "--passphrase-fd", "3", "--weak-passphrase-unsafe", "--no-tiles"}, s.flags...)
 	cmd := exec.Command(path, append(flags, args[1:]...)...)
+	cmd.Env = append(os.Environ(), s.env...)
 	cmd.ExtraFiles = []*os.File{r}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: s.credential} // it must not outlive the tests
 	return cmd

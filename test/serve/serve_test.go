@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	"strongroom/internal/edge/sqlite"
 	"strongroom/internal/edge/tlsca"
 	"strongroom/internal/gate"
+	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/eth"
@@ -113,13 +115,15 @@ func (chains) Balances(context.Context, custody.WalletID) ([]apiv1.Balance, erro
 
 // house is everything.
 type house struct {
-	t    *testing.T
-	core *domaintest.Harness
-	dir  string
-	node *node
-	ca   *tlsca.Authority
-	url  string
-	stop func()
+	t      *testing.T
+	core   *domaintest.Harness
+	dir    string
+	node   *node
+	ca     *tlsca.Authority
+	url    string
+	origin string // of the pages
+	stop   func()
+	lies   atomic.Pointer[func(*message.Request)] // what the pages are told of requests, instead of the truth
 
 	began time.Time // on the system's clock, which TLS goes by
 	base  int64     // then, on the core's clock, which everything else goes by
@@ -167,16 +171,17 @@ func (h *house) start() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, err := rest.New(rest.Config{Core: d, Index: db.Log(), Transfers: worker, Chains: chains{}, Issuer: h.ca, Tiles: os.DirFS(h.dir), TLS: h.ca.ServerTLS(),
-		Log: log, Now: h.now, Version: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.url = "https://" + l.Addr().String()
+	people := h.pages(d, l.Addr(), log)
+	api, err := rest.New(rest.Config{Pages: people, Core: d, Index: db.Log(), Transfers: worker, Chains: chains{}, Issuer: h.ca, Tiles: os.DirFS(h.dir), TLS: h.ca.ServerTLS(),
+		Log: log, Now: h.now, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	for _, run := range []func() error{

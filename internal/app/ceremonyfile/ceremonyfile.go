@@ -17,8 +17,10 @@ import (
 
 	custodian "strongroom/internal/core/ceremony"
 	"strongroom/internal/edge/rulefile/strictyaml"
+	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/ceremony"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/request"
 )
@@ -43,6 +45,9 @@ func Parse(b []byte) (ceremony.Script, error) {
 	if err := s.Check(); err != nil {
 		return ceremony.Script{}, r.place(err)
 	}
+	if err := checkWitnesses(s); err != nil {
+		return ceremony.Script{}, r.place(&ceremony.ScriptError{Key: "witnesses", Err: err})
+	}
 	for i, p := range s.Participants {
 		if p.Recipient == "" {
 			continue
@@ -53,6 +58,16 @@ func Parse(b []byte) (ceremony.Script, error) {
 		}
 	}
 	return s, nil
+}
+
+// checkWitnesses refuses log witnesses that the genesis of a new domain could not name.
+func checkWitnesses(s ceremony.Script) error {
+	g := entry.Genesis{Anchor: s.Anchor, Quorum: uint64(s.Quorum)}
+	for _, w := range s.Witnesses {
+		g.Witnesses = append(g.Witnesses, entry.LogWitness{Name: w.Name, Key: w.Key})
+	}
+	_, err := authority.LogWitnesses(&g)
+	return err
 }
 
 // reader reads the values of scripts, and remembers where each stands.

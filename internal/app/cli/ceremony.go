@@ -270,9 +270,18 @@ func (c *ceremonyFlags) finished(e *env, t ceremony.Transcript) error {
 		e.say("The shares give the master secret. Nothing was kept.")
 	}
 	hash := t.Script.Hash()
-	return e.show(map[string]any{"script": hex.EncodeToString(hash[:]), "transcript": path, "head": hex.EncodeToString(head[:]), "records": len(t.Records)}, func() error {
-		return e.pairs([]pair{{"script", ceremonyfile.Groups(hash)}, {"transcript", path}, {"last record", ceremonyfile.Groups(head)}, {"records", fmt.Sprint(len(t.Records))}})
-	})
+	out := map[string]any{"script": hex.EncodeToString(hash[:]), "transcript": path, "head": hex.EncodeToString(head[:]), "records": len(t.Records)}
+	ps := []pair{{"script", ceremonyfile.Groups(hash)}, {"transcript", path}, {"last record", ceremonyfile.Groups(head)}, {"records", fmt.Sprint(len(t.Records))}}
+	if _, made := t.Made(); made {
+		r, err := readRecord(filepath.Join(c.Dir, ritual.RecordFile))
+		if err != nil {
+			return err
+		}
+		h := r.Hash()
+		out["record"] = hex.EncodeToString(h[:])
+		ps = append(ps, pair{"recovery record", ceremonyfile.Groups(h)})
+	}
+	return e.show(out, func() error { return e.pairs(ps) })
 }
 
 type ceremonySign struct {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"strongroom/internal/app/ceremonyfile"
@@ -85,18 +86,28 @@ func (d *dialogue) hidden(ctx context.Context, prompt string) ([]byte, error) {
 		return nil, errNoTerminal
 	}
 	fd := int(d.e.In.Fd())
-	loud, err := quiet(fd)
+	before, err := term.GetState(fd)
+	if err == nil {
+		err = silence(fd) // before the question: who types ahead is not shown either
+	}
 	if err != nil {
 		return nil, err
 	}
 	fmt.Fprint(d.e.Err, words.Plain(prompt))
 	b, err := d.wait(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
-	if e := loud(); e != nil {
-		clear(b)
-		b, err = nil, errors.Join(err, e)
-	}
+	err = errors.Join(err, term.Restore(fd, before))
 	d.e.say("")
 	return b, err
+}
+
+// silence switches echo off.
+func silence(fd int) error {
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	t.Lflag &^= unix.ECHO
+	return unix.IoctlSetTermios(fd, unix.TCSETS, t)
 }
 
 // wait reads, and gives up when the context ends: the read then goes on until the program ends.

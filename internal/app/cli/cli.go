@@ -51,6 +51,7 @@ type root struct {
 	Whitelist whitelistCmd `cmd:"" help:"The address book: destinations that rules may call whitelisted."`
 	Policy    policyCmd    `cmd:"" help:"The rule document."`
 	Wallet    walletCmd    `cmd:"" help:"Wallets."`
+	Warm      warmCmd      `cmd:"" help:"Sessions of warm wallets."`
 	Address   addressCmd   `cmd:"" help:"Addresses of wallets."`
 	Request   requestCmd   `cmd:"" help:"Ask, approve, follow."`
 	Proof     proofCmd     `cmd:"" help:"Proof files."`

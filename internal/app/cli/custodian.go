@@ -371,6 +371,9 @@ func (c *custodianHandIn) opened(e *env) (*custodian.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
+	if words, err = e.withoutNumbers(words); err != nil {
+		return nil, err
+	}
 	defer words.Wipe()
 	o, err := custodian.FromWords(e.arena, share.NewMeta([32]byte{}, commitments, 0, c.Name, sha256.Sum256(r.Public)), words)
 	if err != nil {
@@ -378,4 +381,20 @@ func (c *custodianHandIn) opened(e *env) (*custodian.Opened, error) {
 	}
 	e.closer = append(e.closer, o.Wipe)
 	return o, nil
+}
+
+// withoutNumbers puts spaces in the place of the numbers before rows of words, and of line ends. It wipes text.
+func (e *env) withoutNumbers(text secret.Bytes) (secret.Bytes, error) {
+	defer text.Wipe()
+	return secret.New(e.arena, text.Len(), func(to []byte) error {
+		return text.Use(func(b []byte) error {
+			for i, c := range b {
+				if c < 'A' {
+					c = ' '
+				}
+				to[i] = c
+			}
+			return nil
+		})
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/app/words"
 	"strongroom/internal/edge/secondopinion"
 	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
@@ -24,6 +25,8 @@ type deciding struct {
 	ID      string `arg:"" optional:"" help:"Request id; the first 8 digits or more are enough for open requests, but with --yes all of it."`
 	Offline string `placeholder:"FILE" help:"Decide on what 'strongroom request export' wrote, without a network; --out is then required."`
 	Out     string `placeholder:"FILE" help:"Write the signed decision to a file instead of sending it; 'strongroom request import' sends it."`
+	Show    bool   `help:"Show what would be signed, and its hash, and sign nothing: to compare with what a browser shows. No key is opened."`
+	As      string `placeholder:"PERSON" help:"With --show: who would sign; default the person of the identity."`
 	Yes     bool   `short:"y" help:"Do not ask; the request is then named by its whole id."`
 	waiting
 }
@@ -63,7 +66,10 @@ func (c *deciding) run(e *env, d client.Decision, question string) error {
 			return usage("--yes needs the whole id of the request: %w", err)
 		}
 	}
-	if c.Offline != "" && c.Out == "" {
+	if c.Show && (c.Out != "" || c.Yes) || c.As != "" && !c.Show {
+		return usage("--show signs nothing: leave out --out and --yes; --as goes with --show")
+	}
+	if c.Offline != "" && c.Out == "" && !c.Show {
 		return usage("--out is required with --offline: it takes the signed decision")
 	}
 	var (
@@ -87,19 +93,15 @@ func (c *deciding) run(e *env, d client.Decision, question string) error {
 			return err
 		}
 	}
+	if c.Show {
+		return c.show(e, dos, d)
+	}
 	k, err := e.signer()
 	if err != nil {
 		return err
 	}
-	rev, err := dos.review(e)
+	rev, err := dos.lookAt(e, k.Person(), d)
 	if err != nil {
-		return err
-	}
-	st := rev.Statement(k.Person(), d)
-	if err := dos.secondLook(rev, st); err != nil {
-		return err
-	}
-	if err := dos.describe(e, rev, st); err != nil {
 		return err
 	}
 	if err := e.confirm(c.Yes, fmt.Sprintf("%s as %s?", question, k.Person())); err != nil {
@@ -125,6 +127,36 @@ func (c *deciding) run(e *env, d client.Decision, question string) error {
 		return e.show(v, func() error { return e.pairs(e.requestPairs(v)) })
 	}
 	return c.follow(e, cl, v)
+}
+
+// show says what somebody would sign.
+func (c *deciding) show(e *env, dos dossier, d client.Decision) error {
+	who := custody.PersonID(c.As)
+	if c.As == "" {
+		id, err := e.who()
+		if err != nil {
+			return err
+		}
+		who = id.Person
+	}
+	if err := who.Check(); err != nil {
+		return usage("--as: %w", err)
+	}
+	_, err := dos.lookAt(e, who, d)
+	return err
+}
+
+// lookAt decodes a request for somebody who decides on it, has the second decoder look, and shows it.
+func (d dossier) lookAt(e *env, who custody.PersonID, decision client.Decision) (client.Review, error) {
+	rev, err := d.review(e)
+	if err != nil {
+		return rev, err
+	}
+	st := rev.Statement(who, decision)
+	if err := d.secondLook(rev, st); err != nil {
+		return rev, err
+	}
+	return rev, d.describe(e, rev, st)
 }
 
 // fetch reads a request and what is needed to understand it.
@@ -233,7 +265,7 @@ func (d dossier) describe(e *env, rev client.Review, st client.Statement) error 
 	say("rules", fmt.Sprintf("version %d, hash %x", st.PolicyVersion, st.PolicyHash[:8]))
 	say("domain", st.Domain.String())
 	say("your word", fmt.Sprintf("%s, as %s", st.Decision, e.person(st.Approver)))
-	say("hash", hex.EncodeToString(h[:]))
+	say("hash", words.Groups(h[:]))
 	return nil
 }
 

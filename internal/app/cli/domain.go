@@ -36,7 +36,11 @@ type domainCmd struct {
 	Points  pointsCmd     `cmd:"" help:"Control points: switches for what the domain can do, whoever asks."`
 	Rotate  rotateCmd     `cmd:"" help:"Replace the working key, step by step, while signing goes on."`
 	Zeroize domainZeroize `cmd:"" help:"DESTROY the domain's working keys at once. One administrator can."`
+	Backup  domainBackup  `cmd:"" help:"Add to a backup what happened since the last one, while the core goes on."`
 	Restore domainRestore `cmd:"" help:"Ask to take a zeroized domain back into use, after its custodians have restored the working key."`
+
+	RestoreBackup domainRestoreBackup `cmd:"" name:"restore-backup" help:"Make the domain of a backup, in a folder that has its root of trust."`
+	BackupCopies  domainBackupCopies  `cmd:"" name:"backup-copies" help:"Write out what custodians need to restore from a backup: the recovery record, and the sealed copies of identity and working key."`
 }
 
 // Files in the data folder of a domain.

@@ -4,9 +4,7 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"strongroom/internal/secret"
@@ -28,19 +26,4 @@ func (e *env) choosePassphrase(fd int, what, flag string) (secret.Bytes, error) 
 		}
 		e.say("%s; once more.", err)
 	}
-}
-
-// quiet stops a terminal from showing what is typed, and gives what makes it show it again. It comes before the question: who types while the question
-// is still being written is not seen either.
-func quiet(fd int) (loud func() error, err error) {
-	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil {
-		return nil, fmt.Errorf("terminal: %w", err)
-	}
-	now := *before
-	now.Lflag &^= unix.ECHO
-	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &now); err != nil {
-		return nil, fmt.Errorf("terminal: %w", err)
-	}
-	return func() error { return unix.IoctlSetTermios(fd, unix.TCSETS, before) }, nil
 }

@@ -23,6 +23,8 @@ type personCmd struct {
 	Show        personShow        `cmd:"" help:"Show the public part of an approval key."`
 	Prepare     personPrepare     `cmd:"" help:"Show that you have a key, so that others can enrol you."`
 	Enrol       personEnrol       `cmd:"" help:"Ask for a new person or service."`
+	AddKey      personAddKey      `cmd:"" help:"Ask for a further key of yours: a passkey, or another key file."`
+	RemoveKey   personRemoveKey   `cmd:"" help:"Ask to take a key from a person."`
 	Revoke      personRevoke      `cmd:"" help:"Ask to end a person."`
 	List        personList        `cmd:"" help:"People and services of the rule document."`
 	Certificate personCertificate `cmd:"" help:"Get a client certificate, and make the identity folder that other commands use."`
@@ -32,6 +34,7 @@ type personCmd struct {
 type personNew struct {
 	Out          string `required:"" placeholder:"FILE" help:"File of the new key; the public part is written beside it, as NAME.pub.json."`
 	Alg          string `enum:"ed25519,p256" default:"ed25519" help:"ed25519 or p256."`
+	Person       string `placeholder:"ID" help:"Make a further key of a person who exists, instead of one of somebody new."`
 	NoPassphrase bool   `help:"Keep the key unencrypted: for services whose machine is protected otherwise, and for tests."`
 }
 
@@ -46,7 +49,13 @@ func (c *personNew) Run(e *env) error {
 			return hint(errors.Join(err, fmt.Errorf("%s exists already", p)), "choose another --out; a key is never overwritten")
 		}
 	}
-	k, err := keyfile.New(e.arena, keyfile.NewPersonID(), request.Algorithm(c.Alg))
+	person := custody.PersonID(c.Person)
+	if c.Person == "" {
+		person = keyfile.NewPersonID()
+	} else if err := person.Check(); err != nil {
+		return usage("--person: %w", err)
+	}
+	k, err := keyfile.New(e.arena, person, request.Algorithm(c.Alg))
 	if err != nil {
 		return err
 	}
@@ -71,6 +80,10 @@ func (c *personNew) Run(e *env) error {
 	e.say("The public part is in %s. Give it to those who make or change the domain.", pub)
 	if c.NoPassphrase {
 		e.say("The key has no passphrase: whoever reads the file can sign as %s.", k.Person())
+	}
+	if c.Person != "" {
+		e.hint("next: strongroom person prepare --further --key %s --domain domain.json --out %s", c.Out, strings.TrimSuffix(c.Out, ".key")+".card.json")
+		return showPublic(e, k.PublicFile())
 	}
 	e.hint("for a new domain: strongroom domain create --person %s …; for one that exists: strongroom person prepare --key %s --domain domain.json --out %s",
 		pub, c.Out, strings.TrimSuffix(c.Out, ".key")+".enrol.json")
@@ -122,9 +135,10 @@ func (n enrolment) body() *client.PersonEnrol {
 }
 
 type personPrepare struct {
-	Kind  string   `enum:"human,service" default:"human" help:"human or service."`
-	Group []string `placeholder:"GROUP" help:"Group to join; may be given more than once."`
-	Out   string   `required:"" placeholder:"FILE" help:"File for those who enrol you; - is standard output."`
+	Kind    string   `enum:"human,service" default:"human" help:"human or service."`
+	Group   []string `placeholder:"GROUP" help:"Group to join; may be given more than once."`
+	Further bool     `help:"Prepare a further key of a person who exists; 'strongroom person add-key' asks for it."`
+	Out     string   `required:"" placeholder:"FILE" help:"File for those who enrol you; - is standard output."`
 }
 
 // Run signs with the new key.
@@ -140,6 +154,9 @@ func (c *personPrepare) Run(e *env) error {
 	k, err := e.signer()
 	if err != nil {
 		return err
+	}
+	if c.Further {
+		return c.further(e, a, k)
 	}
 	n := enrolment{Authority: a.String(), Person: k.Person(), Kind: c.Kind, Key: k.Public()}
 	for _, g := range sorted(c.Group) {
@@ -159,6 +176,26 @@ func (c *personPrepare) Run(e *env) error {
 	return nil
 }
 
+// further writes the card of a further key.
+func (c *personPrepare) further(e *env, a client.AuthorityID, k *keyfile.Key) (err error) {
+	if len(c.Group) > 0 || c.Kind != "human" {
+		return usage("--further: kind and groups are the person's already")
+	}
+	n := keyCard{Operation: request.PersonKeyAdd, Authority: a.String(), Person: k.Person(), Key: k.Public()}
+	if n.Possession, err = k.Sign(n.body().Message(a)); err != nil {
+		return err
+	}
+	b, err := encodeJSON(n)
+	if err != nil {
+		return err
+	}
+	if err := e.create(c.Out, b, 0o644); err != nil {
+		return err
+	}
+	e.hint("ask for it with a key that you have: strongroom person add-key %s", c.Out)
+	return nil
+}
+
 func sorted(in []string) []string {
 	out := slices.Clone(in)
 	slices.Sort(out)
@@ -166,7 +203,7 @@ func sorted(in []string) []string {
 }
 
 type personEnrol struct {
-	File string `arg:"" help:"What 'strongroom person prepare' wrote."`
+	File string `arg:"" help:"What 'strongroom person prepare' wrote, or the card that the pages of serve gave."`
 	asking
 }
 
@@ -176,14 +213,7 @@ func (c *personEnrol) Run(e *env) error {
 	if err := readJSON(c.File, &n); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	d, err := e.domain()
-	if err != nil {
-		return err
-	}
-	if n.Authority != d.Authority {
-		return fmt.Errorf("%s is for the authority %s, not %s; prepare it with the right --domain", c.File, n.Authority, d.Authority)
-	}
-	a, _, err := d.ids()
+	a, err := e.authorityOf(c.File, n.Authority)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 type serveFlags struct {
 	Listen string   `placeholder:"HOST:PORT" help:"Where the REST API listens; default 127.0.0.1:7443."`
 	Name   []string `placeholder:"NAME" help:"Name or address in serve's certificate; default localhost. May be given more than once."`
+	Pages  string   `placeholder:"ORIGIN" help:"Pages for people with a browser: where it finds them, for instance https://localhost:7443. Passkeys are good for this address only."`
 	Node   []string `placeholder:"CHAIN=URL" sep:"none" help:"Node of a chain, for instance bitcoin-regtest=http://127.0.0.1:18334,user=u,password-file=F,confirmations=1. After the URL: user, password-file, ca-file, confirmations, poll, bump-after, scan-from, token. May be given more than once."`
 	// Relay flags come besides those of the configuration file.
 	RelayWitness []string `name:"relay-witness" sep:"none" placeholder:"NAME=URL" help:"Where a log witness of the domain is reached, for instance w1=https://witness.example:7444. May be given more than once."`
@@ -57,6 +58,9 @@ func (f serveFlags) apply(c *serveapp.Config) error {
 	}
 	if f.RelayCA != "" {
 		c.Relay.CAFile = f.RelayCA
+	}
+	if f.Pages != "" {
+		c.Pages = &serveapp.Pages{Origin: f.Pages}
 	}
 	for _, s := range f.Node {
 		n, err := nodeOf(s)

@@ -53,7 +53,7 @@ func (e *env) statusTable(s client.Status) error {
 	}
 	ps := []pair{{"domain", s.Domain}, {"profile", string(s.Profile)}, {"root of trust", s.Root}, {"log", fmt.Sprintf("%d entries, writer %d", s.Size, s.Writer)},
 		{"pin", fmt.Sprintf("%d entries, by anchor %s", s.Pinned, s.Anchor)}, {"rules", fmt.Sprintf("version %d, hash %s", s.Policy, s.PolicyHash)},
-		{"requests", fmt.Sprintf("%d pending, %d signed", s.Pending, s.Signed)}, {"wallets", fmt.Sprint(s.Wallets)},
+		{"requests", fmt.Sprintf("%d pending, %d signed", s.Pending, s.Signed)}, {"wallets", fmt.Sprintf("%d, of them %d warm with %d open sessions", s.Wallets, s.WarmWallets, s.WarmSessions)},
 		{"keys", fmt.Sprintf("%d unlocked, memory %s", s.KeysUnlocked, locked)}, {"sessions", fmt.Sprint(s.Sessions)}, {"clock", clock},
 		{"cache", fmt.Sprintf("%d entries, %d behind", s.Cache.Entries, s.Cache.Behind)}}
 	for _, ch := range s.Chains {

@@ -105,6 +105,9 @@ func (c *upCmd) welcome(e *env, url string, conf serveapp.Config) {
 	if !c.Verbose {
 		e.say("Logs are %s and %s.", filepath.Join(c.Data, "core.log"), filepath.Join(c.Data, "serve.log"))
 	}
+	if conf.Pages != nil {
+		e.say("People with a browser: %s/app/", conf.Pages.Origin)
+	}
 	if len(conf.Chains) == 0 {
 		e.say("No chain has a node: transfers are approved but not sent. --node names one.")
 	}

@@ -21,6 +21,8 @@ type walletCmd struct {
 	List    walletList    `cmd:"" help:"Wallets in order of birth."`
 	Show    walletShow    `cmd:"" help:"Show a wallet."`
 	Balance walletBalance `cmd:"" help:"What a wallet holds, as the chain's node says."`
+
+	Temperature walletTemperature `cmd:"" help:"When a wallet's key may be used."`
 }
 
 type walletCreate struct {
@@ -29,6 +31,8 @@ type walletCreate struct {
 	Scheme  string `placeholder:"SCHEME" help:"evm, p2wpkh or p2tr; default: evm for Ethereum, p2wpkh for Bitcoin."`
 	Seed    string `placeholder:"KEY" help:"An existing seed; default: a new one."`
 	Account uint32 `placeholder:"N" help:"BIP-44 account, with --seed."`
+
+	Temperature string `default:"hot" enum:"hot,warm" help:"hot, or warm: its key is used inside sessions only ('strongroom warm open')."`
 	asking
 }
 
@@ -44,7 +48,11 @@ func (c *walletCreate) Run(e *env) error {
 			scheme = request.SchemeEVM
 		}
 	}
-	return c.ask(e, &client.WalletCreate{Wallet: client.WalletID(c.Name), Chain: chain, Scheme: scheme, Seed: custody.KeyID(c.Seed), Account: c.Account})
+	b := &client.WalletCreate{Wallet: client.WalletID(c.Name), Chain: chain, Scheme: scheme, Seed: custody.KeyID(c.Seed), Account: c.Account}
+	if t := request.Temperature(c.Temperature); t != request.Hot {
+		b.Temperature = t
+	}
+	return c.ask(e, b)
 }
 
 type walletList struct{}
@@ -70,9 +78,9 @@ func (c *walletList) Run(e *env) error {
 	return e.show(all, func() error {
 		var rows [][]string
 		for _, w := range all.Wallets {
-			rows = append(rows, []string{string(w.ID), string(w.Chain), string(w.Scheme), fmt.Sprint(w.NextReceive)})
+			rows = append(rows, []string{string(w.ID), string(w.Chain), string(w.Scheme), fmt.Sprint(w.NextReceive), string(w.Temperature)})
 		}
-		return e.table([]string{"wallet", "chain", "scheme", "addresses"}, rows)
+		return e.table([]string{"wallet", "chain", "scheme", "addresses", "temperature"}, rows)
 	})
 }
 
@@ -112,7 +120,7 @@ func (c *walletShow) shown(e *env, cl *client.Client) error {
 	return e.show(w, func() error {
 		return e.pairs([]pair{{"wallet", string(w.ID)}, {"chain", fmt.Sprintf("%s (%s)", w.Chain, words.Chain(w.Chain))}, {"scheme", string(w.Scheme)},
 			{"seed", fmt.Sprintf("%s, account %d", w.Seed, w.Account)}, {"first address", w.Address},
-			{"addresses", fmt.Sprintf("%d receiving, %d change", w.NextReceive, w.NextChange)}, {"public key", fmt.Sprintf("%x", w.Public)}})
+			{"addresses", fmt.Sprintf("%d receiving, %d change", w.NextReceive, w.NextChange)}, {"public key", fmt.Sprintf("%x", w.Public)}, {"temperature", string(w.Temperature)}})
 	})
 }
 

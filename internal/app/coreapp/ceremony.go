@@ -4,6 +4,7 @@ package coreapp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,8 +20,10 @@ import (
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/gate"
 	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
 	script "strongroom/internal/pure/ceremony"
+	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -96,6 +99,12 @@ func newRite(ctx context.Context, o Options, f CeremonyFiles) (*rite, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	if r.script.Purpose == script.Create {
+		o.Anchor = cmp.Or(o.Anchor, r.script.Anchor)
+		if _, err := o.anchorKind(); err != nil {
+			return nil, err
+		}
+	}
 	if r.fills() && o.Root != r.script.Root || r.script.Purpose == script.Create && o.Anchor != r.script.Anchor {
 		return nil, fmt.Errorf("the script has root %q and anchor %q, this core was started with %q and %q", r.script.Root, r.script.Anchor, o.Root, o.Anchor)
 	}
@@ -162,7 +171,8 @@ func (r *rite) readInput() error {
 			return fmt.Errorf("the rule document has hash %x, the script names %x: take the document that was reviewed, or write a new script", h, []byte(r.script.Document))
 		}
 		r.document = b
-		return d.Check(r.script.Profile)
+		_, err = authority.LogWitnesses(&entry.Genesis{Anchor: r.script.Anchor, Witnesses: r.logWitnesses(), Quorum: uint64(r.script.Quorum)})
+		return errors.Join(d.Check(r.script.Profile), err)
 	}
 	b, err := os.ReadFile(r.files.Record)
 	if err != nil {
@@ -178,6 +188,14 @@ func (r *rite) readInput() error {
 		return fmt.Errorf("the domain's master secret needs %d shares; the script has threshold %d and %d custodians who bring one", m, r.script.Threshold, len(r.script.Bringers()))
 	}
 	return nil
+}
+
+// logWitnesses are those of the new domain.
+func (r *rite) logWitnesses() (out []entry.LogWitness) {
+	for _, w := range r.script.Witnesses {
+		out = append(out, entry.LogWitness{Name: w.Name, Key: w.Key})
+	}
+	return out
 }
 
 // sources are the machine's, in the order in which a script commits to them.

@@ -27,6 +27,7 @@ import (
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/share"
 	"strongroom/internal/secret"
 )
 
@@ -220,10 +221,8 @@ func (r *rite) complete(ctx context.Context, t script.Transcript, m *ceremony.Ma
 // prepare makes the keys of the new domain in the root, and its genesis.
 func (r *rite) prepare(ctx context.Context, rec *request.Recovery) (entry.Genesis, error) {
 	p := securedomain.Preparation{Arena: r.p.cfg.Arena, Root: r.p.cfg.Root, Profile: r.script.Profile, Document: r.document, RootKind: r.script.Root,
-		AnchorKind: r.script.Anchor, Points: r.script.Points, Recovery: rec, Blobs: r.p.cfg.Blobs, Quorum: uint64(r.script.Quorum)}
-	for _, w := range r.script.Witnesses {
-		p.Witnesses = append(p.Witnesses, entry.LogWitness{Name: w.Name, Key: w.Key})
-	}
+		AnchorKind: r.script.Anchor, Points: r.script.Points, Recovery: rec, Blobs: r.p.cfg.Blobs, Witnesses: r.logWitnesses(),
+		Fill: r.p.health.entropy.Fill, Quorum: uint64(r.script.Quorum)}
 	return securedomain.Prepare(ctx, p)
 }
 
@@ -269,6 +268,11 @@ func (r *rite) part(_ context.Context, _ gate.Caller, ask message.CeremonyPart) 
 			return had, nil
 		}
 		return script.Part{}, problem.New(problem.Conflict, "%s has handed in another share already", next.Actor)
+	}
+	if _, m, _, err := share.DecodePart(ask.Part); err != nil {
+		return script.Part{}, problem.New(problem.Malformed, "%v", err)
+	} else if m.Custodian != next.Actor {
+		return script.Part{}, problem.New(problem.Conflict, "%s hands in share %d, of %s: everybody brings their own", next.Actor, m.Index, m.Custodian)
 	}
 	m, err := r.load.Add(ask.Part)
 	if err != nil {

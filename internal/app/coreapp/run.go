@@ -165,7 +165,7 @@ func Prepare(ctx context.Context, o Options, profile custody.Profile, documentFi
 	}
 	if err == nil {
 		g, err = securedomain.Prepare(ctx, securedomain.Preparation{Arena: p.cfg.Arena, Root: p.cfg.Root, Profile: profile, Document: document,
-			RootKind: cmp.Or(o.Root, RootSoft), AnchorKind: kind})
+			RootKind: cmp.Or(o.Root, RootSoft), AnchorKind: kind, Fill: p.health.entropy.Fill})
 	}
 	if err == nil {
 		err = o.name(&g)

@@ -10,8 +10,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/selftest"
@@ -35,22 +38,42 @@ func (o Options) tamperFile() string {
 	return filepath.Join(o.Data, TamperFile)
 }
 
-// tampered says whether the file is there, and why. One that can't be looked at counts: who hides it would otherwise have won.
+// tampered says whether the file is there, and why. One that can't be looked at counts: who hides it would otherwise have won. But what
+// anybody on the machine can bring about by using up its memory or open files does not.
 func tampered(path string) (cause string, ok bool) {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
+	_, err := os.Stat(path) // opens nothing
+	return judged(err, func() string { return firstLine(path) })
+}
+
+// fleeting are errors of a machine that is short of something. They say nothing about the file.
+var fleeting = []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EINTR, unix.EAGAIN}
+
+// judged says what the error of a look at the file means.
+func judged(err error, read func() string) (cause string, ok bool) {
+	switch {
+	case err == nil:
+		return read(), true
+	case errors.Is(err, os.ErrNotExist), slices.ContainsFunc(fleeting, func(f error) bool { return errors.Is(err, f) }):
 		return "", false
-	}
-	if err != nil {
+	default:
 		return "the tamper file can't be read", true
+	}
+}
+
+// firstLine gives the file's first line; it is there, whether or not it can be read.
+func firstLine(path string) string {
+	const none = "the tamper file appeared"
+	f, err := os.Open(path)
+	if err != nil {
+		return none
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	b, err := io.ReadAll(io.LimitReader(f, maxTamper))
 	line, _, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
 	if err != nil || line == "" {
-		line = "the tamper file appeared"
+		return none
 	}
-	return line, true
+	return line
 }
 
 // tamperedBefore destroys the working keys of a domain that is not open yet, if the file is there. The domain then records it when it opens.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"strongroom/internal/core/domainkeys"
 )
 
@@ -90,5 +92,19 @@ func TestTamperWhileOpening(t *testing.T) {
 	}
 	if err := p.close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A machine that is short of open files or memory is not tampered with; a file that is hidden is.
+func TestTamperFileThatCannotBeLookedAt(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]bool{nil: true, unix.ENOENT: false, unix.EMFILE: false, unix.ENFILE: false, unix.ENOMEM: false, unix.EACCES: true, unix.ELOOP: true,
+		unix.ENOTDIR: true, unix.EIO: true} {
+		if err != nil {
+			err = &os.PathError{Op: "stat", Path: "tamper", Err: err}
+		}
+		if _, ok := judged(err, func() string { return "" }); ok != want {
+			t.Errorf("%v: %v, want %v", err, ok, want)
+		}
 	}
 }

@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"strongroom/internal/edge/btcd"
 	"strongroom/internal/edge/tlsca"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/webauthn"
 	"strongroom/internal/svc/chain"
 )
 
@@ -31,6 +34,7 @@ type Config struct {
 	Tiles  string   `yaml:"tiles"`  // the log's tiles, as the core writes them
 	Listen string   `yaml:"listen"` // host:port; default 127.0.0.1:7443
 	Names  []string `yaml:"names"`  // names and addresses in serve's certificate; default localhost
+	Pages  *Pages   `yaml:"pages"`  // for people with a browser; absent: none
 	Chains []Chain  `yaml:"chains"`
 	Relay  Relay    `yaml:"relay"`
 }
@@ -43,6 +47,32 @@ type Relay struct {
 	NTS       map[string]string `yaml:"nts"`       // NTS key establishment: name → host:port
 	CAFile    string            `yaml:"caFile"`    // certificates that sign the witnesses'; default: the system's
 }
+
+// Pages say where people's browsers find serve. Passkeys are made for both for ever: with another origin people need new ones.
+type Pages struct {
+	Origin string `yaml:"origin"` // https://custody.example.org, with ":port" unless it is 443; its host is among names
+	RP     string `yaml:"rp"`     // relying party id; default: the origin's host
+}
+
+// fill sets what was left out.
+func (p *Pages) fill(names []string) error {
+	u, err := url.Parse(p.Origin)
+	if err != nil || u.Scheme != "https" {
+		return fmt.Errorf("origin %q must be https://, the host, and the port unless it is 443", p.Origin)
+	}
+	if p.RP == "" {
+		p.RP = u.Hostname()
+	}
+	if err := p.relying().Check(); err != nil {
+		return err
+	}
+	if !slices.Contains(names, u.Hostname()) {
+		return fmt.Errorf("origin %s: %q is not among names, so that serve's certificate would not be good for it", p.Origin, u.Hostname())
+	}
+	return nil
+}
+
+func (p *Pages) relying() webauthn.Relying { return webauthn.Relying{ID: p.RP, Origin: p.Origin} }
 
 // Chain is a node of a chain, and how its transfers are carried out.
 type Chain struct {
@@ -121,6 +151,11 @@ func (c *Config) Fill() error {
 	}
 	if err := c.Relay.targets(nil).Check(); err != nil {
 		return fmt.Errorf("configuration: %w", err)
+	}
+	if c.Pages != nil {
+		if err := c.Pages.fill(c.Names); err != nil {
+			return fmt.Errorf("configuration: pages: %w", err)
+		}
 	}
 	seen := map[custody.ChainID]bool{}
 	for i := range c.Chains {

@@ -96,11 +96,21 @@ func TestFillRefuses(t *testing.T) {
 		"token":                 good(Chain{Chain: eth, RPC: "http://x", Tokens: []string{"0x1"}}),
 		"token on Bitcoin":      good(Chain{Chain: btc, RPC: "http://x", Tokens: []string{"0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"}}),
 		"falling fee rates":     good(Chain{Chain: btc, RPC: "http://x", FeeRates: FeeRates{3000, 2000, 1000}}),
+		"pages, no origin":      {Door: "d", Data: "d", Tiles: "t", Pages: &Pages{}},
+		"pages in plaintext":    {Door: "d", Data: "d", Tiles: "t", Pages: &Pages{Origin: "http://localhost"}},
+		"pages, other name":     {Door: "d", Data: "d", Tiles: "t", Pages: &Pages{Origin: "https://custody.example.org"}},
+		"pages, foreign rp":     {Door: "d", Data: "d", Tiles: "t", Pages: &Pages{Origin: "https://localhost", RP: "example.org"}},
+		"pages, own port":       {Door: "d", Data: "d", Tiles: "t", Pages: &Pages{Origin: "https://localhost:443"}},
+		"pages at an address":   {Door: "d", Data: "d", Tiles: "t", Pages: &Pages{Origin: "https://[::1]:7443"}},
 		"negative poll":         good(Chain{Chain: btc, RPC: "http://x", Poll: -1}),
 	} {
 		if err := c.Fill(); err == nil || !strings.HasPrefix(err.Error(), "configuration: ") {
 			t.Errorf("%s: got error %v", name, err)
 		}
+	}
+	p := Config{Door: "d", Data: "d", Tiles: "t", Names: []string{"a.example.org"}, Pages: &Pages{Origin: "https://a.example.org:7443"}}
+	if err := p.Fill(); err != nil || p.Pages.RP != "a.example.org" {
+		t.Errorf("pages: %+v %v", p.Pages, err)
 	}
 	c := good(Chain{Chain: eth, RPC: "http://x"}, Chain{Chain: btc, RPC: "http://y"})
 	if err := c.Fill(); err != nil {

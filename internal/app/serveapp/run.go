@@ -14,13 +14,16 @@ import (
 	"sync"
 	"time"
 
+	"strongroom/internal/app/words"
 	"strongroom/internal/edge/btcd"
+	"strongroom/internal/edge/pages"
 	"strongroom/internal/edge/rest"
 	"strongroom/internal/edge/sqlite"
 	"strongroom/internal/edge/tlsca"
 	"strongroom/internal/gate"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
 	"strongroom/internal/svc/chain"
 	"strongroom/internal/svc/feed"
 	"strongroom/internal/svc/transfer"
@@ -122,7 +125,11 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 		return fmt.Errorf("folder of the log's tiles, which the core makes: %w", err)
 	}
 	defer func() { _ = tiles.Close() }()
-	api, err := rest.New(rest.Config{Core: p.core, Index: p.db.Log(), Transfers: worker, Chains: p.nodes, Issuer: p.ca, Tiles: tiles.FS(),
+	people, err := p.pages(cfg, o)
+	if err != nil {
+		return err
+	}
+	api, err := rest.New(rest.Config{Pages: people, Core: p.core, Index: p.db.Log(), Transfers: worker, Chains: p.nodes, Issuer: p.ca, Tiles: tiles.FS(),
 		TLS: p.ca.ServerTLS(), Log: o.Log, Now: o.Now, Version: o.Version})
 	if err != nil {
 		return err
@@ -151,6 +158,23 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 	}
 	return together(ctx, work)
 }
+
+// pages makes what people see in a browser; nil if it is not configured.
+func (p *parts) pages(cfg Config, o Options) (rest.Pages, error) {
+	if cfg.Pages == nil {
+		return nil, nil
+	}
+	return pages.New(pages.Config{Core: p.core, Relying: cfg.Pages.relying(), Words: inWords{}, Status: rest.Status, Log: o.Log, Now: o.Now})
+}
+
+// inWords is package words, as the pages want it.
+type inWords struct{}
+
+// Body says what a request asks for.
+func (inWords) Body(b request.Body, source string) []string { return words.Body(b, source) }
+
+// Groups writes bytes in groups.
+func (inWords) Groups(b []byte) string { return words.Groups(b) }
 
 // public gives the address that callers use: the first name of the certificate, and the port that is listened on.
 func public(a net.Addr, cfg Config) string {

@@ -60,6 +60,15 @@ func Chain(c custody.ChainID) string {
 	return Plain(string(c))
 }
 
+// Groups writes bytes as hex digits in groups of four, for people to compare.
+func Groups(b []byte) string {
+	var out []string
+	for s := fmt.Sprintf("%x", b); s != ""; s = s[min(4, len(s)):] {
+		out = append(out, s[:min(4, len(s))])
+	}
+	return strings.Join(out, " ")
+}
+
 // Unix writes Unix seconds.
 func Unix(s int64) string { return Time(time.Unix(s, 0)) }
 
@@ -78,13 +87,20 @@ func body(b request.Body, source string) []string {
 		if b.Seed != "" {
 			seed = fmt.Sprintf("from seed %s, account %d", b.Seed, b.Account)
 		}
-		return []string{fmt.Sprintf("make the wallet %q on %s, addresses %s, %s", b.Wallet, Chain(b.Chain), b.Scheme, seed)}
+		out := []string{fmt.Sprintf("make the wallet %q on %s, addresses %s, %s", b.Wallet, Chain(b.Chain), b.Scheme, seed)}
+		if b.Temperature == request.Warm {
+			out = append(out, "and keep it warm: "+warmMeans)
+		}
+		return out
 	case *request.AddressCreateBody:
 		return []string{fmt.Sprintf("make the next %d receiving addresses of the wallet %q", b.Count, b.Wallet)}
 	case *request.PolicyChangeBody:
 		return []string{"replace the rule document"}
 	case *request.PersonEnrolBody:
 		out := []string{fmt.Sprintf("enrol the %s %s with the %s key %s", b.Kind, b.Person, b.Key.Alg, b.Key.Ref())}
+		if b.Key.Origin != "" {
+			out = append(out, fmt.Sprintf("a passkey, used in a browser at %s", b.Key.Origin))
+		}
 		for _, g := range b.Groups {
 			out = append(out, fmt.Sprintf("and put them into the group %q", g))
 		}
@@ -101,11 +117,26 @@ func body(b request.Body, source string) []string {
 		return []string{fmt.Sprintf("add %q to the address book: %s on %s", b.ID, b.Address, Chain(b.Chain))}
 	case *request.WhitelistRemoveBody:
 		return []string{fmt.Sprintf("remove %q from the address book", b.ID)}
+	case request.WarmBody:
+		return warm(b)
 	case request.LifeBody:
 		return life(b)
+	case *request.PersonKeyAddBody:
+		return keyAdded(*b)
+	case *request.PersonKeyRemoveBody:
+		return []string{fmt.Sprintf("take the key %s from %s: nothing signed with it counts from then on", b.Key, b.Person)}
 	default:
 		return []string{fmt.Sprintf("something this version can't describe (%T); do not sign it", b)}
 	}
+}
+
+// keyAdded says which key comes, and of a passkey where it is used: people compare the key's id with the one on the card.
+func keyAdded(b request.PersonKeyAddBody) []string {
+	out := []string{fmt.Sprintf("give %s a further key, the %s key %s", b.Person, b.Key.Alg, b.Key.Ref())}
+	if b.Key.Origin != "" {
+		out = append(out, fmt.Sprintf("a passkey, used in a browser at %s", b.Key.Origin))
+	}
+	return out
 }
 
 func transfer(b request.TransferBody, source string) []string {
@@ -124,10 +155,16 @@ func transfer(b request.TransferBody, source string) []string {
 func Effects(e request.Effects, b request.Bounds) []string { return plain(effects(e, b)) }
 
 func effects(e request.Effects, b request.Bounds) []string {
+	if e.Operation == request.WarmOpen {
+		return warm(&request.WarmOpenBody{Wallet: e.Wallet, Asset: e.Asset, Amount: e.Total, NotAfter: e.Until})
+	}
 	if e.Operation != request.Transfer {
 		s := string(e.Operation)
 		if e.Wallet != "" {
 			s += fmt.Sprintf(", wallet %q on %s", e.Wallet, Chain(e.Chain))
+		}
+		if e.Temperature != "" {
+			s += ", " + string(e.Temperature) + " from then on"
 		}
 		return []string{s}
 	}

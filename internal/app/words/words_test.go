@@ -98,3 +98,12 @@ func TestTransferShowsAll(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"": "", "\x01": "01", "\x01\xab\xcd": "01ab cd", "\x01\xab\xcd\xef": "01ab cdef"} {
+		if got := Groups([]byte(in)); got != want {
+			t.Errorf("%x: got %q, want %q", in, got, want)
+		}
+	}
+}

@@ -338,6 +338,25 @@ func TestWords(t *testing.T) {
 	if _, err := ceremony.FromWords(a, meta, foreign[0][0]); !errors.Is(err, ceremony.ErrInput) {
 		t.Errorf("words of a wallet: got error %v", err)
 	}
+	// Words that would take hours to open, or of another form, are refused before they are opened.
+	for what, p := range map[string]slip39.Params{"slow": {Extendable: true, Exponent: 3, GroupThreshold: 1, Groups: []slip39.Group{{Threshold: 1, Count: 1}}},
+		"of several groups": {Extendable: true, GroupThreshold: 1, Groups: []slip39.Group{{Threshold: 1, Count: 1}, {Threshold: 1, Count: 1}}},
+		"not extendable":    {GroupThreshold: 1, Groups: []slip39.Group{{Threshold: 1, Count: 1}}}} {
+		share := take(t, a, "\x01"+strings.Repeat("\x01", 65))
+		texts, err := slip39.Split(a, share, secret.Bytes{}, p)
+		share.Wipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ceremony.FromWords(a, meta, texts[0][0]); !errors.Is(err, ceremony.ErrInput) {
+			t.Errorf("words %s: got error %v", what, err)
+		}
+		for _, group := range texts {
+			for _, w := range group {
+				w.Wipe()
+			}
+		}
+	}
 }
 
 func TestReceipt(t *testing.T) {

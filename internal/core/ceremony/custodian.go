@@ -111,6 +111,10 @@ func FromWords(a *secret.Arena, meta share.Meta, words secret.Bytes) (*Opened, e
 	if err != nil {
 		return nil, err
 	}
+	// Before the words are opened: the exponent says how long that takes, up to hours.
+	if h.Exponent != 0 || !h.Extendable || h.GroupCount != 1 || h.Threshold != 1 || h.Index != 0 {
+		return nil, fmt.Errorf("%w: the words are not those of a custodian's share", ErrInput)
+	}
 	content, err := slip39.Combine(a, []secret.Bytes{words}, secret.Bytes{})
 	if err != nil {
 		return nil, err

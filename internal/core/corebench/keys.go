@@ -57,7 +57,7 @@ func NewKeys(dir string) (*Keys, error) {
 	if k.blobs, err = files.Open(filepath.Join(dir, "blobs")); err != nil {
 		return nil, err
 	}
-	k.dwk, err = domainkeys.GenerateDWK(a, [32]byte{1}, 1)
+	k.dwk, err = domainkeys.GenerateDWK(a, [32]byte{1}, 1, nil)
 	return k, err
 }
 

@@ -4,9 +4,12 @@ package domainkeys
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
+	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/readkey"
 )
@@ -21,9 +24,13 @@ func (i *Identity) SealBody(period uint32, seq uint64, index uint32, salt [entry
 	if err != nil {
 		return nil, err
 	}
-	var nonce [readkey.NonceSize]byte
+	return k.Seal(Nonce(), readkey.Place{Seq: seq, Index: index}, salt, body)
+}
+
+// Nonce draws the nonce of something stored.
+func Nonce() (nonce [readkey.NonceSize]byte) {
 	rand.Read(nonce[:]) // never fails: crypto/rand ends the process when the system has no randomness
-	return k.Seal(nonce, readkey.Place{Seq: seq, Index: index}, salt, body)
+	return nonce
 }
 
 // OpenBody reads what SealBody stored for the same period, entry and body index, or returns [readkey.ErrOpen]. The caller compares it with
@@ -76,6 +83,22 @@ func (i *Identity) newReadKey(period uint32) (key *readkey.Key, err error) {
 		return nil, fmt.Errorf("domainkeys: read key of period %d: %w", period, err)
 	}
 	return key, nil
+}
+
+// PackKey is what the pack of a backup is sealed with: HKDF-SHA-384(read root, no salt, info = tag || 0x00 || domain || first || end, the
+// numbers with 8 bytes, big-endian), made ready for one use. docs/spec/backup.md.
+func (i *Identity) PackKey(domain custody.DomainID, first, end uint64) (key *readkey.Key, err error) {
+	m := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(domain[:], first), end)
+	raw, err := i.underReadRoot(canon.TagBytes(canon.TagBackup, m))
+	if err != nil {
+		return nil, fmt.Errorf("domainkeys: key of a pack: %w", err)
+	}
+	defer raw.Wipe()
+	err = raw.Use(func(b []byte) error {
+		key, err = readkey.New(0, (*[readkey.KeySize]byte)(b)) // period 0 is no month
+		return err
+	})
+	return key, err
 }
 
 // cachedKey sits behind a func, because fmt looks into fields.

@@ -86,7 +86,7 @@ func TestIdentitySaveLoad(t *testing.T) {
 	if _, err := LoadIdentity(t.Context(), a, root); !errors.Is(err, hsm.ErrNotFound) {
 		t.Errorf("nothing saved: got error %v", err)
 	}
-	i, err := GenerateIdentity(a)
+	i, err := GenerateIdentity(a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestIdentitySaveLoad(t *testing.T) {
 	if i.LogKey() == i.IdentityKey() {
 		t.Error("log key and identity key are the same")
 	}
-	other, err := GenerateIdentity(a)
+	other, err := GenerateIdentity(a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +328,7 @@ func TestNothingPrints(t *testing.T) {
 func TestWipe(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
-	i, err := GenerateIdentity(a)
+	i, err := GenerateIdentity(a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,11 +351,11 @@ func TestDWK(t *testing.T) {
 	a := newArena(t)
 	root := newRoot(t, a)
 	id := [32]byte{1}
-	if _, err := GenerateDWK(a, id, 0); err == nil {
+	if _, err := GenerateDWK(a, id, 0, nil); err == nil {
 		t.Error("made a key of epoch 0")
 	}
 	for _, epoch := range []uint64{1, 2} {
-		d, err := GenerateDWK(a, id, epoch)
+		d, err := GenerateDWK(a, id, epoch, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -422,7 +422,7 @@ func TestUnfit(t *testing.T) {
 			t.Errorf("identity, %s: got error %v", name, err)
 		}
 	}
-	d, err := GenerateDWK(a, id, 3)
+	d, err := GenerateDWK(a, id, 3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -472,5 +472,43 @@ func BenchmarkSignLog(b *testing.B) {
 	m := make([]byte, 200)
 	for b.Loop() {
 		i.SignLog(m)
+	}
+}
+
+// TestKeysComeFromWhatFills: identity and working key are what the given randomness makes them, and nothing when it fails.
+func TestKeysComeFromWhatFills(t *testing.T) {
+	t.Parallel()
+	a := newArena(t)
+	same := Fill(func(b []byte) error {
+		for i := range b {
+			b[i] = byte(i)
+		}
+		return nil
+	})
+	var ids [2][ed25519.PublicKeySize]byte
+	var patterns [2][16]byte
+	for n := range ids {
+		i, err := GenerateIdentity(a, same)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[n] = i.IdentityKey()
+		d, err := GenerateDWK(a, ids[n], 1, same)
+		if err != nil {
+			t.Fatal(err)
+		}
+		patterns[n] = d.Pattern
+		d.Wipe()
+		i.Wipe()
+	}
+	if ids[0] != ids[1] || patterns[0] != patterns[1] {
+		t.Error("other randomness than the given is in a key")
+	}
+	failing := Fill(func([]byte) error { return errors.New("no randomness") })
+	if _, err := GenerateIdentity(a, failing); err == nil {
+		t.Error("an identity without randomness")
+	}
+	if _, err := GenerateDWK(a, ids[0], 1, failing); err == nil {
+		t.Error("a working key without randomness")
 	}
 }

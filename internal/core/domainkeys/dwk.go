@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -37,14 +36,11 @@ type DWK struct {
 }
 
 // GenerateDWK makes the domain working key of an epoch, from 1, of the domain with this identity key.
-func GenerateDWK(a *secret.Arena, identity [ed25519.PublicKeySize]byte, epoch uint64) (*DWK, error) {
+func GenerateDWK(a *secret.Arena, identity [ed25519.PublicKeySize]byte, epoch uint64, fill Fill) (*DWK, error) {
 	if epoch == 0 {
 		return nil, errors.New("domainkeys: epochs begin with 1")
 	}
-	key, err := secret.New(a, seal.KeySize, func(b []byte) error {
-		rand.Read(b) // never fails: crypto/rand ends the process when the system has no randomness
-		return nil
-	})
+	key, err := secret.New(a, seal.KeySize, fill.into)
 	if err != nil {
 		return nil, fmt.Errorf("domainkeys: generate working key: %w", err)
 	}

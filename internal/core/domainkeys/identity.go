@@ -66,12 +66,20 @@ type Identity struct {
 	reads       readKeys
 }
 
-// GenerateIdentity makes the identity of a new domain.
-func GenerateIdentity(a *secret.Arena) (*Identity, error) {
-	parts, err := secret.New(a, identitySize, func(b []byte) error {
+// Fill fills b with randomness or fails; b lies in the arena. nil is the system's.
+type Fill func(b []byte) error
+
+func (f Fill) into(b []byte) error {
+	if f == nil {
 		rand.Read(b) // never fails: crypto/rand ends the process when the system has no randomness
 		return nil
-	})
+	}
+	return f(b)
+}
+
+// GenerateIdentity makes the identity of a new domain.
+func GenerateIdentity(a *secret.Arena, fill Fill) (*Identity, error) {
+	parts, err := secret.New(a, identitySize, fill.into)
 	if err != nil {
 		return nil, fmt.Errorf("domainkeys: generate identity: %w", err)
 	}
@@ -177,16 +185,20 @@ func (i *Identity) Aux(permit [32]byte) [32]byte { return i.aux.sum(permit[:]) }
 // ReadKey is the read key of a period ([readkey.Period]), for its auditors: HKDF-SHA-384(read root, no salt, info = tag || 0x00 || period
 // as 4 bytes, big-endian), 32 bytes. The caller wipes it.
 func (i *Identity) ReadKey(period uint32) (secret.Bytes, error) {
-	info := canon.TagBytes(canon.TagReadKey, binary.BigEndian.AppendUint32(nil, period))
-	key, err := secret.New(i.arena, seal.KeySize, func(to []byte) error {
-		return i.parts.Use(func(b []byte) error {
-			return kdf.HKDF(kdf.SHA384, to, b[readRoot:][:partSize], nil, info)
-		})
-	})
+	key, err := i.underReadRoot(canon.TagBytes(canon.TagReadKey, binary.BigEndian.AppendUint32(nil, period)))
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("domainkeys: read key of period %d: %w", period, err)
 	}
 	return key, nil
+}
+
+// underReadRoot derives a key from the read root.
+func (i *Identity) underReadRoot(info []byte) (secret.Bytes, error) {
+	return secret.New(i.arena, seal.KeySize, func(to []byte) error {
+		return i.parts.Use(func(b []byte) error {
+			return kdf.HKDF(kdf.SHA384, to, b[readRoot:][:partSize], nil, info)
+		})
+	})
 }
 
 // readKeys keeps the last few read keys ready.

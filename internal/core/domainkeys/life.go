@@ -94,13 +94,15 @@ func LoadRestored(ctx context.Context, root hsm.Sealer, identity [ed25519.Public
 	return load(ctx, root, RestoredLabel(epoch), identity, epoch)
 }
 
-// DestroyAll destroys the working key of every epoch, those that a restore put back too. It goes on after a failure, and gives all of them.
-func DestroyAll(ctx context.Context, root hsm.Root) error {
-	return DestroyWhere(ctx, root, func(bool, uint64) bool { return true })
+// DestroyAll destroys the working key of every epoch, those that a restore put back too: what the root lists, and what it may have up to
+// the epoch used and the one after it. It goes on after a failure, and gives all of them.
+func DestroyAll(ctx context.Context, root hsm.Root, used uint64) error {
+	all := func(bool, uint64) bool { return true }
+	return errors.Join(DestroyUpTo(ctx, root, used+1, all), DestroyWhere(ctx, root, all))
 }
 
-// DestroyWhere destroys the working keys that unwanted names, by epoch and by whether a restore put them back. It goes on after a failure,
-// and gives all of them.
+// DestroyWhere destroys the working keys that the root lists and unwanted names, by epoch and by whether a restore put them back. It goes on
+// after a failure, and gives all of them.
 func DestroyWhere(ctx context.Context, root hsm.Root, unwanted func(restored bool, epoch uint64) bool) error {
 	st, err := root.Status(ctx)
 	if err != nil {
@@ -112,11 +114,31 @@ func DestroyWhere(ctx context.Context, root hsm.Root, unwanted func(restored boo
 		if notOne != nil || what != whatDWK && what != whatRestored || !unwanted(what == whatRestored, epoch) {
 			continue
 		}
-		if e := root.Destroy(ctx, label); e != nil {
-			err = errors.Join(err, fmt.Errorf("domainkeys: destroy %s: %w", label, e))
+		err = errors.Join(err, destroy(ctx, root, label))
+	}
+	return err
+}
+
+// DestroyUpTo destroys the working keys that unwanted names, of the epochs from 1 to last, whether or not the root lists them: a root lists
+// what it has a file of, and who moved a file away and puts it back later must not have saved the key. The newest goes first. It goes on
+// after a failure, and gives all of them.
+func DestroyUpTo(ctx context.Context, root hsm.Sealer, last uint64, unwanted func(restored bool, epoch uint64) bool) (err error) {
+	for epoch := last; epoch > 0; epoch-- {
+		if unwanted(false, epoch) {
+			err = errors.Join(err, destroy(ctx, root, Label(epoch)))
+		}
+		if unwanted(true, epoch) {
+			err = errors.Join(err, destroy(ctx, root, RestoredLabel(epoch)))
 		}
 	}
 	return err
+}
+
+func destroy(ctx context.Context, root hsm.Sealer, label string) error {
+	if err := root.Destroy(ctx, label); err != nil {
+		return fmt.Errorf("domainkeys: destroy %s: %w", label, err)
+	}
+	return nil
 }
 
 // tamperedHeader says why the working keys were destroyed.

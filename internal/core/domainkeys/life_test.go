@@ -4,6 +4,7 @@ package domainkeys
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -33,13 +34,13 @@ func TestRecovered(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
 	k, other := recoveryKey(t, a, 1), recoveryKey(t, a, 2)
-	i, err := GenerateIdentity(a)
+	i, err := GenerateIdentity(a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer i.Wipe()
 	id := i.IdentityKey()
-	d, err := GenerateDWK(a, id, 3)
+	d, err := GenerateDWK(a, id, 3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func TestDestroyWhere(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
 	root := newRoot(t, a)
-	i, err := GenerateIdentity(a)
+	i, err := GenerateIdentity(a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestDestroyWhere(t *testing.T) {
 	}
 	id := i.IdentityKey()
 	for e := uint64(1); e <= 3; e++ {
-		d, err := GenerateDWK(a, id, e)
+		d, err := GenerateDWK(a, id, e, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +124,7 @@ func TestDestroyWhere(t *testing.T) {
 	if err := MarkTampered(t.Context(), a, root, "the lid"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(MarkTampered(t.Context(), a, root, "again"), DestroyAll(t.Context(), root)); err != nil {
+	if err := errors.Join(MarkTampered(t.Context(), a, root, "again"), DestroyAll(t.Context(), root, 1)); err != nil {
 		t.Fatal(err)
 	}
 	has("identity", "tampered")
@@ -136,5 +137,30 @@ func TestDestroyWhere(t *testing.T) {
 	has("identity")
 	if _, ok, err := Tampered(t.Context(), root); ok || err != nil {
 		t.Errorf("%v, %v", ok, err)
+	}
+}
+
+// unlisted is a root that lists nothing, as one does whose files were moved away.
+type unlisted struct {
+	hsm.Root
+	gone []string
+}
+
+func (r *unlisted) Status(context.Context) (hsm.Status, error) { return hsm.Status{}, nil }
+
+func (r *unlisted) Destroy(_ context.Context, label string) error {
+	r.gone = append(r.gone, label)
+	return nil
+}
+
+// What a root does not list is destroyed by number.
+func TestDestroyAllByNumber(t *testing.T) {
+	t.Parallel()
+	r := &unlisted{}
+	if err := DestroyAll(t.Context(), r, 2); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"dwk-3", "restored-3", "dwk-2", "restored-2", "dwk-1", "restored-1"}; !slices.Equal(r.gone, want) {
+		t.Errorf("destroyed %v, want %v", r.gone, want)
 	}
 }

@@ -5,7 +5,8 @@
 // (BIP-32: scalar and chain code) that they are derived from. An address that is asked for is found; else it is derived from its account in
 // two steps; else the account's seed is unsealed, the account derived, and the seed wiped again. Seeds are never kept.
 //
-// Both caches are bounded by count, idle time and uses, and emptied by [Ring.Forget]. At rest each key is combined with a random pad of its
+// Both caches are bounded by count, idle time and uses, and emptied by [Ring.Forget]. A wallet that is *confined* gets nothing out of the ring,
+// and nothing of it stays there, but between [Ring.Admit] and [Ring.Confine]: so warm wallets are kept (docs/spec/warm.md). At rest each key is combined with a random pad of its
 // own that lies at the other end of the arena ([secret.Bytes.Mask]): more than one mask for the whole process would give, which falls with
 // the first key that is known. It costs about 0.1 microseconds for each use of a key, of the hundred that a governed signature takes.
 //
@@ -18,6 +19,7 @@ package keyring
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"strongroom/internal/core/internal/curve"
@@ -47,6 +49,9 @@ type Ring struct {
 	hd        *hd.Deriver
 	addresses *keycache.Cache[name]
 	accounts  *keycache.Cache[custody.WalletID]
+
+	mu       sync.RWMutex              // guards the following
+	confined map[custody.WalletID]bool // whether its keys are handed out, of each wallet that was confined
 }
 
 // name names the key of an address. A wallet's seed and account never change.
@@ -83,13 +88,16 @@ func New(cfg Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Ring{hd: cfg.HD, addresses: addresses, accounts: accounts}, nil
+	return &Ring{hd: cfg.HD, addresses: addresses, accounts: accounts, confined: map[custody.WalletID]bool{}}, nil
 }
 
 // Use calls f with the scalar of an address; the rules of [secret.Bytes.Use] hold. unseal gives the wallet's seed when neither the address nor
 // its account is open; it may refuse, and the ring owns what it gives. Callers that want one key at a time share one derivation, and one
-// unsealing. now counts from any fixed moment, for idle times.
+// unsealing. now counts from any fixed moment, for idle times. A wallet that is confined is refused: [ErrConfined].
 func (r *Ring) Use(ctx context.Context, now time.Time, a Address, unseal func() (secret.Bytes, error), f func(scalar []byte) error) error {
+	if err := r.admitted(a.Wallet); err != nil {
+		return err
+	}
 	h, err := r.addresses.Get(ctx, now, name{a.Wallet, a.Path}, func() (secret.Bytes, error) { return r.derive(ctx, now, a, unseal) })
 	if err != nil {
 		return err
@@ -100,7 +108,14 @@ func (r *Ring) Use(ctx context.Context, now time.Time, a Address, unseal func() 
 
 // derive makes the scalar of an address from its account.
 func (r *Ring) derive(ctx context.Context, now time.Time, a Address, unseal func() (secret.Bytes, error)) (out secret.Bytes, err error) {
+	// Asked again after each load is noted: who confines the wallet before that is seen here, and who does so after it keeps what is loaded out.
+	if err := r.admitted(a.Wallet); err != nil {
+		return out, err
+	}
 	h, err := r.accounts.Get(ctx, now, a.Wallet, func() (secret.Bytes, error) {
+		if err := r.admitted(a.Wallet); err != nil {
+			return secret.Bytes{}, err
+		}
 		seed, err := unseal()
 		if err != nil {
 			return secret.Bytes{}, err

@@ -45,6 +45,7 @@ type story struct {
 	asked   map[string]request.Request
 	session []byte // open session of the service, or nil
 	mac     []byte
+	warm    bool // the story is that of a warm wallet
 
 	receipts []message.Receipt
 	entries  map[uint64]custody.RequestID // acknowledged entries of requests
@@ -61,6 +62,9 @@ func newStory(h *domaintest.Harness, scheme request.Scheme) *story {
 
 // tell goes through all of it, from the beginning, and stops at the first step that fails.
 func (s *story) tell() error {
+	if s.warm {
+		return s.tellWarm()
+	}
 	if err := s.wallet("hot", domaintest.Chain, request.SchemeEVM); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type machine struct {
 	*domaintest.Harness
 	log, anchor *disktest.Mem
 	faults      *domaintest.Faults
+	warm        bool // it tells the story of a warm wallet
 }
 
 // factory makes machines with the same new domain. In short mode tests take every stride-th fault.
@@ -28,6 +29,7 @@ type factory struct {
 	base        *domaintest.Harness
 	log, anchor *disktest.Mem
 	memory      *domaintest.Memory
+	warm        bool
 }
 
 func newFactory(t *testing.T) *factory {
@@ -40,7 +42,7 @@ func newFactory(t *testing.T) *factory {
 
 func (f *factory) machine(t testing.TB) *machine {
 	t.Helper()
-	m := &machine{log: f.log.Clone(), anchor: f.anchor.Clone(), faults: &domaintest.Faults{}}
+	m := &machine{log: f.log.Clone(), anchor: f.anchor.Clone(), faults: &domaintest.Faults{}, warm: f.warm}
 	m.Harness = f.base.Clone(t, domaintest.Options{SnapshotEvery: 6, TakeOver: true, Faults: m.faults, Log: m.log, Anchor: m.anchor,
 		Memory: f.memory.Clone()})
 	return m
@@ -74,31 +76,36 @@ func TestFaultAtEveryCall(t *testing.T) {
 	for _, op := range domaintest.Ops() {
 		t.Run(string(op), func(t *testing.T) {
 			t.Parallel()
-			whens := []domaintest.When{domaintest.Before}
-			if op.Changes() {
-				whens = append(whens, domaintest.After)
-			}
-			for n, some := 1, false; ; n += stride() {
-				struck := false
-				for _, when := range whens {
-					for _, crash := range []bool{true, false} {
-						if thinned(op, n, crash) {
-							continue
-						}
-						t.Run(fmt.Sprintf("%d %s crash=%v", n, when, crash), func(t *testing.T) {
-							struck = survive(t, f.machine(t), op, n, when, crash) || struck
-						})
-					}
-				}
-				if !struck {
-					if !some && op != domaintest.StoreCut && op != domaintest.SnapshotPart {
-						t.Fatal("this call is never made; the test shows nothing")
-					}
-					return
-				}
-				some = true
-			}
+			sweep(t, f, op)
 		})
+	}
+}
+
+// sweep makes each call of a kind fail.
+func sweep(t *testing.T, f *factory, op domaintest.Op) {
+	whens := []domaintest.When{domaintest.Before}
+	if op.Changes() {
+		whens = append(whens, domaintest.After)
+	}
+	for n, some := 1, false; ; n += stride() {
+		struck := false
+		for _, when := range whens {
+			for _, crash := range []bool{true, false} {
+				if thinned(op, n, crash) {
+					continue
+				}
+				t.Run(fmt.Sprintf("%d %s crash=%v", n, when, crash), func(t *testing.T) {
+					struck = survive(t, f.machine(t), op, n, when, crash) || struck
+				})
+			}
+		}
+		if !struck {
+			if !some && op != domaintest.StoreCut && op != domaintest.SnapshotPart {
+				t.Fatal("this call is never made; the test shows nothing")
+			}
+			return
+		}
+		some = true
 	}
 }
 
@@ -109,6 +116,7 @@ func survive(t *testing.T, m *machine, op domaintest.Op, n int, when domaintest.
 		scheme = request.SchemeP2TR
 	}
 	s := newStory(m.Harness, scheme)
+	s.warm = m.warm
 	m.faults.FailAt(op, n, when, crash)
 	told := 0
 	for try := 0; told < 2 && try < 8; try++ {
@@ -240,6 +248,9 @@ func TestPowerCutAtEveryChange(t *testing.T) {
 func (s *story) otherSlots() {
 	t := s.h.T
 	t.Helper()
+	if s.warm {
+		return
+	}
 	w := s.wallets["cold"].Wallet
 	for name, p := range map[string][]byte{"pay-eth": ethPayload(t, 1000, 5, 30), "pay-auto": ethPayload(t, 7, 1, 20),
 		"pay-btc": psbt(t, w, spend{coin: 1, pay: 40_000, fee: 3_000})} {

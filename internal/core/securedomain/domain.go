@@ -32,6 +32,7 @@ import (
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/readkey"
+	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/tlog"
 	"strongroom/internal/secret"
 )
@@ -75,6 +76,7 @@ type Domain struct {
 	sessions  map[[16]byte]secret.Bytes
 
 	checks   checker
+	backups  backups
 	batches  sync.Mutex // guards nothing: one batch of addresses is derived at a time, so that they don't take every processor
 	snapshot snapshotter
 	closing  sync.RWMutex   // held for reading while ids is used, for writing while Close wipes it
@@ -163,21 +165,43 @@ const maxAhead = 5 * time.Minute
 // explain asks for a forward jump to be confirmed, where the configuration says by whom. At start the last entry is all that is known; once
 // a time was accepted, the time since boot explains the later ones. The caller holds mu.
 func (d *Domain) explain(r timeguard.Reading) error {
-	if d.cfg.ConfirmTime == nil {
-		return nil
-	}
-	offset := r.Time - r.Boot
-	expected := d.state.Time
-	if d.timed {
-		expected = max(expected, r.Boot+d.offset)
-	}
-	if ahead := time.Duration(r.Time - expected); ahead > maxAhead {
+	if ahead := time.Duration(r.Time - d.expected(r)); ahead > maxAhead && d.cfg.ConfirmTime != nil {
 		if err := d.cfg.ConfirmTime(d.state.Time, r); err != nil {
 			return problem.Wrap(problem.TimeUncertain, err, "the clock is %v past the last entry of the log, and nobody confirms it", ahead.Round(time.Second))
 		}
 	}
-	d.timed, d.offset = true, offset
+	d.timed, d.offset = true, r.Time-r.Boot
 	return nil
+}
+
+// expected gives the time that the last entry and, once a time was accepted, the time since boot lead one to expect. The caller holds mu.
+func (d *Domain) expected(r timeguard.Reading) int64 {
+	if d.timed {
+		return max(d.state.Time, r.Boot+d.offset)
+	}
+	return d.state.Time
+}
+
+// nowFor is now for an operation. Zeroize takes power away only: who can make the clock uncertain, as serve can by carrying no answers of
+// time servers, must not be able to stop it. Its counter keeps an old request from being used, whatever time it is. The caller holds mu.
+func (d *Domain) nowFor(o request.Operation) (authority.Moment, error) {
+	if o == request.Zeroize {
+		return d.guess(), nil
+	}
+	return d.now()
+}
+
+// guess is the moment of what is recorded because it happened, whether or not the clock is certain. Where it isn't, it is not looked at: log
+// time never runs back, so one entry of a clock that was set to a far future would stop the domain until then. The time is then what the
+// last entry and the time since boot lead one to expect. The caller holds mu.
+func (d *Domain) guess() authority.Moment {
+	at, err := d.now()
+	if err == nil {
+		return at
+	}
+	r := d.cfg.Clock.Now()
+	r.Time = d.expected(r)
+	return d.moment(r)
 }
 
 // moment gives a reading as the next entry records it: log time never runs back, so where the clock is behind the last entry, the

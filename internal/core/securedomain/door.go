@@ -61,6 +61,22 @@ func (d *Domain) Serve(m *gate.Mux) {
 	gate.Handle(m, message.MethodCheck, func(_ context.Context, _ gate.Caller, in message.CheckStart) (message.Check, error) {
 		return d.Check(in), nil
 	})
+	d.serveBackups(m)
+}
+
+// serveBackups registers the methods of backups. What they give is sealed, so that whoever may read status may ask for it.
+func (d *Domain) serveBackups(m *gate.Mux) {
+	handle(m, message.MethodBackupOpen, d.BackupOpen)
+	handle(m, message.MethodBackupNext, d.BackupNext)
+	handle(m, message.MethodBackupClose, d.BackupClose)
+	handle(m, message.MethodCheckOpen, d.CheckOpen)
+	handle(m, message.MethodCheckNext, d.CheckNext)
+	handle(m, message.MethodCheckClose, d.CheckClose)
+}
+
+// handle registers a method for whoever may connect.
+func handle[Req, Rep any](m *gate.Mux, method string, f func(context.Context, Req) (Rep, error)) {
+	gate.Handle(m, method, func(ctx context.Context, _ gate.Caller, in Req) (Rep, error) { return f(ctx, in) })
 }
 
 // show registers a method that tells of the state. Nobody is told what the next start may drop: the answer waits until all that it was

@@ -80,8 +80,8 @@ type creation struct {
 	batch  *entry.AddressBatch // a wallet's first address, or the addresses asked for
 	epochs epochs              // that key has blobs of
 
-	load     *loaded         // the working key of a load
-	restored *domainkeys.DWK // that a restore has put back
+	load    *loaded         // the working key of a load
+	working *domainkeys.DWK // that a restore has put back, or that an activation needs and that was not loaded
 }
 
 // epochs are those that a new key gets blobs of.
@@ -99,8 +99,8 @@ func (d *Domain) epochsNow() epochs {
 // discard erases the blob of a key that no entry names. After a failure of the log that is not known: the blob then stays, and so it
 // does after a crash; it is sealed and nothing leads to it.
 func (d *Domain) discard(ctx context.Context, made *creation, cause error) {
-	if made.restored != nil {
-		made.restored.Wipe()
+	if made.working != nil {
+		made.working.Wipe()
 	}
 	if problem.KindOf(cause) == problem.Stopped {
 		return
@@ -128,7 +128,7 @@ func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, 
 		d.mu.Unlock()
 		return nil, err
 	}
-	at, err := d.now()
+	at, err := d.nowFor(p.Effects.Operation)
 	if err != nil {
 		d.mu.Unlock()
 		return nil, err
@@ -156,7 +156,11 @@ func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, 
 	case *request.RestoreBody:
 		d.mu.Unlock()
 		k, err := d.restored(ctx, o)
-		return &creation{restored: k}, err
+		return &creation{working: k}, err
+	case *request.EpochActivateBody:
+		d.mu.Unlock()
+		k, err := d.activates(ctx, o)
+		return &creation{working: k}, err
 	default:
 		d.mu.Unlock()
 		return &creation{}, nil
@@ -208,7 +212,7 @@ func (d *Domain) effect(id custody.RequestID, made *creation) (recorded, *lifeSt
 
 // recordEffect is effect for a request that waits; the step is what a change of the life cycle leaves to do. The caller holds mu.
 func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *lifeStep, error) {
-	at, err := d.now()
+	at, err := d.nowFor(p.Effects.Operation)
 	if err != nil {
 		return recorded{}, nil, err
 	}
@@ -232,14 +236,20 @@ func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *
 		d.dropSessions()
 		d.newDocument.Store(true)
 	}
+	if e.Warm != nil {
+		d.warmChanged(e.Warm, at)
+	}
+	if w := e.Wallet; w != nil && d.state.Temperature(w.ID) == request.Warm {
+		d.keys.Confine(w.ID)
+	}
 	if e.Life == nil {
 		return rec, nil, nil
 	}
 	if made.load != nil {
 		d.working.put(made.load.key)
 	}
-	if made.restored != nil {
-		d.working.put(made.restored)
+	if made.working != nil {
+		d.working.put(made.working)
 	}
 	d.newDocument.Store(true) // who decides, and under which key, is as much as the rules
 	return rec, d.lifeChanged(rec), nil

@@ -4,8 +4,10 @@ package securedomain
 
 import (
 	"runtime"
+	"time"
 
 	"strongroom/internal/core/auditlog"
+	"strongroom/internal/core/hsm"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 )
@@ -76,3 +78,9 @@ func (d *Domain) SignLog(m []byte) []byte { return d.ids.SignLog(m) }
 
 // SignIdentity signs with the domain identity key, likewise.
 func (d *Domain) SignIdentity(m []byte) []byte { return d.ids.SignIdentity(m) }
+
+// WrapRoot puts something between an open domain and its root of trust, as whoever holds the disk can.
+func (d *Domain) WrapRoot(f func(hsm.Root) hsm.Root) { d.cfg.Root = f(d.cfg.Root) }
+
+// Hurry makes the domain wait less for what zeroizes it to be durable.
+func (d *Domain) Hurry(patience time.Duration) { d.life.patience = patience }

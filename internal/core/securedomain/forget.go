@@ -36,7 +36,7 @@ func (d *Domain) tend() {
 	}
 }
 
-// tendOnce wipes what is idle, ends the sessions whose time is over, and wipes everything if the clock is not certain.
+// tendOnce wipes what is idle, ends the sessions whose time is over, of services and of warm wallets, and wipes everything if the clock is not certain.
 func (d *Domain) tendOnce() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -45,6 +45,9 @@ func (d *Domain) tendOnce() {
 		return
 	}
 	d.keys.Sweep(time.Unix(0, d.readAt))
+	for _, id := range d.keys.Admitted() {
+		d.confineEnded(id, at)
+	}
 	d.endSessions(func(id [16]byte) bool {
 		s, ok := d.state.Session(id)
 		return !ok || s.NotAfter*int64(time.Second) < at.Time-at.Bound

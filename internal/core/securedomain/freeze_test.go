@@ -37,7 +37,7 @@ type frozenProofs struct {
 // a release, when its file does not exist yet.
 func TestEverythingInOneLog(t *testing.T) {
 	t.Parallel()
-	h := domaintest.New(t, domaintest.Options{Document: withBank, SnapshotEvery: 20, Recovery: true, Memory: domaintest.NewMemory()})
+	h := domaintest.New(t, domaintest.Options{Document: withWarm, SnapshotEvery: 20, Recovery: true, Memory: domaintest.NewMemory()})
 	ids := everything(t, h)
 	h.Check()
 	log := frozenLog{}
@@ -135,6 +135,15 @@ func everything(t *testing.T, h *domaintest.Harness) (ids []custody.RequestID) {
 		}
 	}
 	ask(h.Bob, request.Transfer, transferBody("hot", domaintest.Chain.Native(), domaintest.Whitelisted, 8), h.Carol) // expires
+	ask(h.Alice, request.WalletCreate, request.WalletCreateBody{Wallet: "vault", Chain: domaintest.Chain, Scheme: request.SchemeEVM, Temperature: request.Warm}, h.Bob)
+	for range 2 { // the second in the place of the first
+		ask(h.Alice, request.WarmOpen, request.WarmOpenBody{Wallet: "vault", Asset: ether(), Amount: custody.U64(1000 + 30*gas), NotAfter: h.Clock.Wall.Load()/1e9 + 3600}, h.Bob, h.Carol)
+	}
+	sign(ask(h.Alice, request.Transfer, transferBody("vault", ether(), domaintest.Whitelisted, 1000), h.Bob, h.Carol), ethPayload(t, 1000, 0, 10), ethPayload(t, 1000, 0, 20))
+	ask(h.Service, request.WarmClose, request.WarmCloseBody{Wallet: "vault"})
+	ask(h.Alice, request.WarmOpen, request.WarmOpenBody{Wallet: "vault", Asset: ether(), Amount: custody.U64(10), NotAfter: h.Clock.Wall.Load()/1e9 + 7200}, h.Bob, h.Carol)
+	ask(h.Alice, request.WalletTemperature, request.WalletTemperatureBody{Wallet: "vault", To: request.Hot}, h.Bob, h.Carol)
+	ask(h.Alice, request.WalletTemperature, request.WalletTemperatureBody{Wallet: "vault", To: request.Warm}, h.Bob, h.Carol)
 	ids = append(ids, changes(t, h)...)
 	ids = append(ids, lives(t, h)...)
 	h.Clock.Advance(2 * time.Hour)

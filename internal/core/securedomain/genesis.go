@@ -40,6 +40,7 @@ type Preparation struct {
 	Blobs     keystore.Blobs    // takes the sealed copies; needed with Recovery
 	Witnesses []entry.LogWitness
 	Quorum    uint64
+	Fill      func(ctx context.Context, b []byte) error // randomness of the keys; nil: the system's
 }
 
 // Prepare makes the keys of a new domain in the root of trust and gives its genesis, which every first person then signs. Asked
@@ -53,9 +54,13 @@ func Prepare(ctx context.Context, p Preparation) (entry.Genesis, error) {
 	if err := doc.Check(p.Profile); err != nil {
 		return g, problem.New(problem.Malformed, "%v", err)
 	}
+	var fill domainkeys.Fill
+	if p.Fill != nil {
+		fill = func(b []byte) error { return p.Fill(ctx, b) }
+	}
 	ids, err := domainkeys.LoadIdentity(ctx, p.Arena, p.Root)
 	if errors.Is(err, hsm.ErrNotFound) {
-		if ids, err = domainkeys.GenerateIdentity(p.Arena); err == nil {
+		if ids, err = domainkeys.GenerateIdentity(p.Arena, fill); err == nil {
 			err = ids.Save(ctx, p.Root)
 		}
 	}
@@ -65,7 +70,7 @@ func Prepare(ctx context.Context, p Preparation) (entry.Genesis, error) {
 	defer ids.Wipe()
 	dwk, err := domainkeys.LoadDWK(ctx, p.Root, ids.IdentityKey(), 1)
 	if errors.Is(err, hsm.ErrNotFound) {
-		if dwk, err = domainkeys.GenerateDWK(p.Arena, ids.IdentityKey(), 1); err == nil {
+		if dwk, err = domainkeys.GenerateDWK(p.Arena, ids.IdentityKey(), 1, fill); err == nil {
 			err = dwk.Save(ctx, p.Root)
 		}
 	}

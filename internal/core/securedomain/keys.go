@@ -4,6 +4,7 @@ package securedomain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,7 +34,11 @@ func (d *Domain) withKey(w entry.Wallet, p entry.KeyPath, pub authority.Derived,
 		return fmt.Errorf("wallet %s: its account key has %d bytes", w.ID, len(w.Public))
 	}
 	a := keyring.Address{Wallet: w.ID, Path: p, Account: account, Public: [secp.CompressedSize]byte(w.Public), Branch: pub.Branch}
-	return d.keys.Use(d.ctx, time.Unix(0, d.cfg.Clock.Boot()), a, func() (secret.Bytes, error) { return d.seedOf(w) }, f)
+	err = d.keys.Use(d.ctx, time.Unix(0, d.cfg.Clock.Boot()), a, func() (secret.Bytes, error) { return d.seedOf(w) }, f)
+	if errors.Is(err, keyring.ErrConfined) {
+		err = errConfined(w)
+	}
+	return err
 }
 
 // seedOf unseals a wallet's seed, unless the domain has failed or its clock is not certain. It asks after the ring has noted the load: what

@@ -24,6 +24,8 @@ type lifeWork struct {
 	loads sync.Mutex    // guards nothing: one working key is made at a time, so that none is destroyed as a leftover that isn't one
 	wake  chan struct{} // has room for one; filled when there is something to do
 
+	patience time.Duration // [patience]; tests have less
+
 	mu       sync.Mutex // guards the rest
 	steps    []*lifeStep
 	fault    string // why enciphering or erasing does not go on, or empty
@@ -33,8 +35,12 @@ type lifeWork struct {
 // lifeStep is an entry whose consequences are under way.
 type lifeStep struct {
 	wait func(context.Context) error // until the entry is durable
+	ends bool                        // it zeroized the domain
 	done chan struct{}               // closed when they are there
 	err  error                       // before done is closed
+
+	mu     sync.Mutex // guards the rest, and is held where done of a step that ends the domain is closed
+	rushed bool       // the working keys were destroyed before the entry was durable
 }
 
 // rouse makes the worker look for something to do.
@@ -73,13 +79,51 @@ func (d *Domain) lifeChanged(rec recorded) *lifeStep {
 	if len(registers) == 0 {
 		d.working.keep(nil)
 		d.dropSessions()
+		d.confineAll()
 	}
-	s := &lifeStep{wait: rec.handle.Wait, done: make(chan struct{})}
+	s := &lifeStep{wait: rec.handle.Wait, ends: len(registers) == 0, done: make(chan struct{})}
 	d.life.mu.Lock()
 	d.life.steps = append(d.life.steps, s)
 	d.life.mu.Unlock()
 	d.life.rouse()
+	if s.ends {
+		d.work.Add(1)
+		go d.rush(s)
+	}
 	return s
+}
+
+// patience is how long what zeroized a domain may take to be durable before its working keys are destroyed all the same. Log witnesses are
+// reached through serve: who drops their messages must not keep the keys alive.
+const patience = 30 * time.Second
+
+// rush destroys the working keys in the root when the step does not come to it in time. The note of tampering tells a start that finds no such
+// entry what happened.
+func (d *Domain) rush(s *lifeStep) {
+	defer d.work.Done()
+	late := time.NewTimer(d.life.patience)
+	defer late.Stop()
+	select {
+	case <-s.done:
+		return
+	case <-d.ctx.Done():
+		return
+	case <-late.C:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.done:
+		return
+	default:
+	}
+	d.slog.Error("the log does not take what zeroized the domain; the working keys are destroyed before it does")
+	s.rushed = true
+	err := errors.Join(domainkeys.MarkTampered(d.ctx, d.cfg.Arena, d.cfg.Root, "the domain was zeroized, and the log did not take it in time"),
+		domainkeys.DestroyAll(d.ctx, d.cfg.Root, d.switches.Load().used))
+	if err != nil && d.ctx.Err() == nil {
+		d.fail(fmt.Errorf("destroy working keys: %w", err))
+	}
 }
 
 // finished waits until the consequences of a change are there.
@@ -132,32 +176,45 @@ func (d *Domain) runLife() {
 
 // takeStep destroys what an entry gave up.
 func (d *Domain) takeStep(s *lifeStep) {
-	defer close(s.done)
-	if s.err = s.wait(d.ctx); s.err != nil {
+	err := s.wait(d.ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer close(s.done) // before that
+	if s.err = err; err != nil {
 		return // the log has failed, or the domain is closing
 	}
 	if s.err = d.takeRestored(d.ctx); s.err == nil {
-		s.err = d.destroyUnused(d.ctx)
+		s.err = d.destroyUnused(d.ctx, s)
+	}
+	if s.err == nil && s.rushed {
+		s.err = domainkeys.ClearTampered(d.ctx, d.cfg.Root)
 	}
 	if s.err != nil && d.ctx.Err() == nil {
 		d.fail(fmt.Errorf("destroy working keys: %w", s.err)) // the next start tries again, and serves nothing before
 	}
 }
 
-// destroyUnused destroys every working key that was used and is in no register, in memory and in the root.
-func (d *Domain) destroyUnused(ctx context.Context) error {
+// destroyUnused destroys every working key that was used and is in no register, in memory and in the root, after a step or at a start (nil).
+func (d *Domain) destroyUnused(ctx context.Context, after *lifeStep) error {
 	d.mu.Lock()
-	registers, used, copies := d.state.Registers(), d.state.Life().Used, sealedAmong(d.state.Doomed())
+	registers, used, doomed := d.state.Registers(), d.state.Life().Used, d.state.Doomed()
 	d.mu.Unlock()
 	d.working.keep(registers)
-	// What a restore has put back outlives a restart of a zeroized domain. A key that is not used yet belongs to a load that is under way.
-	err := domainkeys.DestroyWhere(ctx, d.cfg.Root, func(restored bool, epoch uint64) bool {
-		if len(registers) == 0 {
-			return !restored
+	zeroized := len(registers) == 0
+	// What a restore has put back outlives a restart of a zeroized domain, but not the zeroizing itself, while that is not over. A key that
+	// is not used yet belongs to a load that is under way.
+	over := (after == nil || !after.ends) && len(doomed) == 0
+	unwanted := func(restored bool, epoch uint64) bool {
+		if zeroized {
+			return !restored || !over
 		}
 		return restored || epoch <= used && !slices.Contains(registers, epoch)
-	})
-	for _, b := range copies {
+	}
+	err := domainkeys.DestroyWhere(ctx, d.cfg.Root, unwanted)
+	if after != nil || zeroized || !over { // the root may not list all
+		err = errors.Join(err, domainkeys.DestroyUpTo(ctx, d.cfg.Root, used+1, unwanted))
+	}
+	for _, b := range sealedAmong(doomed) {
 		err = errors.Join(err, d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: b.Key, Hash: b.Hash}))
 	}
 	return err
@@ -208,7 +265,7 @@ func (d *Domain) recordFact(kind entry.Kind, class entry.Class, body any, fits f
 	if !fits() {
 		return nil, nil
 	}
-	r, err := d.record(d.moment(d.cfg.Clock.Now()), kind, class, body)
+	r, err := d.record(d.guess(), kind, class, body)
 	return &r, err
 }
 
@@ -217,7 +274,7 @@ func (d *Domain) openKeys(ctx context.Context) error {
 	if err := d.takeRestored(ctx); err != nil {
 		return err
 	}
-	if err := d.destroyUnused(ctx); err != nil {
+	if err := d.destroyUnused(ctx, nil); err != nil {
 		return fmt.Errorf("finish what was begun before the last end: %w", err)
 	}
 	for _, e := range d.state.Registers() {

@@ -189,7 +189,7 @@ func newDomain(cfg Config, ids *domainkeys.Identity) (*Domain, error) {
 		return nil, err
 	}
 	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, keys: keys, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
-		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{}), life: lifeWork{wake: make(chan struct{}, 1)}}
+		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{}), life: lifeWork{wake: make(chan struct{}, 1), patience: patience}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d, nil
 }
@@ -304,6 +304,7 @@ func (d *Domain) settle(ctx context.Context) error {
 		return errors.New("the root of trust holds the keys of another domain than the log")
 	}
 	d.setSwitches()
+	d.confineAll()
 	_, writer, err := d.cfg.Store.Head(ctx)
 	if err != nil {
 		return err

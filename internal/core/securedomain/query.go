@@ -59,7 +59,11 @@ func (d *Domain) pendingView(p *authority.Pending) message.Request {
 	if err := d.ready(p, d.moment(r)); err != nil {
 		v.Missing = problemOf(err)
 	} else if p.Effects.Operation == request.Transfer {
-		v.State = message.StateReady
+		if err := d.inSession(p, d.moment(r)); err != nil {
+			v.Missing = problemOf(err)
+		} else {
+			v.State = message.StateReady
+		}
 	}
 	return v
 }
@@ -202,20 +206,33 @@ func (d *Domain) Requests(in message.List) message.Requests {
 // Wallet tells of one wallet.
 func (d *Domain) Wallet(id custody.WalletID) (message.Wallet, error) {
 	d.mu.Lock()
-	w, next, ok := d.state.Wallet(id)
+	v, ok := d.walletView(id)
 	d.mu.Unlock()
 	if !ok {
 		return message.Wallet{}, problem.New(problem.NotFound, "wallet %q does not exist", id)
 	}
-	return d.walletView(w, next)
+	return v, d.withAddress(&v)
 }
 
-func (d *Domain) walletView(w entry.Wallet, next [2]uint32) (message.Wallet, error) {
-	first, err := d.derive(w, entry.KeyPath{})
-	if err != nil {
-		return message.Wallet{}, problem.Wrap(problem.Internal, err, "derive an address")
+// walletView tells of a wallet, but for its address. The caller holds mu.
+func (d *Domain) walletView(id custody.WalletID) (message.Wallet, bool) {
+	w, next, ok := d.state.Wallet(id)
+	v := message.Wallet{Wallet: w, NextReceive: next[0], NextChange: next[1], Temperature: d.state.Temperature(id)}
+	at := d.moment(d.cfg.Clock.Now())
+	for _, x := range d.state.WarmSessions(id) {
+		v.Sessions = append(v.Sessions, message.WarmSession{Asset: x.Asset, Amount: x.Amount, Remaining: x.Remaining, NotAfter: x.NotAfter, Seq: x.Seq,
+			Ended: authority.Expired(x.NotAfter, at.Time, at.Bound)})
 	}
-	return message.Wallet{Wallet: w, NextReceive: next[0], NextChange: next[1], Address: first.Address}, nil
+	return v, ok
+}
+
+func (d *Domain) withAddress(v *message.Wallet) error {
+	first, err := d.derive(v.Wallet, entry.KeyPath{})
+	if err != nil {
+		return problem.Wrap(problem.Internal, err, "derive an address")
+	}
+	v.Address = first.Address
+	return nil
 }
 
 // Wallets lists wallets in order of birth.
@@ -223,18 +240,16 @@ func (d *Domain) Wallets(in message.List) (message.Wallets, error) {
 	limit := int(min(max(in.Limit, 1), 500))
 	d.mu.Lock()
 	list := d.state.Wallets(int(min(in.From, authority.MaxWallets)), limit)
-	nexts := make([][2]uint32, len(list))
-	for i, w := range list {
-		_, nexts[i], _ = d.state.Wallet(w.ID)
-	}
 	out := message.Wallets{Total: uint64(d.state.Counts().Wallets)}
+	for _, w := range list {
+		v, _ := d.walletView(w.ID)
+		out.Wallets = append(out.Wallets, v)
+	}
 	d.mu.Unlock()
-	for i, w := range list {
-		v, err := d.walletView(w, nexts[i])
-		if err != nil {
+	for i := range out.Wallets {
+		if err := d.withAddress(&out.Wallets[i]); err != nil {
 			return out, err
 		}
-		out.Wallets = append(out.Wallets, v)
 	}
 	return out, nil
 }

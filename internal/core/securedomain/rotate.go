@@ -39,7 +39,7 @@ func (d *Domain) makeEpoch(ctx context.Context, o *request.EpochLoadBody) (*load
 	if err := domainkeys.DestroyDWK(ctx, d.cfg.Root, o.Epoch); err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "clear the place of the next working key")
 	}
-	key, err := domainkeys.GenerateDWK(d.cfg.Arena, d.ids.IdentityKey(), o.Epoch)
+	key, err := domainkeys.GenerateDWK(d.cfg.Arena, d.ids.IdentityKey(), o.Epoch, func(b []byte) error { return d.cfg.Fill(ctx, b) })
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "make the next working key")
 	}
@@ -54,6 +54,24 @@ func (d *Domain) makeEpoch(ctx context.Context, o *request.EpochLoadBody) (*load
 		return nil, problem.Wrap(problem.Internal, err, "keep the next working key")
 	}
 	return m, nil
+}
+
+// activates loads the next working key from the root, before the effect that makes it the current one: an effect without it would leave a
+// domain that can't start. It gives the key if it was not loaded yet.
+func (d *Domain) activates(ctx context.Context, o *request.EpochActivateBody) (*domainkeys.DWK, error) {
+	k, err := domainkeys.LoadDWK(ctx, d.cfg.Root, d.ids.IdentityKey(), o.Epoch)
+	if err != nil {
+		return nil, problem.Wrap(problem.Locked, err, "the root of trust does not give the working key of epoch %d; cancel the rotation", o.Epoch)
+	}
+	if string(k.Pattern[:]) != string(o.Pattern) {
+		k.Wipe()
+		return nil, problem.New(problem.Locked, "the working key of epoch %d in the root of trust has another pattern than %x; cancel the rotation", o.Epoch, []byte(o.Pattern))
+	}
+	if _, err := d.working.get(o.Epoch); err == nil {
+		k.Wipe()
+		return nil, nil
+	}
+	return k, nil
 }
 
 // identityForRecovery seals the identity, unless the domain is closing.

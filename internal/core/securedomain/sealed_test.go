@@ -16,7 +16,7 @@ func TestSealedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids, err := domainkeys.GenerateIdentity(arena)
+	ids, err := domainkeys.GenerateIdentity(arena, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,9 +24,9 @@ import (
 func (d *Domain) Sign(ctx context.Context, id custody.RequestID, payload []byte) (message.Signed, error) {
 	d.mu.Lock()
 	if g, ok := d.state.Signed(id); ok && (len(payload) == 0 || g.Payload == canon.HashBytes(canon.TagPayload, payload)) {
-		seq, leaf := g.Permit, g.PermitLeaf
+		latest := *g
 		d.mu.Unlock()
-		return d.resign(ctx, seq, leaf)
+		return d.resign(ctx, latest)
 	}
 	if o, ok := d.state.Done(id); ok && o.End == authority.EndSigned {
 		d.mu.Unlock()
@@ -39,9 +39,9 @@ func (d *Domain) Sign(ctx context.Context, id custody.RequestID, payload []byte)
 	}
 	d.mu.Lock()
 	if g, ok := d.state.Signed(id); ok && g.Payload == canon.HashBytes(canon.TagPayload, payload) {
-		seq, leaf := g.Permit, g.PermitLeaf // another caller was quicker
+		latest := *g // another caller was quicker
 		d.mu.Unlock()
-		return d.resign(ctx, seq, leaf)
+		return d.resign(ctx, latest)
 	}
 	p, rec, err := d.permit(id, asked, payload)
 	if err != nil {
@@ -54,7 +54,7 @@ func (d *Domain) Sign(ctx context.Context, id custody.RequestID, payload []byte)
 	return d.release(ctx, w, p, rec)
 }
 
-// signedBefore gives again what was released for a request that has ended since. Nothing is signed.
+// signedBefore gives again what was released for a request, by its result. Nothing is signed.
 func (d *Domain) signedBefore(ctx context.Context, id custody.RequestID, result uint64, payload []byte) (message.Signed, error) {
 	if err := d.waitFor(ctx, result); err != nil {
 		return message.Signed{}, err
@@ -116,8 +116,10 @@ func (d *Domain) permit(id custody.RequestID, asked authority.Asked, payload []b
 	return p, rec, err
 }
 
-// resign signs a recorded permit again: the same bytes.
-func (d *Domain) resign(ctx context.Context, seq uint64, hash [32]byte) (message.Signed, error) {
+// resign signs the latest permit of a request again: the same bytes. For a warm wallet what was released is read back instead, if the log
+// has it: its key is not used for that.
+func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed, error) {
+	seq, hash := g.Permit, g.PermitLeaf
 	leaf, body, err := d.readKnown(ctx, seq, hash)
 	if err != nil {
 		return message.Signed{}, err
@@ -132,7 +134,10 @@ func (d *Domain) resign(ctx context.Context, seq uint64, hash [32]byte) (message
 	if !ok {
 		return message.Signed{}, problem.New(problem.Internal, "the permit's wallet does not exist")
 	}
-	return d.signNow(w, p, recorded{seq: seq, hash: hash, leaf: leaf})
+	if g.Result != 0 && d.keys.Confined(w.ID) {
+		return d.signedBefore(ctx, g.ID, g.Result, nil)
+	}
+	return d.signNow(ctx, w, p, recorded{seq: seq, hash: hash, leaf: leaf})
 }
 
 // release waits for the permit, signs, verifies and gives out the transaction; then it records the result, for which nobody
@@ -141,15 +146,18 @@ func (d *Domain) release(ctx context.Context, w entry.Wallet, p *entry.Permit, r
 	if err := d.durable(ctx, rec); err != nil {
 		return message.Signed{}, err
 	}
-	return d.signNow(w, p, rec)
+	return d.signNow(ctx, w, p, rec)
 }
 
 // signNow signs a permit that is durable.
-func (d *Domain) signNow(w entry.Wallet, p *entry.Permit, rec recorded) (message.Signed, error) {
+func (d *Domain) signNow(ctx context.Context, w entry.Wallet, p *entry.Permit, rec recorded) (message.Signed, error) {
 	if err := d.Cause(); err != nil {
 		return message.Signed{}, problem.Wrap(problem.Stopped, err, "the core has found a fault and signs nothing")
 	}
 	if err := d.switches.Load().check(authority.SchemePoint(w.Scheme)); err != nil {
+		return message.Signed{}, err
+	}
+	if err := d.admit(ctx, w, p.Request); err != nil {
 		return message.Signed{}, err
 	}
 	sigs, err := d.signPermit(w, p, rec.hash)
@@ -172,8 +180,7 @@ func (d *Domain) result(b *entry.Result) error {
 	if !ok || g.Permit != b.Permit || g.Result != 0 {
 		return nil
 	}
-	r := d.cfg.Clock.Now() // a result records what happened; it decides nothing, so an uncertain clock does not stop it
-	_, err := d.record(d.moment(r), entry.KindResult, entry.Confidential, b)
+	_, err := d.record(d.guess(), entry.KindResult, entry.Confidential, b) // it decides nothing, so an uncertain clock does not stop it
 	return err
 }
 

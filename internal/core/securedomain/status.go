@@ -21,7 +21,8 @@ func (d *Domain) Status() message.Status {
 	c := s.Counts()
 	out := message.Status{Profile: s.Profile, Authority: s.Authority, Domain: s.Domain, Origin: Origin(s.Domain), LogKey: s.LogKey[:], Identity: s.Identity[:],
 		Size: s.Next, Writer: s.Writer, Root: s.Root, Anchor: s.Anchor, Policy: s.Doc.Version, PolicyHash: s.Rules.Hash(),
-		Wallets: uint64(c.Wallets), Pending: uint64(c.Pending), Signed: uint64(c.Signed), Sessions: uint64(c.Sessions), Life: message.LifeOf(s)}
+		Wallets: uint64(c.Wallets), Pending: uint64(c.Pending), Signed: uint64(c.Signed), Sessions: uint64(c.Sessions), Life: message.LifeOf(s),
+		WarmWallets: uint64(c.Warm), WarmSessions: uint64(c.WarmSessions)}
 	d.mu.Unlock()
 	d.life.mu.Lock()
 	out.Life.Fault = d.life.fault

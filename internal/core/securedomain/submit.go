@@ -101,7 +101,7 @@ func (d *Domain) authenticate(r *request.Parsed, e request.Evidence) (policy.Evi
 
 // accept decides a new request and records it. The caller holds mu.
 func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.Evidence) (*entry.Request, recorded, error) {
-	at, err := d.now()
+	at, err := d.nowFor(r.Operation)
 	if err != nil {
 		return nil, recorded{}, err
 	}
@@ -239,7 +239,7 @@ func clipTo(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s
 func recordable(k problem.Kind) bool {
 	switch k {
 	case problem.RefusedByRule, problem.QuorumNotMet, problem.OutsideBounds, problem.WrongNetwork, problem.Unauthenticated,
-		problem.Forbidden, problem.Expired, problem.Malformed:
+		problem.Forbidden, problem.Expired, problem.Malformed, problem.WarmClosed:
 		return true
 	default:
 		return false

@@ -58,6 +58,7 @@ func (w *workingKeys) keep(epochs []uint64) {
 type switches struct {
 	zeroized bool
 	since    uint64
+	used     uint64 // greatest epoch that ever had a working key
 	allowed  points.Set
 }
 
@@ -67,7 +68,7 @@ type switchesOf = atomic.Pointer[switches]
 // setSwitches takes the state's life cycle over. The caller holds mu, or is the only one.
 func (d *Domain) setSwitches() {
 	life := d.state.Life()
-	d.switches.Store(&switches{zeroized: life.Phase == authority.Zeroized, since: life.Since, allowed: life.Allowed})
+	d.switches.Store(&switches{zeroized: life.Phase == authority.Zeroized, since: life.Since, used: life.Used, allowed: life.Allowed})
 }
 
 // check says whether keys may be used with a control point.

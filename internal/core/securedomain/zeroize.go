@@ -59,9 +59,9 @@ func (d *Domain) Tamper(cause string) error {
 	d.switches.Store(&now)
 	d.working.keep(nil)
 	d.forget("tampering")
-	ctx, cancel := context.WithTimeout(d.ctx, tamperTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.ctx), tamperTime) // also while the domain is closing
 	defer cancel()
-	err := errors.Join(domainkeys.MarkTampered(ctx, d.cfg.Arena, d.cfg.Root, cause), domainkeys.DestroyAll(ctx, d.cfg.Root))
+	err := errors.Join(domainkeys.MarkTampered(ctx, d.cfg.Arena, d.cfg.Root, cause), domainkeys.DestroyAll(ctx, d.cfg.Root, now.used))
 	if e := d.recordTamper(ctx, cause); e != nil {
 		err = errors.Join(err, e)
 	} else if err == nil {
@@ -80,7 +80,7 @@ func (d *Domain) recordTamper(ctx context.Context, cause string) error {
 		d.mu.Unlock()
 		return nil
 	}
-	rec, err := d.record(d.moment(d.cfg.Clock.Now()), entry.KindTamper, entry.Public, &entry.Tamper{Cause: cause})
+	rec, err := d.record(d.guess(), entry.KindTamper, entry.Public, &entry.Tamper{Cause: cause})
 	if err != nil {
 		d.mu.Unlock()
 		return err
@@ -109,7 +109,7 @@ func fitCause(s string) string {
 
 // MarkTampered destroys every working key in a root before its domain is open, for instance after a failed self-test. [Open] records it.
 func MarkTampered(ctx context.Context, arena *secret.Arena, root hsm.Root, cause string) error {
-	return errors.Join(domainkeys.MarkTampered(ctx, arena, root, fitCause(cause)), domainkeys.DestroyAll(ctx, root))
+	return errors.Join(domainkeys.MarkTampered(ctx, arena, root, fitCause(cause)), domainkeys.DestroyAll(ctx, root, 0))
 }
 
 // resumeTamper goes on, at a start, with tampering that a crash cut off.
@@ -118,13 +118,13 @@ func (d *Domain) resumeTamper(ctx context.Context) error {
 	if err != nil || !ok {
 		return err
 	}
-	if err := domainkeys.DestroyAll(ctx, d.cfg.Root); err != nil {
+	if err := domainkeys.DestroyAll(ctx, d.cfg.Root, d.switches.Load().used); err != nil {
 		return fmt.Errorf("tampering (%s): %w", cause, err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.state.Life().Phase != authority.Zeroized {
-		rec, err := d.record(d.moment(d.cfg.Clock.Now()), entry.KindTamper, entry.Public, &entry.Tamper{Cause: fitCause(cause)})
+		rec, err := d.record(d.guess(), entry.KindTamper, entry.Public, &entry.Tamper{Cause: fitCause(cause)})
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@
 package rest
 
 import (
+	"net/http"
+
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
@@ -27,21 +29,38 @@ func (s *Server) identify(c *call) error {
 	default:
 		return problem.New(problem.Forbidden, "calls that another site makes a browser do (Sec-Fetch-Site: %.20q) are refused", site)
 	}
-	state := c.r.TLS
-	if state == nil || len(state.VerifiedChains) == 0 {
-		return problem.New(problem.Unauthenticated, "show a client certificate; 'strongroom person certificate' gets one")
+	if err := s.name(c); err != nil {
+		return err
 	}
-	c.by = custody.PersonID(state.PeerCertificates[0].Subject.CommonName)
-	if err := c.by.Check(); err != nil {
-		return problem.New(problem.Unauthenticated, "the client certificate names no person")
-	}
-	p, err := s.people.person(c.ctx(), c.by)
+	p, err := s.people.Person(c.ctx(), c.by)
 	if err != nil {
 		return err
 	}
 	c.service = p.Kind != policy.Human
 	if c.service && c.op.services == peopleOnly {
 		return problem.New(problem.Forbidden, "services may not call %s; a person may", c.op.id)
+	}
+	return nil
+}
+
+// name takes who calls from the client certificate or, for reading, from the cookie of who signed in to the pages: a browser sends a cookie along
+// whatever a page of ours was made to ask, so that no act rests on it.
+func (s *Server) name(c *call) error {
+	if state := c.r.TLS; state != nil && len(state.VerifiedChains) > 0 {
+		c.by = custody.PersonID(state.PeerCertificates[0].Subject.CommonName)
+		if err := c.by.Check(); err != nil {
+			return problem.New(problem.Unauthenticated, "the client certificate names no person")
+		}
+		return nil
+	}
+	if s.cfg.Pages != nil {
+		c.by = s.cfg.Pages.Person(c.r)
+	}
+	switch {
+	case c.by == "":
+		return problem.New(problem.Unauthenticated, "show a client certificate; 'strongroom person certificate' gets one")
+	case c.op.method != http.MethodGet:
+		return problem.New(problem.Forbidden, "who signed in with a browser may read here; for anything else show a client certificate")
 	}
 	return nil
 }

@@ -17,6 +17,12 @@ import (
 	"strongroom/internal/pure/problem"
 )
 
+// Status gives the HTTP status of a kind.
+func Status(k problem.Kind) int {
+	status, _ := statusOf(k)
+	return status
+}
+
 // statusOf gives the HTTP status of each kind. A test proves it total.
 func statusOf(k problem.Kind) (int, bool) {
 	switch k {
@@ -28,7 +34,7 @@ func statusOf(k problem.Kind) (int, bool) {
 		return http.StatusForbidden, true
 	case problem.NotFound:
 		return http.StatusNotFound, true
-	case problem.QuorumNotMet, problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone:
+	case problem.QuorumNotMet, problem.WarmClosed, problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone:
 		return http.StatusConflict, true
 	case problem.Expired:
 		return http.StatusGone, true
@@ -84,32 +90,17 @@ func at(pointer string, err error) error {
 	return &refusal{problem: p, pointer: pointer, status: http.StatusUnprocessableEntity}
 }
 
-// doorProblem makes a failure of a door call one that may be shown: what is no problem is a door that does not answer.
-func doorProblem(err error) error {
-	var p *problem.Error
-	switch {
-	case err == nil || errors.As(err, &p):
-		return err
-	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
-		return problem.Wrap(problem.Busy, err, "the core did not answer in time; the act may have happened: ask again with the same idempotency key")
-	case errors.Is(err, gate.ErrReply):
-		return problem.Wrap(problem.Internal, err, "serve and core are not of the same release")
-	default:
-		return problem.Wrap(problem.Stopped, err, "the core can't be reached; the act may have happened: ask again with the same idempotency key")
-	}
-}
-
 // ask calls the core.
 func ask[Rep, Req any](ctx context.Context, core gate.Door, method string, in Req) (Rep, error) {
 	rep, err := gate.Call[Req, Rep](ctx, core, method, in)
-	return rep, doorProblem(err)
+	return rep, gate.Explain(err)
 }
 
 // coreStatus asks the core how it is. One that is not open yet is a problem.
 func coreStatus(ctx context.Context, core gate.Door) (message.Status, error) {
 	st, err := ask[message.Status](ctx, core, message.MethodStatus, message.Empty{})
-	if err == nil && st.Starting != "" {
-		err = problem.New(problem.Starting, "the core is starting: %s", st.Starting)
+	if err == nil {
+		err = st.Open()
 	}
 	return st, err
 }

@@ -31,7 +31,7 @@ after the value), a map with unsigned integer keys:
 GET /v1/status has authority and domain in hex. The body is a map by operation; a member that is marked ? and is empty or 0 is left out, all others are there:
 
     transfer          1 wallet, 2 asset (CAIP-19), 3 source (integer), 4 outputs: array of {1 address, 2 amount}, 5 feeCap
-    wallet_create     1 wallet, 2 chain (CAIP-2), 3 scheme, 4 seed?, 5 account? (integer)
+    wallet_create     1 wallet, 2 chain (CAIP-2), 3 scheme, 4 seed?, 5 account? (integer), 6 temperature?: "warm"
     address_create    1 wallet, 2 count (integer)
     policy_change     1 document: byte string
     person_enrol      1 person, 2 kind, 3 key: {1 alg, 2 pub: bytes}, 4 groups?: array, sorted, 5 possession?: 64 bytes, the new key's signature over
@@ -40,6 +40,9 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     group_set         1 group, 2 members: array, sorted
     whitelist_add     1 id, 2 chain, 3 address
     whitelist_remove  1 id
+    wallet_temperature     1 wallet, 2 to: "hot" or "warm"
+    warm_open              1 wallet, 2 asset (CAIP-19), 3 amount, 4 notAfter (Unix seconds)
+    warm_close             1 wallet
     domain_points_set      1 counter, 2 allow, 3 deny, 4 freeze: byte strings of 32; point n is bit n%%8 of byte n/8
     domain_epoch_load      1 counter, 2 epoch, 3 recovery?: {1 public: bytes, 2 threshold, 3 shares, 4 commitments: bytes, 5 transcript: bytes, 8 custodians: array of keys}
     domain_epoch_commit    1 counter, 2 epoch, 3 pattern: bytes, 4 receipts?: array of {1 receipt: bytes, 2 signature: bytes}
@@ -48,6 +51,9 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     domain_epoch_cancel    1 counter, 2 epoch, 3 pattern: bytes
     domain_zeroize         1 counter, 2 phrase
     domain_restore         1 counter, 2 epoch, 3 pattern: bytes
+    person_key_add    1 person (the initiator), 2 key: as in person_enrol, 3 possession: the new key's signature over
+                      "strongroom/key-add/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 3}
+    person_key_remove  1 person, 2 key: text, the key's id
 
 Text is a text string. Amounts (amount, feeCap) are byte strings: big-endian, without leading zeros, empty for 0. Addresses have their one spelling: EIP-55,
 lower-case bech32, base58check.

@@ -228,7 +228,7 @@ func (s *Server) acted(c *call, id custody.RequestID, v message.Request, err err
 		return about(id, err)
 	}
 	if v.State == message.StateExecuted {
-		s.people.forget()
+		s.people.Forget()
 	}
 	view, err := requestView(v)
 	if err != nil {

@@ -4,7 +4,8 @@
 // /openapi.json. It rebuilds the canonical bytes that people signed from the JSON that they sent and hands them to the core,
 // which believes none of it: a lying serve can refuse service, nothing more.
 //
-// Callers show a client certificate of a person who is active in the rule document; only /healthz, /openapi.json and /docs are open.
+// Callers show a client certificate of a person who is active in the rule document; only /healthz, /openapi.json and /docs are open. Who has signed in
+// to the pages may read, and nothing else.
 // It refuses plaintext, TLS below 1.3, unknown query parameters, JSON with two readings, and amounts that are not strings; what another
 // site makes a browser do; and services that ask for more than their own requests, wallets and the status. No payload is taken but with
 // the initiator's own request: the certificate says who reads, and nothing that is signed rests on it.
@@ -32,6 +33,7 @@ import (
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/strictjson"
 	"strongroom/internal/svc/feed"
+	"strongroom/internal/svc/roster"
 )
 
 // Limits.
@@ -84,6 +86,13 @@ type Issuer interface {
 	Issue(csr []byte, person custody.PersonID) (certificate, authority []byte, err error)
 }
 
+// Pages are what people see in a browser, below /app/, without a client certificate. Safe for concurrent use.
+type Pages interface {
+	http.Handler
+	// Person says who signed in there, by a call's cookie; empty if nobody did, or not any more.
+	Person(r *http.Request) custody.PersonID
+}
+
 // Config is what the API needs. All fields are required but what says otherwise.
 type Config struct {
 	Core      gate.Door
@@ -97,6 +106,7 @@ type Config struct {
 	Now       func() time.Time
 	Version   string // of this program, for the description
 
+	Pages          Pages         // nil: there are none
 	MaxConnections int           // 0: [MaxConnections]
 	BodyTime       time.Duration // 0: [BodyTime]
 }
@@ -124,7 +134,7 @@ func (c *Config) check() error {
 // Server is the API.
 type Server struct {
 	cfg     Config
-	people  *roster
+	people  *roster.Roster
 	handler http.Handler
 	openapi []byte
 	shapes  strictjson.Shapes // of submissions, the bodies that come most
@@ -138,7 +148,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, people: &roster{core: cfg.Core, now: cfg.Now}, shapes: strictjson.Learn(apiv1.Submission{}, request.TransferBody{}),
+	s := &Server{cfg: cfg, people: roster.New(cfg.Core, cfg.Now), shapes: strictjson.Learn(apiv1.Submission{}, request.TransferBody{}),
 		bodies: newBudget(MaxBodies, MaxOwnBodies), polls: newBudget(MaxPolls, MaxOwnPolls)}
 	ops := s.operations()
 	var err error

@@ -116,6 +116,9 @@ func (s *Server) route(ops []*operation) http.Handler {
 		}
 		byPattern[p][verb] = op
 	}
+	if s.cfg.Pages != nil {
+		mux.Handle("/app/", s.cfg.Pages)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.nowhere(mux, w, r) })
 	return mux
 }

@@ -55,7 +55,7 @@ func (s *Server) submit(c *call) error {
 		return explained(err, r, r.ID().String())
 	}
 	if v.State == message.StateExecuted && r.Operation.Governance() {
-		s.people.forget()
+		s.people.Forget()
 	}
 	if v.State == message.StateRefused && v.Missing != nil {
 		m := v.Missing

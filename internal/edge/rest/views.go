@@ -3,6 +3,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -35,7 +36,7 @@ func (s *Server) status(c *call) error {
 	out := apiv1.Status{Profile: st.Profile, Authority: st.Authority.String(), Domain: st.Domain.String(), Origin: st.Origin, LogKey: st.LogKey,
 		Identity: st.Identity, Size: st.Size, Pinned: st.Pinned, Writer: st.Writer, Root: st.Root, Anchor: st.Anchor, MemoryLocked: st.MemoryLocked,
 		Notes: append([]string{}, st.Notes...), KeysUnlocked: st.KeysUnlocked, Wallets: st.Wallets, Pending: st.Pending, Signed: st.Signed,
-		Sessions: st.Sessions, Policy: st.Policy, PolicyHash: apiv1.Hex(st.PolicyHash[:]), Time: apiv1.Time(st.Time), Bound: st.Bound,
+		Sessions: st.Sessions, WarmWallets: st.WarmWallets, WarmSessions: st.WarmSessions, Policy: st.Policy, PolicyHash: apiv1.Hex(st.PolicyHash[:]), Time: apiv1.Time(st.Time), Bound: st.Bound,
 		TimeCertain: st.TimeCertain, Clock: st.Clock, TimeSources: append([]string{}, st.TimeSources...), Failed: st.Failed, Check: checkView(st.Check), Appends: st.Log.Appends, Batches: st.Log.Batches,
 		Pins: st.Log.Pins, Cache: apiv1.Cache{Entries: folded, Behind: st.Pinned - min(folded, st.Pinned)},
 		Chains: append([]apiv1.Chain{}, s.cfg.Chains.Status(c.ctx())...), Life: lifeView(st.Life)}
@@ -83,8 +84,13 @@ func (s *Server) chains(c *call) error {
 
 func walletView(w message.Wallet) apiv1.Wallet {
 	e := w.Wallet
-	return apiv1.Wallet{ID: e.ID, Chain: e.Chain, Scheme: e.Scheme, Seed: e.Key, Account: e.Account, Public: e.Public, ChainCode: e.ChainCode[:],
-		Master: apiv1.Hex(e.Master[:]), Parent: apiv1.Hex(e.Parent[:]), NextReceive: w.NextReceive, NextChange: w.NextChange, Address: w.Address}
+	v := apiv1.Wallet{ID: e.ID, Chain: e.Chain, Scheme: e.Scheme, Seed: e.Key, Account: e.Account, Public: e.Public, ChainCode: e.ChainCode[:],
+		Master: apiv1.Hex(e.Master[:]), Parent: apiv1.Hex(e.Parent[:]), NextReceive: w.NextReceive, NextChange: w.NextChange, Address: w.Address,
+		Temperature: cmp.Or(w.Temperature, request.Hot)}
+	for _, x := range w.Sessions {
+		v.WarmSessions = append(v.WarmSessions, apiv1.WarmSession{Asset: x.Asset, Amount: x.Amount, Remaining: x.Remaining, NotAfter: x.NotAfter, Entry: x.Seq, Open: !x.Ended})
+	}
+	return v
 }
 
 func (s *Server) listWallets(c *call) error {
@@ -260,8 +266,8 @@ func (s *Server) certify(c *call) error {
 	if err != nil {
 		return err
 	}
-	s.people.forget()
-	p, err := s.people.person(c.ctx(), who)
+	s.people.Forget()
+	p, err := s.people.Person(c.ctx(), who)
 	if err != nil {
 		return err
 	}

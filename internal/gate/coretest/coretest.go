@@ -120,7 +120,7 @@ func Document() policy.Document {
 			{ID: "small", Priority: 10, Auto: true, When: policy.Match{Operations: []request.Operation{request.Transfer},
 				InitiatorIn: []custody.GroupID{"payout"}, AmountMax: &u}},
 			{ID: "large", Priority: 20, Plan: plan(2), When: policy.Match{Operations: []request.Operation{request.Transfer}}},
-			{ID: "wallets", Priority: 30, Plan: plan(1), When: policy.Match{Operations: []request.Operation{request.AddressCreate, request.WalletCreate}}},
+			{ID: "wallets", Priority: 30, Plan: plan(1), When: policy.Match{Operations: []request.Operation{request.AddressCreate, request.WalletCreate, request.WalletTemperature, request.WarmClose, request.WarmOpen}}},
 		},
 		ChangePlan: plan(2)}
 }

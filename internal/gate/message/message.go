@@ -71,6 +71,16 @@ type Status struct {
 	TimeSources  []string            `cbor:"32,keyasint,omitempty"` // on which an authenticated time rests
 	Starting     string              `cbor:"28,keyasint,omitempty"` // what the core waits for before it opens; then all else here is zero
 	Life         Life                `cbor:"33,keyasint"`
+	WarmWallets  uint64              `cbor:"40,keyasint,omitempty"`
+	WarmSessions uint64              `cbor:"41,keyasint,omitempty"` // of warm wallets, that have not ended for certain
+}
+
+// Open is the problem of a core that is not open yet, or nil.
+func (s Status) Open() error {
+	if s.Starting == "" {
+		return nil
+	}
+	return problem.New(problem.Starting, "the core is starting: %s", s.Starting)
 }
 
 // The kinds of clock.
@@ -211,6 +221,19 @@ type Wallet struct {
 	NextReceive uint32       `cbor:"2,keyasint"`
 	NextChange  uint32       `cbor:"3,keyasint"`
 	Address     string       `cbor:"4,keyasint"` // receiving address 0
+
+	Temperature request.Temperature `cbor:"5,keyasint"`
+	Sessions    []WarmSession       `cbor:"6,keyasint,omitempty"` // of a warm wallet, by asset
+}
+
+// WarmSession is a session of a warm wallet.
+type WarmSession struct {
+	Asset     custody.AssetID `cbor:"1,keyasint"`
+	Amount    custody.Uint256 `cbor:"2,keyasint"` // that it was opened for, base units of the asset
+	Remaining custody.Uint256 `cbor:"3,keyasint"` // that no permit has taken
+	NotAfter  int64           `cbor:"4,keyasint"` // Unix seconds
+	Seq       uint64          `cbor:"5,keyasint"` // entry that opened it
+	Ended     bool            `cbor:"6,keyasint,omitempty"`
 }
 
 // Wallets are wallets in order of birth.

@@ -60,7 +60,7 @@ const (
 	MaxStreams = 16
 	MaxWait    = 30 * time.Second // of a call that waits
 	MaxLife    = 2 * time.Minute  // of a stream
-	maxTarget  = 64               // bytes of a target's name
+	maxTarget  = 320              // bytes of a target's name, and of the host and port that an NTS server named: 32 + "@" + 255 + ":65535"
 	maxError   = 512              // bytes of a carrier's words
 )
 

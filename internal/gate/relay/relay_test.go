@@ -123,7 +123,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 		"long target": func() error {
-			_, _, err := q.Exchange(t.Context(), relay.NTP, strings.Repeat("x", 65), nil)
+			_, _, err := q.Exchange(t.Context(), relay.NTP, strings.Repeat("x", 321), nil)
 			return err
 		},
 		"limit 0": func() error {
@@ -516,6 +516,42 @@ func TestStreamsAreBounded(t *testing.T) {
 			if err := <-failed; !errors.Is(err, relay.ErrCarrier) {
 				t.Fatal(err)
 			}
+		}
+	})
+}
+
+// Who pushes to a connection that never stood is let go when nobody waits for it any more.
+func TestPushedTooEarly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, d := newDoor(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		dialled := make(chan error, 1)
+		go func() { _, err := q.Dial(ctx, relay.NTSKE, "t1"); dialled <- err }()
+		task := d.mustTake(t, 1)[0]
+		pushed := make(chan relay.Pushed, 1)
+		go func() {
+			for offset := uint64(0); ; offset += relay.MaxBody {
+				out, err := gate.Call[relay.Push, relay.Pushed](t.Context(), d, relay.MethodPush, relay.Push{ID: task.ID, Offset: offset, Body: make([]byte, relay.MaxBody)})
+				if err != nil || out.Closed {
+					pushed <- out
+					return
+				}
+			}
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-dialled; !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		select {
+		case out := <-pushed:
+			if !out.Closed {
+				t.Errorf("%+v", out)
+			}
+		default:
+			t.Error("the push waits on")
 		}
 	})
 }

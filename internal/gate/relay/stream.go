@@ -67,6 +67,9 @@ func (q *Queue) dial(ctx context.Context, what Task) (*stream, error) {
 	s := q.of(t.ID)
 	if _, err := q.await(ctx, t); err != nil {
 		q.drop(t.ID)
+		if s != nil {
+			s.fail(err) // who pushes already waits for nothing
+		}
 		return nil, err
 	}
 	if s == nil { // closed meanwhile

@@ -80,6 +80,12 @@ func TestEveryOperationHasABody(t *testing.T) {
 		&request.GroupSetBody{Group: "a", Members: []custody.PersonID{coretest.Anna.ID}},
 		&request.WhitelistAddBody{ID: "x", Chain: coretest.Ethereum, Address: coretest.EthereumTo},
 		&request.WhitelistRemoveBody{ID: "x"},
+		&request.PersonKeyAddBody{Person: coretest.Anna.ID, Key: request.PublicKey{Alg: request.PasskeyEd25519, Pub: key.Pub, RP: "example.org", Origin: "https://example.org"}, Possession: make([]byte, 64)},
+		&request.PersonKeyRemoveBody{Person: coretest.Anna.ID, Key: key.Ref()},
+		&request.WalletCreateBody{Wallet: "w", Chain: coretest.Bitcoin, Scheme: request.SchemeP2TR, Temperature: request.Warm},
+		&request.WalletTemperatureBody{Wallet: "w", To: request.Hot},
+		&request.WarmOpenBody{Wallet: "w", Asset: coretest.Ether, Amount: custody.U64(7), NotAfter: 1900000000},
+		&request.WarmCloseBody{Wallet: "w"},
 	} {
 		raw, err := json.Marshal(body)
 		if err != nil {

@@ -37,6 +37,8 @@ type Status struct {
 	Pending      uint64           `json:"pending"`
 	Signed       uint64           `json:"signed"`
 	Sessions     uint64           `json:"sessions"`
+	WarmWallets  uint64           `json:"warmWallets"`
+	WarmSessions uint64           `json:"warmSessions" doc:"open sessions of warm wallets"`
 	Policy       uint64           `json:"policyVersion"`
 	PolicyHash   string           `json:"policyHash"`
 	Time         string           `json:"time" doc:"the core's clock"`
@@ -291,6 +293,19 @@ type Wallet struct {
 	NextReceive uint32           `json:"nextReceive"`
 	NextChange  uint32           `json:"nextChange"`
 	Address     string           `json:"address" doc:"receiving address 0"`
+
+	Temperature  request.Temperature `json:"temperature" doc:"hot or warm"`
+	WarmSessions []WarmSession       `json:"warmSessions,omitempty" doc:"of a warm wallet"`
+}
+
+// WarmSession is a session of a warm wallet: its transfers of the asset can be signed until it ends or is used up.
+type WarmSession struct {
+	Asset     custody.AssetID `json:"asset"`
+	Amount    custody.Uint256 `json:"amount" doc:"that it was opened for"`
+	Remaining custody.Uint256 `json:"remaining" doc:"that no transfer has taken"`
+	NotAfter  int64           `json:"notAfter" doc:"Unix seconds"`
+	Entry     uint64          `json:"entry" doc:"of the log, that opened it"`
+	Open      bool            `json:"open" doc:"false once its time may be over"`
 }
 
 // WalletList is a page of wallets.

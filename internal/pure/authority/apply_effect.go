@@ -83,6 +83,9 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		return nil, err
 	}
 	body := r.Decoded
+	if _, is := body.(request.WarmBody); is != (b.Warm != nil) {
+		return nil, errors.New("the effect is on a wallet's temperature, and the request is not, or the other way round")
+	}
 	var apply func()
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
@@ -91,6 +94,8 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		apply, err = s.createAddresses(o, b)
 	case *request.TransferBody:
 		err = errors.New("a transfer has permits, not an effect")
+	case request.WarmBody:
+		apply, err = s.applyWarm(l, o, b)
 	case request.LifeBody:
 		apply, err = s.applyLife(r, b)
 	default:
@@ -159,6 +164,8 @@ func (s *State) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 		}
 	} else if _, ok := s.keyIndex[w.Key]; !ok || w.Key != o.Seed {
 		return nil, fmt.Errorf("seed %s does not exist", o.Seed)
+	} else if _, warm := s.warmSeed(o.Seed); warm {
+		return nil, errors.New("the seed is a warm wallet's")
 	}
 	if _, ok := s.walletKeys[keyOfWallet(*w)]; ok {
 		return nil, errors.New("another wallet of the chain has the same keys")
@@ -169,6 +176,9 @@ func (s *State) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 		}
 		s.addWallet(*w, l.Seq, asked)
 		s.next[len(s.next)-1] = [2]uint32{1, 0}
+		if o.Temperature == request.Warm {
+			s.setSessions(uint32(len(s.walletList)-1), nil)
+		}
 	}, nil
 }
 
@@ -191,13 +201,14 @@ func (s *State) addKey(k entry.NewKey) {
 		s.blobs.Next = append(s.blobs.Next, [32]byte(k.Next))
 		k.Next = nil
 	}
-	s.keys = append(s.keys, k)
+	s.keys, s.seedUses = append(s.keys, k), append(s.seedUses, seedUse{})
 }
 
 func (s *State) addWallet(w entry.Wallet, born, asked uint64) {
 	s.wallets.add(canon.Encode(w), 0)
 	s.walletIndex[w.ID] = len(s.walletList)
 	s.walletKeys[keyOfWallet(w)] = struct{}{}
+	s.useSeed(w, len(s.walletList))
 	s.walletList = append(s.walletList, w)
 	s.next = append(s.next, [2]uint32{})
 	s.born, s.askedIn = append(s.born, born), append(s.askedIn, asked)

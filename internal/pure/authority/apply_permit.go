@@ -73,12 +73,18 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 	if err != nil {
 		return nil, err
 	}
+	takeWarm, err := s.takeWarm(wi, p.Effects.Asset, p.Effects.Total, b.Fee, Moment{l.Time, l.Bound})
+	if err != nil {
+		return nil, err
+	}
 	g := &Signed{ID: p.ID, Seq: p.Seq, BodyHash: p.BodyHash, Permit: l.Seq, Attempt: 1, Payload: b.PayloadHash,
 		Slot: SlotHash(p.Effects.Wallet, b.Slot), Fee: b.Fee,
 		FeeCap: FeeCap(p.Bounds, p.Decision, b.Decision), NotAfter: p.Bounds.NotAfter,
-		Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: leaf, Approvals: b.Approvals, Refused: p.Refused}
+		Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: leaf, Approvals: b.Approvals, Refused: p.Refused,
+		Asset: p.Effects.Asset}
 	return func() {
 		take()
+		takeWarm()
 		s.useChange(wi, b.Change)
 		s.unwait(p)
 		s.signed[p.ID] = g
@@ -161,7 +167,13 @@ func (s *State) replace(l entry.Leaf, leaf [32]byte, b *entry.Permit, g *Signed)
 	if !ok || SlotHash(b.Wallet, b.Slot) != g.Slot {
 		return nil, errors.New("a replacement uses the same slot")
 	}
+	more, _ := b.Fee.Sub(g.Fee)
+	takeWarm, err := s.takeWarm(wi, g.Asset, custody.Uint256{}, more, Moment{l.Time, l.Bound})
+	if err != nil {
+		return nil, err
+	}
 	return func() {
+		takeWarm()
 		s.useChange(wi, b.Change)
 		g.Permit, g.Result, g.Attempt, g.Payload, g.Fee, g.PermitLeaf = l.Seq, 0, b.Attempt, b.PayloadHash, b.Fee, leaf
 		g.Trail = append(g.Trail, l.Seq)

@@ -35,6 +35,11 @@ func (s *State) applyRequest(l entry.Leaf, leaf [32]byte, b *entry.Request) (fun
 	if err := s.authentic(r.Initiator, b.Evidence, b.Facts.Evidence); err != nil {
 		return nil, err
 	}
+	if _, key, ok := s.Rules.Key(b.Evidence.Key); ok {
+		if err := mayAsk(key, r.Operation); err != nil {
+			return nil, err
+		}
+	}
 	hash := r.Digest
 	if b.Effects.BodyHash != hash {
 		return nil, errors.New("effects bind another request")

@@ -89,8 +89,21 @@ func CheckSignedEvidence(rules *policy.Rules, r *request.Parsed, e request.Evide
 	if !ok || who.ID != r.Initiator || !who.Active {
 		return problem.New(problem.Unauthenticated, "key %s is not an active key of %s", e.Key, r.Initiator)
 	}
+	if err := mayAsk(key, r.Operation); err != nil {
+		return err
+	}
 	if !key.Verify(r.Message(), e.Sig) {
 		return problem.New(problem.Unauthenticated, "the initiator's signature does not verify over this request")
+	}
+	return nil
+}
+
+// mayAsk says whether a key is good for asking for something. A passkey is good for a further key of one's own, and for nothing else: a browser shows what
+// its site wants to be seen, so that a site that lies gets one signature under anything each time a person confirms. That may be worth an
+// approval of what somebody else asks for, never a request.
+func mayAsk(k request.PublicKey, op request.Operation) error {
+	if k.Passkey() && op != request.PersonKeyAdd {
+		return problem.New(problem.Forbidden, "a passkey approves, and does not ask for a %s; ask with a key file", op)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 	if r.NotAfter*1e9 > at.Time-at.Bound+ttl*1e9 {
 		return nil, problem.New(problem.Malformed, "notAfter is more than %d seconds ahead, the longest that the rules allow", ttl)
 	}
-	x, err := s.describe(r, kind, derive)
+	x, err := s.describe(r, kind, at, derive)
 	if err != nil {
 		return nil, err
 	}
@@ -56,11 +56,11 @@ func Judge(rules *policy.Rules, f policy.Facts, next *policy.Document) policy.De
 }
 
 // editDocument gives the document that a governance request makes of the current one.
-func (s *State) editDocument(op request.Operation, body request.Body) (policy.Document, error) {
-	if p, ok := body.(*request.PersonEnrolBody); ok && !p.Key.Verify(p.EnrolMessage(s.Authority), p.Possession) {
-		return policy.Document{}, problem.New(problem.Unauthenticated, "the new key's proof of possession does not verify")
+func (s *State) editDocument(r *request.Parsed) (policy.Document, error) {
+	if err := CheckPossession(s.Authority, r); err != nil {
+		return policy.Document{}, err
 	}
-	doc, err := policy.Apply(s.Profile, s.Doc, op, body)
+	doc, err := policy.Apply(s.Profile, s.Doc, r.Operation, r.Decoded)
 	if err != nil {
 		return doc, problem.New(problem.Conflict, "the change can't be made to rule document version %d: %v", s.Doc.Version, err)
 	}
@@ -92,7 +92,7 @@ func (s *State) decideNow(p *Pending, r *request.Parsed, at Moment, derive Deriv
 	if Expired(r.NotAfter, at.Time, at.Bound) {
 		return now{}, problem.New(problem.Expired, "the request is past its notAfter")
 	}
-	x, err := s.describe(r, p.Evidence, derive) // the address book may have changed
+	x, err := s.describe(r, p.Evidence, at, derive) // the address book may have changed
 	if err != nil {
 		return now{}, err
 	}
@@ -166,6 +166,8 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 			return nil, nil, problem.New(problem.TooLarge, "wallet %q has no %d addresses left", o.Wallet, o.Count)
 		}
 		e.Addresses = &b
+	case request.WarmBody:
+		e.Warm = &d.is.warm
 	case request.LifeBody:
 		e.Life = &d.is.life
 	default:

@@ -65,7 +65,11 @@ func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, 
 		return nil, problem.New(problem.OutsideBounds, "the payload may cost %s in fee; the cap is %s", out.Fee, most)
 	}
 	out.Trail = slices.Clone(p.Trail)
-	return out, s.slotFree(w, out)
+	if err := s.slotFree(w, out); err != nil {
+		return nil, err
+	}
+	_, err = s.takeWarm(s.walletIndex[w.ID], asked.Effects.Asset, asked.Effects.Total, out.Fee, at)
+	return out, err
 }
 
 // CheckPayload decodes a payload and says whether it does what was asked of a wallet and nothing else: the permit's payload, slot,
@@ -94,7 +98,7 @@ func (s *State) decideReplacement(g *Signed, asked Asked, out *entry.Permit, at 
 	case out.Fee.Cmp(g.Fee) <= 0:
 		return problem.New(problem.OutsideBounds, "a replacement must pay more fee than %s", g.Fee)
 	}
-	x, err := s.describe(asked.Request, asked.Kind, derive)
+	x, err := s.describe(asked.Request, asked.Kind, at, derive)
 	if err != nil {
 		return err
 	}
@@ -108,7 +112,9 @@ func (s *State) decideReplacement(g *Signed, asked Asked, out *entry.Permit, at 
 		return problem.New(problem.TooLarge, "request %s has been replaced too often", g.ID)
 	}
 	out.Attempt, out.Trail = g.Attempt+1, slices.Clone(g.Trail)
-	return nil
+	more, _ := out.Fee.Sub(g.Fee)
+	_, err = s.takeWarm(s.walletIndex[out.Wallet], g.Asset, custody.Uint256{}, more, at)
+	return err
 }
 
 func (s *State) slotFree(w entry.Wallet, p *entry.Permit) error {

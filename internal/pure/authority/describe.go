@@ -14,7 +14,7 @@ import (
 
 // describe says what a request does in the state as it is. A failure means that it can't be done there: it names what does not
 // exist, or exists already, or does not fit the rule document.
-func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (x described, err error) {
+func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment, derive Deriver) (x described, err error) {
 	if err := s.alive(r.Operation); err != nil {
 		return x, err
 	}
@@ -27,6 +27,10 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Der
 		w, next, err = s.wallet(o.Wallet)
 	case *request.WalletCreateBody:
 		err = s.mayCreate(o)
+	case request.WarmBody:
+		var c warmChange
+		c, err = s.changeWarm(o, at)
+		w, x.warm = c.wallet, c.effect
 	default:
 		// A document takes long to check: only people may make the core do so.
 		if p, ok := s.Rules.Principal(r.Initiator); !ok || p.Kind != policy.Human {
@@ -40,7 +44,7 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, derive Der
 			break
 		}
 		var doc policy.Document
-		doc, err = s.editDocument(r.Operation, r.Decoded)
+		doc, err = s.editDocument(r)
 		x.document = &doc
 	}
 	if err == nil {
@@ -60,6 +64,7 @@ type described struct {
 	bounds   request.Bounds
 	document *policy.Document // that it makes, if it makes one
 	life     entry.Life       // of an operation on the life cycle, but for what the core makes
+	warm     entry.Warm       // of an operation on a wallet's temperature
 }
 
 func (s *State) wallet(id custody.WalletID) (entry.Wallet, [2]uint32, error) {
@@ -81,6 +86,9 @@ func (s *State) mayCreate(o *request.WalletCreateBody) error {
 	if _, ok := s.Key(o.Seed); !ok {
 		return problem.New(problem.NotFound, "seed %s does not exist", o.Seed)
 	}
+	if other, warm := s.warmSeed(o.Seed); warm {
+		return problem.New(problem.Conflict, "seed %s is of the wallet %q, which is warm: it opens for that wallet only; take a new seed", o.Seed, other)
+	}
 	if _, ok := s.walletKeys[walletKey{o.Seed, o.Chain, o.Scheme, o.Account}]; ok {
 		return problem.New(problem.Conflict, "another wallet on %s has the keys of account %d of this seed; choose another account", o.Chain, o.Account)
 	}
@@ -101,12 +109,27 @@ func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.
 		}
 	case *request.WalletCreateBody:
 		f.Wallet, f.Chain = o.Wallet, o.Chain
-		e.Wallet, e.Chain = o.Wallet, o.Chain
+		e.Wallet, e.Chain, e.Temperature = o.Wallet, o.Chain, o.Temperature
 	case *request.AddressCreateBody:
 		f.Wallet, f.Chain, f.Count = o.Wallet, w.Chain, o.Count
 		e.Wallet, e.Chain = o.Wallet, w.Chain
+	case request.WarmBody:
+		f.Wallet, f.Chain = o.Of(), w.Chain
+		e.Wallet, e.Chain = o.Of(), w.Chain
+		describeWarm(o, &f, &e)
 	}
 	return f, e, b, err
+}
+
+// describeWarm adds what an operation on a wallet's temperature has besides the wallet.
+func describeWarm(o request.WarmBody, f *policy.Facts, e *request.Effects) {
+	switch o := o.(type) {
+	case *request.WalletTemperatureBody:
+		e.Temperature = o.To
+	case *request.WarmOpenBody:
+		f.Asset, f.Total = o.Asset, o.Amount
+		e.Asset, e.Total, e.Until = o.Asset, o.Amount, o.NotAfter
+	}
 }
 
 func describeTransfer(rules *policy.Rules, w entry.Wallet, o *request.TransferBody, f *policy.Facts, e *request.Effects, b *request.Bounds) error {

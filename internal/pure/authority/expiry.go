@@ -20,6 +20,8 @@ type deadline struct {
 	seq     uint64
 	request custody.RequestID
 	session [16]byte
+	warm    bool   // a session of a warm wallet,
+	wallet  uint32 // of this one
 }
 
 // expiryQueue is a heap of deadlines by time, then entry. It holds deadlines of things that have ended meanwhile, which are
@@ -57,6 +59,7 @@ func (s *State) expire(l entry.Leaf) {
 		if x, ok := s.sessions[d.session]; ok && x.Seq == d.seq {
 			delete(s.sessions, d.session)
 		}
+		s.endWarm(d)
 		if p, ok := s.pending[d.request]; ok && p.Seq == d.seq {
 			s.unwait(p)
 			s.finish(p.ID, Outcome{BodyHash: p.BodyHash, Seq: p.Seq, Own: p.Own(), End: EndExpired}, l.Time)

@@ -10,7 +10,6 @@ import (
 
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/points"
-	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 )
 
@@ -174,23 +173,17 @@ func (d *driver) lifeStory(t *rapid.T) {
 func (d *driver) through(t *rapid.T, op request.Operation, body any) {
 	by := who("alice")
 	r := d.request(by, op, body)
-	p, err := request.Parse(r.Encode())
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := d.s.DecideRequest(p, policy.BySignature, d.at(), Derive)
-	if err != nil {
+	e := d.decided(t, by, r)
+	if e == nil {
 		return // a control point is off
 	}
-	e.Evidence = evidence(by, p)
-	d.ids = append(d.ids, p.Ident)
 	d.submit(t, e)
 	for _, name := range []string{"bob", "carol", "dave"} {
-		if w, ok := d.s.Pending(p.Ident); ok && d.s.mayDecide(w, request.Approval{Person: who(name).id, Decision: request.Approve}, d.at()) == nil {
-			d.submit(t, d.approval(t, p.Ident, who(name), request.Approve))
+		if w, ok := d.s.Pending(r.ID()); ok && d.s.mayDecide(w, request.Approval{Person: who(name).id, Decision: request.Approve}, d.at()) == nil {
+			d.submit(t, d.approval(t, r.ID(), who(name), request.Approve))
 		}
 	}
-	w, ok := d.s.Pending(p.Ident)
+	w, ok := d.s.Pending(r.ID())
 	if !ok {
 		return
 	}

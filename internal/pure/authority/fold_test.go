@@ -32,6 +32,7 @@ type driver struct {
 
 func newDriver(t tester) *driver {
 	d := &driver{world: newWorld(t), slots: map[string]custody.RequestID{}, effects: map[request.Operation]int{}}
+	d.must(t, d.effect(t, d.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "vault", Chain: evm, Scheme: request.SchemeEVM, Temperature: request.Warm}, "bob")))
 	d.m = modelOf(d.s)
 	for id := range d.s.doneIndex {
 		o, _ := d.s.Done(id)
@@ -78,6 +79,8 @@ func (d *driver) newRequest(t *rapid.T) any {
 	}
 	switch n := rapid.IntRange(0, 9).Draw(t, "operation"); {
 	case op != "":
+	case n == 0 && rapid.Bool().Draw(t, "warm"):
+		op, body = d.warmRequest(t)
 	default:
 		op, body = d.walletRequest(t, n)
 	}
@@ -299,6 +302,11 @@ func (d *driver) step(t *rapid.T) {
 		d.story(t)
 	} else if n < 5 {
 		d.lifeStory(t)
+	} else if n == 5 {
+		op, body := d.warmRequest(t)
+		d.through(t, op, body)
+	} else if n == 6 {
+		d.vaultStory(t)
 	} else if body := d.body(t); body != nil {
 		d.submit(t, body)
 	}
@@ -312,12 +320,10 @@ func (d *driver) story(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := d.s.DecideRequest(p, policy.BySignature, d.at(), Derive)
-	if err != nil {
+	e := d.decided(t, by, r)
+	if e == nil {
 		return
 	}
-	e.Evidence = evidence(by, p)
-	d.ids = append(d.ids, p.Ident)
 	d.submit(t, e)
 	if _, ok := d.s.Pending(p.Ident); !ok {
 		return
@@ -333,6 +339,21 @@ func (d *driver) story(t *rapid.T) {
 	if rapid.Bool().Draw(t, "settled") {
 		d.submit(t, d.result(p.Ident))
 	}
+}
+
+// decided gives the entry of a request, or nil if it can't be asked for now.
+func (d *driver) decided(t *rapid.T, by someone, r request.Request) *entry.Request {
+	p, err := request.Parse(r.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := d.s.DecideRequest(p, policy.BySignature, d.at(), Derive)
+	if err != nil {
+		return nil
+	}
+	e.Evidence = evidence(by, p)
+	d.ids = append(d.ids, p.Ident)
+	return e
 }
 
 // submit writes an entry to both.
@@ -450,7 +471,7 @@ func TestFoldIsTheModel(t *testing.T) {
 	})
 	t.Log(counts)
 	for _, op := range request.Operations() {
-		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet) {
+		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose) {
 			t.Errorf("no %s took effect: the draws are one-sided", op)
 		}
 	}

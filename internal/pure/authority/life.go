@@ -125,12 +125,13 @@ func (s *State) PatternOf(epoch uint64) ([]byte, bool) {
 	}
 }
 
-// alive says whether an operation may be asked for, decided or done now: after zeroize only the restore.
+// alive says whether an operation may be asked for, decided or done now: after zeroize only the restore, and that somebody is revoked, because
+// an administrator who zeroizes out of malice could else do so again after each restore.
 func (s *State) alive(o request.Operation) error {
-	if s.life.Phase != Zeroized || o == request.Restore {
+	if s.life.Phase != Zeroized || o == request.Restore || o == request.PersonRevoke {
 		return nil
 	}
-	return problem.New(problem.Zeroized, "the domain was zeroized in entry %d; only a restore by its recovery plan can be asked for", s.life.Since)
+	return problem.New(problem.Zeroized, "the domain was zeroized in entry %d; only a restore by its recovery plan can be asked for, and that a person is revoked", s.life.Since)
 }
 
 // aliveFor is alive for an entry. What records what happened is always taken.

@@ -285,6 +285,9 @@ func (s *State) wipe(doomed []entry.Blob) {
 	s.life.Next, s.life.Previous, s.lacking = nil, nil, 0
 	s.blobs = lifeBlobs{Doomed: doomed}
 	clear(s.sessions)
+	for n := range s.warm {
+		s.setSessions(n, nil)
+	}
 }
 
 func (s *State) restoreEpoch(o *request.RestoreBody) (c lifeChange, err error) {

@@ -27,9 +27,14 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 	if err != nil {
 		return err
 	}
+	if _, is := body.(request.WarmBody); is != (b.Warm != nil) {
+		return errModel
+	}
 	switch o := body.(type) {
 	case *request.TransferBody:
 		return errModel
+	case request.WarmBody:
+		err = m.warmEffect(l, at, o, b)
 	case *request.WalletCreateBody:
 		err = m.createWallet(l, p.Seq, o, b)
 	case *request.AddressCreateBody:
@@ -89,6 +94,12 @@ func (m *model) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 		}
 		m.keys = append(m.keys, born)
 	}
+	if m.noWarmSeed(w.Key) != nil {
+		return errModel
+	}
+	if o.Temperature == request.Warm {
+		m.warm = append(m.warm, modelWarm{wallet: len(m.wallets)})
+	}
 	m.wallets, m.next, m.born = append(m.wallets, *w), append(m.next, [2]uint32{1, 0}), append(m.born, l.Seq)
 	m.asked = append(m.asked, asked)
 	return nil
@@ -98,6 +109,7 @@ func (m *model) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 func (m *model) expire(l entry.Leaf) {
 	over := func(notAfter int64) bool { return notAfter < (l.Time-l.Bound)/1e9 }
 	m.sessions = slices.DeleteFunc(m.sessions, func(x sessionRecord) bool { return over(x.Session.NotAfter) })
+	m.closeWarm(func(x WarmSession) bool { return over(x.NotAfter) })
 	type due struct {
 		at  int64
 		seq uint64

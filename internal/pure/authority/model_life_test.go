@@ -119,17 +119,18 @@ func (m *model) aliveFor(body any) bool {
 	if !m.life.zeroized {
 		return true
 	}
+	still := func(o request.Operation) bool { return o == request.Restore || o == request.PersonRevoke }
 	switch b := body.(type) {
 	case *entry.Result, *entry.Snapshot, *entry.Writer, *entry.Erased:
 		return true
 	case *entry.Request:
-		return b.Effects.Operation == request.Restore
+		return still(b.Effects.Operation)
 	case *entry.Session, *entry.Tamper, *entry.Reencipher, *entry.Permit:
 		return false
 	default:
 		id, _ := requestOf(body)
 		p := m.pendingOf(id)
-		return p != nil && p.Effects.Operation == request.Restore
+		return p != nil && still(p.Effects.Operation)
 	}
 }
 
@@ -290,6 +291,7 @@ func (m *model) lost() (out []entry.Blob) {
 func (m *model) zeroize(l entry.Leaf) {
 	m.life.zeroized, m.life.since, m.life.next, m.life.previous = true, l.Seq, nil, nil
 	m.sessions = nil
+	m.closeWarm(func(WarmSession) bool { return true })
 }
 
 // lifeFact takes what the core records by itself.

@@ -37,6 +37,7 @@ type model struct {
 	signed   []Signed
 	done     []ended
 	life     modelLife
+	warm     []modelWarm
 }
 
 type ended struct {
@@ -51,6 +52,9 @@ func modelOf(s *State) model {
 	for a, i := range s.accountIndex {
 		out.accounts[i] = a
 	}
+	for _, r := range m.Warm {
+		out.warm = append(out.warm, modelWarm{wallet: int(r.Wallet)})
+	}
 	return out.clone()
 }
 
@@ -58,7 +62,7 @@ func (m model) clone() model {
 	m.docs, m.keys, m.wallets, m.next, m.born = slices.Clone(m.docs), slices.Clone(m.keys), slices.Clone(m.wallets), slices.Clone(m.next), slices.Clone(m.born)
 	m.asked, m.own = slices.Clone(m.asked), maps.Clone(m.own)
 	m.accounts, m.nonces, m.spent, m.sessions = slices.Clone(m.accounts), slices.Clone(m.nonces), slices.Clone(m.spent), slices.Clone(m.sessions)
-	m.life = m.life.clone()
+	m.life, m.warm = m.life.clone(), m.cloneWarm()
 	m.pending, m.signed, m.done = slices.Clone(m.pending), slices.Clone(m.signed), slices.Clone(m.done)
 	for i := range m.pending {
 		m.pending[i].Approvals, m.pending[i].Trail = slices.Clone(m.pending[i].Approvals), slices.Clone(m.pending[i].Trail)
@@ -86,6 +90,7 @@ func (m model) root() [32]byte {
 		done.add(encodeDone(d.id, d.o), 0)
 	}
 	img.Life, img.Blobs = m.lifeImage()
+	img.Warm = m.warmImage()
 	img.Wallets, img.Accounts, img.Spent, img.Done = wallets.state(), accounts.state(), spent.state(), done.state()
 	for i := range m.pending {
 		img.Pending = append(img.Pending, &m.pending[i])
@@ -359,6 +364,10 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 			len(b.Approvals) == 0, SlotHash(b.Wallet, b.Slot) == g.Slot, !Expired(g.NotAfter, at.Time, at.Bound)); err != nil {
 			return err
 		}
+		more, _ := b.Fee.Sub(g.Fee)
+		if err := m.pay(w, g.Asset, custody.Uint256{}, more, at); err != nil {
+			return err
+		}
 		g.Permit, g.Result, g.Attempt, g.Payload, g.Fee, g.PermitLeaf, g.Trail = l.Seq, 0, b.Attempt, b.PayloadHash, b.Fee, hash, append(g.Trail, l.Seq)
 		m.change(w, b)
 		return nil
@@ -374,9 +383,12 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 	if err := m.slot(uint32(w), p.Bounds.Slot, b); err != nil {
 		return err
 	}
+	if err := m.pay(w, p.Effects.Asset, p.Effects.Total, b.Fee, at); err != nil {
+		return err
+	}
 	m.change(w, b)
 	g := Signed{ID: p.ID, Seq: p.Seq, BodyHash: p.BodyHash, Permit: l.Seq, Attempt: 1, Payload: b.PayloadHash, Slot: SlotHash(b.Wallet, b.Slot), Fee: b.Fee, NotAfter: p.Bounds.NotAfter,
-		FeeCap: most, Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: hash, Approvals: b.Approvals, Refused: p.Refused}
+		FeeCap: most, Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: hash, Approvals: b.Approvals, Refused: p.Refused, Asset: p.Effects.Asset}
 	m.pending = slices.DeleteFunc(m.pending, func(x Pending) bool { return x.ID == g.ID })
 	at0, _ := slices.BinarySearchFunc(m.signed, g.Seq, func(x Signed, seq uint64) int { return int(x.Seq) - int(seq) })
 	m.signed = slices.Insert(m.signed, at0, g)

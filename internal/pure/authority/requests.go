@@ -73,6 +73,8 @@ type Signed struct {
 
 	Approvals []uint64 `cbor:"15,keyasint"` // that the first permit consumed
 	Refused   [3]uint8 `cbor:"16,keyasint"` // refusals so far, by act
+
+	Asset custody.AssetID `cbor:"17,keyasint"` // that it pays
 }
 
 // Own lists the entries of the request so far, ascending; its own entry is the first.

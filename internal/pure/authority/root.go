@@ -33,6 +33,7 @@ type Image struct {
 	Asked    []uint64        `cbor:"15,keyasint"` // by wallet: entry of the request for it
 	Life     Life            `cbor:"16,keyasint"`
 	Blobs    lifeBlobs       `cbor:"17,keyasint"`
+	Warm     []warmRecord    `cbor:"18,keyasint"` // by wallet
 }
 
 type headSection struct {
@@ -75,6 +76,7 @@ func (s *State) Image() Image {
 		Asked:    s.askedIn,
 		Life:     s.life,
 		Blobs:    s.blobs,
+		Warm:     s.warmImage(),
 	}
 	for id, x := range s.sessions {
 		m.Sessions = append(m.Sessions, sessionRecord{id, x})
@@ -89,7 +91,8 @@ func (s *State) Image() Image {
 
 // sections lists what the root covers, in order.
 func (m Image) sections() []any {
-	return []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked, m.Life, m.Blobs}
+	return []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked, m.Life, m.Blobs,
+		m.Warm}
 }
 
 // Encode gives the canonical encoding and the root hash. Each section is encoded once for both.
@@ -109,7 +112,7 @@ func (m Image) Encode() (encoding []byte, root [32]byte) {
 
 // sizeHint is about how long the encoding is, in bytes, by the lists that become long. Growing step by step would copy it many times.
 func (m Image) sizeHint() int {
-	n := 4096 + len(m.Document) + 400*len(m.Signed) + 16*len(m.Next) + 6*(len(m.Nonces)+len(m.Born)+len(m.Asked)+len(m.Docs)) + 128*len(m.Sessions) + 200*len(m.Keys) + 34*len(m.Blobs.Next) + 80*(len(m.Blobs.Previous)+len(m.Blobs.Doomed))
+	n := 4096 + len(m.Document) + 400*len(m.Signed) + 16*len(m.Next) + 6*(len(m.Nonces)+len(m.Born)+len(m.Asked)+len(m.Docs)) + 128*len(m.Sessions) + 200*len(m.Keys) + 34*len(m.Blobs.Next) + 80*(len(m.Blobs.Previous)+len(m.Blobs.Doomed)) + 200*len(m.Warm)
 	for _, p := range m.Pending {
 		n += 1500 + len(p.Request)
 	}
@@ -154,6 +157,7 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	s.keys = m.Keys
+	s.seedUses = make([]seedUse, len(s.keys))
 	for i, k := range s.keys {
 		s.keyIndex[k.ID] = i
 	}
@@ -161,6 +165,9 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	if err := s.restoreChains(m, load); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	if err := s.restoreWarm(m); err != nil {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	for _, x := range m.Sessions {
@@ -222,6 +229,10 @@ func (s *State) restoreChains(m Image, load func([32]byte) ([]byte, error)) (err
 		}
 		s.walletIndex[w.ID] = len(s.walletList)
 		s.walletKeys[keyOfWallet(w)] = struct{}{}
+		if _, ok := s.keyIndex[w.Key]; !ok {
+			return fmt.Errorf("wallet %s: its seed does not exist", w.ID)
+		}
+		s.useSeed(w, len(s.walletList))
 		s.walletList = append(s.walletList, w)
 		return nil
 	})

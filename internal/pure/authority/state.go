@@ -68,6 +68,10 @@ type State struct {
 	life    Life
 	blobs   lifeBlobs
 	lacking int // keys without a blob under the committed next epoch
+
+	seedUses  []seedUse                // by key
+	warm      map[uint32][]WarmSession // by number of each warm wallet: its sessions, by asset
+	warmCount int                      // sessions
 }
 
 // account is a paying address of an EVM wallet.
@@ -132,6 +136,7 @@ func New() *State {
 		signed:       map[custody.RequestID]*Signed{},
 		done:         newChain(doneChunk),
 		doneIndex:    map[custody.RequestID]place{},
+		warm:         map[uint32][]WarmSession{},
 	}
 }
 
@@ -246,11 +251,11 @@ func (s *State) NextNonce(id custody.WalletID, index uint32) uint64 {
 func (s *State) Spent(in entry.Input) bool { _, ok := s.spentIndex[in]; return ok }
 
 // Counts are sizes for status and metrics.
-type Counts struct{ Wallets, Keys, Pending, Signed, Done, Sessions, Spent int }
+type Counts struct{ Wallets, Keys, Pending, Signed, Done, Sessions, Spent, Warm, WarmSessions int }
 
 // Counts gives the state's sizes.
 func (s *State) Counts() Counts {
-	return Counts{len(s.walletList), len(s.keys), len(s.pending), len(s.signed), len(s.doneIndex), len(s.sessions), len(s.spentIndex)}
+	return Counts{len(s.walletList), len(s.keys), len(s.pending), len(s.signed), len(s.doneIndex), len(s.sessions), len(s.spentIndex), len(s.warm), s.warmCount}
 }
 
 // Unsettled lists permits without a result: the same bytes may be signed again, nothing else.

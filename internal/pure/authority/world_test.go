@@ -79,6 +79,8 @@ func firstDocument() policy.Document {
 			{ID: "pay", Priority: 2, Plan: two, When: policy.Match{Operations: []request.Operation{request.Transfer}}},
 			{ID: "wallets", Priority: 3, Plan: one, When: policy.Match{Operations: []request.Operation{request.WalletCreate}}},
 			{ID: "addresses", Priority: 4, Auto: true, When: policy.Match{Operations: []request.Operation{request.AddressCreate}}},
+			{ID: "warm", Priority: 5, Plan: two, When: policy.Match{Operations: []request.Operation{request.WalletTemperature, request.WarmOpen}}},
+			{ID: "cool", Priority: 6, Auto: true, When: policy.Match{Operations: []request.Operation{request.WarmClose}}},
 		}}
 	for _, p := range people() {
 		kind := policy.Human
@@ -340,7 +342,7 @@ func (w *world) permit(t tester, id custody.RequestID, payload string, slot entr
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := w.s.describe(r, e.Facts.Evidence, Derive)
+	x, err := w.s.describe(r, e.Facts.Evidence, w.at(), Derive)
 	if err != nil { // zeroized, or a control point is off: Apply is to refuse it
 		x.facts = e.Facts
 	}

@@ -85,7 +85,7 @@ func types() []reflect.Type {
 	for _, v := range []any{kinds{v: 1}, thing{}, oddEmpty{}, oddTwice{}, oddInside{}, oddArray{}, oddNumber{}, entry.Leaf{}, entry.Genesis{}, entry.Request{}, entry.Approval{}, entry.Permit{}, entry.Result{}, entry.Refusal{},
 		entry.Effect{}, entry.Session{}, entry.Snapshot{}, entry.Writer{}, request.Request{}, request.Statement{}, request.SessionOpening{},
 		request.SessionGrant{}, request.TransferBody{}, request.WalletCreateBody{}, request.AddressCreateBody{}, request.PolicyChangeBody{},
-		request.PersonEnrolBody{}, policy.Document{}, policy.Facts{}, policy.Decision{}, authority.Image{}, proof.File{}, uint64(0), "", []string{}, [][32]byte{}} {
+		request.PersonEnrolBody{}, request.PersonKeyAddBody{}, request.PersonKeyRemoveBody{}, policy.Document{}, policy.Facts{}, policy.Decision{}, authority.Image{}, proof.File{}, uint64(0), "", []string{}, [][32]byte{}} {
 		out = append(out, reflect.TypeOf(v))
 	}
 	return out

@@ -44,10 +44,15 @@ const (
 	TagTPM        Tag = "strongroom/tpm/v1"               // what is derived for a TPM: keys, authorization values, places
 	TagMark       Tag = "strongroom/mark/v1"              // a mark of the anchor that counts in a TPM, and the key it is made with
 	TagCertify    Tag = "strongroom/certificate/v1"       // a person's asking for a client certificate, signed with an approval key
+	TagKeyAdd     Tag = "strongroom/key-add/v1"           // possession of a further key of a person, signed with it
+	TagSignIn     Tag = "strongroom/sign-in/v1"           // a person's signing in to the pages of serve, signed with a passkey
 
 	TagRecoveryRecord Tag = "strongroom/recovery-record/v1" // recovery record of a domain
 	TagBlobList       Tag = "strongroom/blob-list/v1"       // list of blobs that the log has given up
 	TagStatus         Tag = "strongroom/status/v1"          // status of a core, signed with the domain identity key
+
+	TagBackup   Tag = "strongroom/backup/v1"          // key of a pack of a backup
+	TagManifest Tag = "strongroom/backup-manifest/v1" // manifest of a backup, signed with the domain identity key
 
 	TagRecovery     Tag = "strongroom/recovery/v1"        // recovery key that follows from the master secret
 	TagRecoverySeal Tag = "strongroom/recovery-seal/v1"   // something sealed to a recovery key
@@ -67,7 +72,6 @@ func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
 		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord,
-		TagClose, TagTPM, TagMark, TagCertify, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit,
-		TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter,
-		TagRecoveryRecord, TagBlobList, TagStatus}
+		TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList, TagStatus, TagRecovery,
+		TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagBackup, TagManifest}
 }

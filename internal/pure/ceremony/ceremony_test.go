@@ -350,6 +350,7 @@ func TestScripts(t *testing.T) {
 		{"all shares needed", Create, func(s *Script) { s.Threshold = 3 }, "loses the key"},
 		{"more than all shares needed", Create, func(s *Script) { s.Threshold = 4 }, "needed"},
 		{"no recipient", Create, func(s *Script) { s.Participants[1].Recipient = "" }, "recipient"},
+		{"two shares to one recipient", Create, func(s *Script) { s.Participants[2].Recipient = strings.ToUpper(s.Participants[1].Recipient) }, "two shares"},
 		{"unknown source", Create, func(s *Script) { s.Entropy.Sources = []string{"lava"} }, "lava"},
 		{"source twice", Create, func(s *Script) { s.Entropy.Sources = []string{"root", "root"} }, "root"},
 		{"one rolls dice", Create, func(s *Script) { s.Entropy.Dice, s.Entropy.Rolls = []string{"carl"}, 200 }, "two custodians"},

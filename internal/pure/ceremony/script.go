@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
@@ -211,7 +212,7 @@ func (s Script) checkPeople() error {
 	if n := len(s.Participants); n < 2 || n > MaxParticipants {
 		return at("participants", "%d participants; there must be 2 to %d", n, MaxParticipants)
 	}
-	names, keys := map[string]bool{CoreActor: true}, map[string]string{}
+	names, keys, recipients := map[string]bool{CoreActor: true}, map[string]string{}, map[string]string{}
 	for i, p := range s.Participants {
 		if err := custody.CheckSlug("participant", p.Name); err != nil {
 			return at(someone(i, "name"), "%w", err)
@@ -229,6 +230,12 @@ func (s Script) checkPeople() error {
 		keys[string(p.Key.Pub)] = p.Name
 		if !plain(p.Bag) || !plain(p.Safe) || len(p.Recipient) > MaxRecipient {
 			return at(someone(i, "recipient"), "participant %q: bag and safe must have at most %d visible characters, the recipient %d", p.Name, MaxText, MaxRecipient)
+		}
+		if other := recipients[strings.ToLower(p.Recipient)]; other != "" { // bech32 and hex have two cases
+			return at(someone(i, "recipient"), "custodians %q and %q have the same recipient; nobody gets two shares", other, p.Name)
+		}
+		if p.Recipient != "" {
+			recipients[strings.ToLower(p.Recipient)] = p.Name
 		}
 		if p.Role != Custodian && p.Recipient+p.Bag+p.Safe != "" {
 			return at(someone(i, "role"), "participant %q is no custodian and can't have recipient, bag or safe", p.Name)

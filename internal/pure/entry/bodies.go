@@ -170,7 +170,8 @@ type AddressBatch struct {
 	Root   [32]byte         `cbor:"5,keyasint"` // RFC 6962 tree over the addresses' text
 }
 
-// Effect records what an approved request other than a transfer did; exactly one of the three is present. A new document is
+// Effect records what an approved request other than a transfer did; exactly one of document, wallet, addresses, life and warm is present, but
+// for a wallet's first address. A new document is
 // recorded whole. Body class: confidential.
 type Effect struct {
 	Request   custody.RequestID `cbor:"1,keyasint"`
@@ -182,6 +183,23 @@ type Effect struct {
 	Addresses *AddressBatch     `cbor:"7,keyasint,omitempty"` // alone, or the first address of Wallet
 	Trail     []uint64          `cbor:"8,keyasint,omitempty"` // every other entry of the request so far: refusals
 	Life      *Life             `cbor:"9,keyasint,omitempty"` // what became of the domain
+
+	Warm *Warm `cbor:"10,keyasint,omitempty"` // what became of a wallet's temperature and sessions
+}
+
+// Warm is what wallet_temperature, warm_open and warm_close do. docs/spec/warm.md.
+type Warm struct {
+	Wallet custody.WalletID    `cbor:"1,keyasint"`
+	To     request.Temperature `cbor:"2,keyasint,omitempty"` // the wallet's from now on, where it changes
+	Opened *WarmSession        `cbor:"3,keyasint,omitempty"` // the session that is open from now on
+	Closed []custody.AssetID   `cbor:"4,keyasint,omitempty"` // sessions that ended with this, by asset
+}
+
+// WarmSession is a session of a warm wallet as it is opened.
+type WarmSession struct {
+	Asset    custody.AssetID `cbor:"1,keyasint"`
+	Amount   custody.Uint256 `cbor:"2,keyasint"` // base units of the asset
+	NotAfter int64           `cbor:"3,keyasint"` // Unix seconds
 }
 
 // Life is what an operation on the life cycle does. docs/spec/domain.md says which fields each has.

@@ -129,6 +129,8 @@ func TestCheckRefuses(t *testing.T) {
 		{"too many routes", func(d D) { d.Routes = make([]policy.Route, policy.MaxRoutes+1) }, "1001 routes"},
 		{"governance in a route", func(d D) { d.Routes[1].When.Operations = []request.Operation{request.PolicyChange} }, "always takes the plan that is reserved for it"},
 		{"automatic governance", func(d D) { d.Routes[0].When.Operations = []request.Operation{request.PersonEnrol} }, "always takes the plan that is reserved for it"},
+		{"automatic opening of a warm key", func(d D) { d.Routes[0].When.Operations = []request.Operation{request.WarmOpen} }, "can't be automatic"},
+		{"automatic temperature", func(d D) { d.Routes[0].When.Operations = []request.Operation{request.WalletTemperature} }, "can't be automatic"},
 		{"automatic for anything", func(d D) { d.Routes[0].When.Operations = nil }, "must name its operations"},
 		{"automatic with plan", func(d D) { d.Routes[0].Plan = plan("treasury", 2) }, "an automatic route has no plan"},
 		{"neither plan nor automatic", func(d D) { d.Routes[1].Plan = policy.Plan{} }, "needs a plan, or auto: true"},

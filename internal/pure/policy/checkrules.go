@@ -79,6 +79,9 @@ func (d Document) checkRoute(r Route) error {
 		if o.Governance() {
 			return fmt.Errorf("operation %s always takes the plan that is reserved for it; take it out of the route", o)
 		}
+		if r.Auto && o.NeverAutomatic() {
+			return fmt.Errorf("operation %s can't be automatic: people must approve it; give the route a plan", o)
+		}
 	}
 	switch {
 	case r.Auto && len(r.Plan.AnyOf) > 0:

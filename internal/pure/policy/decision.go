@@ -36,7 +36,8 @@ type Destination struct {
 }
 
 // Facts is everything a decision may depend on besides the document. A transfer has wallet, chain, asset, destinations, their
-// sum as total, and fee cap; wallet_create has wallet and chain; address_create has wallet, chain and count; governance
+// sum as total, and fee cap; wallet_create, wallet_temperature and warm_close have wallet and chain; address_create has wallet, chain and
+// count; warm_open has wallet, chain, asset, and what the session is for as total; governance
 // operations have none of these. Facts that lack one are denied; those that an operation does not have are not looked at.
 type Facts struct {
 	Operation    request.Operation `cbor:"1,keyasint"`

@@ -103,9 +103,7 @@ func diffPrincipals(old, next Document, say func(string, ...any)) {
 			if a.Kind != b.Kind {
 				say("%s is now a %s; it was a %s", a.ID, b.Kind, a.Kind)
 			}
-			has := func(ks []request.PublicKey, k request.PublicKey) bool {
-				return slices.ContainsFunc(ks, func(o request.PublicKey) bool { return o.Alg == k.Alg && bytes.Equal(o.Pub, k.Pub) })
-			}
+			has := func(ks []request.PublicKey, k request.PublicKey) bool { return hasKey(ks, k.Ref()) } // where a passkey is used is part of it
 			lost := slices.DeleteFunc(slices.Clone(a.Keys), func(k request.PublicKey) bool { return has(b.Keys, k) })
 			won := slices.DeleteFunc(slices.Clone(b.Keys), func(k request.PublicKey) bool { return has(a.Keys, k) })
 			if len(won) > 0 {

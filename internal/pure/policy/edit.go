@@ -3,7 +3,6 @@
 package policy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,6 +37,10 @@ func Apply(profile custody.Profile, d Document, op request.Operation, body reque
 		return ifFor(op, request.WhitelistAdd, func() (Document, error) { return d.WithWhitelist(profile, *b) })
 	case *request.WhitelistRemoveBody:
 		return ifFor(op, request.WhitelistRemove, func() (Document, error) { return d.WithoutWhitelist(profile, *b) })
+	case *request.PersonKeyAddBody:
+		return ifFor(op, request.PersonKeyAdd, func() (Document, error) { return d.WithKey(profile, *b) })
+	case *request.PersonKeyRemoveBody:
+		return ifFor(op, request.PersonKeyRemove, func() (Document, error) { return d.WithoutKey(profile, *b) })
 	default:
 		return Document{}, fmt.Errorf("%w: operation %s does not change the rules", ErrEdit, op)
 	}
@@ -74,8 +77,8 @@ func (d Document) WithDocument(profile custody.Profile, next Document) (Document
 			return Document{}, fmt.Errorf("%w: principal %s is a %s and stays one", ErrEdit, now.ID, was.Kind)
 		}
 		for _, k := range now.Keys {
-			if !slices.ContainsFunc(was.Keys, func(o request.PublicKey) bool { return o.Alg == k.Alg && bytes.Equal(o.Pub, k.Pub) }) {
-				return Document{}, fmt.Errorf("%w: key %s of principal %s is new; keys come in with person_enrol, which shows possession", ErrEdit, k.Ref(), now.ID)
+			if !hasKey(was.Keys, k.Ref()) {
+				return Document{}, fmt.Errorf("%w: key %s of principal %s is new; keys come in with person_enrol and person_key_add, which show possession", ErrEdit, k.Ref(), now.ID)
 			}
 		}
 	}

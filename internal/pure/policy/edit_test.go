@@ -36,6 +36,7 @@ func TestApply(t *testing.T) {
 			"human p_eeeeeeeeeeeeeeee is new, with key " + string(key(50).Ref()), "group risk gains p_eeeeeeeeeeeeeeee", "group treasury gains p_eeeeeeeeeeeeeeee"}},
 		{request.PersonEnrol, &request.PersonEnrolBody{Person: person(4), Kind: "service", Key: key(50)}, []string{
 			"service p_eeeeeeeeeeeeeeee is new, with key " + string(key(50).Ref())}},
+		{request.PersonKeyAdd, &request.PersonKeyAddBody{Person: bob, Key: key(50)}, []string{"p_bbbbbbbbbbbbbbbb gains key " + string(key(50).Ref())}},
 		{request.PersonRevoke, &request.PersonRevokeBody{Person: dave}, []string{"human p_dddddddddddddddd is revoked", "group risk loses p_dddddddddddddddd"}},
 		{request.GroupSet, &request.GroupSetBody{Group: "risk", Members: []custody.PersonID{alice, dave}}, []string{
 			"group risk gains p_aaaaaaaaaaaaaaaa", "group risk loses p_bbbbbbbbbbbbbbbb"}},
@@ -109,6 +110,15 @@ func TestApplyRefuses(t *testing.T) {
 		{"unknown group", request.PersonEnrol, &request.PersonEnrolBody{Person: person(4), Kind: "human", Key: key(50), Groups: []custody.GroupID{"board"}}, policy.ErrEdit, "group board does not exist"},
 		{"service in an approving group", request.PersonEnrol, &request.PersonEnrolBody{Person: person(4), Kind: "service", Key: key(50), Groups: []custody.GroupID{"treasury"}}, policy.ErrDocument, "has people only"},
 
+		{"passkey for another site", request.PolicyChange, replace(func(d *policy.Document) { d.Principals[0].Keys[0] = passkey(1, "https://b.example.org") }), policy.ErrEdit, "is new; keys come in"},
+		{"key twice", request.PersonKeyAdd, &request.PersonKeyAddBody{Person: bob, Key: key(2)}, policy.ErrEdit, "has the key " + string(key(2).Ref()) + " already"},
+		{"key of another", request.PersonKeyAdd, &request.PersonKeyAddBody{Person: bob, Key: key(1)}, policy.ErrDocument, "already a key of " + string(alice)},
+		{"same key through a browser", request.PersonKeyAdd, &request.PersonKeyAddBody{Person: bob, Key: passkey(2, "https://a.example.org")}, policy.ErrDocument, "already a key of " + string(bob)},
+		{"passkey of a service", request.PersonKeyAdd, &request.PersonKeyAddBody{Person: bot, Key: passkey(50, "https://a.example.org")}, policy.ErrDocument, "a service has no passkeys"},
+		{"key for nobody", request.PersonKeyAdd, &request.PersonKeyAddBody{Person: person(9), Key: key(50)}, policy.ErrEdit, "is not in the document"},
+		{"key of nobody", request.PersonKeyRemove, &request.PersonKeyRemoveBody{Person: person(9), Key: key(1).Ref()}, policy.ErrEdit, "is not in the document"},
+		{"last key", request.PersonKeyRemove, &request.PersonKeyRemoveBody{Person: bob, Key: key(2).Ref()}, policy.ErrEdit, "is the last key of"},
+		{"another's key", request.PersonKeyRemove, &request.PersonKeyRemoveBody{Person: bob, Key: key(1).Ref()}, policy.ErrEdit, "has no key"},
 		{"unknown person", request.PersonRevoke, &request.PersonRevokeBody{Person: person(9)}, policy.ErrEdit, "is not in the document"},
 
 		{"unknown member", request.GroupSet, &request.GroupSetBody{Group: "risk", Members: []custody.PersonID{person(9)}}, policy.ErrDocument, "is not a principal"},

@@ -16,16 +16,20 @@ import (
 
 // has says which attributes an operation has. A table field about one that it has not is no match; an expression that reads
 // one can't be evaluated.
-type has struct{ wallet, chain, asset, destinations, count bool }
+type has struct{ wallet, chain, asset, total, destinations, count bool }
 
 func attributes(o request.Operation) has {
 	switch o {
 	case request.Transfer:
-		return has{wallet: true, chain: true, asset: true, destinations: true}
+		return has{wallet: true, chain: true, asset: true, total: true, destinations: true}
 	case request.WalletCreate:
 		return has{wallet: true, chain: true}
 	case request.AddressCreate:
 		return has{wallet: true, chain: true, count: true}
+	case request.WarmOpen:
+		return has{wallet: true, chain: true, asset: true, total: true}
+	case request.WalletTemperature, request.WarmClose:
+		return has{wallet: true, chain: true}
 	default:
 		return has{} // governance: who asks is all there is
 	}
@@ -131,7 +135,7 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	case "asset":
 		return types.String(f.Asset), a.has.asset
 	case "total":
-		return amountValue{f.Total}, a.has.destinations
+		return amountValue{f.Total}, a.has.total
 	case "feeCap":
 		return amountValue{f.FeeCap}, a.has.destinations
 	case "count":

@@ -59,8 +59,8 @@ func (m *Match) table(a *activation) (unmet, last field) {
 		met(fDestKind, len(m.Destination) > 0, h.destinations && odd(f, m.kindIn) < 0) &&
 		met(fDestNot, len(m.DestNot) > 0, h.destinations && odd(f, m.kindNot) >= 0) &&
 		met(fDestIDs, len(m.Books) > 0, h.destinations && odd(f, m.bookIn) < 0) &&
-		met(fAmountMax, m.AmountMax != nil, h.destinations && m.AmountMax != nil && f.Total.Cmp(*m.AmountMax) <= 0) &&
-		met(fAmountOver, m.AmountOver != nil, h.destinations && m.AmountOver != nil && f.Total.Cmp(*m.AmountOver) > 0)
+		met(fAmountMax, m.AmountMax != nil, h.total && m.AmountMax != nil && f.Total.Cmp(*m.AmountMax) <= 0) &&
+		met(fAmountOver, m.AmountOver != nil, h.total && m.AmountOver != nil && f.Total.Cmp(*m.AmountOver) > 0)
 	return unmet, last
 }
 

@@ -42,6 +42,8 @@ type WalletCreateBody struct {
 	Scheme  Scheme           `cbor:"3,keyasint" json:"scheme"`
 	Seed    custody.KeyID    `cbor:"4,keyasint,omitempty" json:"seed,omitempty"`    // an existing seed, or empty for a new one
 	Account uint32           `cbor:"5,keyasint,omitempty" json:"account,omitempty"` // BIP-44 account; 0 with a new seed
+
+	Temperature Temperature `cbor:"6,keyasint,omitempty" json:"temperature,omitempty"` // "warm", or empty for a hot wallet
 }
 
 // AddressCreateBody asks for the next Count receiving addresses of a wallet.
@@ -88,7 +90,7 @@ type WhitelistRemoveBody struct {
 	ID string `cbor:"1,keyasint" json:"id"`
 }
 
-// Body is one of the bodies above.
+// Body is the body of an operation: one of those above, [PersonKeyAddBody] or [PersonKeyRemoveBody].
 type Body interface{ check() error }
 
 // DecodeBody reads the operation's body and checks its form.
@@ -129,6 +131,16 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &ZeroizeBody{}
 	case Restore:
 		b = &RestoreBody{}
+	case PersonKeyAdd:
+		b = &PersonKeyAddBody{}
+	case PersonKeyRemove:
+		b = &PersonKeyRemoveBody{}
+	case WalletTemperature:
+		b = &WalletTemperatureBody{}
+	case WarmOpen:
+		b = &WarmOpenBody{}
+	case WarmClose:
+		b = &WarmCloseBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}
@@ -173,6 +185,9 @@ func (b *WalletCreateBody) check() error {
 		return err
 	}
 	if err := b.Chain.Check(); err != nil {
+		return err
+	}
+	if err := b.checkTemperature(); err != nil {
 		return err
 	}
 	_, evm := b.Chain.EVM()

@@ -27,6 +27,8 @@ func TestBodiesRefused(t *testing.T) {
 	wallet := func(f func(*request.WalletCreateBody)) request.Request { return change(request.WalletCreate, f) }
 	enrol := func(f func(*request.PersonEnrolBody)) request.Request { return change(request.PersonEnrol, f) }
 	group := func(f func(*request.GroupSetBody)) request.Request { return change(request.GroupSet, f) }
+	more := func(f func(*request.PersonKeyAddBody)) request.Request { return change(request.PersonKeyAdd, f) }
+	less := func(f func(*request.PersonKeyRemoveBody)) request.Request { return change(request.PersonKeyRemove, f) }
 	white := func(f func(*request.WhitelistAddBody)) request.Request { return change(request.WhitelistAdd, f) }
 	to := func(s string) func(*request.TransferBody) {
 		return func(b *request.TransferBody) { b.Outputs = []request.Output{{Address: s, Amount: custody.U64(1)}} }
@@ -66,6 +68,11 @@ func TestBodiesRefused(t *testing.T) {
 		"kind of person":        enrol(func(b *request.PersonEnrolBody) { b.Kind = "robot" }),
 		"malformed key":         enrol(func(b *request.PersonEnrolBody) { b.Key.Pub = nil }),
 		"no possession":         enrol(func(b *request.PersonEnrolBody) { b.Possession = nil }),
+		"key for nobody":        more(func(b *request.PersonKeyAddBody) { b.Person = "bob" }),
+		"malformed further key": more(func(b *request.PersonKeyAddBody) { b.Key.Origin = "http://custody.example.org" }),
+		"further key unproved":  more(func(b *request.PersonKeyAddBody) { b.Possession = nil }),
+		"key taken of nobody":   less(func(b *request.PersonKeyRemoveBody) { b.Person = "" }),
+		"malformed key id":      less(func(b *request.PersonKeyRemoveBody) { b.Key = "K" }),
 		"groups not sorted":     enrol(func(b *request.PersonEnrolBody) { b.Groups = []custody.GroupID{"b", "a"} }),
 		"malformed revocation":  change(request.PersonRevoke, func(b *request.PersonRevokeBody) { b.Person = "" }),
 		"member twice":          group(func(b *request.GroupSetBody) { b.Members = []custody.PersonID{alice, alice} }),

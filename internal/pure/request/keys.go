@@ -18,8 +18,8 @@ import (
 	"strongroom/internal/pure/webauthn"
 )
 
-// passkey says whether k is used through a browser.
-func (k PublicKey) passkey() bool { return k.Alg == PasskeyP256 || k.Alg == PasskeyEd25519 }
+// Passkey says whether k is used through a browser.
+func (k PublicKey) Passkey() bool { return k.Alg == PasskeyP256 || k.Alg == PasskeyEd25519 }
 
 func (k PublicKey) relying() webauthn.Relying { return webauthn.Relying{ID: k.RP, Origin: k.Origin} }
 
@@ -33,10 +33,10 @@ func CheckSig(sig []byte) error {
 
 // Check says whether k is a key of a known algorithm, a point where one is asked for, and a passkey's relying party and origin are such.
 func (k PublicKey) Check() error {
-	if !k.passkey() && k.RP+k.Origin != "" {
+	if !k.Passkey() && k.RP+k.Origin != "" {
 		return fmt.Errorf("a key of algorithm %q has no relying party and no origin", k.Alg)
 	}
-	if k.passkey() {
+	if k.Passkey() {
 		if err := k.relying().Check(); err != nil {
 			return err
 		}
@@ -96,7 +96,7 @@ func (k PublicKey) p256() (*ecdsa.PublicKey, error) {
 // Verify says whether sig is k's signature of message: 64 bytes, or of a passkey an encoded [webauthn.Assertion] whose challenge is the message's
 // SHA-256, made at its origin by a person who was verified.
 func (k PublicKey) Verify(message, sig []byte) bool {
-	if k.passkey() {
+	if k.Passkey() {
 		return k.verifyPasskey(message, sig)
 	}
 	if len(sig) != 64 {

@@ -9,6 +9,7 @@ const (
 	MaxBatch       = 100_000        // addresses of one address_create
 	MaxLifetime    = 30 * 24 * 3600 // a request expires within 30 days
 	MaxSession     = 24 * 3600      // a service's session
+	MaxWarm        = 7 * 24 * 3600  // a session of a warm wallet
 	OutcomeKept    = 90 * 24 * 3600 // how long an outcome answers retries
 	MaxApprovalAge = 30 * 24 * 3600 // an approval counts no longer than its request lives
 

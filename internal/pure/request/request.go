@@ -32,6 +32,10 @@ const (
 	WhitelistAdd    Operation = "whitelist_add"    // body [WhitelistAddBody]
 	WhitelistRemove Operation = "whitelist_remove" // body [WhitelistRemoveBody]
 
+	WalletTemperature Operation = "wallet_temperature" // body [WalletTemperatureBody]
+	WarmOpen          Operation = "warm_open"          // body [WarmOpenBody]
+	WarmClose         Operation = "warm_close"         // body [WarmCloseBody]
+
 	PointsSet     Operation = "domain_points_set"     // body [PointsSetBody]
 	EpochLoad     Operation = "domain_epoch_load"     // body [EpochLoadBody]
 	EpochCommit   Operation = "domain_epoch_commit"   // body [EpochCommitBody]
@@ -45,8 +49,12 @@ const (
 // Operations lists every operation.
 func Operations() []Operation {
 	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
-		PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore}
+		PersonKeyAdd, PersonKeyRemove, PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore,
+		WalletTemperature, WarmOpen, WarmClose}
 }
+
+// NeverAutomatic says whether no route may let o through without approvals: it opens a way to keys that only a quorum opens.
+func (o Operation) NeverAutomatic() bool { return o == WarmOpen || o == WalletTemperature }
 
 // Governance says whether o changes persons, groups, rules or the domain's life cycle. Such a request takes a reserved plan of the
 // document, never a route.
@@ -55,7 +63,7 @@ func (o Operation) Governance() bool { return o.EditsRules() || o.LifeCycle() }
 // EditsRules says whether o makes another rule document.
 func (o Operation) EditsRules() bool {
 	switch o {
-	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove:
+	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove, PersonKeyAdd, PersonKeyRemove:
 		return true
 	default:
 		return false
@@ -216,7 +224,7 @@ func (k KeyRef) Check() error {
 // Ref gives the key's name.
 func (k PublicKey) Ref() KeyRef {
 	b := append(append([]byte(k.Alg), 0), k.Pub...)
-	if k.passkey() {
+	if k.Passkey() {
 		b = append(append(b, 0), k.RP...)
 		b = append(append(b, 0), k.Origin...)
 	}

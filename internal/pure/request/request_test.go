@@ -36,6 +36,11 @@ func key() request.PublicKey {
 	return request.PublicKey{Alg: request.Ed25519, Pub: ed25519.NewKeyFromSeed(h[:]).Public().(ed25519.PublicKey)}
 }
 
+// passkeyOf is a key as it is used in a browser.
+func passkeyOf(k request.PublicKey) request.PublicKey {
+	return request.PublicKey{Alg: request.PasskeyEd25519, Pub: k.Pub, RP: "custody.example.org", Origin: "https://custody.example.org"}
+}
+
 // bodies has one body of each operation.
 func bodies() map[request.Operation]any {
 	return map[request.Operation]any{
@@ -53,11 +58,13 @@ func bodies() map[request.Operation]any {
 		request.EpochLoad:       request.EpochLoadBody{Counter: 7, Epoch: 300, Recovery: sharing()},
 		request.EpochCommit: request.EpochCommitBody{Counter: 7, Epoch: 300, Pattern: bytes.Repeat([]byte{4}, 16),
 			Receipts: []request.ShareReceipt{{Receipt: []byte{1}, Sig: bytes.Repeat([]byte{5}, 64)}, {Receipt: []byte{2}, Sig: bytes.Repeat([]byte{6}, 64)}}},
-		request.EpochActivate: request.EpochActivateBody{Counter: 7, Epoch: 300, Pattern: bytes.Repeat([]byte{4}, 16)},
-		request.EpochFinalize: request.EpochFinalizeBody{Counter: 7, Epoch: 299, Pattern: bytes.Repeat([]byte{4}, 16)},
-		request.EpochCancel:   request.EpochCancelBody{Counter: 7, Epoch: 300, Pattern: bytes.Repeat([]byte{4}, 16)},
-		request.Zeroize:       request.ZeroizeBody{Counter: 7, Phrase: "zeroize 0102030000000000"},
-		request.Restore:       request.RestoreBody{Counter: 7, Epoch: 300, Pattern: bytes.Repeat([]byte{4}, 16)},
+		request.EpochActivate:   request.EpochActivateBody{Counter: 7, Epoch: 300, Pattern: bytes.Repeat([]byte{4}, 16)},
+		request.EpochFinalize:   request.EpochFinalizeBody{Counter: 7, Epoch: 299, Pattern: bytes.Repeat([]byte{4}, 16)},
+		request.EpochCancel:     request.EpochCancelBody{Counter: 7, Epoch: 300, Pattern: bytes.Repeat([]byte{4}, 16)},
+		request.Zeroize:         request.ZeroizeBody{Counter: 7, Phrase: "zeroize 0102030000000000"},
+		request.Restore:         request.RestoreBody{Counter: 7, Epoch: 300, Pattern: bytes.Repeat([]byte{4}, 16)},
+		request.PersonKeyAdd:    request.PersonKeyAddBody{Person: alice, Key: passkeyOf(key()), Possession: bytes.Repeat([]byte{9}, 64)},
+		request.PersonKeyRemove: request.PersonKeyRemoveBody{Person: bob, Key: key().Ref()},
 	}
 }
 
@@ -92,6 +99,9 @@ func frozen() map[string]string {
 	enrol := bodies()[request.PersonEnrol].(request.PersonEnrolBody)
 	out["enrol message"] = hex.EncodeToString(enrol.EnrolMessage(custody.AuthorityID{1, 2, 3}))
 	out["key ref"] = string(key().Ref())
+	more := bodies()[request.PersonKeyAdd].(request.PersonKeyAddBody)
+	out["key add message"] = hex.EncodeToString(more.Message(custody.AuthorityID{1, 2, 3}))
+	out["passkey ref"] = string(more.Key.Ref())
 	a := request.Approval{Request: s.Request, Person: bob, Decision: request.Reject, Key: key().Ref(), Sig: bytes.Repeat([]byte{5}, 64)}
 	out["approval"] = hex.EncodeToString(canon.Encode(a))
 	out["signed evidence"] = hex.EncodeToString(canon.Encode(request.Evidence{Key: key().Ref(), Sig: bytes.Repeat([]byte{5}, 64)}))

@@ -38,6 +38,9 @@ type Effects struct {
 	Total     custody.Uint256  `cbor:"7,keyasint" json:"total"` // sum of the outputs, base units
 	Call      *Call            `cbor:"8,keyasint,omitempty" json:"call,omitempty"`
 	BodyHash  [32]byte         `cbor:"9,keyasint" json:"-"` // hash of the whole request: binds what is not decoded above
+
+	Until       int64       `cbor:"10,keyasint,omitempty" json:"until,omitempty"`       // end of a warm session, Unix seconds; Total is then what it is for
+	Temperature Temperature `cbor:"11,keyasint,omitempty" json:"temperature,omitempty"` // of the wallet from then on, where the request says so
 }
 
 // ChangeRule says where what is left over may go.

@@ -155,6 +155,34 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// TestHiddenFile moves a file away before the label is destroyed, and back: the label is not listed meanwhile, and destroyed all the same.
+func TestHiddenFile(t *testing.T) {
+	t.Parallel()
+	b := softHSM(t)
+	l := b.library(t, nil)
+	cfg := config(t, l, b.token(t))
+	r := mustCreate(t, l, durable.OS(), cfg)
+	if err := r.Seal(t.Context(), "dwk-1", nil, take(t, l, "the secret")); err != nil {
+		t.Fatal(err)
+	}
+	file, hidden := filepath.Join(cfg.Dir, "dwk-1"+ending), filepath.Join(t.TempDir(), "hidden")
+	if err := os.Rename(file, hidden); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := r.Status(t.Context()); err != nil || len(s.Labels) != 0 {
+		t.Errorf("status lists %v and error %v", s.Labels, err)
+	}
+	if err := r.Destroy(t.Context(), "dwk-1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(hidden, file); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Unseal(t.Context(), "dwk-1"); !errors.Is(err, hsm.ErrNotFound) {
+		t.Errorf("the file is back: got error %v", err)
+	}
+}
+
 // TestExchange puts files in each other's place: of another label, another root on the same token, another token.
 func TestExchange(t *testing.T) {
 	t.Parallel()

@@ -153,6 +153,7 @@ func TestChangedPCR(t *testing.T) {
 	t.Parallel()
 	x, cfg, r := newRoot(t)
 	seal(t, r, cfg.Arena, "identity", "the identity")
+	seal(t, r, cfg.Arena, "spare", "another")
 	x.Extend(t, 16) // another one
 	if _, err := unseal(t, mustOpen(t, cfg), "identity"); err != nil {
 		t.Fatal(err)
@@ -173,11 +174,16 @@ func TestChangedPCR(t *testing.T) {
 	_, err = unseal(t, r, "identity") // the TPM itself refuses
 	check("unseal", err, nil)
 	check("seal", r.Seal(t.Context(), "dwk-1", nil, take(t, cfg.Arena, "x")), nil)
-	check("destroy", r.Destroy(t.Context(), "identity"), nil)
+	if err := r.Destroy(t.Context(), "spare"); err != nil { // it only takes power away
+		t.Errorf("destroy: %v", err)
+	}
 	x.Restart(t)
-	if _, err := unseal(t, mustOpen(t, cfg), "identity"); err != nil {
+	again := mustOpen(t, cfg)
+	if _, err := unseal(t, again, "identity"); err != nil {
 		t.Errorf("with the old firmware again: %v", err)
 	}
+	_, err = unseal(t, again, "spare")
+	wantErr(t, "destroyed under another firmware", err, hsm.ErrNotFound)
 }
 
 func TestClearedOrReplaced(t *testing.T) {

@@ -108,6 +108,27 @@ func (o *op) findIndex(index tpm.TPMHandle) (*tpm.TPMSNVPublic, error) {
 	return p, nil
 }
 
+// confirm has the TPM say with a MAC that an index is what it was found to be.
+func (o *op) confirm(k *primaryKey, p tpm.TPMSNVPublic) error {
+	h, err := named(p)
+	if err != nil {
+		return err
+	}
+	s, err := o.session(k, nil, tpm.Audit())
+	if err != nil {
+		return err
+	}
+	r, err := tpm.NVReadPublic{NVIndex: h}.Execute(o, s)
+	if err != nil {
+		return fmt.Errorf("read index %#x: %w", p.NVIndex, err)
+	}
+	again, err := r.NVPublic.Contents()
+	if err != nil || !bytes.Equal(tpm.Marshal(*again), tpm.Marshal(p)) {
+		return fmt.Errorf("%w: index %#x: it is not what it was found to be", ErrMalformed, p.NVIndex)
+	}
+	return o.unload()
+}
+
 // define makes an index. Its authorization value travels encrypted.
 func (o *op) define(k *primaryKey, p tpm.TPMSNVPublic, auth []byte) error {
 	s, err := o.session(k, nil, encryptIn())

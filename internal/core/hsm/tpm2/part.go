@@ -201,6 +201,31 @@ func (o *op) removePart(k *primaryKey, p policy, index tpm.TPMHandle, auth secre
 	return true, o.undefine(k, *found)
 }
 
+// expelPart makes sure that a label's index is gone, where a file says that there is one. The answer to its removal carries a MAC. What a TPM
+// says without a session, and its errors, carry none: anybody on the bus can say that there is no index, or another's. Another's is believed
+// once the TPM confirms it with a MAC; none, once its place could be taken, which the TPM allows only where it is free. An index that looks
+// like ours is removed without a look into it: Seal takes no place that is in use, and a changed PCR must not stop a destroy.
+func (o *op) expelPart(k *primaryKey, p policy, index tpm.TPMHandle, auth secret.Bytes) error {
+	digest, err := p.digest()
+	if err != nil {
+		return err
+	}
+	ours := partIndex(index, digest, false)
+	found, err := o.findIndex(index)
+	switch {
+	case err != nil:
+		return err
+	case found != nil && !same(*found, ours):
+		return o.confirm(k, *found)
+	case found != nil:
+		return o.undefine(k, *found)
+	}
+	if err := auth.Use(func(auth []byte) error { return o.define(k, ours, auth) }); err != nil {
+		return fmt.Errorf("%w: the TPM says that index %#x is gone, and does not let its place be taken: %w", ErrIndex, index, err)
+	}
+	return o.undefine(k, ours)
+}
+
 // join derives the key of an envelope from its parts, in this order. Which parts there are follows from what it is for.
 func join(a *secret.Arena, u use, label string, parts ...secret.Bytes) (key secret.Bytes, err error) {
 	all, err := secret.New(a, len(parts)*partSize, func(b []byte) error {

@@ -228,14 +228,19 @@ func (r *Root) unseal(ctx context.Context, label string, sealed []byte) ([]byte,
 }
 
 // Destroy implements [hsm.Sealer]: it removes the index, which makes every copy of the file worthless, and then the file. Where it was interrupted
-// between, the label is free already.
+// between, the label is free already. While the file is there, who lies on the bus can make it fail, and can't make it seem done.
 func (r *Root) Destroy(ctx context.Context, label string) error {
 	if err := custody.CheckSlug("label", label); err != nil {
 		return fmt.Errorf("%w: %w", hsm.ErrInput, err)
 	}
 	return r.do(ctx, "destroy", label, func() error {
-		err := r.operate(ctx, label, func(o *op, k *primaryKey, index tpm.TPMHandle) error {
-			_, err := o.removePart(k, r.header.Policy, index, r.indexAuth)
+		_, err := r.disk.Read(r.path(label+ending), seal.MaxEnvelope)
+		expected := !errors.Is(err, fs.ErrNotExist)
+		err = r.operate(ctx, label, func(o *op, k *primaryKey, index tpm.TPMHandle) error {
+			if expected {
+				return o.expelPart(k, r.header.Policy, index, r.indexAuth)
+			}
+			_, err := o.removePart(k, r.header.Policy, index, r.indexAuth) // what an interrupted Seal left, or a file that was moved away
 			if errors.Is(err, ErrIndex) {
 				return nil // what is there is another's: ours is gone
 			}
