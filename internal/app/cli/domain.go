@@ -55,6 +55,7 @@ type coreFlags struct {
 	PassphraseFD int    `name:"passphrase-fd" default:"-1" placeholder:"N" help:"Read the passphrase of the root of trust, or the PIN of token or TPM, from this file descriptor; default: the terminal."`
 	trustFlags
 
+	Memory               int  `placeholder:"BYTES" help:"Locked memory of the core for keys, where the limit (ulimit -l) is below the 16 MiB that it takes otherwise."`
 	WeakPassphraseUnsafe bool `help:"The root's passphrase is cheap to guess; for tests. A root that was made so is opened so."`
 }
 
@@ -64,6 +65,9 @@ func (c coreFlags) args(command string, more ...string) []string {
 	out = append(out, c.trustFlags.args()...)
 	if c.Root == rootPKCS11 && c.PassphraseFD < 0 {
 		out = append(out, "--pin-typed") // it was asked for at the terminal, and goes on through a pipe
+	}
+	if c.Memory != 0 {
+		out = append(out, "--memory", strconv.Itoa(c.Memory))
 	}
 	if c.WeakPassphraseUnsafe {
 		out = append(out, "--weak-passphrase-unsafe")
@@ -83,7 +87,7 @@ type domainCreate struct {
 	coreFlags
 	people
 	Rules    string   `required:"" placeholder:"FILE" help:"Rule file (YAML); people may stand in it by label."`
-	Profile  string   `enum:"evaluation,production" default:"evaluation" help:"evaluation; production needs a root of trust in hardware, which this version does not have. It never changes."`
+	Profile  string   `enum:"evaluation,production" default:"evaluation" help:"evaluation. A production domain is made by a ceremony: 'strongroom ceremony run'. It never changes."`
 	Witness  []string `sep:"none" placeholder:"NAME=VKEY" help:"A log witness, with --anchor witness; 'strongroom witness show' prints its vkey. May be given more than once."`
 	Quorum   int      `placeholder:"N" help:"How many log witnesses must cosign; default: more than half of them."`
 	SignWith []string `placeholder:"KEY" sep:"none" help:"Sign with this key at once; where every first person's key is given, the domain is finished too."`
@@ -94,8 +98,8 @@ type domainCreate struct {
 func (c *domainCreate) Run(e *env) error {
 	profile := custody.Profile(c.Profile)
 	if profile == custody.Production {
-		return hint(errors.New("this version makes no production domain: that needs a hardware root of trust and a log whose head is kept elsewhere, and it has neither yet"),
-			"--profile evaluation makes one to try everything with; a profile never changes, so keep nothing of value in it")
+		return hint(errors.New("a production domain is made by a ceremony, with custodians, witnesses and an auditor: 'strongroom ceremony run'"),
+			"docs/runbooks/ceremony.md leads through it; --profile evaluation makes a domain to try everything with, but a profile never changes")
 	}
 	if err := c.coreFlags.check(); err != nil {
 		return err

@@ -221,10 +221,20 @@ func (e *env) passphrase(fd int, prompt, flag string) (secret.Bytes, error) {
 	if e.In == nil || !term.IsTerminal(int(e.In.Fd())) {
 		return secret.Bytes{}, usage("no terminal to ask for the passphrase at; give %s", flag)
 	}
+	fd = int(e.In.Fd())
+	before, err := term.GetState(fd)
+	if err == nil {
+		err = silence(fd) // before the question: who types ahead is not shown either
+	}
+	if err != nil {
+		return secret.Bytes{}, err
+	}
 	fmt.Fprint(e.Err, words.Plain(prompt))
-	raw, err := term.ReadPassword(int(e.In.Fd()))
+	raw, err := term.ReadPassword(fd)
+	err = errors.Join(err, term.Restore(fd, before))
 	e.say("")
 	if err != nil {
+		clear(raw)
 		return secret.Bytes{}, fmt.Errorf("read passphrase: %w", err)
 	}
 	return e.take(raw)

@@ -53,7 +53,7 @@ func (p *parts) openAnchor(ctx context.Context, o Options, store auditlog.Store)
 	if !slices.Contains(anchorKinds(), g.Anchor) {
 		return nil, fmt.Errorf("the domain's anchor is %q, which this program does not have", g.Anchor)
 	}
-	p.anchor = g.Anchor
+	p.anchor, p.profile = g.Anchor, g.Profile
 	if !anchorHas(g.Anchor, AnchorWitness) {
 		return local, nil
 	}

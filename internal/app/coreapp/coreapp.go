@@ -98,6 +98,7 @@ type parts struct {
 	tpm     *tpm2.Device
 	anchor  string           // kind of the anchor, as genesis names it or the options ask for
 	domain  custody.DomainID // whose anchor this is, as the store says; zero: there is no entry yet
+	profile custody.Profile  // as the store says; empty: there is no entry yet
 	relay   *relay.Queue
 	witness *witness.Anchor // nil without log witnesses
 	time    *watched        // nil on the system clock

@@ -31,6 +31,10 @@ func Run(ctx context.Context, o Options, socket string, uids []uint32, ready fun
 		return err
 	}
 	if err = errors.Join(p.tamperedBefore(ctx, o), p.guardTime(ctx, o)); err == nil {
+		// Asked again of the domain itself; here, so that nobody waits for log witnesses before it is said.
+		err = errors.Join(refuseUnlocked(p.profile, p.lockErr), refuseSystemClock(p.profile, p.time))
+	}
+	if err == nil {
 		watched, stop := p.health.watch(ctx, o.RecheckEvery)
 		err = p.run(watched, o, socket, uids, ready)
 		stop()
