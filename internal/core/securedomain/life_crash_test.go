@@ -98,6 +98,9 @@ func endings() []ending {
 			case l.Phase == "zeroized":
 				e.after = true
 				if err := e.PutBack(1, e.taken.Blobs()); err != nil {
+					if e.D.Cause() != nil { // it was killed while it destroyed, and does not tell its epoch any more
+						err = problem.Wrap(problem.Stopped, err, "the core was killed meanwhile")
+					}
 					return false, err
 				}
 				_, err := e.Restore()
