@@ -21,21 +21,8 @@ import (
 	"strongroom/internal/core/selftest"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
-
-func newArena(t *testing.T) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 // TestEachSelfTestStopsTheCore makes every self-test fail by its name, for each command that opens a root: the core says which, asks for no
 // passphrase and touches no file.
@@ -89,7 +76,7 @@ func TestSelfTestCommand(t *testing.T) {
 // TestFailureWhileRunning: a self-test that begins to fail, or a source of randomness that does, ends what the core runs, with the cause.
 func TestFailureWhileRunning(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	table, err := algorithm.New()
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,8 @@ import (
 	blst "github.com/supranational/blst/bindings/go"
 
 	described "strongroom/internal/pure/algorithm"
+
+	"strongroom/internal/secret/secrettest"
 )
 
 func drawn(n int) []byte {
@@ -51,7 +53,7 @@ func TestSecpAnswerBySecondImplementation(t *testing.T) {
 // TestBLSAgainstCircl makes public keys and signatures with circl's groups and wants the same bytes, and verifies ours by its pairing.
 func TestBLSAgainstCircl(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	for range 20 {
 		key, msg := generate(t, table, a, described.KindBLS), drawn(33)
 		var scalar circl.Scalar
@@ -85,7 +87,7 @@ func blsOrder() []byte {
 // empty signature of every message. A signature with a part outside is refused too, by the check and by the pairing.
 func TestBLSOutsideTheGroups(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	msg := drawn(32)
 	infinity := append([]byte{0xc0}, make([]byte, 95)...)
 	outside := blsOutsideG1(t)
@@ -148,7 +150,7 @@ func blsSecond(t *testing.T, sig []byte) []byte {
 // TestMLDSAAgainstCircl: keys from the same seed are the same, and each verifies the other's signatures.
 func TestMLDSAAgainstCircl(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	type other struct {
 		public []byte
 		sign   func(msg []byte) []byte
@@ -206,7 +208,7 @@ func TestMLDSAAgainstCircl(t *testing.T) {
 // TestTheUsedHashOfRSAKeys: what RSA signs is SHA-256 of the message, so a signature over it as a digest is none.
 func TestTheUsedHashOfRSAKeys(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	key := generate(t, table, a, described.KindRSA2048)
 	msg := drawn(32)
 	sum := sha256.Sum256(msg)

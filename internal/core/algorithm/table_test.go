@@ -12,22 +12,8 @@ import (
 	described "strongroom/internal/pure/algorithm"
 	"strongroom/internal/pure/points"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 func newTable(t testing.TB) *Table {
 	t.Helper()
@@ -142,7 +128,7 @@ func TestTablesThatContradictThemselves(t *testing.T) {
 
 func TestKnownAnswers(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	for _, m := range table.Mechanisms() {
 		t.Run(string(m), func(t *testing.T) {
 			if err := table.Check(a, m, nil); err != nil {
@@ -163,7 +149,7 @@ func TestKnownAnswers(t *testing.T) {
 // TestKnownAnswersCount: each part of an answer matters; with one bit of it changed the check fails.
 func TestKnownAnswersCount(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	for m, list := range answers {
 		for _, k := range list {
 			parts := map[string]func(*KnownAnswer) *[]byte{
@@ -196,7 +182,7 @@ func TestGenerate(t *testing.T) {
 	for _, k := range table.described.Kinds() {
 		t.Run(string(k.Kind), func(t *testing.T) {
 			t.Parallel()
-			a := newArena(t)
+			a := secrettest.Arena(t)
 			if k.Kind == described.KindFROSTShare {
 				if _, err := table.Generate(t.Context(), a, System{}, k.Kind); !errors.Is(err, ErrUnfit) {
 					t.Errorf("got %v", err)
@@ -222,7 +208,7 @@ func TestGenerate(t *testing.T) {
 			}
 		})
 	}
-	if _, err := table.Generate(t.Context(), newArena(t), System{}, "rot13"); !errors.Is(err, ErrUnknown) {
+	if _, err := table.Generate(t.Context(), secrettest.Arena(t), System{}, "rot13"); !errors.Is(err, ErrUnknown) {
 		t.Errorf("unknown kind: got %v", err)
 	}
 }
@@ -243,7 +229,7 @@ func (s broken) Fill(_ context.Context, b []byte) error {
 // TestGenerateWithABrokenSource leaves nothing behind: the arena is checked at the end.
 func TestGenerateWithABrokenSource(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	gone := errors.New("the source is gone")
 	for _, k := range table.described.Kinds() {
 		if table.kinds[k.Kind].Generate == nil || k.Max > 256 { // RSA has a source of its own
@@ -266,7 +252,7 @@ func TestGenerateWithABrokenSource(t *testing.T) {
 // TestFaultsAreWithheld damages each algorithm's results behind the table's back: no signature comes out, and no key passes its pairwise test.
 func TestFaultsAreWithheld(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	for _, m := range table.Mechanisms() {
 		r := table.rows[m]
 		kind := r.Kinds[0]
@@ -337,7 +323,7 @@ func damage(r Row) Row {
 // there is a nonce.
 func TestRepeatable(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	msg := bytes.Repeat([]byte{7}, 32)
 	constant := map[Mechanism]bool{described.EdDSA: true, described.BLS: true, described.RSAPKCS1: true}
 	for _, r := range table.described.Rows() {

@@ -10,12 +10,13 @@ import (
 	described "strongroom/internal/pure/algorithm"
 	"strongroom/internal/pure/secp"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 // TestKeysForOtherUses: no key is used by a mechanism that doesn't take its kind, and no mechanism for what it is not.
 func TestKeysForOtherUses(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	plain := take(t, a, []byte{1})
 	acts := map[described.Use]func(Key, Mechanism) error{
 		described.Sign:    func(k Key, m Mechanism) error { _, err := table.Sign(k, m, make([]byte, 32), nil); return err },
@@ -84,7 +85,7 @@ func wiped(s secret.Bytes, err error) error {
 // TestSecretsOutOfRange: neither a wrong length nor bytes that are no key are used.
 func TestSecretsOutOfRange(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	for _, k := range table.described.Kinds() {
 		for _, n := range []int{k.Min - 1, k.Max + 1} {
 			if _, err := table.Public(k.Kind, take(t, a, make([]byte, n))); !errors.Is(err, ErrSecret) {
@@ -129,7 +130,7 @@ func TestSecretsOutOfRange(t *testing.T) {
 // TestRSAPartsThatDoNotFit: each of p, q and d is checked against the others.
 func TestRSAPartsThatDoNotFit(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	for _, at := range []int{127, 255, 511} {
 		b := rsaTestKey()
 		b[at] ^= 2
@@ -142,7 +143,7 @@ func TestRSAPartsThatDoNotFit(t *testing.T) {
 // TestInputs: digests and messages of a length that a mechanism doesn't take are refused, not cut or filled.
 func TestInputs(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	for _, m := range []Mechanism{described.ECDSASecp256k1, described.BIP340, described.ECDSAP256, described.ECDSAP384, described.ECDSAP521} {
 		r, _ := table.described.Find(m)
 		key := generate(t, table, a, r.Kinds[0])
@@ -183,7 +184,7 @@ func TestInputs(t *testing.T) {
 // TestWrongKeys: what one key sealed another does not open, and codes count whole.
 func TestWrongKeys(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	one, two := generate(t, table, a, described.KindAES256), generate(t, table, a, described.KindAES256)
 	sealed, err := table.Encrypt(one, described.AESGCM, []byte("text"), []byte("for"))
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	described "strongroom/internal/pure/algorithm"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 // digits is a byte string in hexadecimal.
@@ -164,7 +165,7 @@ func TestWycheproofSignatures(t *testing.T) {
 // TestWycheproofSigning makes the published deterministic signatures of ML-DSA from their seeds.
 func TestWycheproofSigning(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	for name, m := range map[string]Mechanism{"mldsa_44": described.MLDSA44, "mldsa_65": described.MLDSA65, "mldsa_87": described.MLDSA87} {
 		ran := 0
 		for _, g := range read(t, name+"_sign_seed").TestGroups {
@@ -247,7 +248,7 @@ func TestWycheproofSecretKeys(t *testing.T) {
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			t.Parallel()
-			a := newArena(t)
+			a := secrettest.Arena(t)
 			ran, valid := 0, 0
 			for _, g := range read(t, tt.file).TestGroups {
 				for _, v := range g.Tests {
@@ -317,7 +318,7 @@ func kemCase(table *Table, m Mechanism, public int) func(*secret.Arena, group, v
 // TestWycheproofEncapsulationKeys: public keys with coefficients out of range are refused (FIPS 203 section 7.2).
 func TestWycheproofEncapsulationKeys(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	for name, m := range map[string]Mechanism{"mlkem_768_encaps": described.MLKEM768, "mlkem_1024_encaps": described.MLKEM1024} {
 		bad := 0
 		for _, g := range read(t, name).TestGroups {
@@ -341,7 +342,7 @@ func TestWycheproofEncapsulationKeys(t *testing.T) {
 // TestWycheproofOAEP decrypts published good and bad ciphertexts.
 func TestWycheproofOAEP(t *testing.T) {
 	t.Parallel()
-	table, a := newTable(t), newArena(t)
+	table, a := newTable(t), secrettest.Arena(t)
 	for name, kind := range map[string]Kind{"rsa_oaep_2048_sha256_mgf1sha256": described.KindRSA2048, "rsa_oaep_3072_sha256_mgf1sha256": described.KindRSA3072,
 		"rsa_oaep_4096_sha256_mgf1sha256": described.KindRSA4096} {
 		ran := 0

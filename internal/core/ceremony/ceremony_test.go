@@ -21,22 +21,8 @@ import (
 	"strongroom/internal/core/slip39"
 	"strongroom/internal/pure/share"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 func take(t testing.TB, a *secret.Arena, b string) secret.Bytes {
 	t.Helper()
@@ -229,7 +215,7 @@ func restore(t testing.TB, a *secret.Arena, m *ceremony.Made, list []person, who
 
 func TestAnyThreeOfFiveRestore(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, five...)
 	m := makeShares(t, a, 3, list)
 	for _, who := range [][]int{{0, 1, 2}, {4, 3, 2}, {1, 4, 0}, {0, 1, 2, 3, 4}, {3, 1, 2}} {
@@ -241,7 +227,7 @@ func TestAnyThreeOfFiveRestore(t *testing.T) {
 
 func TestEachOpensTheirOwnOnly(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, five...)
 	m := makeShares(t, a, 3, list)
 	for i := range list {
@@ -268,7 +254,7 @@ func TestEachOpensTheirOwnOnly(t *testing.T) {
 // TestEveryBitOfASealedShareCounts: for each way of sealing.
 func TestEveryBitOfASealedShareCounts(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, five[:3]...)
 	m := makeShares(t, a, 2, list)
 	for i, p := range list {
@@ -286,7 +272,7 @@ func TestEveryBitOfASealedShareCounts(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, five...)
 	m := makeShares(t, a, 3, list)
 	o := open(t, a, m, list, 3)
@@ -361,7 +347,7 @@ func TestWords(t *testing.T) {
 
 func TestReceipt(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, five[:3]...)
 	m := makeShares(t, a, 2, list)
 	o := open(t, a, m, list, 1)
@@ -382,7 +368,7 @@ func TestReceipt(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, five...)
 	m, other := makeShares(t, a, 3, list), makeShares(t, a, 3, list)
 	l := newLoad(t, a, expect(m))
@@ -459,7 +445,7 @@ func TestLoadRefuses(t *testing.T) {
 // TestWrongShareIsNamed: a custodian seals a share that is not theirs, with meta data that are right.
 func TestWrongShareIsNamed(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, five...)
 	m := makeShares(t, a, 3, list)
 	l := newLoad(t, a, expect(m))
@@ -487,7 +473,7 @@ func refresh(t testing.TB, a *secret.Arena, m *ceremony.Made, list []person, who
 
 func TestCustodiansChange(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, five...)
 	m := makeShares(t, a, 3, list)
 	fresh := people(t, "eve", "fay", "gus", "hal")
@@ -522,7 +508,7 @@ func TestCustodiansChange(t *testing.T) {
 
 func TestLayoutRefused(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, five...)
 	d := production(t, a)
 	for name, tt := range map[string]struct {
@@ -557,7 +543,7 @@ func TestLayoutRefused(t *testing.T) {
 
 func TestEvaluationMayHaveOne(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, "ada")
 	d, err := ceremony.Begin(t.Context(), config(a))
 	if err != nil {
@@ -599,7 +585,7 @@ func TestRecipientsRefused(t *testing.T) {
 
 func TestAgeKeyFile(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	id, err := age.GenerateHybridIdentity()
 	if err != nil {
 		t.Fatal(err)
@@ -629,7 +615,7 @@ func TestAgeKeyFile(t *testing.T) {
 }
 
 func BenchmarkMake3of5(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	list := people(b, five...)
 	for b.Loop() {
 		d, err := ceremony.Begin(b.Context(), config(a))
@@ -643,7 +629,7 @@ func BenchmarkMake3of5(b *testing.B) {
 }
 
 func BenchmarkOpenShare(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	list := people(b, five...)
 	m := makeShares(b, a, 3, list)
 	for b.Loop() {
@@ -656,7 +642,7 @@ func BenchmarkOpenShare(b *testing.B) {
 }
 
 func BenchmarkRestore3of5(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	list := people(b, five...)
 	m := makeShares(b, a, 3, list)
 	for b.Loop() {
@@ -667,7 +653,7 @@ func BenchmarkRestore3of5(b *testing.B) {
 // TestAnotherRecoveryKey: where the log names a recovery key that the shares don't give, nothing is restored, whatever custodians say.
 func TestAnotherRecoveryKey(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, five[:3]...)
 	m := makeShares(t, a, 2, list)
 	load := func() *ceremony.Load {

@@ -15,6 +15,8 @@ import (
 	"filippo.io/age"
 
 	"strongroom/internal/core/ceremony"
+
+	"strongroom/internal/secret/secrettest"
 )
 
 // TestFrozen: a ceremony of 2 of 3 that the first version held is opened, has the words that were printed, and is restored from sealed
@@ -22,7 +24,7 @@ import (
 // and its words. The third custodian has the P-256 key whose scalar is 32 times 7.
 func TestFrozen(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	text, err := os.ReadFile(filepath.Join("testdata", "frozen", "ceremony.txt"))
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ import (
 	"strongroom/internal/core/sharing"
 	"strongroom/internal/pure/share"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 // A ceremony is held in a child process, this test binary again, whose memory is then read: the custodians' keys stay here, so that master
@@ -237,7 +238,7 @@ func scan(t *testing.T, pid int, values map[string][]byte) (found []string) {
 // TestNothingIsLeftInMemory reads the whole writable memory of a process after it made shares, and again after it restored from three.
 func TestNothingIsLeftInMemory(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	list := people(t, five...)
 	var recipients []string
 	for _, p := range list {

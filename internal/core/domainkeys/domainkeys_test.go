@@ -24,22 +24,8 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/readkey"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 func newRoot(t testing.TB, a *secret.Arena) *soft.Root {
 	t.Helper()
@@ -81,7 +67,7 @@ func fixedIdentity(t testing.TB, a *secret.Arena) *Identity {
 
 func TestIdentitySaveLoad(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	root := newRoot(t, a)
 	if _, err := LoadIdentity(t.Context(), a, root); !errors.Is(err, hsm.ErrNotFound) {
 		t.Errorf("nothing saved: got error %v", err)
@@ -120,7 +106,7 @@ func TestIdentitySaveLoad(t *testing.T) {
 
 func TestSignatures(t *testing.T) {
 	t.Parallel()
-	i := fixedIdentity(t, newArena(t))
+	i := fixedIdentity(t, secrettest.Arena(t))
 	log, id := i.LogKey(), i.IdentityKey()
 	if want := ed25519.NewKeyFromSeed(parts()[:32]).Public().(ed25519.PublicKey); !bytes.Equal(log[:], want) {
 		t.Errorf("log key: got %x, want %x", log, want)
@@ -158,7 +144,7 @@ func hkdf384(key, info []byte, n int) []byte {
 
 func TestDerivationsFollowTheSpec(t *testing.T) {
 	t.Parallel()
-	i := fixedIdentity(t, newArena(t))
+	i := fixedIdentity(t, secrettest.Arena(t))
 	place := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, 7), 3)
 	if got, want := i.Salt(7, 3), hmac256(parts()[96:128], []byte("strongroom/salt/v1\x00"), place)[:16]; !bytes.Equal(got[:], want) {
 		t.Errorf("salt: got %x, want %x", got, want)
@@ -189,7 +175,7 @@ func TestDerivationsFollowTheSpec(t *testing.T) {
 // TestFrozen has the values that docs/spec/blob.md gives for the identity of the bytes 0 to 159.
 func TestFrozen(t *testing.T) {
 	t.Parallel()
-	i := fixedIdentity(t, newArena(t))
+	i := fixedIdentity(t, secrettest.Arena(t))
 	log, id, salt, aux := i.LogKey(), i.IdentityKey(), i.Salt(7, 3), i.Aux([32]byte{9})
 	key, err := i.ReadKey(24323)
 	if err != nil {
@@ -219,7 +205,7 @@ func TestFrozen(t *testing.T) {
 
 func TestBodies(t *testing.T) {
 	t.Parallel()
-	i := fixedIdentity(t, newArena(t))
+	i := fixedIdentity(t, secrettest.Arena(t))
 	salt, body := [16]byte{5}, []byte("a confidential body")
 	stored := map[uint32][]byte{}
 	for period := uint32(24300); period < 24340; period++ { // more than are kept ready
@@ -282,7 +268,7 @@ func TestBodies(t *testing.T) {
 
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
-	i := fixedIdentity(t, newArena(t))
+	i := fixedIdentity(t, secrettest.Arena(t))
 	salt, aux := i.Salt(1, 1), i.Aux([32]byte{1})
 	var wg sync.WaitGroup
 	for g := range 4 {
@@ -308,7 +294,7 @@ func TestConcurrentUse(t *testing.T) {
 
 func TestNothingPrints(t *testing.T) {
 	t.Parallel()
-	i := fixedIdentity(t, newArena(t))
+	i := fixedIdentity(t, secrettest.Arena(t))
 	if _, err := i.SealBody(1, 1, 1, [16]byte{}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +313,7 @@ func TestNothingPrints(t *testing.T) {
 
 func TestWipe(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	i, err := GenerateIdentity(a, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -348,7 +334,7 @@ func TestWipe(t *testing.T) {
 
 func TestDWK(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	root := newRoot(t, a)
 	id := [32]byte{1}
 	if _, err := GenerateDWK(a, id, 0, nil); err == nil {
@@ -406,7 +392,7 @@ func (l liar) Unseal(context.Context, string) ([]byte, secret.Bytes, error) {
 
 func TestUnfit(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	i := fixedIdentity(t, a)
 	log, id := i.LogKey(), i.IdentityKey()
 	for name, l := range map[string]liar{
@@ -456,7 +442,7 @@ func TestUnfit(t *testing.T) {
 }
 
 func BenchmarkSealBody(b *testing.B) {
-	i := fixedIdentity(b, newArena(b))
+	i := fixedIdentity(b, secrettest.Arena(b))
 	body := make([]byte, 1024)
 	period := readkey.Period(time.Unix(1_800_000_000, 0).UnixNano())
 	b.ReportAllocs()
@@ -468,7 +454,7 @@ func BenchmarkSealBody(b *testing.B) {
 }
 
 func BenchmarkSignLog(b *testing.B) {
-	i := fixedIdentity(b, newArena(b))
+	i := fixedIdentity(b, secrettest.Arena(b))
 	m := make([]byte, 200)
 	for b.Loop() {
 		i.SignLog(m)
@@ -478,7 +464,7 @@ func BenchmarkSignLog(b *testing.B) {
 // TestKeysComeFromWhatFills: identity and working key are what the given randomness makes them, and nothing when it fails.
 func TestKeysComeFromWhatFills(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	same := Fill(func(b []byte) error {
 		for i := range b {
 			b[i] = byte(i)

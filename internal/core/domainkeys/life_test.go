@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/recovery"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 func recoveryKey(t *testing.T, a *secret.Arena, n byte) *recovery.Key {
@@ -32,7 +33,7 @@ func recoveryKey(t *testing.T, a *secret.Arena, n byte) *recovery.Key {
 // What is sealed for recovery opens with the custodians' secret to the same keys, for the same domain and epoch only.
 func TestRecovered(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	k, other := recoveryKey(t, a, 1), recoveryKey(t, a, 2)
 	i, err := GenerateIdentity(a, nil)
 	if err != nil {
@@ -80,7 +81,7 @@ func TestRecovered(t *testing.T) {
 // What is destroyed by choice is gone, the rest stays; what a restore put back lies apart.
 func TestDestroyWhere(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	root := newRoot(t, a)
 	i, err := GenerateIdentity(a, nil)
 	if err != nil {

@@ -16,21 +16,8 @@ import (
 	"testing"
 
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
-
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 // fake is a source that a test breaks. It gives counted bytes: good ones, different in each read.
 type fake struct {
@@ -81,7 +68,7 @@ func newMachine() *machine {
 func start(t *testing.T, m *machine) *machine {
 	t.Helper()
 	var err error
-	if m.mixer, err = New(t.Context(), Config{Arena: newArena(t), Latch: m.latch, Use: uses(m)}); err != nil {
+	if m.mixer, err = New(t.Context(), Config{Arena: secrettest.Arena(t), Latch: m.latch, Use: uses(m)}); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -130,7 +117,7 @@ func TestMixIsWhatTheSpecSays(t *testing.T) {
 // output is as good as the best source: nobody who knows the others can compute it.
 func TestEachPartCounts(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	fixed := func(seed byte) func([]byte) {
 		n := byte(0)
 		return func(b []byte) {
@@ -195,7 +182,7 @@ func TestStart(t *testing.T) {
 						f.breakIt(tt.err, tt.fill)
 					}
 				}
-				mixer, err := New(t.Context(), Config{Arena: newArena(t), Latch: m.latch, Use: uses(m)})
+				mixer, err := New(t.Context(), Config{Arena: secrettest.Arena(t), Latch: m.latch, Use: uses(m)})
 				if strings.Contains(dead, "system") {
 					if !errors.Is(err, ErrSystem) || tt.err != nil && !errors.Is(err, gone) || tt.err == nil && !errors.Is(err, ErrHealth) {
 						t.Fatalf("got %v", err)
@@ -302,7 +289,7 @@ func TestSlowSource(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	a, good := newArena(t), newMachine()
+	a, good := secrettest.Arena(t), newMachine()
 	unnamed, again := &fake{}, &fake{name: "chip"}
 	for name, cfg := range map[string]Config{
 		"nothing":                {},
@@ -372,7 +359,7 @@ func TestConcurrentMixes(t *testing.T) {
 // TestOutputLooksRandom counts over a megabyte: ones, and each value of a byte. The bounds are six standard deviations wide.
 func TestOutputLooksRandom(t *testing.T) {
 	t.Parallel()
-	mixer, err := New(t.Context(), Config{Arena: newArena(t), Latch: NewLatch(), Use: Machine(nil)})
+	mixer, err := New(t.Context(), Config{Arena: secrettest.Arena(t), Latch: NewLatch(), Use: Machine(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 // TestRDSEED reads the processor, where it has the instruction.
@@ -191,7 +192,7 @@ const fair = "3516 4225 1636 5412 6314 2253 6146 3521 5463 1246 3165 2415 6324 5
 
 func TestDice(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	dice := func(text string) (Contribution, error) {
 		typed, err := secret.Take(a, []byte(text))
 		if err != nil {
@@ -246,7 +247,7 @@ func TestDice(t *testing.T) {
 func FuzzDice(f *testing.F) {
 	f.Add([]byte(fair))
 	f.Add([]byte(strings.Repeat("1", 120)))
-	a := newArena(f)
+	a := secrettest.Arena(f)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		typed, err := secret.Take(a, bytes.Clone(text))
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"strongroom/internal/secret/secrettest"
 )
 
 // BenchmarkGet is a hit and a use, with Zipf(1.0) access over as many keys as the cache keeps.
@@ -14,7 +16,7 @@ func BenchmarkGet(b *testing.B) {
 	for _, n := range []int{10, 1_000, 100_000} {
 		for _, mask := range []bool{false, true} {
 			b.Run(fmt.Sprintf("keys=%d/mask=%v", n, mask), func(b *testing.B) {
-				a := newArena(b, 1<<16+n*256)
+				a := secrettest.ArenaOf(b, 1<<16+n*256)
 				c := newCache(b, Config{Entries: n, Idle: time.Hour, Uses: 1 << 40, Mask: mask})
 				for key := range n {
 					mustGet(b, c, start, key, value(a, key)).Release()

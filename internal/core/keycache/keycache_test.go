@@ -13,22 +13,8 @@ import (
 	"time"
 
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB, size int) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: size})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 func newCache(t testing.TB, cfg Config) *Cache[int] {
 	t.Helper()
@@ -91,7 +77,7 @@ func TestConfig(t *testing.T) {
 func TestHandleKeepsTheKey(t *testing.T) {
 	t.Parallel()
 	for _, mask := range []bool{false, true} {
-		a := newArena(t, 1<<20)
+		a := secrettest.ArenaOf(t, 1<<20)
 		cfg := usual
 		cfg.Mask = mask
 		c := newCache(t, cfg)
@@ -126,7 +112,7 @@ func TestBounds(t *testing.T) {
 		return loaded
 	}
 	t.Run("count", func(t *testing.T) {
-		a := newArena(t, 1<<20)
+		a := secrettest.ArenaOf(t, 1<<20)
 		c := newCache(t, usual)
 		for key := range 4 {
 			get(t, a, c, start, key)
@@ -141,7 +127,7 @@ func TestBounds(t *testing.T) {
 		}
 	})
 	t.Run("idle", func(t *testing.T) {
-		a := newArena(t, 1<<20)
+		a := secrettest.ArenaOf(t, 1<<20)
 		c := newCache(t, usual)
 		get(t, a, c, start, 1)
 		if get(t, a, c, start.Add(time.Minute-1), 1) {
@@ -160,7 +146,7 @@ func TestBounds(t *testing.T) {
 		}
 	})
 	t.Run("idle ones go two at a time", func(t *testing.T) {
-		a := newArena(t, 1<<20)
+		a := secrettest.ArenaOf(t, 1<<20)
 		c := newCache(t, Config{Entries: 10, Idle: time.Minute, Uses: 100})
 		for key := range 5 {
 			get(t, a, c, start, key)
@@ -171,7 +157,7 @@ func TestBounds(t *testing.T) {
 		}
 	})
 	t.Run("uses", func(t *testing.T) {
-		a := newArena(t, 1<<20)
+		a := secrettest.ArenaOf(t, 1<<20)
 		for uses := 1; uses < 4; uses++ {
 			cfg := usual
 			cfg.Uses = uses
@@ -184,7 +170,7 @@ func TestBounds(t *testing.T) {
 		}
 	})
 	t.Run("time runs back", func(t *testing.T) {
-		a := newArena(t, 1<<20)
+		a := secrettest.ArenaOf(t, 1<<20)
 		c := newCache(t, usual)
 		get(t, a, c, start, 1)
 		if get(t, a, c, start.Add(-time.Hour), 1) {
@@ -195,7 +181,7 @@ func TestBounds(t *testing.T) {
 
 func TestDrop(t *testing.T) {
 	t.Parallel()
-	a := newArena(t, 1<<20)
+	a := secrettest.ArenaOf(t, 1<<20)
 	c := newCache(t, Config{Entries: 5000, Idle: time.Minute, Uses: 100})
 	for key := range 1000 {
 		mustGet(t, c, start, key, value(a, key)).Release()
@@ -212,7 +198,7 @@ func TestDrop(t *testing.T) {
 
 func TestLoadErrors(t *testing.T) {
 	t.Parallel()
-	a := newArena(t, 1<<20)
+	a := secrettest.ArenaOf(t, 1<<20)
 	c := newCache(t, usual)
 	boom := errors.New("boom")
 	if _, err := c.Get(t.Context(), start, 1, func() (secret.Bytes, error) { return secret.Bytes{}, boom }); !errors.Is(err, boom) {
@@ -232,7 +218,7 @@ func TestLoadErrors(t *testing.T) {
 	if _, err := c.Get(cancelled, start, 1, noLoad); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v", err)
 	}
-	small := newArena(t, 1) // one page: no room for a pad
+	small := secrettest.ArenaOf(t, 1) // one page: no room for a pad
 	full := newCache(t, Config{Entries: 1, Idle: time.Minute, Uses: 2, Mask: true})
 	if _, err := full.Get(t.Context(), start, 1, value(small, 1)); !errors.Is(err, secret.ErrArenaFull) || small.Usage().Live != 0 {
 		t.Errorf("got error %v and %d live", err, small.Usage().Live)
@@ -257,7 +243,7 @@ func TestSingleFlight(t *testing.T) {
 		{"another dropped meanwhile", false, func(c *Cache[int]) { c.Drop(func(k int) bool { return k == 2 }) }, 1, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newArena(t, 1<<20)
+			a := secrettest.ArenaOf(t, 1<<20)
 			synctest.Test(t, func(t *testing.T) {
 				c := newCache(t, usual)
 				var loads atomic.Int32
@@ -346,7 +332,7 @@ func TestLoadPanics(t *testing.T) {
 func TestConcurrent(t *testing.T) {
 	t.Parallel()
 	for _, entries := range []int{8, 1100} {
-		a := newArena(t, 1<<20)
+		a := secrettest.ArenaOf(t, 1<<20)
 		c := newCache(t, Config{Entries: entries, Idle: 50, Uses: 7, Mask: entries == 8})
 		var wg sync.WaitGroup
 		for g := range 6 {

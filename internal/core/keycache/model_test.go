@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 // model is the cache as a list, from the least to the most recently used key.
@@ -68,7 +69,7 @@ func (m *model) has(key int) bool {
 // the cache keeps it or a handle holds it.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	a := newArena(t, 1<<20)
+	a := secrettest.ArenaOf(t, 1<<20)
 	rapid.Check(t, func(r *rapid.T) {
 		cfg := Config{
 			Entries: rapid.IntRange(1, 5).Draw(r, "entries"),

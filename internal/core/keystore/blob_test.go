@@ -12,22 +12,8 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 func take(t testing.TB, a *secret.Arena, b []byte) secret.Bytes {
 	t.Helper()
@@ -59,7 +45,7 @@ func mustSeal(t testing.TB, a *secret.Arena, h Header, material []byte) ([]byte,
 
 func TestBlobRoundTrip(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	in := take(t, a, seed)
 	blob, hash, err := Seal(take(t, a, dwk), seedHeader(), in)
 	if err != nil {
@@ -85,7 +71,7 @@ func TestBlobRoundTrip(t *testing.T) {
 // log's word had been forged too.
 func TestBlobEveryBit(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	key := take(t, a, dwk)
 	blob, hash := mustSeal(t, a, seedHeader(), seed)
 	for i := range len(blob) * 8 {
@@ -103,7 +89,7 @@ func TestBlobEveryBit(t *testing.T) {
 
 func TestOpenRefusals(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	bound := seedHeader()
 	bound.Session = bytes.Repeat([]byte{9}, SessionSize)
 	forever := seedHeader()
@@ -164,7 +150,7 @@ func TestOpenRefusals(t *testing.T) {
 // TestHeaderSwap gives each of two blobs the other's header; both are well-formed, and the log's word is forged too.
 func TestHeaderSwap(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	strict := seedHeader()
 	strict.Attributes &^= Sign
 	one, _ := mustSeal(t, a, seedHeader(), seed)
@@ -183,7 +169,7 @@ func TestHeaderSwap(t *testing.T) {
 
 func TestSealRefusals(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	key := take(t, a, dwk)
 	bad := seedHeader()
 	bad.Purpose = ""
@@ -213,7 +199,7 @@ func TestSealRefusals(t *testing.T) {
 
 // FuzzReadHeader: a blob that is read has one encoding.
 func FuzzReadHeader(f *testing.F) {
-	a := newArena(f)
+	a := secrettest.Arena(f)
 	blob, _ := mustSeal(f, a, seedHeader(), seed)
 	key := take(f, a, dwk)
 	f.Add(blob)
@@ -236,7 +222,7 @@ func FuzzReadHeader(f *testing.F) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	blob, hash := mustSeal(b, a, seedHeader(), seed)
 	key := take(b, a, dwk)
 	b.ReportAllocs()

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"strongroom/internal/core/seal"
+
+	"strongroom/internal/secret/secrettest"
 )
 
 var (
@@ -19,7 +21,7 @@ var (
 // The same key under another working key: same header but for epoch and pattern, same material; an expiry and a session don't matter.
 func TestReencipher(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	h := seedHeader()
 	h.Expires = 1
 	blob, hash := mustSeal(t, a, h, seed)
@@ -52,7 +54,7 @@ func TestReencipher(t *testing.T) {
 // Every changed byte, another header, another key: nothing is enciphered then.
 func TestReencipherRefuses(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	h := seedHeader()
 	blob, hash := mustSeal(t, a, h, seed)
 	from, to := take(t, a, dwk), take(t, a, nextDWK)

@@ -25,22 +25,8 @@ import (
 	"strongroom/internal/core/recovery"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 // take makes a secret of these bytes, wiped at the end of the test.
 func take(t testing.TB, a *secret.Arena, b []byte) secret.Bytes {
@@ -90,7 +76,7 @@ func seal(t testing.TB, a *secret.Arena, public []byte, label string, p []byte) 
 
 func TestDeriveIsAFunctionOfTheMaster(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	one, two := derive(t, a, master), derive(t, a, master)
 	if !bytes.Equal(one.Public(), two.Public()) {
 		t.Error("the same master secret gave two keys")
@@ -114,7 +100,7 @@ func TestDeriveIsAFunctionOfTheMaster(t *testing.T) {
 
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	key := derive(t, a, master)
 	rapid.Check(t, func(r *rapid.T) {
 		p := rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(r, "plain")
@@ -152,7 +138,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestEveryBitCounts(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	key := derive(t, a, master)
 	sealed := seal(t, a, key.Public(), label, plain)
 	step := 1
@@ -193,7 +179,7 @@ func split(t testing.TB, sealed []byte) (p parts) {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	key, stranger := derive(t, a, master), derive(t, a, bytes.Repeat([]byte{8}, 32))
 	sealed := seal(t, a, key.Public(), label, plain)
 	other := split(t, seal(t, a, key.Public(), label, plain))
@@ -243,7 +229,7 @@ func TestRefusals(t *testing.T) {
 
 func TestRefusesToSeal(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	public := derive(t, a, master).Public()
 	unreduced := bytes.Clone(public)
 	copy(unreduced, []byte{0xff, 0xff, 0xff}) // two coefficients of 4095; q is 3329
@@ -364,7 +350,7 @@ func openBySpec(t testing.TB, r []byte, identity [32]byte, label string, sealed 
 
 func TestFollowsTheSpec(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	key := derive(t, a, master)
 	if _, public := xwing.DeriveKeyPairPacked(seedBySpec(t, master)); !bytes.Equal(public, key.Public()) {
 		t.Fatal("the public key is not that of the spec")
@@ -391,7 +377,7 @@ func frozen(t testing.TB) []byte {
 // TestFrozen opens an envelope that the first version wrote.
 func TestFrozen(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	key := derive(t, a, master)
 	const hash = "49e65bbca5a78a3e107daa051e2f44b349d1af836a37a1b1381cccb852e4d2f2"
 	if got := fmt.Sprintf("%x", sha256.Sum256(key.Public())); got != hash {
@@ -409,7 +395,7 @@ func TestFrozen(t *testing.T) {
 
 // FuzzOpen: whatever opens is the one encoding of an envelope, and everything else is refused by name.
 func FuzzOpen(f *testing.F) {
-	a := newArena(f)
+	a := secrettest.Arena(f)
 	key := derive(f, a, master)
 	f.Add(frozen(f))
 	f.Add([]byte{})
@@ -429,7 +415,7 @@ func FuzzOpen(f *testing.F) {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	key, p := derive(b, a, master), take(b, a, plain)
 	for b.Loop() {
 		if _, err := recovery.Seal(key.Public(), identity, label, p); err != nil {
@@ -439,7 +425,7 @@ func BenchmarkSeal(b *testing.B) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	key := derive(b, a, master)
 	sealed := seal(b, a, key.Public(), label, plain)
 	for b.Loop() {

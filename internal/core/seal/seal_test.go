@@ -23,22 +23,8 @@ import (
 	"strongroom/internal/core/seal"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 // take makes a secret of these bytes, wiped at the end of the test.
 func take(t testing.TB, a *secret.Arena, b []byte) secret.Bytes {
@@ -76,7 +62,7 @@ func mustSeal(t testing.TB, tag canon.Tag, key secret.Bytes, header []byte, p se
 
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	rapid.Check(t, func(r *rapid.T) {
 		h := rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(r, "header")
 		p := rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(r, "plain")
@@ -114,7 +100,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestEveryBitCounts(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	key := take(t, a, key32)
 	sealed := mustSeal(t, canon.TagBlob, key, header, take(t, a, plain))
 	for i := range len(sealed) * 8 {
@@ -150,7 +136,7 @@ func split(t testing.TB, sealed []byte) (p parts) {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	key, p := take(t, a, key32), take(t, a, plain)
 	sealed := mustSeal(t, canon.TagBlob, key, header, p)
 	other := split(t, mustSeal(t, canon.TagBlob, key, []byte("other header"), p))
@@ -256,7 +242,7 @@ func openBySpec(t testing.TB, tag string, key, sealed []byte) []byte {
 
 func TestFollowsTheSpec(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	sealed := mustSeal(t, canon.TagBlob, take(t, a, key32), header, take(t, a, plain))
 	if got := openBySpec(t, "strongroom/blob/v1", key32, sealed); !bytes.Equal(got, plain) {
 		t.Errorf("got %q, want %q", got, plain)
@@ -280,7 +266,7 @@ func frozen(t testing.TB) []byte {
 // TestFrozen opens an envelope that the first version wrote.
 func TestFrozen(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	out, gotHeader, err := seal.Open(a, canon.TagBlob, take(t, a, key32), frozen(t))
 	if err != nil {
 		t.Fatal(err)
@@ -293,7 +279,7 @@ func TestFrozen(t *testing.T) {
 
 func TestPattern(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	id := [32]byte{1, 2, 3}
 	pattern := func(key []byte, id [32]byte, epoch uint64) [16]byte {
 		p, err := seal.Pattern(take(t, a, key), id, epoch)
@@ -330,7 +316,7 @@ func TestPattern(t *testing.T) {
 
 func TestHeaderNeedsNoKey(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	sealed := mustSeal(t, canon.TagBlob, take(t, a, key32), header, take(t, a, plain))
 	if got, err := seal.Header(sealed); err != nil || !bytes.Equal(got, header) {
 		t.Errorf("got %q and error %v", got, err)
@@ -342,7 +328,7 @@ func TestHeaderNeedsNoKey(t *testing.T) {
 
 // FuzzOpen states the law of the envelope: what opens has one encoding, and nothing that wasn't sealed opens.
 func FuzzOpen(f *testing.F) {
-	a := newArena(f)
+	a := secrettest.Arena(f)
 	key := take(f, a, key32)
 	sealed := frozen(f) // the same in each process of the fuzzer
 	f.Add(sealed)
@@ -365,7 +351,7 @@ func FuzzOpen(f *testing.F) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	key := take(b, a, key32)
 	sealed := mustSeal(b, canon.TagBlob, key, make([]byte, 300), take(b, a, make([]byte, 64)))
 	b.ReportAllocs()

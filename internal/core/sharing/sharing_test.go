@@ -17,6 +17,7 @@ import (
 	"strongroom/internal/core/sharing"
 	"strongroom/internal/pure/share"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 // fataler is what a test and a property have in common.
@@ -24,21 +25,6 @@ type fataler interface {
 	Helper()
 	Fatal(args ...any)
 	Fatalf(format string, args ...any)
-}
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
 }
 
 func take(t fataler, a *secret.Arena, b []byte) secret.Bytes {
@@ -127,7 +113,7 @@ func subset(r *rapid.T, list []sharing.Share, k int, name string) []sharing.Shar
 // after a refresh A_0 is the same, new shares bring the same secret back, and old and new don't mix.
 func TestLaws(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	rapid.Check(t, func(r *rapid.T) {
 		m := master(r, rapid.SliceOfN(rapid.Byte(), 64, 64).Draw(r, "wide"))
 		scheme := drawScheme(r, "first")
@@ -183,7 +169,7 @@ func TestLaws(t *testing.T) {
 // TestSecondImplementation: another library brings the secret back from our shares, and computes the same commitment to each share.
 func TestSecondImplementation(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	g := group.Ristretto255
 	h := g.NewElement()
 	gen := share.Generator().Encode()
@@ -246,7 +232,7 @@ func TestSecondImplementation(t *testing.T) {
 // TestTheirShares: shares that another library made, with commitments computed by it, are read, checked and combined.
 func TestTheirShares(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	g := group.Ristretto255
 	h := g.NewElement()
 	gen := share.Generator().Encode()
@@ -293,7 +279,7 @@ func TestTheirShares(t *testing.T) {
 
 func TestSplitsDiffer(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	m := master(t, wide)
 	c1, l1 := split(t, a, m, share.Scheme{Threshold: 2, Shares: 3})
 	c2, l2 := split(t, a, m, share.Scheme{Threshold: 2, Shares: 3})
@@ -306,7 +292,7 @@ func TestSplitsDiffer(t *testing.T) {
 
 func TestCombineRefuses(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	scheme := share.Scheme{Threshold: 3, Shares: 5}
 	c, list := split(t, a, master(t, wide), scheme)
 	_, foreign := split(t, a, master(t, wide), scheme)
@@ -363,7 +349,7 @@ func TestCombineRefuses(t *testing.T) {
 
 func TestSplitRefuses(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	order, err := hex.DecodeString("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
 	if err != nil {
 		t.Fatal(err)
@@ -396,7 +382,7 @@ func TestSplitRefuses(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	_, list := split(t, a, master(t, wide), share.Scheme{Threshold: 2, Shares: 2})
 	defer sharing.WipeAll(list)
 	good := encoded(t, a, list[0])
@@ -416,7 +402,7 @@ func TestParseRefuses(t *testing.T) {
 
 // FuzzParse: what is read as a share is encoded as it was read.
 func FuzzParse(f *testing.F) {
-	a := newArena(f)
+	a := secrettest.Arena(f)
 	_, list := split(f, a, master(f, wide), share.Scheme{Threshold: 2, Shares: 2})
 	f.Add(encoded(f, a, list[1]))
 	sharing.WipeAll(list)
@@ -440,7 +426,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func BenchmarkSplit3of5(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	m, s := take(b, a, master(b, wide)), take(b, a, seed)
 	defer m.Wipe()
 	defer s.Wipe()
@@ -454,7 +440,7 @@ func BenchmarkSplit3of5(b *testing.B) {
 }
 
 func BenchmarkCheck3of5(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	c, list := split(b, a, master(b, wide), share.Scheme{Threshold: 3, Shares: 5})
 	defer sharing.WipeAll(list)
 	for b.Loop() {
@@ -465,7 +451,7 @@ func BenchmarkCheck3of5(b *testing.B) {
 }
 
 func BenchmarkCombine3of5(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	c, list := split(b, a, master(b, wide), share.Scheme{Threshold: 3, Shares: 5})
 	defer sharing.WipeAll(list)
 	for b.Loop() {

@@ -20,6 +20,7 @@ import (
 	"pgregory.net/rapid"
 
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 	"strongroom/internal/vectors"
 )
 
@@ -28,21 +29,6 @@ type fataler interface {
 	Helper()
 	Fatal(args ...any)
 	Fatalf(format string, args ...any)
-}
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 4 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
 }
 
 func take(t fataler, a *secret.Arena, b string) secret.Bytes {
@@ -109,7 +95,7 @@ var wants = []struct {
 
 func TestPublishedVectors(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	for _, v := range vectors.Load[vector](t, "slip39/vectors.json", 45) {
 		t.Run(v.name, func(t *testing.T) {
 			got, err := recombine(t, a, v.texts, "TREZOR")
@@ -227,7 +213,7 @@ func drawParams(r *rapid.T) Params {
 // space is read, another passphrase gives another secret.
 func TestLaws(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	rapid.Check(t, func(r *rapid.T) {
 		n := 2 * rapid.IntRange(MinSecret/2, MaxSecret/2).Draw(r, "half")
 		raw := rapid.SliceOfN(rapid.Byte(), n, n).Draw(r, "secret")
@@ -301,7 +287,7 @@ func example(t fataler, a *secret.Arena) string {
 // TestMistypedWords: RS1024 finds any three wrong words; here each single one, and exchanges of neighbours.
 func TestMistypedWords(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	good := strings.Fields(example(t, a))
 	list := strings.Fields(wordlist)
 	for i := range good {
@@ -327,7 +313,7 @@ func TestMistypedWords(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	good := example(t, a)
 	fields := strings.Fields(good)
 	for name, tt := range map[string]struct {
@@ -364,7 +350,7 @@ func TestRefusals(t *testing.T) {
 
 func TestSplitRefuses(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	one := []Group{{1, 1}}
 	for name, tt := range map[string]struct {
 		size int
@@ -399,7 +385,7 @@ func TestSplitRefuses(t *testing.T) {
 // TestLargest: the longest secret is read back, and its text is within MaxText.
 func TestLargest(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	raw := strings.Repeat("\xff", MaxSecret)
 	m := take(t, a, raw)
 	defer m.Wipe()
@@ -433,7 +419,7 @@ func TestFullArena(t *testing.T) {
 
 // FuzzCombine: a text that is read gives a secret whose words, in the same frame, are the text.
 func FuzzCombine(f *testing.F) {
-	a := newArena(f)
+	a := secrettest.Arena(f)
 	f.Add(example(f, a))
 	f.Add("")
 	f.Add(strings.Repeat("academic ", 20))
@@ -460,7 +446,7 @@ func FuzzCombine(f *testing.F) {
 }
 
 func BenchmarkSingle66Bytes(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	m := take(b, a, strings.Repeat("s", 66))
 	defer m.Wipe()
 	for b.Loop() {

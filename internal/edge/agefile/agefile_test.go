@@ -13,21 +13,8 @@ import (
 	"filippo.io/age"
 
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
-
-func arena(t *testing.T) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 64 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 func take(t *testing.T, a *secret.Arena, s string) secret.Bytes {
 	t.Helper()
@@ -40,7 +27,7 @@ func take(t *testing.T, a *secret.Arena, s string) secret.Bytes {
 
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	a := arena(t)
+	a := secrettest.Arena(t)
 	for name, pass := range map[string]string{"sealed": "five random words in a row", "clear": ""} {
 		path := filepath.Join(t.TempDir(), name)
 		var p secret.Bytes
@@ -79,7 +66,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	a := arena(t)
+	a := secrettest.Arena(t)
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good")
 	pass := take(t, a, "five random words in a row")

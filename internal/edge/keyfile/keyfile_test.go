@@ -13,23 +13,10 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 const passphrase = "correct horse battery staple"
-
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 16})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Errorf("a secret is left: %v", err)
-		}
-	})
-	return a
-}
 
 func pass(t testing.TB, a *secret.Arena, s string) secret.Bytes {
 	t.Helper()
@@ -57,7 +44,7 @@ func TestRoundTrip(t *testing.T) {
 	for _, alg := range algorithms() {
 		t.Run(string(alg), func(t *testing.T) {
 			t.Parallel()
-			a := newArena(t)
+			a := secrettest.Arena(t)
 			k := newKey(t, a, alg)
 			sealed, plain := filepath.Join(t.TempDir(), "sealed"), filepath.Join(t.TempDir(), "plain")
 			p := pass(t, a, passphrase)
@@ -112,7 +99,7 @@ func TestRoundTrip(t *testing.T) {
 // TestEveryByte changes each byte of a file: none is without meaning.
 func TestEveryByte(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	for _, plain := range []bool{true, false} {
 		k := newKey(t, a, request.P256)
 		path := filepath.Join(t.TempDir(), "key")
@@ -151,7 +138,7 @@ func TestEveryByte(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	k := newKey(t, a, request.Ed25519)
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good")
@@ -238,7 +225,7 @@ func TestRefusals(t *testing.T) {
 
 func TestPublicFile(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	for _, alg := range algorithms() {
 		k := newKey(t, a, alg)
 		path := filepath.Join(t.TempDir(), "alice.pub.json")

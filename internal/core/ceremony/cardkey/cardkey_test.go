@@ -18,6 +18,7 @@ import (
 	"strongroom/internal/core/ceremony"
 	"strongroom/internal/core/ceremony/cardkey"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 const (
@@ -89,20 +90,6 @@ func token(t *testing.T, names []string, labels ...string) string {
 	return lib
 }
 
-func arena(t *testing.T) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
-
 func pin(t *testing.T, a *secret.Arena, text string) secret.Bytes {
 	t.Helper()
 	s, err := secret.Take(a, []byte(text))
@@ -122,7 +109,7 @@ func (system) Read(_ context.Context, b []byte) error { _, err := rand.Read(b); 
 // TestShareOnAToken: shares are sealed to keys in a token, opened by it, and bring the recovery key back.
 func TestShareOnAToken(t *testing.T) {
 	lib := token(t, []string{"cards"}, "ada", "ben")
-	a := arena(t)
+	a := secrettest.Arena(t)
 	layout := ceremony.Layout{Threshold: 2}
 	for _, name := range []string{"ada", "ben"} {
 		k, err := cardkey.Open(cardkey.Config{Library: lib, Token: "cards", Key: name}, pin(t, a, userPIN))
@@ -188,7 +175,7 @@ func TestShareOnAToken(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	lib := token(t, []string{"one", "two"}, "ada", "ben")
-	a := arena(t)
+	a := secrettest.Arena(t)
 	for name, tt := range map[string]struct {
 		cfg  cardkey.Config
 		pin  string

@@ -14,24 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 const good = "correct horse battery staple"
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 16})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 // text gives what p holds and wipes it.
 func text(t testing.TB, p secret.Bytes) (out string) {
@@ -45,7 +31,7 @@ func text(t testing.TB, p secret.Bytes) (out string) {
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	for _, tt := range []struct {
 		name, p string
 		fits    bool
@@ -95,7 +81,7 @@ func pipe(t *testing.T, s string) int {
 
 func TestFromFD(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	for _, tt := range []struct {
 		name, in, out string
 		want          error
@@ -134,7 +120,7 @@ func TestFromFD(t *testing.T) {
 // TestFromFDWaits reads from a descriptor that doesn't block, whose writer comes in two parts.
 func TestFromFDWaits(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
@@ -156,7 +142,7 @@ func TestFromFDWaits(t *testing.T) {
 
 func TestFromCredential(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	dir := t.TempDir()
 	if _, err := FromCredential(a, dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("none: got error %v", err)
@@ -178,7 +164,7 @@ func TestFromCredential(t *testing.T) {
 
 func TestSource(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	dir, other := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, CredentialName), []byte("from the credential\n"), 0o400); err != nil {
 		t.Fatal(err)
@@ -243,7 +229,7 @@ func TestTyped(t *testing.T) {
 
 func TestNamedCredential(t *testing.T) {
 	t.Parallel()
-	a, dir := newArena(t), t.TempDir()
+	a, dir := secrettest.Arena(t), t.TempDir()
 	if _, err := FromNamedCredential(a, dir, "other"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got error %v", err)
 	}

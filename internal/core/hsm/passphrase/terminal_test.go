@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"strongroom/internal/secret/secrettest"
 )
 
 // pty opens a pseudo-terminal: what is written to the master is what somebody types at the slave.
@@ -62,7 +64,7 @@ func (p *typist) Write(b []byte) (int, error) {
 
 func TestTerminal(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	for _, tt := range []struct {
 		name    string
 		answers []string
@@ -141,7 +143,7 @@ func shown(t *testing.T, master *os.File) []byte {
 
 func TestTerminalHangsUp(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	master, slave := pty(t)
 	hangUp := &typist{t: t, master: master}
 	s := Source{FD: -1, Terminal: slave, Prompt: writerFunc(func(b []byte) (int, error) {

@@ -16,6 +16,8 @@ import (
 	"strongroom/internal/core/durable"
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/hsm/hsmtest"
+
+	"strongroom/internal/secret/secrettest"
 )
 
 // openCryptoki is the library of a second vendor. It needs its slot daemon, which works on folders of the system.
@@ -77,7 +79,7 @@ func TestOpenCryptokiChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := start(Config{Arena: newArena(t), Path: openCryptoki}, m)
+	l, err := start(Config{Arena: secrettest.Arena(t), Path: openCryptoki}, m)
 	if err != nil {
 		t.Fatal(err)
 	}

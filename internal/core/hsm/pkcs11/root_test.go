@@ -17,6 +17,7 @@ import (
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 func encodeRecord(r rootRecord) []byte { return canon.Encode(r) }
@@ -24,7 +25,7 @@ func encodeRecord(r rootRecord) []byte { return canon.Encode(r) }
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	softHSM(t)
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	none := filepath.Join(t.TempDir(), "none.so")
 	if err := os.WriteFile(none, []byte("not a library"), 0o600); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"strongroom/internal/core/durable"
 	"strongroom/internal/core/hsm/pkcs11/softhsmtest"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 const (
@@ -148,7 +149,7 @@ func (b *bed) library(t testing.TB, m module) *Library {
 	if m == nil {
 		m = b.mod
 	}
-	l, err := start(Config{Arena: newArena(t), Path: "test"}, initialized{m})
+	l, err := start(Config{Arena: secrettest.Arena(t), Path: "test"}, initialized{m})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,21 +159,6 @@ func (b *bed) library(t testing.TB, m module) *Library {
 		}
 	})
 	return l
-}
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil && !t.Failed() {
-			t.Error(err)
-		}
-	})
-	return a
 }
 
 func take(t testing.TB, l *Library, s string) secret.Bytes {

@@ -20,27 +20,13 @@ import (
 	"strongroom/internal/core/seal"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 const (
 	right  = "correct horse battery staple"
 	second = "another passphrase that is long"
 )
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 func take(t testing.TB, a *secret.Arena, s string) secret.Bytes {
 	t.Helper()
@@ -79,7 +65,7 @@ func mustOpen(t testing.TB, disk durable.Disk, cfg Config, p secret.Bytes) *Root
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	hsmtest.Run(t, hsmtest.Harness{Arena: a, Start: func(t *testing.T) func(*testing.T) hsm.Root {
 		cfg := weak(a, filepath.Join(t.TempDir(), "root"))
 		mustCreate(t, durable.OS(), cfg, take(t, a, right)).Close()
@@ -89,7 +75,7 @@ func TestConformance(t *testing.T) {
 
 // TestDefaults creates and opens a root at the cost that users pay.
 func TestDefaults(t *testing.T) {
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	cfg := Config{Arena: a, Dir: filepath.Join(t.TempDir(), "root")}
 	r, err := Create(cfg, take(t, a, right))
 	if err != nil {
@@ -125,7 +111,7 @@ func TestDefaults(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	disk := durabletest.New()
 	good := take(t, a, right)
 	if _, err := open(disk, weak(a, "/root"), good); !errors.Is(err, ErrNoRoot) {
@@ -160,7 +146,7 @@ func TestRefusals(t *testing.T) {
 // TestEveryBit changes each bit of each file of a root.
 func TestEveryBit(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	disk := durabletest.New()
 	cfg := weak(a, "/root")
 	p := take(t, a, right)
@@ -205,7 +191,7 @@ func TestEveryBit(t *testing.T) {
 // TestExchange puts files in each other's place, and those of another root.
 func TestExchange(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	disk := durabletest.New()
 	p := take(t, a, right)
 	one, two := mustCreate(t, disk, weak(a, "/one"), p), mustCreate(t, disk, weak(a, "/two"), p)
@@ -257,7 +243,7 @@ func TestExchange(t *testing.T) {
 
 func TestChangePassphrase(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	disk := durabletest.New()
 	cfg := weak(a, "/root")
 	old, next := take(t, a, right), take(t, a, second)
@@ -299,7 +285,7 @@ func TestChangePassphrase(t *testing.T) {
 // TestCrash stops the disk at each operation of each act, before and after its effect, restarts with each loss, and looks.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	old, next, plain := take(t, a, right), take(t, a, second), take(t, a, "the identity")
 	cfg := weak(a, "/root")
 	const dir = "/root"
@@ -418,7 +404,7 @@ func TestCrash(t *testing.T) {
 
 // FuzzRootFile: a file that opens has one encoding and a cost within the bounds.
 func FuzzRootFile(f *testing.F) {
-	a := newArena(f)
+	a := secrettest.Arena(f)
 	p := take(f, a, right)
 	cfg := weak(a, "/root")
 	disk := durabletest.New()

@@ -7,12 +7,14 @@ import (
 	"testing"
 
 	"strongroom/internal/core/hsm/tpm2/tpmtest"
+
+	"strongroom/internal/secret/secrettest"
 )
 
 // The emulator is faster than most chips, which need some 10 to 300 ms for what here takes one.
 
 func BenchmarkSealUnsealDestroy(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	r := mustCreate(b, weak(a, filepath.Join(b.TempDir(), "root"), tpmtest.Start(b).Open(b)))
 	plain := take(b, a, "the secret")
 	for _, step := range []struct {
@@ -45,7 +47,7 @@ func BenchmarkSealUnsealDestroy(b *testing.B) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	a := newArena(b)
+	a := secrettest.Arena(b)
 	cfg := weak(a, filepath.Join(b.TempDir(), "root"), tpmtest.Start(b).Open(b))
 	mustCreate(b, cfg).Close()
 	for b.Loop() {

@@ -12,6 +12,8 @@ import (
 
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/hsm/tpm2/tpmtest"
+
+	"strongroom/internal/secret/secrettest"
 )
 
 // TestDestroyBelievesNoBareAnswer: errors of a TPM carry no MAC, so whoever talks on the bus can say that an index is gone, or another's. A
@@ -19,7 +21,7 @@ import (
 func TestDestroyBelievesNoBareAnswer(t *testing.T) {
 	t.Parallel()
 	x := tpmtest.Start(t)
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	quiet := weak(a, filepath.Join(t.TempDir(), "root"), x.Open(t))
 	mustCreate(t, quiet).Close()
 	lied := 0

@@ -20,6 +20,7 @@ import (
 	"strongroom/internal/core/hsm/tpm2"
 	"strongroom/internal/core/hsm/tpm2/tpmtest"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 func seal(t testing.TB, r *tpm2.Root, a *secret.Arena, label, plain string) {
@@ -43,7 +44,7 @@ func unseal(t testing.TB, r *tpm2.Root, label string) (out string, err error) {
 func newRoot(t *testing.T) (*tpmtest.TPM, tpm2.Config, *tpm2.Root) {
 	t.Helper()
 	x := tpmtest.Start(t)
-	cfg := weak(newArena(t), filepath.Join(t.TempDir(), "root"), x.Open(t))
+	cfg := weak(secrettest.Arena(t), filepath.Join(t.TempDir(), "root"), x.Open(t))
 	return x, cfg, mustCreate(t, cfg)
 }
 
@@ -88,7 +89,7 @@ func TestThePINIsAPart(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	x := tpmtest.Start(t)
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	good := weak(a, filepath.Join(t.TempDir(), "root"), x.Open(t))
 	pin := take(t, a, right)
 	_, err := tpm2.Open(t.Context(), good, pin)
@@ -334,7 +335,7 @@ func TestOwnerPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	_, err = tpm2.Create(t.Context(), weak(a, filepath.Join(t.TempDir(), "root"), x.Open(t)), take(t, a, right))
 	wantErr(t, "owner password", err, tpm2.ErrOwner)
 }
@@ -347,7 +348,7 @@ func (s stuck) Close() error                    { return nil }
 
 func TestSlow(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	d := tpm2.NewDevice("stuck", stuck{t.Context().Done()}, time.Millisecond)
 	cfg := weak(a, filepath.Join(t.TempDir(), "root"), d)
 	for range 2 {
@@ -363,7 +364,7 @@ func TestSlow(t *testing.T) {
 func TestBusy(t *testing.T) {
 	t.Parallel()
 	x := tpmtest.Start(t)
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	f := x.Faulty()
 	cfg := weak(a, filepath.Join(t.TempDir(), "root"), busy{f, new(int)}.device(t))
 	seal(t, mustCreate(t, cfg), a, "identity", "the identity")

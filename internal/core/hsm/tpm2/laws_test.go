@@ -21,13 +21,14 @@ import (
 	"strongroom/internal/core/hsm/tpm2"
 	"strongroom/internal/core/hsm/tpm2/tpmtest"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 // TestNothingSecretOnTheBus listens to everything.
 func TestNothingSecretOnTheBus(t *testing.T) {
 	t.Parallel()
 	x := tpmtest.Start(t)
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	f := x.Faulty()
 	sessions := 0
 	f.Change(func(_ int, command, response []byte) []byte {
@@ -82,7 +83,7 @@ func TestNothingSecretOnTheBus(t *testing.T) {
 func TestForgedAnswers(t *testing.T) {
 	t.Parallel()
 	x := tpmtest.Start(t)
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	cfg := weak(a, filepath.Join(t.TempDir(), "root"), x.Open(t))
 	seal(t, mustCreate(t, cfg), a, "identity", "the identity")
 	if _, err := mustOpen(t, cfg).IncrementCounter(t.Context()); err != nil {
@@ -150,7 +151,7 @@ func use(t *testing.T, cfg tpm2.Config) error {
 func TestEveryByte(t *testing.T) {
 	t.Parallel()
 	x := tpmtest.Start(t)
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	disk := durabletest.New()
 	cfg := weak(a, "/root", x.Open(t))
 	pin := take(t, a, right)
@@ -208,7 +209,7 @@ func TestEveryByte(t *testing.T) {
 func TestExchange(t *testing.T) {
 	t.Parallel()
 	x := tpmtest.Start(t)
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	disk := durabletest.New()
 	pin := take(t, a, right)
 	var roots []*tpm2.Root
@@ -294,7 +295,7 @@ func TestCounterIsNeverSetBack(t *testing.T) {
 func TestANewCounterBeginsAboveAll(t *testing.T) {
 	t.Parallel()
 	x := tpmtest.Start(t)
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	key := take(t, a, strings.Repeat("k", 32))
 	last := uint64(0)
 	for round := range 4 {
@@ -446,7 +447,7 @@ func begin(t *testing.T, c act, cfg tpm2.Config, plain, pin secret.Bytes) (*dura
 // TestCrash stops the disk at each operation of each act, before and after its effect, restarts with each loss, and looks.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	plain, pin := take(t, a, "the secret"), take(t, a, right)
 	for _, c := range acts(a, plain, pin) {
 		t.Run(c.name, func(t *testing.T) {
@@ -483,7 +484,7 @@ func TestCrash(t *testing.T) {
 // TestLostTPM loses the TPM at each command of each act, before and after its effect; then the machine is restarted.
 func TestLostTPM(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	plain, pin := take(t, a, "the secret"), take(t, a, right)
 	for _, c := range acts(a, plain, pin) {
 		t.Run(c.name, func(t *testing.T) {
@@ -522,7 +523,7 @@ func TestLostTPM(t *testing.T) {
 // TestFrozenDerivations compares with docs/spec/blob.md.
 func TestFrozenDerivations(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	seven, eight, nine := take(t, a, strings.Repeat("\x07", 32)), take(t, a, strings.Repeat("\x08", 32)), take(t, a, strings.Repeat("\x09", 32))
 	key, err := tpm2.Join(a, "dwk-1", seven, eight, nine)
 	if err != nil {
@@ -554,7 +555,7 @@ func TestFrozenDerivations(t *testing.T) {
 // FuzzResponses changes responses of a TPM: opening the root and using it gives what is right or an error, never a panic.
 func FuzzResponses(f *testing.F) {
 	x := tpmtest.Start(f)
-	a := newArena(f)
+	a := secrettest.Arena(f)
 	cfg := weak(a, filepath.Join(f.TempDir(), "root"), x.Open(f))
 	r, err := tpm2.Create(f.Context(), cfg, take(f, a, right))
 	if err != nil {

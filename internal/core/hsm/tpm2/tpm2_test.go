@@ -14,24 +14,10 @@ import (
 	"strongroom/internal/core/hsm/tpm2"
 	"strongroom/internal/core/hsm/tpm2/tpmtest"
 	"strongroom/internal/secret"
+	"strongroom/internal/secret/secrettest"
 )
 
 const right = "correct horse battery staple"
-
-// newArena makes an arena and fails the test if a secret is left in it.
-func newArena(t testing.TB) *secret.Arena {
-	t.Helper()
-	a, err := secret.NewArena(secret.Config{Size: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a
-}
 
 func take(t testing.TB, a *secret.Arena, s string) secret.Bytes {
 	t.Helper()
@@ -80,7 +66,7 @@ func TestConformance(t *testing.T) {
 	for name, pcrs := range map[string][]uint{"bound to a PCR": {7}, "bound to several": {0, 4, 7, 23}, "bound to none": nil} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := newArena(t)
+			a := secrettest.Arena(t)
 			hsmtest.Run(t, hsmtest.Harness{Arena: a, Start: func(t *testing.T) func(*testing.T) hsm.Root {
 				x := tpmtest.Start(t)
 				cfg := weak(a, filepath.Join(t.TempDir(), "root"), x.Open(t))
@@ -94,7 +80,7 @@ func TestConformance(t *testing.T) {
 
 func TestRandom(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
+	a := secrettest.Arena(t)
 	r := mustCreate(t, weak(a, filepath.Join(t.TempDir(), "root"), tpmtest.Start(t).Open(t)))
 	one, two := make([]byte, 100), make([]byte, 100)
 	for _, b := range [][]byte{one, two} {
