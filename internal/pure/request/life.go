@@ -160,6 +160,9 @@ func (r Recovery) Check(profile custody.Profile, sealed bool) error {
 		if err := k.Check(); err != nil {
 			return fmt.Errorf("recovery: custodian %d: %w", i+1, err)
 		}
+		if k.Passkey() {
+			return fmt.Errorf("recovery: custodian %d has a passkey; receipts are signed with key files", i+1)
+		}
 		if seen[k.Ref()] {
 			return fmt.Errorf("recovery: custodian %d has the key of another; nobody holds two shares", i+1)
 		}

@@ -77,6 +77,7 @@ func TestLifeBodiesRefused(t *testing.T) {
 		"a custodian less":     load(func(r *request.Recovery) { r.Custodians = r.Custodians[1:] }),
 		"a custodian twice":    load(func(r *request.Recovery) { r.Custodians[0] = r.Custodians[1] }),
 		"a malformed key":      load(func(r *request.Recovery) { r.Custodians[0].Pub = nil }),
+		"a passkey":            load(func(r *request.Recovery) { r.Custodians[0] = passkeyOf(r.Custodians[0]) }),
 		"short pattern":        change(request.EpochCommit, func(b *request.EpochCommitBody) { b.Pattern = b.Pattern[1:] }),
 		"short receipt":        change(request.EpochCommit, func(b *request.EpochCommitBody) { b.Receipts[0].Sig = nil }),
 		"too many receipts":    change(request.EpochCommit, func(b *request.EpochCommitBody) { b.Receipts = make([]request.ShareReceipt, 17) }),
