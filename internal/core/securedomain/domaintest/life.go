@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/sha512"
+	"errors"
 	"fmt"
 
 	"strongroom/internal/core/domainkeys"
@@ -152,19 +153,26 @@ func (h *Harness) PutBack(set int, copies map[keystore.Ref][]byte) error {
 	defer k.Wipe()
 	var all [][]byte
 	var dwk *domainkeys.DWK
+	at, why := h.Life(), keystore.ErrNotFound
 	for ref, b := range copies {
 		if ref.Key != authority.SealedCopies {
 			continue
 		}
-		if d, err := domainkeys.RecoverDWK(a, k, [32]byte(h.Genesis.Identity), h.Life().Epoch, b); err == nil && bytes.Equal(d.Pattern[:], h.Life().Pattern) {
+		d, err := domainkeys.RecoverDWK(a, k, [32]byte(h.Genesis.Identity), at.Epoch, b)
+		if err == nil && bytes.Equal(d.Pattern[:], at.Pattern) {
 			dwk, all = d, append(all, b)
-		} else if i, err := domainkeys.RecoverIdentity(a, k, [32]byte(h.Genesis.Identity), b); err == nil {
+			continue
+		}
+		i, other := domainkeys.RecoverIdentity(a, k, [32]byte(h.Genesis.Identity), b)
+		if other == nil {
 			i.Wipe()
 			all = append(all, b)
+			continue
 		}
+		why = errors.Join(why, err, other)
 	}
 	if dwk == nil {
-		return fmt.Errorf("no copy of the working key opens: %w", keystore.ErrNotFound)
+		return fmt.Errorf("none of %d copies is the working key of epoch %d: %w", len(all), at.Epoch, why)
 	}
 	defer dwk.Wipe()
 	return h.D.PutBack(context.Background(), dwk, all...)
