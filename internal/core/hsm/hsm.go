@@ -4,7 +4,7 @@
 // is opened by means of its own (a passphrase, a token's PIN, a TPM's measurements), so nothing here says how.
 //
 // Every implementation passes hsmtest.Run; one that has a further capability, [Randomness], [TokenKeys] or [WrappedKeys], passes its suite there too.
-// Roots: soft (package soft), for evaluation; pkcs11 (package pkcs11), a token.
+// Roots: soft (package soft), for evaluation; pkcs11 (package pkcs11), a token; tpm2 (package tpm2), a TPM 2.0.
 package hsm
 
 import (

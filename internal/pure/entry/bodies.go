@@ -22,8 +22,8 @@ type Genesis struct {
 	Profile    custody.Profile    `cbor:"2,keyasint"`
 	LogKey     []byte             `cbor:"3,keyasint"`            // Ed25519 public key that signs checkpoints, 32 bytes
 	Identity   []byte             `cbor:"4,keyasint"`            // Ed25519 public key that signs replies, 32 bytes
-	Root       string             `cbor:"5,keyasint"`            // root of trust: "soft"
-	Anchor     string             `cbor:"6,keyasint"`            // "file"
+	Root       string             `cbor:"5,keyasint"`            // root of trust: "soft", "pkcs11", "tpm2"
+	Anchor     string             `cbor:"6,keyasint"`            // "file", "tpm", "witness", "witness+tpm"
 	Epoch      uint64             `cbor:"7,keyasint"`            // epoch of the domain working key: 1
 	Pattern    []byte             `cbor:"8,keyasint"`            // its verification pattern, 16 bytes
 	Document   []byte             `cbor:"9,keyasint"`            // first rule document, canonical
