@@ -18,7 +18,6 @@ import (
 	"slices"
 	"sort"
 	"sync"
-	"time"
 
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/auditlog/disk"
@@ -327,23 +326,10 @@ func (s *Store) epoch() (uint64, error) {
 	return binary.LittleEndian.Uint64(b), nil
 }
 
-// lockWait is how often a lock that another process holds is tried again.
-const lockWait = time.Millisecond
-
 // acquire waits for lock 0 as long as ctx allows: another process holds it during an append.
 func (s *Store) acquire(ctx context.Context) error {
-	for {
-		err := s.lock.TryLock(0)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, disk.ErrLocked) {
-			return fmt.Errorf("lock log store: %w", err)
-		}
-		select {
-		case <-time.After(lockWait):
-		case <-ctx.Done():
-			return fmt.Errorf("the log store is locked by another process, perhaps a stopped one: %w", ctx.Err())
-		}
+	if err := disk.Lock(ctx, s.lock, 0); err != nil {
+		return fmt.Errorf("lock log store: %w", err)
 	}
+	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/auditlog/disk"
@@ -27,9 +26,6 @@ const (
 
 // stride holds a pin of the largest size.
 const stride = 16 << 10
-
-// lockWait is how often a lock that another process holds is tried again.
-const lockWait = 2 * time.Millisecond
 
 // Anchor keeps a pin in a folder.
 type Anchor struct {
@@ -119,19 +115,5 @@ func (a *Anchor) locked(ctx context.Context, act func() error) error {
 		return ctx.Err()
 	}
 	defer func() { a.turn <- struct{}{} }()
-	for {
-		err := a.lock.TryLock(0)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, disk.ErrLocked) {
-			return err
-		}
-		select {
-		case <-time.After(lockWait):
-		case <-ctx.Done():
-			return fmt.Errorf("the pin is locked by another process: %w", ctx.Err())
-		}
-	}
-	return errors.Join(act(), a.lock.Unlock(0))
+	return disk.Locked(ctx, a.lock, 0, act)
 }

@@ -48,9 +48,6 @@ const (
 	stride   = 16 << 10 // holds a record with the largest checkpoint
 )
 
-// lockWait is how often a lock that another process holds is tried again.
-const lockWait = 2 * time.Millisecond
-
 const (
 	secretSize = 32
 	day        = 24 * int64(time.Hour)
@@ -391,20 +388,6 @@ func (a *Anchor) mine(ctx context.Context, act func() error) error {
 // locked runs act while no other process uses the record either. It waits for the lock as long as ctx allows.
 func (a *Anchor) locked(ctx context.Context, act func() error) error {
 	return a.mine(ctx, func() error {
-		for {
-			err := a.lock.TryLock(0)
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, disk.ErrLocked) {
-				return err
-			}
-			select {
-			case <-time.After(lockWait):
-			case <-ctx.Done():
-				return fmt.Errorf("the record is locked by another process: %w", ctx.Err())
-			}
-		}
-		return errors.Join(act(), a.lock.Unlock(0))
+		return disk.Locked(ctx, a.lock, 0, act)
 	})
 }
