@@ -3,9 +3,7 @@
 package pkcs11
 
 import (
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha512"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +11,7 @@ import (
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom/internal/core/hsm"
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/core/seal"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/secret"
@@ -143,14 +142,7 @@ func (r *Root) envelopeKey(header []byte, part, contribution secret.Bytes) (key 
 		return secret.Bytes{}, err
 	}
 	defer all.Wipe()
-	err = all.Use(func(b []byte) (err error) {
-		secret.Do(func() {
-			var out []byte
-			if out, err = hkdf.Key(sha512.New384, b, nil, string(info[:]), seal.KeySize); err == nil {
-				key, err = secret.Take(r.lib.cfg.Arena, out)
-			}
-		})
-		return err
+	return secret.New(r.lib.cfg.Arena, seal.KeySize, func(out []byte) error {
+		return all.Use(func(b []byte) error { return kdf.HKDF(kdf.SHA384, out, b, nil, info[:]) })
 	})
-	return key, err
 }

@@ -16,8 +16,7 @@
 // token that is set back itself, as SoftHSM's files can be, nor somebody with PIN and library.
 //
 // Copies outside the arena: those that the library makes; it is inside our process and trusted with the PIN anyway. PIN, part, contribution and
-// token randomness go straight between arena and library. crypto/hkdf returns the key of an envelope on the heap, where it is cleared, and
-// leaves an HMAC state of it there ([secret.Do]).
+// token randomness go straight between arena and library.
 //
 // Specs: PKCS #11 v2.40 and v3.0 (OASIS), SP 800-38D (GCM), SP 800-38B (CMAC), SP 800-108 section 4.1 (counter mode), RFC 5869 (HKDF), RFC 5649 (KWP).
 package pkcs11

@@ -4,10 +4,7 @@ package tpm2
 
 import (
 	"bytes"
-	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -15,6 +12,7 @@ import (
 
 	tpm "github.com/google/go-tpm/tpm2"
 
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/secret"
 )
@@ -40,32 +38,26 @@ func useInfo(u use, label string) []byte {
 
 // deriveAuth gives an authorization value from a key: no person chose it, so that guessing is hopeless and the lockout need not guard it.
 func deriveAuth(a *secret.Arena, key secret.Bytes, u use, label string) (auth secret.Bytes, err error) {
-	err = key.Use(func(k []byte) error {
-		var err error
-		secret.Do(func() {
-			var raw []byte
-			if raw, err = hkdf.Key(sha512.New384, k, nil, string(useInfo(u, label)), authBytes); err != nil {
-				return
-			}
-			defer clear(raw)
-			auth, err = secret.New(a, authSize, func(b []byte) error { base64.RawURLEncoding.Encode(b, raw); return nil })
-		})
-		return err
+	raw, err := secret.New(a, authBytes, func(out []byte) error {
+		return key.Use(func(k []byte) error { return kdf.HKDF(kdf.SHA384, out, k, nil, useInfo(u, label)) })
 	})
-	return auth, err
+	if err != nil {
+		return auth, err
+	}
+	defer raw.Wipe()
+	return secret.New(a, authSize, func(out []byte) error {
+		return raw.Use(func(b []byte) error { base64.RawURLEncoding.Encode(out, b); return nil })
+	})
 }
 
 // indexOf gives the place of an index, from a key: so nothing on the disk says which index belongs to what, and nothing that was altered there
 // can lead an act to another one.
 func indexOf(key secret.Bytes, label string) (index tpm.TPMHandle, err error) {
 	err = key.Use(func(k []byte) error {
-		secret.Do(func() {
-			mac := hmac.New(sha256.New, k)
-			mac.Write(useInfo("index", label))
-			var sum [sha256.Size]byte
-			index = firstIndex + tpm.TPMHandle(binary.BigEndian.Uint32(mac.Sum(sum[:0]))>>(32-indexBits))
-		})
-		return nil
+		var sum [sha256.Size]byte
+		err := kdf.HMAC(kdf.SHA256, sum[:], k, useInfo("index", label))
+		index = firstIndex + tpm.TPMHandle(binary.BigEndian.Uint32(sum[:])>>(32-indexBits))
+		return err
 	})
 	return index, err
 }

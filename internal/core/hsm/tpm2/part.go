@@ -3,15 +3,14 @@
 package tpm2
 
 import (
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha512"
 	"errors"
 	"fmt"
 
 	tpm "github.com/google/go-tpm/tpm2"
 
 	"strongroom/internal/core/hsm"
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/core/seal"
 	"strongroom/internal/secret"
 )
@@ -247,16 +246,7 @@ func join(a *secret.Arena, u use, label string, parts ...secret.Bytes) (key secr
 		return secret.Bytes{}, err
 	}
 	defer all.Wipe()
-	err = all.Use(func(b []byte) error {
-		var err error
-		secret.Do(func() {
-			var out []byte
-			if out, err = hkdf.Key(sha512.New384, b, nil, string(useInfo(u, label)), seal.KeySize); err != nil {
-				return
-			}
-			key, err = secret.Take(a, out)
-		})
-		return err
+	return secret.New(a, seal.KeySize, func(out []byte) error {
+		return all.Use(func(b []byte) error { return kdf.HKDF(kdf.SHA384, out, b, nil, useInfo(u, label)) })
 	})
-	return key, err
 }

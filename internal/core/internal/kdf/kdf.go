@@ -61,6 +61,22 @@ func Sum(out *[Size]byte, parts ...[]byte) {
 	})
 }
 
+// HMAC fills out, of the hash's size, with the HMAC of the parts, joined. It refuses an unknown hash, and another size.
+func HMAC(with Hash, out, key []byte, parts ...[]byte) error {
+	if h := with.new(); h == nil || len(out) != h.Size() {
+		return fmt.Errorf("kdf: %d bytes of an HMAC with hash %d", len(out), with)
+	}
+	secret.Do(func() {
+		h := with.new()
+		defer forget(h)
+		var sum [maxSum]byte
+		defer wipe(sum[:])
+		mac(h, &sum, key, parts...)
+		copy(out, sum[:])
+	})
+	return nil
+}
+
 // HKDF fills out with HKDF-Expand(HKDF-Extract(salt, key), info). No salt is a salt of zeros, as RFC 5869 says. It refuses an unknown hash, and an
 // output that is empty or longer than 255 sums (RFC 5869 section 2.3).
 func HKDF(with Hash, out, key, salt, info []byte) error {

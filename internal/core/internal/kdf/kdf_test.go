@@ -5,6 +5,7 @@ package kdf
 import (
 	"bytes"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
@@ -59,6 +60,18 @@ func TestAgreesWithTheStandardLibrary(t *testing.T) {
 			want, err := hkdf.Key(f, key, salt, string(info), n)
 			if err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("hash %d: got %x, want %x, %v", h, got, want, err)
+			}
+		}
+		for h, f := range hashes {
+			m := hmac.New(f, key)
+			m.Write(salt)
+			m.Write(info)
+			got := make([]byte, m.Size())
+			if err := HMAC(h, got, key, salt, info); err != nil || !hmac.Equal(got, m.Sum(nil)) {
+				t.Fatalf("hash %d: HMAC %x, %v", h, got, err)
+			}
+			if HMAC(h, got[1:], key) == nil || HMAC(0, got, key) == nil {
+				t.Fatalf("hash %d: another size or hash was taken", h)
 			}
 		}
 		var sum [Size]byte

@@ -126,6 +126,7 @@ func (s server) Exchange(_ context.Context, _, _ string, body []byte) (int, []by
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	key := timetest.Key(t, timetest.Arena(t), 3)
+	later := func(ts []byte) { binary.BigEndian.PutUint32(ts, binary.BigEndian.Uint32(ts)+9) } // seconds
 	stratum := func(code string) func([]byte) { return func(h []byte) { h[1] = 0; copy(h[12:], code) } }
 	for _, tc := range []struct {
 		name   string
@@ -143,8 +144,8 @@ func TestAnswers(t *testing.T) {
 		{"restricted", stratum("RSTR"), "RSTR", time.Hour},
 		{"starting", stratum("INIT"), "INIT", 0},
 		{"no text", stratum("\x1b[2J"), "1b5b324a", 0},
-		{"sent before received", func(h []byte) { h[35] += 9 }, "", 0},
-		{"sent long after received", func(h []byte) { h[43] += 9 }, "longer than it was under way", 0},
+		{"sent before received", func(h []byte) { later(h[32:]) }, "", 0},
+		{"sent long after received", func(h []byte) { later(h[40:]) }, "longer than it was under way", 0},
 		{"version 3", func(h []byte) { h[0] = 3<<3 | 4 }, "no answer", 0},
 		{"broadcast", func(h []byte) { h[0] = 4<<3 | 5 }, "no answer", 0},
 	} {

@@ -3,16 +3,15 @@
 package tpm
 
 import (
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"fmt"
 
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/hsm/tpm2"
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/tlog"
 	"strongroom/internal/secret"
@@ -36,18 +35,12 @@ func (r record) mac(key secret.Bytes) (out [sha256.Size]byte, err error) {
 	r.MAC = [sha256.Size]byte{}
 	message := canon.TagBytes(canon.TagMark, canon.Encode(r))
 	err = key.Use(func(k []byte) error {
-		var err error
-		secret.Do(func() {
-			var derived []byte
-			if derived, err = hkdf.Key(sha512.New384, k, nil, string(canon.TagMark), sha256.Size); err != nil {
-				return
-			}
-			defer clear(derived)
-			m := hmac.New(sha256.New, derived)
-			m.Write(message)
-			m.Sum(out[:0])
-		})
-		return err
+		derived := make([]byte, sha256.Size)
+		defer clear(derived)
+		if err := kdf.HKDF(kdf.SHA384, derived, k, nil, []byte(canon.TagMark)); err != nil {
+			return err
+		}
+		return kdf.HMAC(kdf.SHA256, out[:], derived, message)
 	})
 	return out, err
 }
