@@ -161,6 +161,10 @@ func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, 
 		d.mu.Unlock()
 		k, err := d.activates(ctx, o)
 		return &creation{working: k}, err
+	case *request.EpochFinalizeBody:
+		keep := append(inUse(d.state), recoveryCopies(d.state)...)
+		d.mu.Unlock()
+		return &creation{}, d.allThere(ctx, keep)
 	default:
 		d.mu.Unlock()
 		return &creation{}, nil

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -327,5 +328,50 @@ func TestRevokedWhileZeroized(t *testing.T) {
 	}
 	mustPay(t, h, "hot", 0)
 	h.Reopen()
+	h.Check()
+}
+
+// What the epoch before is still needed for is not destroyed: as long as a blob that is in use is missing in the store, or another, its working
+// key and blobs stay. They go once the blob is back.
+func TestNothingIsFinalizedWhileABlobIsLost(t *testing.T) {
+	t.Parallel()
+	memory := domaintest.NewMemory()
+	h := domaintest.New(t, domaintest.Options{Memory: memory, Recovery: true})
+	h.Wallet("hot", domaintest.Chain, request.SchemeEVM)
+	h.Wallet("other", domaintest.Chain, request.SchemeEVM)
+	before := memory.Blobs()
+	for range 3 { // activated
+		if _, err := h.Step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tried := 0
+	for ref, blob := range memory.Blobs() {
+		if _, old := before[ref]; old {
+			continue
+		}
+		tried++
+		for name, spoiled := range map[string][]byte{"missing": nil, "damaged": append(slices.Clone(blob[:len(blob)-1]), blob[len(blob)-1]^1)} {
+			memory.SetBlob(ref, spoiled)
+			if _, err := h.Step(); problem.KindOf(err) != problem.Internal || !strings.Contains(err.Error(), "1 of 4 blobs") {
+				t.Errorf("a blob of %s is %s: %v", ref.Key, name, err)
+			}
+			if l := h.Life(); l.Previous == nil {
+				t.Fatalf("a blob of %s is %s: finalized", ref.Key, name)
+			}
+			wantLabels(t, h, "dwk-1", "dwk-2", "identity")
+		}
+		memory.SetBlob(ref, blob)
+	}
+	if tried != 3 { // the custodians stay, so the identity's sealed copy is the old one
+		t.Errorf("tried %d blobs, want those of two keys and the working key's sealed copy", tried)
+	}
+	for ref := range before {
+		if _, ok := memory.Blobs()[ref]; !ok {
+			t.Errorf("a blob of %s of the epoch before is gone", ref.Key)
+		}
+	}
+	mustStep(t, h, request.EpochFinalize)
+	wantLabels(t, h, "dwk-2", "identity")
 	h.Check()
 }

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"strongroom/internal/core/domainkeys"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -72,6 +74,53 @@ func (d *Domain) activates(ctx context.Context, o *request.EpochActivateBody) (*
 		return nil, nil
 	}
 	return k, nil
+}
+
+// recoveryCopies names the sealed copies of the current epoch. The caller holds mu.
+func recoveryCopies(s *authority.State) (out []keystore.Ref) {
+	if r := s.Life().Recovery; r != nil {
+		for _, h := range []custody.HexBytes{r.WorkingKey, r.Identity} {
+			out = append(out, keystore.Ref{Key: authority.SealedCopies, Hash: [32]byte(h)})
+		}
+	}
+	return out
+}
+
+// allThere reads every blob that is in use, before the effect that destroys the working key and the blobs of the epoch before: they are all
+// that is left of a key whose blob somebody deleted or damaged, or of a domain whose sealed copy is gone.
+func (d *Domain) allThere(ctx context.Context, refs []keystore.Ref) error {
+	var lost atomic.Uint64
+	firsts, errs := make([]error, reencipherWorkers), make([]error, reencipherWorkers)
+	var wg sync.WaitGroup
+	for w := range reencipherWorkers {
+		wg.Go(func() {
+			for i := w; i < len(refs) && errs[w] == nil; i += reencipherWorkers {
+				b, err := d.cfg.Blobs.Get(ctx, refs[i])
+				if err == nil && keystore.Hash(b) != refs[i].Hash {
+					err = fmt.Errorf("blob of key %s: %w", refs[i].Key, keystore.ErrCorrupt)
+				}
+				switch {
+				case err == nil:
+				case errors.Is(err, keystore.ErrNotFound) || errors.Is(err, keystore.ErrCorrupt):
+					lost.Add(1)
+					if firsts[w] == nil {
+						firsts[w] = err
+					}
+				default:
+					errs[w] = err
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return problem.Wrap(problem.Internal, err, "read the blobs that are in use, before those of the epoch before are destroyed")
+	}
+	if n := lost.Load(); n > 0 {
+		return problem.Wrap(problem.Internal, errors.Join(firsts...), "%d of %d blobs that are in use are missing in the store or damaged, and what they hold may be left in the epoch "+
+			"before only: put the files back from a backup (the core's log names the first ones), and ask again", n, len(refs))
+	}
+	return nil
 }
 
 // identityForRecovery seals the identity, unless the domain is closing.

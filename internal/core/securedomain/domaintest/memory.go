@@ -58,11 +58,13 @@ func (m *Memory) Blobs() map[keystore.Ref][]byte {
 	return maps.Clone(m.blobs)
 }
 
-// SetBlob puts a blob in place of another, behind the domain's back.
+// SetBlob puts a blob in place of another, behind the domain's back; nil removes it.
 func (m *Memory) SetBlob(ref keystore.Ref, blob []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.blobs[ref] = blob
+	if m.blobs[ref] = blob; blob == nil {
+		delete(m.blobs, ref)
+	}
 }
 
 // memoryBlobs implements [keystore.Blobs].
