@@ -34,7 +34,7 @@ type Document struct {
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).
 type DomainPlans struct {
 	Signature  Plan `cbor:"1,keyasint"` // whose people are the administrators
-	Revocation Plan `cbor:"2,keyasint"` // also when an administrator ceases to be one
+	Revocation Plan `cbor:"2,keyasint"` // also when somebody whom one of the three counts ceases to be, or loses a key
 	Recovery   Plan `cbor:"3,keyasint"` // after zeroize
 }
 

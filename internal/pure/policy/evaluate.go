@@ -18,7 +18,7 @@ const (
 	RuleDefaultDeny = "default-deny" // no route, or facts that can't be judged
 
 	RuleSignaturePlan  = "signature-plan"  // operations on the life cycle
-	RuleRevocationPlan = "revocation-plan" // besides, when an administrator ceases to be one
+	RuleRevocationPlan = "revocation-plan" // besides, when somebody whom a plan of the domain counts ceases to be, or loses a key
 	RuleRecoveryPlan   = "recovery-plan"   // domain_restore
 	RuleZeroize        = "zeroize"         // domain_zeroize: one administrator, no plan
 )

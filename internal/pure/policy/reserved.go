@@ -117,11 +117,20 @@ func Requirements(old, next Document) []Requirement {
 		}
 	}
 	for _, p := range [][2]Plan{{was.Signature, is.Signature}, {was.Revocation, is.Revocation}, {was.Recovery, is.Recovery}} {
-		if len(minus(old.people(p[0]), next.people(p[1]))) > 0 {
+		people := old.people(p[0])
+		if len(minus(people, next.people(p[1]))) > 0 || slices.ContainsFunc(people, func(id custody.PersonID) bool { return losesKey(old, next, id) }) {
 			need(RuleRevocationPlan, was.Revocation, nil, old.Floor.MinDistinctUsers)
 		}
 	}
 	return out
+}
+
+// losesKey says whether somebody has a key in a document that they lack in the next. Who takes the keys that somebody can reach takes their
+// say, though their name stays.
+func losesKey(old, next Document, id custody.PersonID) bool {
+	was, _ := old.principal(id)
+	is, _ := next.principal(id)
+	return slices.ContainsFunc(was.Keys, func(k request.PublicKey) bool { return !hasKey(is.Keys, k.Ref()) })
 }
 
 // touches says whether a change of the document changes a plan, or gives somebody a say in it. That people only leave does not touch it:

@@ -91,6 +91,50 @@ func TestRequirements(t *testing.T) {
 	}
 }
 
+// Who takes a key from somebody whom a plan of the domain counts needs the revocation plan besides, in whatever way it goes; from anybody else
+// they don't.
+func TestKeysAreTakenByTheRevocationPlan(t *testing.T) {
+	t.Parallel()
+	two := members(governed(), "treasury", alice, bob)
+	two.ChangePlan = plan("risk", 2)
+	two = members(two, "risk", alice, bob, dave, person(4))
+	two.Principals = slices.Insert(slices.Clone(two.Principals), 4, principal(person(4), 7, policy.Human)) // counted by the change plan only
+	for n, x := range []struct {
+		who    custody.PersonID
+		counts bool
+	}{{alice, true}, {bob, true}, {carol, true}, {dave, true}, {person(4), false}, {bot, false}} {
+		old, err := two.WithKey(custody.Evaluation, request.PersonKeyAddBody{Person: x.who, Key: key(50 + n)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rulesOf(policy.Requirements(two, old)); got != "" {
+			t.Errorf("%s gets a key: needs %q", x.who, got)
+		}
+		removed, err := old.WithoutKey(custody.Evaluation, request.PersonKeyRemoveBody{Person: x.who, Key: key(50 + n).Ref()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		replaced, err := old.WithDocument(custody.Evaluation, removed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for how, next := range map[string]policy.Document{"person_key_remove": removed, "policy_change": replaced} {
+			needs, want := policy.Requirements(old, next), map[bool]string{true: "revocation-plan"}[x.counts]
+			if got := rulesOf(needs); got != want {
+				t.Errorf("%s loses a key by %s: needs %q, want %q", x.who, how, got, want)
+			}
+		}
+		d := policy.Decision{Outcome: policy.Allowed, Version: 1, Plan: old.ChangePlan, Also: policy.Requirements(old, removed)}
+		r := compile(t, old)
+		if met, _ := d.Met(r, alice, approve(bob, person(4))); met == x.counts {
+			t.Errorf("%s loses a key with the change plan alone: %v", x.who, met)
+		}
+		if met, unmet := d.Met(r, alice, approve(bob, person(4), dave)); !met {
+			t.Errorf("%s loses a key with both plans: lacks %v", x.who, unmet)
+		}
+	}
+}
+
 // A change that gives somebody a say takes effect only with a quorum of those who have it and one of those who will.
 func TestOldAndNewQuorum(t *testing.T) {
 	t.Parallel()
