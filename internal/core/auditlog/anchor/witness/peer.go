@@ -3,6 +3,7 @@
 package witness
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type peer struct {
 	// What follows belongs to run.
 	known bool   // size is what the witness said or cosigned last
 	size  uint64 // entries that it knows
+	told  string // what of it was logged last
 }
 
 // outcome is how asking went.
@@ -88,15 +90,31 @@ func (p *peer) serve(r *round) outcome {
 		r.cosigned(p.index, line)
 		return done
 	case errors.As(err, &ahead), errors.As(err, &fork):
-		p.anchor.cfg.Log.Warn("a log witness refuses the log", slog.String("witness", p.Name), slog.Any("error", err))
-		if proof := p.evidence(r.target); proof != nil {
-			p.anchor.kill(proof)
+		shown, proven := p.evidence(r.target)
+		if shown == nil { // serve could have said it
+			p.known = false
+			err = fmt.Errorf("%w; it shows nothing signed for that, so it counts as no answer", err)
+			p.warn(err)
+			r.unanswered(p.index, err)
+			return silent
 		}
-		r.refused(p.index, err)
+		p.warn(shown)
+		if proven {
+			p.anchor.kill(shown)
+		}
+		r.refused(p.index, shown)
 		return refusal
 	default:
 		r.unanswered(p.index, err)
 		return silent
+	}
+}
+
+// warn logs what a witness has against the log, once for as long as it is the same.
+func (p *peer) warn(err error) {
+	if s := err.Error(); s != p.told {
+		p.told = s
+		p.anchor.cfg.Log.Warn("a log witness refuses the log", slog.String("witness", p.Name), slog.Any("error", err))
 	}
 }
 
@@ -165,25 +183,50 @@ func (p *peer) attempt(t target) (string, error) {
 	}
 }
 
-// evidence asks a witness that refuses t for the checkpoint that it has cosigned. Where our log's own key signed it, and it is larger or has
-// another root, that is proof, whoever brings it.
-func (p *peer) evidence(t target) error {
+// evidence asks a witness that refuses t for the checkpoint that it has cosigned, and gives what that says against t, if anything. proven: our
+// log's own key signed it, which is proof, whoever brings it. Else the witness's cosignature is on it: then it is that witness's refusal, and
+// nobody else's. What bears neither signature says nothing: serve carries the answers, and could have written it.
+func (p *peer) evidence(t target) (against error, proven bool) {
 	ctx, cancel := context.WithTimeout(p.anchor.ctx, attemptTime)
 	defer cancel()
 	status, body, err := p.anchor.cfg.Relay.Exchange(ctx, relay.WitnessLatest, p.Name, []byte(t.Origin))
 	if err != nil || status != protocol.StatusCosigned {
-		return nil
+		return nil, false
 	}
 	b := p.anchor.bound.Load()
 	c, _, err := tlog.OpenExtended(body, append([]tlog.Key{b.Key}, b.Keys...)...)
-	switch {
-	case err != nil || c.Origin != t.Origin:
-		return nil
-	case c.Size > t.Size:
-		return &AheadError{Local: t.Size, Witness: p.Name, Size: c.Size, Proven: true}
-	case c.Size == t.Size && c.Root != t.Root:
-		return &ForkError{Local: t.Checkpoint, Witness: p.Name, Known: c.Size, Root: &c.Root}
-	default:
-		return nil
+	if proven = err == nil; !proven {
+		if c, err = p.cosignedBy(body); err != nil {
+			return nil, false
+		}
 	}
+	switch {
+	case c.Origin != t.Origin:
+		return nil, false
+	case c.Size > t.Size:
+		return &AheadError{Local: t.Size, Witness: p.Name, Size: c.Size, Proven: proven}, proven
+	case c.Size > 0 && p.another(ctx, c, t):
+		return &ForkError{Local: t.Checkpoint, Witness: p.Name, Known: c.Size, Root: c.Root, Proven: proven}, proven
+	default:
+		return nil, false
+	}
+}
+
+// cosignedBy reads a checkpoint that the witness cosigned, whoever else signed it.
+func (p *peer) cosignedBy(signed []byte) (tlog.Checkpoint, error) {
+	text, lines, _ := bytes.Cut(signed, []byte("\n\n"))
+	c, _, err := tlog.ParseExtended(string(text) + "\n")
+	if err == nil {
+		_, _, err = tlog.FindCosignature(lines, string(text)+"\n", p.Key)
+	}
+	return c, err
+}
+
+// another says whether c, of no more entries than t, is surely of another history.
+func (p *peer) another(ctx context.Context, c tlog.Checkpoint, t target) bool {
+	if c.Size == t.Size {
+		return c.Root != t.Root
+	}
+	proof, err := p.anchor.bound.Load().Prove(ctx, c.Size, t.Size, t.Root) // holds for our own root of c.Size
+	return err == nil && tlog.VerifyConsistency(proof, c.Size, t.Size, c.Root, t.Root) != nil
 }

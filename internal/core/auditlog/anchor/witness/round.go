@@ -33,15 +33,19 @@ func (e *AheadError) Error() string {
 type ForkError struct {
 	Local   tlog.Checkpoint // what it was asked to cosign
 	Witness string
-	Known   uint64    // entries of what it cosigned before
-	Root    *[32]byte // of Known, where the witness showed it with the signature of the log's own key
+	Known   uint64   // entries of what it cosigned before
+	Root    [32]byte // of Known, where the witness showed it, else zero
+	Proven  bool     // the log's own key signed that root
 }
 
 // Error names both histories.
 func (e *ForkError) Error() string {
 	s := fmt.Sprintf("log witness %s refuses the log of %d entries with root %x: it is not what follows the %d entries that it cosigned", e.Witness, e.Local.Size, e.Local.Root, e.Known)
-	if e.Root != nil {
-		s += fmt.Sprintf(", whose root it proves to be %x", *e.Root)
+	switch {
+	case e.Proven:
+		s += fmt.Sprintf(", whose root it proves to be %x", e.Root)
+	case e.Root != [32]byte{}:
+		s += fmt.Sprintf(", with root %x", e.Root)
 	}
 	return s + "; this log was forked: see the runbook on log witnesses"
 }
@@ -49,7 +53,7 @@ func (e *ForkError) Error() string {
 // QuorumError says why no quorum can be had: too many witnesses refuse.
 type QuorumError struct {
 	Need, Of int
-	Refused  []error // one for each witness that refuses
+	Refused  []error // one for each witness that refuses and has shown its own cosignature against the log
 }
 
 // Error names each refusal.
@@ -115,7 +119,7 @@ func (r *round) cosigned(i int, line string) {
 	r.settle()
 }
 
-// refused records that a witness will not cosign this.
+// refused records that a witness will not cosign this, as its own signature shows.
 func (r *round) refused(i int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,10 +7,10 @@
 // others are brought up to date behind it. At start a quorum must cosign the local pin once more, in a checkpoint with a random extension line,
 // so that no recorded answer passes.
 //
-// The messages are carried by serve, which is not believed: only cosignatures count, and, against us, checkpoints that our own log key
-// signed. What a witness merely says of a larger log or another root counts as a refusal of that one witness; a minority of refusals stops
-// nothing. It refuses to start, and to go on, when refusals leave no quorum, or when a single witness proves a larger log or a fork. While
-// witnesses are merely absent it waits. Rules: docs/spec/witness.md.
+// The messages are carried by serve, which is not believed: only cosignatures count, and, against us, signed checkpoints of a larger log or
+// another root. One that our own log key signed is proof; one with a witness's cosignature alone is the refusal of that one witness. It refuses
+// to start, and to go on, upon proof, or when refusals leave no quorum. While witnesses are absent, or say no and show nothing, it waits.
+// Rules: docs/spec/witness.md.
 package witness
 
 import (
@@ -134,7 +134,7 @@ func (a *Anchor) take(ctx context.Context) error {
 }
 
 // Read gives the local pin once a quorum has confirmed it; see [auditlog.Anchor]. It waits for that as long as ctx allows. The error is an
-// *[AheadError] or a *[ForkError] where witnesses know more than this machine.
+// *[AheadError] or a *[ForkError] where witnesses show more than this machine knows.
 func (a *Anchor) Read(ctx context.Context) (auditlog.Pin, error) {
 	if err := a.take(ctx); err != nil {
 		return auditlog.Pin{}, fmt.Errorf("read pin: %w", err)

@@ -258,20 +258,44 @@ func TestOneLiarStopsNothing(t *testing.T) {
 	}
 }
 
+// forbidden is what a witness shows that cosigned a checkpoint for another key of the log: its cosignature is good, the log's key is not known.
+func forbidden(t testing.TB, i int, c tlog.Checkpoint) []byte {
+	t.Helper()
+	other, err := tlog.NewKey(c.Origin, keyOf(66).Public().(ed25519.PublicKey))
+	must(t, err)
+	signed, err := tlog.SignCheckpoint(c, other, signer(keyOf(66)))
+	must(t, err)
+	k, err := tlog.NewWitnessKey(fmt.Sprintf("witness.example/w%d", i+1), keyOf(byte(100+i)).Public().(ed25519.PublicKey))
+	must(t, err)
+	line, err := tlog.Cosign(c.Text(), 1, k, signer(keyOf(byte(100+i))))
+	must(t, err)
+	return append(signed, line...)
+}
+
+// Refusals that their witnesses have signed leave no quorum: the core ends, and does not start.
 func TestTwoOfThreeRefuse(t *testing.T) {
 	t.Parallel()
 	w, m := newWorld(t, 3), disktest.New()
 	c := w.open(m)
 	c.grow(2)
-	lies := liars(t)
-	w.interfere(lies["larger size"], "w1")
-	w.interfere(lies["fork"], "w2")
+	eventually(t, "all know two", func() bool { return slices.Min(w.sizes()) == 2 })
+	refuses := func(i, status int, body string, shown tlog.Checkpoint) {
+		b := forbidden(t, i, shown)
+		w.interfere(func(c call) (int, []byte, error) {
+			if c.kind == relay.WitnessLatest {
+				return 200, b, nil
+			}
+			return status, []byte(body), nil
+		}, fmt.Sprintf("w%d", i+1))
+	}
+	refuses(0, 409, "1000000\n", tlog.Checkpoint{Origin: origin, Size: 1000000, Root: [32]byte{9}})
+	refuses(1, 422, "", tlog.Checkpoint{Origin: origin, Size: 1, Root: [32]byte{9}})
 	h := c.begin("not to be")
 	err := h.Wait(t.Context())
 	var ahead *witness.AheadError
 	var fork *witness.ForkError
 	var quorum *witness.QuorumError
-	if !errors.Is(err, auditlog.ErrStopped) || !errors.Is(err, auditlog.ErrFatal) || !errors.As(err, &quorum) || !errors.As(err, &ahead) || !errors.As(err, &fork) || ahead.Proven {
+	if !errors.Is(err, auditlog.ErrStopped) || !errors.Is(err, auditlog.ErrFatal) || !errors.As(err, &quorum) || !errors.As(err, &ahead) || !errors.As(err, &fork) || ahead.Proven || fork.Proven {
 		t.Fatalf("%v", err)
 	}
 	c.close()
@@ -282,6 +306,62 @@ func TestTwoOfThreeRefuse(t *testing.T) {
 	c = w.open(m.Restart())
 	if c.Head().Size != 3 { // it was written ahead, and the third witness knows it
 		t.Fatalf("%d entries", c.Head().Size)
+	}
+}
+
+// serve carries what witnesses say. Whatever it makes all of them say, with nothing signed against this log to show for it, the core waits, says
+// what it was told, and goes on with the first honest answers.
+func TestForgedRefusalsEndNothing(t *testing.T) {
+	t.Parallel()
+	lies := liars(t)
+	good := func(f func(call) (int, []byte, error), latest []byte) func(call) (int, []byte, error) {
+		return func(c call) (int, []byte, error) {
+			if c.kind != relay.WitnessLatest {
+				return f(c)
+			}
+			if latest == nil {
+				return c.pass() // what is true
+			}
+			return 200, latest, nil
+		}
+	}
+	elsewhere := forbidden(t, 0, tlog.Checkpoint{Origin: "another.example/log", Size: 1000000, Root: [32]byte{9}})
+	ofAnother := forbidden(t, 7, tlog.Checkpoint{Origin: origin, Size: 1000000, Root: [32]byte{9}}) // by a key that is none of the witnesses'
+	for name, lie := range map[string]func(call) (int, []byte, error){
+		"409": lies["larger size"], "422": lies["fork"], "409 with the truth": good(lies["larger size"], nil), "422 with the truth": good(lies["fork"], nil),
+		"409 with another log": good(lies["larger size"], elsewhere), "422 with another's signature": good(lies["fork"], ofAnother),
+		"409 with garbage": good(lies["larger size"], []byte("garbage\n\n")), "422 with nothing": good(lies["fork"], []byte{}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, m := newWorld(t, 3), disktest.New()
+			c := w.open(m)
+			c.grow(2)
+			eventually(t, "all know two", func() bool { return slices.Min(w.sizes()) == 2 })
+			w.interfere(lie, w.names...)
+			h := c.begin("later")
+			eventually(t, "it says who refuses", func() bool {
+				return strings.Count(c.anchor.State(), "it shows nothing signed for that") == 3
+			})
+			select {
+			case <-h.Done():
+				t.Fatal("it ended, or was acknowledged", h.Wait(t.Context()))
+			default:
+			}
+			w.interfere(nil, w.names...)
+			must(t, h.Wait(t.Context()))
+			c.close()
+
+			w.interfere(lie, w.names...)
+			ctx, cancel := context.WithCancel(t.Context())
+			if _, err := w.tryOpen(ctx, m.Restart().Clone(), options{relay: &countdown{Exchanger: w, left: 15, then: cancel}}); !errors.Is(err, context.Canceled) || errors.Is(err, auditlog.ErrFatal) {
+				t.Fatalf("start: %v", err)
+			}
+			w.interfere(nil, w.names...)
+			if c := w.open(m.Restart()); c.Head().Size != 3 {
+				t.Fatal("an entry is lost")
+			}
+		})
 	}
 }
 
@@ -333,19 +413,26 @@ func TestForkIsProved(t *testing.T) {
 	eventually(t, "all know five", func() bool { return slices.Min(w.sizes()) == 5 })
 	c.close()
 
-	// The copy goes on while no witness is asked, as if it had another anchor, and comes back with as many entries.
+	// The copy goes on while no witness is asked, as if it had another anchor, and comes back with as many entries, or with more.
 	fork, err := w.tryOpenLocal(snapshot)
 	must(t, err)
-	seq, prev := fork.Next()
-	h, err := fork.Append(t.Context(), logtest.Record(prev, seq, []byte("another way")))
-	must(t, err)
-	must(t, h.Wait(t.Context()))
-	must(t, fork.Close())
-	_, err = w.tryOpen(t.Context(), snapshot.Restart(), options{})
-	var f *witness.ForkError
-	if !errors.As(err, &f) || f.Root == nil || f.Known != 5 || f.Local.Size != 5 || !strings.Contains(err.Error(), fmt.Sprintf("%x", f.Local.Root)) {
-		t.Fatalf("fork: %v", err)
+	for size := uint64(5); size <= 7; size += 2 {
+		for seq, prev := fork.Next(); seq < size; seq, prev = fork.Next() {
+			h, err := fork.Append(t.Context(), logtest.Record(prev, seq, []byte("another way")))
+			must(t, err)
+			must(t, h.Wait(t.Context()))
+		}
+		must(t, fork.Close())
+		_, err = w.tryOpen(t.Context(), snapshot.Restart(), options{})
+		var f *witness.ForkError
+		if !errors.As(err, &f) || !f.Proven || f.Known != 5 || f.Local.Size != size || !strings.Contains(err.Error(), fmt.Sprintf("%x", f.Local.Root)) {
+			t.Fatalf("fork of %d entries: %v", size, err)
+		}
+		snapshot = snapshot.Restart()
+		fork, err = w.tryOpenLocal(snapshot)
+		must(t, err)
 	}
+	must(t, fork.Close())
 }
 
 func TestTakeOver(t *testing.T) {
