@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package witnesshttp is the HTTP side of a log witness, as C2SP tlog-witness has it: POST add-checkpoint, and GET ORIGIN-HASH/checkpoint for
-// monitors. It refuses bodies over the protocol's size and callers that are slow; who calls is not asked, because a checkpoint is signed
-// by its log.
+// monitors. It refuses bodies over the protocol's size, long headers, callers that are slow, and more connections than a place may have; who
+// calls is not asked, because a checkpoint is signed by its log.
 package witnesshttp
 
 import (
@@ -22,13 +22,20 @@ import (
 	"strongroom/internal/svc/witness"
 )
 
+// Limits of connections. A core uses four at most.
+const (
+	MaxConnections    = 256 // in all
+	MaxOwnConnections = 64  // from one IPv4 address or IPv6 /64; behind a proxy that is everybody
+)
+
 // Limits of the server.
 const (
 	headerTime  = 5 * time.Second
 	requestTime = 10 * time.Second
 	idleTime    = 5 * time.Minute
 	stopTime    = 5 * time.Second
-	maxHeader   = 16 << 10
+	maxHeader   = 4 << 10 // and 4 KiB that net/http adds
+	maxStreams  = 8       // calls at a time on a connection of HTTP/2
 )
 
 // Handler answers for a witness, below the path /.
@@ -76,15 +83,17 @@ func write(rw http.ResponseWriter, a witness.Answer) {
 // Serve answers on l until ctx ends, then finishes what is open. conf is TLS's, or nil for HTTP in clear: nothing that crosses is secret, and
 // all of it is signed.
 func Serve(ctx context.Context, l net.Listener, w *witness.Witness, conf *tls.Config, log *slog.Logger) error {
+	d := newDoor(l)
 	s := &http.Server{Handler: Handler(w), ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, WriteTimeout: requestTime, IdleTimeout: idleTime,
-		MaxHeaderBytes: maxHeader, TLSConfig: conf, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+		MaxHeaderBytes: maxHeader, TLSConfig: conf, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), ConnState: d.heed,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams}}
 	ended := make(chan error, 1)
 	go func() { // waited for below
 		if conf != nil {
-			ended <- s.ServeTLS(l, "", "")
+			ended <- s.ServeTLS(d, "", "")
 			return
 		}
-		ended <- s.Serve(l)
+		ended <- s.Serve(d)
 	}()
 	select {
 	case err := <-ended:
