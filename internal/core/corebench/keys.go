@@ -138,14 +138,14 @@ func (k *Keys) wallet() (*wallet, error) {
 }
 
 // unseal is what the core does for a seed.
-func (k *Keys) unseal(w *wallet) (secret.Bytes, error) {
+func (k *Keys) unseal(w *wallet) (keyring.Seed, error) {
 	blob, err := k.blobs.Get(context.Background(), keystore.Ref{Key: w.key, Hash: w.hash})
 	if err != nil {
-		return secret.Bytes{}, err
+		return keyring.Seed{}, err
 	}
-	seed, _, err := keystore.Open(k.arena, blob, w.hash, keystore.Want{Authority: custody.AuthorityID{1}, Domain: custody.DomainID{1}, Epoch: k.dwk.Epoch,
+	seed, h, err := keystore.Open(k.arena, blob, w.hash, keystore.Want{Authority: custody.AuthorityID{1}, Domain: custody.DomainID{1}, Epoch: k.dwk.Epoch,
 		Pattern: k.dwk.Pattern, Key: w.key, Purpose: keystore.Custody}, k.dwk.Key())
-	return seed, err
+	return keyring.Seed{Key: seed, Keep: h.Attributes&keystore.Cacheable != 0}, err
 }
 
 // alternate signs with the key of one wallet at one index, then with the other's at the other.
@@ -173,7 +173,7 @@ func (k *Keys) alternate(r *keyring.Ring, from [2]*wallet, index []uint32) (Op, 
 	return func() error {
 		n++
 		x, w := &keys[n%2], from[n%2]
-		return r.Use(context.Background(), time.Unix(0, 0), x.at, func() (secret.Bytes, error) { return k.unseal(w) }, func(sk []byte) error {
+		return r.Use(context.Background(), time.Unix(0, 0), x.at, func() (keyring.Seed, error) { return k.unseal(w) }, func(sk []byte) error {
 			_, _, err := k.curve.SignECDSA(sk, x.pub, [32]byte{1}, [32]byte{})
 			return err
 		})

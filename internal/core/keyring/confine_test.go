@@ -10,7 +10,6 @@ import (
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
-	"strongroom/internal/secret"
 )
 
 // shut requires that no key of a wallet is handed out, and that its seed is not unsealed for that.
@@ -64,7 +63,7 @@ func TestConfineWhileUnsealing(t *testing.T) {
 	h.Confine("w0")
 	h.Admit("w0")
 	a, _ := oracle(t, 0, entry.KeyPath{})
-	unseal := func() (secret.Bytes, error) {
+	unseal := func() (Seed, error) {
 		h.Confine("w0")
 		return h.unseal(0)()
 	}

@@ -3,7 +3,8 @@
 // Package keyring holds the protected keys of a domain's wallets: keys that are open in locked memory, masked, for as short as pays, so that a
 // signature costs no unsealing. It has two bounded caches ([keycache]): the scalars of addresses that signed lately, and the account nodes
 // (BIP-32: scalar and chain code) that they are derived from. An address that is asked for is found; else it is derived from its account in
-// two steps; else the account's seed is unsealed, the account derived, and the seed wiped again. Seeds are never kept.
+// two steps; else the account's seed is unsealed, the account derived, and the seed wiped again. Seeds are never kept, and of a seed that may not
+// be kept unsealed (blob attribute *cacheable*) nothing else is either: each use derives all the way, and wipes it.
 //
 // Both caches are bounded by count, idle time and uses, and emptied by [Ring.Forget]. A wallet that is *confined* gets nothing out of the ring,
 // and nothing of it stays there, but between [Ring.Admit] and [Ring.Confine]: so warm wallets are kept (docs/spec/warm.md). At rest each key is combined with a random pad of its
@@ -52,7 +53,17 @@ type Ring struct {
 
 	mu       sync.RWMutex              // guards the following
 	confined map[custody.WalletID]bool // whether its keys are handed out, of each wallet that was confined
+	fleeting map[custody.WalletID]bool // wallets of seeds that may not be kept; that never changes back
 }
+
+// Seed is what a ring is given of a wallet. The ring owns Key.
+type Seed struct {
+	Key  secret.Bytes
+	Keep bool // what is derived from it may stay open
+}
+
+// errFleeting says that a key was not loaded because it may not be kept.
+var errFleeting = errors.New("keyring: the key may not be kept unsealed")
 
 // name names the key of an address. A wallet's seed and account never change.
 type name struct {
@@ -88,17 +99,23 @@ func New(cfg Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Ring{hd: cfg.HD, addresses: addresses, accounts: accounts, confined: map[custody.WalletID]bool{}}, nil
+	return &Ring{hd: cfg.HD, addresses: addresses, accounts: accounts, confined: map[custody.WalletID]bool{}, fleeting: map[custody.WalletID]bool{}}, nil
 }
 
 // Use calls f with the scalar of an address; the rules of [secret.Bytes.Use] hold. unseal gives the wallet's seed when neither the address nor
-// its account is open; it may refuse, and the ring owns what it gives. Callers that want one key at a time share one derivation, and one
-// unsealing. now counts from any fixed moment, for idle times. A wallet that is confined is refused: [ErrConfined].
-func (r *Ring) Use(ctx context.Context, now time.Time, a Address, unseal func() (secret.Bytes, error), f func(scalar []byte) error) error {
+// its account is open; it may refuse. Callers that want one key at a time share one derivation, and one unsealing, where the key may be kept.
+// now counts from any fixed moment, for idle times. A wallet that is confined is refused: [ErrConfined].
+func (r *Ring) Use(ctx context.Context, now time.Time, a Address, unseal func() (Seed, error), f func(scalar []byte) error) error {
 	if err := r.admitted(a.Wallet); err != nil {
 		return err
 	}
+	if r.isFleeting(a.Wallet) {
+		return r.once(a, unseal, f)
+	}
 	h, err := r.addresses.Get(ctx, now, name{a.Wallet, a.Path}, func() (secret.Bytes, error) { return r.derive(ctx, now, a, unseal) })
+	if errors.Is(err, errFleeting) {
+		return r.once(a, unseal, f)
+	}
 	if err != nil {
 		return err
 	}
@@ -107,7 +124,7 @@ func (r *Ring) Use(ctx context.Context, now time.Time, a Address, unseal func() 
 }
 
 // derive makes the scalar of an address from its account.
-func (r *Ring) derive(ctx context.Context, now time.Time, a Address, unseal func() (secret.Bytes, error)) (out secret.Bytes, err error) {
+func (r *Ring) derive(ctx context.Context, now time.Time, a Address, unseal func() (Seed, error)) (out secret.Bytes, err error) {
 	// Asked again after each load is noted: who confines the wallet before that is seen here, and who does so after it keeps what is loaded out.
 	if err := r.admitted(a.Wallet); err != nil {
 		return out, err
@@ -120,18 +137,62 @@ func (r *Ring) derive(ctx context.Context, now time.Time, a Address, unseal func
 		if err != nil {
 			return secret.Bytes{}, err
 		}
-		defer seed.Wipe()
-		return r.hd.Account(seed, a.Account)
+		defer seed.Key.Wipe()
+		if !seed.Keep {
+			r.mu.Lock()
+			r.fleeting[a.Wallet] = true
+			r.mu.Unlock()
+			return secret.Bytes{}, errFleeting
+		}
+		return r.hd.Account(seed.Key, a.Account)
 	})
 	if err != nil {
 		return out, err
 	}
 	defer h.Release()
 	err = h.Use(func(node []byte) error {
-		out, err = r.hd.Below(node, hd.Level{Parent: a.Public, Index: a.Path.Branch}, hd.Level{Parent: a.Branch, Index: a.Path.Index})
+		out, err = r.below(node, a)
 		return err
 	})
 	return out, err
+}
+
+// below derives an address from its account.
+func (r *Ring) below(node []byte, a Address) (secret.Bytes, error) {
+	return r.hd.Below(node, hd.Level{Parent: a.Public, Index: a.Path.Branch}, hd.Level{Parent: a.Branch, Index: a.Path.Index})
+}
+
+// once derives a key that may not be kept, uses and wipes it. Callers share nothing.
+func (r *Ring) once(a Address, unseal func() (Seed, error), f func(scalar []byte) error) error {
+	seed, err := unseal()
+	if err != nil {
+		return err
+	}
+	defer seed.Key.Wipe()
+	if err := r.admitted(a.Wallet); err != nil { // perhaps confined meanwhile
+		return err
+	}
+	account, err := r.hd.Account(seed.Key, a.Account)
+	if err != nil {
+		return err
+	}
+	defer account.Wipe()
+	var key secret.Bytes
+	err = account.Use(func(node []byte) error {
+		key, err = r.below(node, a)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	return key.Use(f)
+}
+
+func (r *Ring) isFleeting(id custody.WalletID) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.fleeting[id]
 }
 
 // Forget wipes all keys that are kept and gives how many there were. A key in use is wiped when its use ends, and what is being derived or

@@ -69,12 +69,13 @@ func newHouse(t testing.TB, entries int) *house {
 func seedOf(wallet int) []byte { return bytes.Repeat([]byte{byte(wallet + 1)}, 32) }
 
 // unseal is the costly way to a wallet's seed.
-func (h *house) unseal(wallet int) func() (secret.Bytes, error) {
-	return func() (secret.Bytes, error) {
+func (h *house) unseal(wallet int) func() (Seed, error) {
+	return func() (Seed, error) {
 		h.mu.Lock()
 		h.unsealed++
 		h.mu.Unlock()
-		return secret.Take(h.arena, seedOf(wallet))
+		seed, err := secret.Take(h.arena, seedOf(wallet))
+		return Seed{Key: seed, Keep: true}, err
 	}
 }
 
@@ -216,7 +217,7 @@ func TestForgetMeanwhile(t *testing.T) {
 				gate := make(chan struct{})
 				var wg sync.WaitGroup
 				wg.Go(func() {
-					unseal := func() (secret.Bytes, error) {
+					unseal := func() (Seed, error) {
 						if during {
 							<-gate
 						}
@@ -247,7 +248,7 @@ func TestRefusedUnsealing(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 10)
 	no := errors.New("no")
-	refuse := func() (secret.Bytes, error) { return secret.Bytes{}, no }
+	refuse := func() (Seed, error) { return Seed{}, no }
 	a, _ := oracle(t, 0, entry.KeyPath{})
 	f := func([]byte) error { return nil }
 	if err := h.Use(context.Background(), start, a, refuse, f); !errors.Is(err, no) {
@@ -264,10 +265,60 @@ func TestRefusedUnsealing(t *testing.T) {
 	if err := h.Use(context.Background(), start, bad, h.unseal(0), f); !errors.Is(err, hd.ErrNormal) {
 		t.Errorf("an account that is not hardened: %v", err)
 	}
-	short := func() (secret.Bytes, error) { return secret.Take(h.arena, []byte{1}) }
+	short := func() (Seed, error) {
+		seed, err := secret.Take(h.arena, []byte{1})
+		return Seed{Key: seed, Keep: true}, err
+	}
 	if err := h.Use(context.Background(), start, a, short, f); !errors.Is(err, hd.ErrSeed) {
 		t.Errorf("a seed of one byte: %v", err)
 	}
+	h.wantLive(0, 0)
+}
+
+// Of a seed that may not be kept nothing is: each use unseals it anew, for as many as use it at a time, and wipes it. Other wallets stay open.
+func TestWhatIsNotCacheableIsNotKept(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 10)
+	h.use(1, 0, 0, 0, 1)
+	a, want := oracle(t, 0, entry.KeyPath{Index: 3})
+	unseal := func() (Seed, error) {
+		s, err := h.unseal(0)()
+		s.Keep = false
+		return s, err
+	}
+	use := func(f func(sk []byte) error) error { return h.Use(context.Background(), start, a, unseal, f) }
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 3 {
+				err := use(func(sk []byte) error {
+					if !bytes.Equal(sk, want) {
+						return errors.New("another key")
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if s := h.Stats(); s.Addresses.Entries != 1 || s.Accounts.Entries != 1 {
+		t.Errorf("kept: %+v", s)
+	}
+	if h.unsealed < 1+24 {
+		t.Errorf("unsealed %d times for 25 uses", h.unsealed)
+	}
+	no := errors.New("no")
+	if err := use(func([]byte) error { return no }); !errors.Is(err, no) {
+		t.Errorf("the use's own error: %v", err)
+	}
+	h.Confine(a.Wallet)
+	if err := use(func([]byte) error { return nil }); !errors.Is(err, ErrConfined) {
+		t.Errorf("confined: %v", err)
+	}
+	h.Forget()
 	h.wantLive(0, 0)
 }
 

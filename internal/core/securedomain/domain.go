@@ -64,7 +64,8 @@ type Domain struct {
 	unproved   bool                            // state is of a snapshot whose root was not yet compared with the entry that commits it
 	snapshotAt uint64                          // entry of the last snapshot
 
-	switches    switchesOf // copy of the state's life cycle, for who uses keys
+	seeds       keystore.Attributes // of new seeds: [seedAttributes]; tests have others
+	switches    switchesOf          // copy of the state's life cycle, for who uses keys
 	life        lifeWork
 	newDocument atomic.Bool // the rule document changed, and the anchor hasn't marked that yet
 

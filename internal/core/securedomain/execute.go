@@ -10,6 +10,7 @@ import (
 	"log/slog"
 
 	"strongroom/internal/core/domainkeys"
+	"strongroom/internal/core/keyring"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
@@ -265,7 +266,9 @@ func (d *Domain) createWallet(ctx context.Context, id custody.RequestID, o *requ
 	var seed secret.Bytes
 	var err error
 	if have {
-		seed, err = d.unseal(ctx, k, at)
+		var opened keyring.Seed
+		opened, err = d.unseal(ctx, k, at)
+		seed = opened.Key
 	} else if o.Seed == "" {
 		seed, k, err = d.newSeed(ctx, id, under)
 		c.key = &k
@@ -316,7 +319,7 @@ func (d *Domain) keepBlob(ctx context.Context, key custody.KeyID, by custody.Req
 		return hash, err
 	}
 	h := keystore.Header{V: 1, Authority: d.Authority(), Domain: d.ID(), Epoch: epoch, Pattern: under.Pattern, Key: key, Purpose: keystore.Custody,
-		Kind: keystore.HDSeed, Class: keystore.Core, Attributes: seedAttributes, Mechanisms: seedMechanisms(), CreatedBy: by}
+		Kind: keystore.HDSeed, Class: keystore.Core, Attributes: d.seeds, Mechanisms: seedMechanisms(), CreatedBy: by}
 	blob, hash, err := keystore.Seal(under.Key(), h, seed)
 	if err != nil {
 		return hash, err

@@ -9,6 +9,7 @@ import (
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/backup"
 	"strongroom/internal/core/hsm"
+	"strongroom/internal/core/keystore"
 	format "strongroom/internal/pure/backup"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
@@ -86,6 +87,9 @@ func (d *Domain) WrapRoot(f func(hsm.Root) hsm.Root) { d.cfg.Root = f(d.cfg.Root
 
 // Hurry makes the domain wait less for what zeroizes it to be durable.
 func (d *Domain) Hurry(patience time.Duration) { d.life.patience = patience }
+
+// BearSeeds sets what new seeds may do.
+func (d *Domain) BearSeeds(a keystore.Attributes) { d.seeds = a }
 
 // ForgePack opens a pack, changes it, and seals it again as the domain would.
 func (d *Domain) ForgePack(p format.Pack, file []byte, change func(*format.Content)) ([]byte, format.Pack, error) {

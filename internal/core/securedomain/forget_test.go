@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/pure/custody"
@@ -86,6 +87,31 @@ func TestRuleChangeForgetsKeys(t *testing.T) {
 	// What leaves the document as it is, keeps them.
 	x.h.Wallet("other", domaintest.Chain, request.SchemeEVM)
 	x.want(1, 1)
+	x.h.Check()
+}
+
+// The seed of a wallet that was born without *cacheable* signs, and nothing of it is ever kept unsealed; not after a rotation either.
+func TestSeedsThatAreNotKept(t *testing.T) {
+	t.Parallel()
+	h := domaintest.New(t, domaintest.Options{})
+	h.D.BearSeeds(keystore.Derive | keystore.Local | keystore.NeverExtractable)
+	h.Wallet("hot", domaintest.Chain, request.SchemeEVM)
+	x := &open{t: t, h: h}
+	x.s = opened(t, h)
+	x.before = h.D.LiveSecrets()
+	for range 3 {
+		x.sign()
+		x.want(0, 0)
+	}
+	for range 4 {
+		if _, err := h.Step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.s = opened(t, h) // a change of the domain ends sessions
+	x.before = h.D.LiveSecrets()
+	x.sign()
+	x.want(0, 0)
 	x.h.Check()
 }
 

@@ -34,7 +34,7 @@ func (d *Domain) withKey(w entry.Wallet, p entry.KeyPath, pub authority.Derived,
 		return fmt.Errorf("wallet %s: its account key has %d bytes", w.ID, len(w.Public))
 	}
 	a := keyring.Address{Wallet: w.ID, Path: p, Account: account, Public: [secp.CompressedSize]byte(w.Public), Branch: pub.Branch}
-	err = d.keys.Use(d.ctx, time.Unix(0, d.cfg.Clock.Boot()), a, func() (secret.Bytes, error) { return d.seedOf(w) }, f)
+	err = d.keys.Use(d.ctx, time.Unix(0, d.cfg.Clock.Boot()), a, func() (keyring.Seed, error) { return d.seedOf(w) }, f)
 	if errors.Is(err, keyring.ErrConfined) {
 		err = errConfined(w)
 	}
@@ -44,24 +44,24 @@ func (d *Domain) withKey(w entry.Wallet, p entry.KeyPath, pub authority.Derived,
 // seedOf unseals a wallet's seed, unless the domain has failed or its clock is not certain. It asks after the ring has noted the load: what
 // makes the domain forget its keys comes either before, and is seen here, or after, and the ring does not keep what is loaded. Where the seed's
 // blob became another one meanwhile, because the next epoch was activated, that one is opened.
-func (d *Domain) seedOf(w entry.Wallet) (seed secret.Bytes, err error) {
+func (d *Domain) seedOf(w entry.Wallet) (seed keyring.Seed, err error) {
 	var was entry.NewKey
 	for {
 		if err := d.Cause(); err != nil {
-			return secret.Bytes{}, problem.Wrap(problem.Stopped, err, "the core has found a fault and opens no keys")
+			return keyring.Seed{}, problem.Wrap(problem.Stopped, err, "the core has found a fault and opens no keys")
 		}
 		d.mu.Lock()
 		at, clockErr := d.now()
 		k, ok := d.state.Key(w.Key)
 		d.mu.Unlock()
 		if clockErr != nil {
-			return secret.Bytes{}, clockErr
+			return keyring.Seed{}, clockErr
 		}
 		if !ok {
-			return secret.Bytes{}, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
+			return keyring.Seed{}, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
 		}
 		if k.Blob == was.Blob {
-			return secret.Bytes{}, err
+			return keyring.Seed{}, err
 		}
 		if seed, err = d.unseal(d.ctx, k, at); err == nil {
 			return seed, nil
@@ -70,28 +70,28 @@ func (d *Domain) seedOf(w entry.Wallet) (seed secret.Bytes, err error) {
 	}
 }
 
-// unseal opens the blob of a seed; only the current one, as the log names it.
-func (d *Domain) unseal(ctx context.Context, k entry.NewKey, at authority.Moment) (secret.Bytes, error) {
+// unseal opens the blob of a seed; only the current one, as the log names it. Its attributes say whether the ring may keep what follows from it.
+func (d *Domain) unseal(ctx context.Context, k entry.NewKey, at authority.Moment) (keyring.Seed, error) {
 	if err := d.withKeys(); err != nil {
-		return secret.Bytes{}, err
+		return keyring.Seed{}, err
 	}
 	under, err := d.working.get(k.Epoch)
 	if err != nil {
-		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be opened", k.ID)
+		return keyring.Seed{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be opened", k.ID)
 	}
 	blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: k.ID, Hash: k.Blob})
 	if err != nil {
-		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be read", k.ID)
+		return keyring.Seed{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be read", k.ID)
 	}
 	seed, h, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, under, at), under.Key())
 	if err != nil {
-		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s does not open", k.ID)
+		return keyring.Seed{}, problem.Wrap(problem.Internal, err, "the blob of key %s does not open", k.ID)
 	}
 	if !h.Permits(keystore.Derive, keystore.BIP32) {
 		seed.Wipe()
-		return secret.Bytes{}, problem.New(problem.Forbidden, "key %s may not derive", k.ID)
+		return keyring.Seed{}, problem.New(problem.Forbidden, "key %s may not derive", k.ID)
 	}
-	return seed, nil
+	return keyring.Seed{Key: seed, Keep: h.Attributes&keystore.Cacheable != 0}, nil
 }
 
 // fillAccount derives a wallet's public account key from its seed.

@@ -189,7 +189,7 @@ func newDomain(cfg Config, ids *domainkeys.Identity) (*Domain, error) {
 		return nil, err
 	}
 	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, keys: keys, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
-		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{}), life: lifeWork{wake: make(chan struct{}, 1), patience: patience}}
+		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{}), seeds: seedAttributes, life: lifeWork{wake: make(chan struct{}, 1), patience: patience}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d, nil
 }
