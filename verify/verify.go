@@ -334,7 +334,7 @@ func (c *checker) rules(logKey ed25519.PublicKey) error {
 		if c.report.Quorum > 0 {
 			head = "head kept by log witnesses"
 		}
-		c.report.Notes = append(c.report.Notes, "the domain has the evaluation profile: soft root of trust, "+head+", plain system clock")
+		c.report.Notes = append(c.report.Notes, "the domain has the evaluation profile: soft root of trust, "+head+", perhaps the plain system clock")
 	}
 	return nil
 }

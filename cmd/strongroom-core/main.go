@@ -31,7 +31,8 @@ const usage = `strongroom-core holds the keys of one domain and serves it at a d
   strongroom-core run     --data DIR --socket PATH   open the domain and serve it
   strongroom-core prepare --data DIR --document FILE --out FILE [--profile evaluation|production] [--anchor witness --witness NAME=VKEY …]
                                                       make the keys of a new domain; write its genesis, for the first persons to sign
-  strongroom-core create  --data DIR --genesis FILE   make the domain from the signed genesis
+  strongroom-core create  --data DIR --genesis FILE [--time-sources FILE --socket PATH]
+                                                      make the domain from the signed genesis
   strongroom-core restore-backup --data DIR --from FOLDER [--manifest NAME]
                                                       make the domain of a backup, in a folder with its root of trust and no log
   strongroom-core ceremony --data DIR --script FILE --socket PATH
@@ -88,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.IntVar(&o.Memory, "memory", 0, "bytes of locked memory for keys; 0 is 16 MiB")
 	f.IntVar(&o.CacheKeys, "cache-keys", 0, "addresses and accounts kept unsealed, so many of each; 0 is 65536, or what fits into the memory")
 	f.DurationVar(&o.ClockBound, "clock-bound", 0, "what to take as the error of the system clock; 0 is 1s")
-	f.StringVar(&o.TimeSources, "time-sources", "", "with run: file that names authenticated sources of time; default: the system clock, which production refuses")
+	f.StringVar(&o.TimeSources, "time-sources", "", "with run and create: file that names authenticated sources of time; default: the system clock, on which production does not run")
 	f.DurationVar(&o.FlushDelay, "flush-delay", 0, "wait this long at each flush, as a slower disk would; for benchmarks")
 	f.StringVar(&o.LogSocket, "log-socket", "", "keep the log behind this socket of 'strongroom logstore' instead of files in the data folder")
 	f.DurationVar(&o.RecheckEvery, "recheck-every", 24*time.Hour, "time between full re-checks of log, decisions and blobs, and between self-tests, in the background; 0 is none")
@@ -156,11 +157,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if *genesis == "" {
 			return errors.New("--genesis is required")
 		}
-		id, err := coreapp.Create(ctx, o, *genesis)
+		allowed, err := parseUIDs(*uids)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(stdout, id)
+		made, err := coreapp.Create(ctx, o, *genesis, *socket, allowed)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(stderr, "strongroom-core: the domain's first entry carries the time of", made.Clock)
+		_, err = fmt.Fprintln(stdout, made.Domain)
 		return err
 	case "restore-backup":
 		if *from == "" {

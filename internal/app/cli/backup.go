@@ -171,7 +171,7 @@ func (c *domainRestoreBackup) Run(e *env) error {
 	case r.Zeroized:
 		e.hint("the domain is zeroized: start it, then the recovery plan decides with 'strongroom domain restore'")
 	default:
-		e.hint("be sure that no other core of this domain runs, anywhere; then: strongroom up --data %s%s", c.Data, c.again())
+		e.hint("be sure that no other core of this domain runs, anywhere; then: %s", c.next(r.Profile, clockFlags{}))
 	}
 	return e.show(d, func() error { return e.pairs(domainPairs(d)) })
 }

@@ -259,9 +259,9 @@ func (c *ceremonyFlags) finished(e *env, t ceremony.Transcript) error {
 				return err
 			}
 		}
-		e.hint("each first person runs: strongroom domain sign %s --key THEIR.key; then: strongroom domain finish --data %s%s", to, c.Data, c.again())
+		e.hint("each first person runs: strongroom domain sign %s --key THEIR.key; then: strongroom domain finish --data %s%s", arg(to), arg(c.Data), c.again())
 	case ceremony.Restore:
-		e.hint("next: strongroom domain restore-backup --from BACKUP --data %s, where log and blobs are gone; then start the core; of a zeroized domain then: strongroom domain restore", c.Data)
+		e.hint("next: strongroom domain restore-backup --from BACKUP --data %s%s, where log and blobs are gone; then start the core with the same flags; of a zeroized domain then: strongroom domain restore", arg(c.Data), c.again())
 	case ceremony.Refresh:
 		e.say("The new shares count once the domain knows them. Nobody destroys an old share before.")
 		e.hint("next: strongroom domain rotate load --recovery %s; domain rotate commit --receipts %s; domain rotate activate; domain rotate finalize. Then the old shares are destroyed",

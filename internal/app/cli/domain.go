@@ -75,16 +75,9 @@ func (c coreFlags) args(command string, more ...string) []string {
 	return out
 }
 
-// again gives the flags of the root as one would type them.
-func (c coreFlags) again() string {
-	if c.Root != rootPKCS11 {
-		return ""
-	}
-	return fmt.Sprintf(" --root pkcs11 --pkcs11-module %s --pkcs11-token %q", c.PKCS11Module, c.PKCS11Token)
-}
-
 type domainCreate struct {
 	coreFlags
+	clockFlags
 	people
 	Rules    string   `required:"" placeholder:"FILE" help:"Rule file (YAML); people may stand in it by label."`
 	Profile  string   `enum:"evaluation,production" default:"evaluation" help:"evaluation. A production domain is made by a ceremony: 'strongroom ceremony run'. It never changes."`
@@ -102,6 +95,9 @@ func (c *domainCreate) Run(e *env) error {
 			"docs/runbooks/ceremony.md leads through it; --profile evaluation makes a domain to try everything with, but a profile never changes")
 	}
 	if err := c.coreFlags.check(); err != nil {
+		return err
+	}
+	if _, err := c.relay(); err != nil {
 		return err
 	}
 	who, err := c.people.read()
@@ -155,21 +151,25 @@ func (c *domainCreate) Run(e *env) error {
 	}
 	if len(missing) > 0 {
 		e.say("Signatures are missing: %s.", strings.Join(missing, ", "))
-		e.hint("each of them runs: strongroom domain sign %s --key THEIR.key; then: strongroom domain finish --data %s", genesis, c.Data)
+		e.hint("each of them runs: strongroom domain sign %s --key THEIR.key; then: strongroom domain finish --data %s%s", genesis, arg(c.Data), c.coreFlags.again())
 		return nil
 	}
-	return finish(e, c.coreFlags, pass)
+	return finish(e, c.coreFlags, c.clockFlags, pass)
 }
 
 // interrupted says how a creation goes on after a signature that was not given.
 func (c *domainCreate) interrupted(err error) error {
 	genesis := filepath.Join(c.Data, genesisName)
-	return hint(err, "the keys in %s and the signatures so far are kept: whose signature is missing runs 'strongroom domain sign %s', then 'strongroom domain finish --data %s'; the same command again asks everybody anew",
-		c.Data, genesis, c.Data)
+	return hint(err, "the keys in %s and the signatures so far are kept: whose signature is missing runs 'strongroom domain sign %s', then 'strongroom domain finish --data %s%s'; the same command again asks everybody anew",
+		c.Data, genesis, arg(c.Data), c.coreFlags.again())
 }
 
 // Kinds of root of trust, as strongroom-core and genesis name them.
-const rootPKCS11 = "pkcs11"
+const (
+	rootSoft   = "soft"
+	rootPKCS11 = "pkcs11"
+	rootTPM2   = "tpm2"
+)
 
 // check refuses flags that strongroom-core would refuse, before anything is asked.
 func (c coreFlags) check() error {
@@ -252,7 +252,11 @@ func (c *domainSign) Run(e *env) error {
 		e.say("Signatures are missing: %s.", strings.Join(missing, ", "))
 		return nil
 	}
-	e.hint("everybody signed; who holds the data folder runs: strongroom domain finish --data %s", filepath.Dir(c.File))
+	g, _, err := readGenesis(c.File)
+	if err != nil {
+		return err
+	}
+	e.hint("everybody signed; who holds the data folder runs: strongroom domain finish --data %s%s", arg(filepath.Dir(c.File)), flagsOf(g))
 	return nil
 }
 
@@ -340,11 +344,15 @@ func documentPairs(doc policy.Document) []pair {
 
 type domainFinish struct {
 	coreFlags
+	clockFlags
 	Genesis string `placeholder:"FILE" help:"The signed genesis; default: genesis.cbor in the data folder."`
 }
 
 // Run makes the domain.
 func (c *domainFinish) Run(e *env) error {
+	if _, err := c.relay(); err != nil {
+		return err
+	}
 	if c.Genesis != "" {
 		b, err := os.ReadFile(c.Genesis)
 		if err != nil {
@@ -370,17 +378,17 @@ func (c *domainFinish) Run(e *env) error {
 		return err
 	}
 	defer pass.Wipe()
-	return finish(e, c.coreFlags, pass)
+	return finish(e, c.coreFlags, c.clockFlags, pass)
 }
 
 // finish has the core make the domain, and writes its public file.
-func finish(e *env, c coreFlags, pass secret.Bytes) error {
+func finish(e *env, c coreFlags, clock clockFlags, pass secret.Bytes) error {
 	path := filepath.Join(c.Data, genesisName)
 	g, _, err := readGenesis(path)
 	if err != nil {
 		return err
 	}
-	out, err := e.runCore(pass, c.args("create", "--genesis", path)...)
+	out, err := clock.create(e, pass, c.args("create", "--genesis", path))
 	if err != nil {
 		return err
 	}
@@ -398,7 +406,7 @@ func finish(e *env, c coreFlags, pass secret.Bytes) error {
 		return err
 	}
 	e.say("The domain is made. Its public file is %s: give it to everybody who approves or audits.", public)
-	e.hint("next: strongroom up --data %s%s", c.Data, c.again())
+	e.hint("next: %s", c.next(g.Profile, clock))
 	return e.show(d, func() error { return e.pairs(domainPairs(d)) })
 }
 

@@ -45,15 +45,8 @@ func (f serveFlags) apply(c *serveapp.Config) error {
 		{"--relay-ntp", "HOST:PORT", f.RelayNTP, &c.Relay.NTP},
 		{"--relay-nts", "HOST:PORT", f.RelayNTS, &c.Relay.NTS},
 	} {
-		for _, s := range r.given {
-			name, where, ok := strings.Cut(s, "=")
-			if !ok {
-				return usage("%s %s: want NAME=%s", r.flag, s, r.want)
-			}
-			if *r.to == nil {
-				*r.to = map[string]string{}
-			}
-			(*r.to)[name] = where
+		if err := targets(r.flag, r.want, r.given, r.to); err != nil {
+			return err
 		}
 	}
 	if f.RelayCA != "" {
@@ -68,6 +61,21 @@ func (f serveFlags) apply(c *serveapp.Config) error {
 			return err
 		}
 		c.Chains = append(c.Chains, n)
+	}
+	return nil
+}
+
+// targets adds flags NAME=WHERE to a map.
+func targets(flag, want string, given []string, to *map[string]string) error {
+	for _, s := range given {
+		name, where, ok := strings.Cut(s, "=")
+		if !ok {
+			return usage("%s %s: want NAME=%s", flag, s, want)
+		}
+		if *to == nil {
+			*to = map[string]string{}
+		}
+		(*to)[name] = where
 	}
 	return nil
 }

@@ -106,10 +106,10 @@ func TestTPM(t *testing.T) {
 	genesis := signed(t, o)
 	other := o
 	other.Anchor = AnchorFile
-	if _, err := Create(t.Context(), entered(t, other, pin), genesis); err == nil || !strings.Contains(err.Error(), "--anchor tpm") {
+	if _, err := Create(t.Context(), entered(t, other, pin), genesis, "", nil); err == nil || !strings.Contains(err.Error(), "--anchor tpm") {
 		t.Errorf("genesis for another anchor: got error %v", err)
 	}
-	if _, err := Create(t.Context(), entered(t, o, pin), genesis); err != nil {
+	if _, err := Create(t.Context(), entered(t, o, pin), genesis, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := run(t, o, pin); err != nil {

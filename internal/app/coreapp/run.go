@@ -175,31 +175,3 @@ func Prepare(ctx context.Context, o Options, profile custody.Profile, documentFi
 	}
 	return errors.Join(err, p.close())
 }
-
-// Create makes the domain from a genesis that every first person signed.
-func Create(ctx context.Context, o Options, genesisFile string) (custody.DomainID, error) {
-	b, err := os.ReadFile(genesisFile)
-	if err != nil {
-		return custody.DomainID{}, fmt.Errorf("read genesis: %w", err)
-	}
-	var g entry.Genesis
-	if err := canon.Decode(b, &g); err != nil {
-		return custody.DomainID{}, fmt.Errorf("genesis: %w", err)
-	}
-	if o.Anchor = cmp.Or(o.Anchor, g.Anchor); o.Anchor != g.Anchor {
-		return custody.DomainID{}, fmt.Errorf("the genesis was prepared for the anchor %q; make the domain with --anchor %s, or prepare it again", g.Anchor, g.Anchor)
-	}
-	p, err := build(ctx, o, false)
-	if err != nil {
-		return custody.DomainID{}, err
-	}
-	if err := errors.Join(refuseUnlocked(g.Profile, p.lockErr), o.refuseRoot(g.Root)); err != nil {
-		return custody.DomainID{}, errors.Join(err, p.close())
-	}
-	d, err := securedomain.Create(ctx, p.cfg, g)
-	if err != nil {
-		return custody.DomainID{}, errors.Join(err, p.close())
-	}
-	id := d.ID()
-	return id, errors.Join(d.Close(), p.close())
-}

@@ -53,7 +53,7 @@ func TestTamperWhileOpening(t *testing.T) {
 	if err := o.AddWitness("w1=witness.example/w1+aa4a09d1+BOpKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Create(t.Context(), entered(t, o, pass), signed(t, o)); err != nil {
+	if _, err := Create(t.Context(), entered(t, o, pass), signed(t, o), "", nil); err != nil {
 		t.Fatal(err)
 	}
 	dir, err := os.MkdirTemp("", "door") // the path of a socket is short

@@ -3,7 +3,9 @@
 package serveapp
 
 import (
+	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -32,4 +34,17 @@ func (r Relay) open(core gate.Door, log *slog.Logger) (*relay.Relay, error) {
 		return nil, err
 	}
 	return relay.New(relay.Config{Core: core, Carrier: carrier, Log: log})
+}
+
+// Carry carries messages of the core behind a door until ctx ends: what [Run] does besides much else.
+func (r Relay) Carry(ctx context.Context, socket string, log *slog.Logger) error {
+	door := gate.NewRedialer(socket)
+	carry, err := r.open(door, log)
+	if err == nil && carry == nil {
+		err = errors.New("relay: there is nobody to carry messages to")
+	}
+	if err == nil {
+		err = carry.Run(ctx)
+	}
+	return errors.Join(err, door.Close())
 }
