@@ -3,12 +3,11 @@
 package slip39
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
 
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/secret"
 )
 
@@ -27,20 +26,20 @@ func crypt(a *secret.Arena, in, passphrase secret.Bytes, h Header, decrypt bool)
 		return secret.Bytes{}, err
 	}
 	defer password.Wipe()
-	// Room for the salt (prefix and half), what a round gives, and the block that PBKDF2 works on.
+	// Room for the salt (prefix and half), and what a round gives.
 	var prefix []byte
 	if !h.Extendable {
 		prefix = binary.BigEndian.AppendUint16([]byte(customShamir), h.ID)
 	}
 	saltSize := len(prefix) + half
-	scratch, err := secret.New(a, saltSize+half+2*sha256.Size, func(b []byte) error { copy(b, prefix); return nil })
+	scratch, err := secret.New(a, saltSize+half, func(b []byte) error { copy(b, prefix); return nil })
 	if err != nil {
 		return secret.Bytes{}, err
 	}
 	defer scratch.Wipe()
 	return secret.New(a, n, func(out []byte) error {
-		return useThree(in, password, scratch, func(x, password, s []byte) {
-			salt, mask, block := s[:saltSize], s[saltSize:saltSize+half], s[saltSize+half:]
+		return useThree(in, password, scratch, func(x, password, s []byte) error {
+			salt, mask := s[:saltSize], s[saltSize:]
 			l, r := out[:half], out[half:]
 			copy(l, x[:half])
 			copy(r, x[half:])
@@ -50,7 +49,9 @@ func crypt(a *secret.Arena, in, passphrase secret.Bytes, h Header, decrypt bool)
 					password[0] = byte(rounds - 1 - i)
 				}
 				copy(salt[len(prefix):], r)
-				derive(mask, password, salt, block, baseIterations<<h.Exponent)
+				if err := kdf.PBKDF2(kdf.SHA256, mask, password, salt, baseIterations<<h.Exponent); err != nil {
+					return err
+				}
 				subtle.XORBytes(mask, mask, l)
 				copy(l, r)
 				copy(r, mask)
@@ -59,15 +60,16 @@ func crypt(a *secret.Arena, in, passphrase secret.Bytes, h Header, decrypt bool)
 			copy(mask, l)
 			copy(l, r)
 			copy(r, mask)
+			return nil
 		})
 	})
 }
 
 // useThree gives f three secrets at once.
-func useThree(x, y, z secret.Bytes, f func(x, y, z []byte)) error {
+func useThree(x, y, z secret.Bytes, f func(x, y, z []byte) error) error {
 	return x.Use(func(a []byte) error {
 		return y.Use(func(b []byte) error {
-			return z.Use(func(c []byte) error { f(a, b, c); return nil })
+			return z.Use(func(c []byte) error { return f(a, b, c) })
 		})
 	})
 }
@@ -92,25 +94,4 @@ func newPassword(a *secret.Arena, passphrase secret.Bytes) (secret.Bytes, error)
 			return nil
 		})
 	})
-}
-
-// derive is PBKDF2 with HMAC-SHA-256 (RFC 8018 section 5.2). crypto/pbkdf2 takes the password as a string, which can't be wiped. block is room
-// for two hashes.
-func derive(out, password, salt, block []byte, iterations int) {
-	mac := hmac.New(sha256.New, password)
-	u, t := block[:0:sha256.Size], block[sha256.Size:2*sha256.Size]
-	for i := uint32(1); len(out) > 0; i++ {
-		mac.Reset()
-		mac.Write(salt)
-		mac.Write(binary.BigEndian.AppendUint32(nil, i))
-		u = mac.Sum(u[:0])
-		copy(t, u)
-		for range iterations - 1 {
-			mac.Reset()
-			mac.Write(u)
-			u = mac.Sum(u[:0])
-			subtle.XORBytes(t, t, u)
-		}
-		out = out[copy(out, t):]
-	}
 }

@@ -3,11 +3,11 @@
 package slip39
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 
+	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/secret"
 )
 
@@ -55,12 +55,12 @@ func interpolate(out []byte, x uint8, xs []uint8, values []secret.Bytes) error {
 }
 
 // digest writes the digest of a value under a random key (SLIP-39 "Design rationale", digest of the shared secret).
-func digest(out, key, value []byte) {
-	mac := hmac.New(sha256.New, key)
-	mac.Write(value)
-	sum := mac.Sum(nil)
-	copy(out[:digestSize], sum)
-	clear(sum)
+func digest(out, key, value []byte) error {
+	var sum [sha256.Size]byte
+	defer clear(sum[:])
+	err := kdf.HMAC(kdf.SHA256, sum[:], key, value)
+	copy(out[:digestSize], sum[:])
+	return err
 }
 
 // splitValue makes count values with the x of their place, of which threshold bring the value back. When it fails it returns those made.
@@ -91,7 +91,7 @@ func splitValue(a *secret.Arena, value secret.Bytes, threshold, count int) (out 
 	}
 	check, err := secret.New(a, n, func(b []byte) error {
 		rand.Read(b[digestSize:])
-		return value.Use(func(s []byte) error { digest(b, b[digestSize:], s); return nil })
+		return value.Use(func(s []byte) error { return digest(b, b[digestSize:], s) })
 	})
 	if err != nil {
 		return out, err
@@ -127,7 +127,9 @@ func combineValues(a *secret.Arena, xs []uint8, values []secret.Bytes) (secret.B
 		// The extra bytes of check hold the digest computed.
 		return check.Use(func(c []byte) error {
 			got := c[n:]
-			digest(got, c[digestSize:n], out)
+			if err := digest(got, c[digestSize:n], out); err != nil {
+				return err
+			}
 			if subtle.ConstantTimeCompare(got, c[:digestSize]) != 1 {
 				return ErrDigest
 			}

@@ -10,8 +10,8 @@
 // Time does not depend on secrets but through the number of letters of a text: arithmetic in GF(256) is without tables, words are looked up
 // by reading the whole list.
 //
-// Copies outside the arena: secrets, shares, words and all that is between them stay in the arena. crypto/hmac keeps states that depend on
-// the passphrase and the secret's halves on the heap; they are garbage when the call returns, and erased when the build has runtime/secret.
+// Copies outside the arena: none that lasts. Secrets, shares, words and all that is between them stay in the arena; hashes are those of package
+// kdf, which clears what they keep.
 //
 // Spec: SLIP-0039 of SatoshiLabs; wordlist.txt is its word list.
 package slip39

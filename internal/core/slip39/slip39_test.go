@@ -4,8 +4,6 @@ package slip39
 
 import (
 	"bytes"
-	"crypto/pbkdf2"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -170,29 +168,6 @@ func TestField(t *testing.T) {
 			t.Fatalf("1/%d is wrong", a)
 		}
 	}
-}
-
-func TestPBKDF2(t *testing.T) {
-	t.Parallel()
-	for _, n := range []int{8, 32, 33, 64, 65} {
-		want, err := pbkdf2Std(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := make([]byte, n)
-		pbkdf2Ours(got)
-		if !bytes.Equal(got, want) {
-			t.Errorf("%d bytes: got %x, want %x", n, got, want)
-		}
-	}
-}
-
-func pbkdf2Std(n int) ([]byte, error) {
-	return pbkdf2.Key(sha256.New, "password", []byte("salt and more"), 77, n)
-}
-
-func pbkdf2Ours(out []byte) {
-	derive(out, []byte("password"), []byte("salt and more"), make([]byte, 2*sha256.Size), 77)
 }
 
 func drawParams(r *rapid.T) Params {

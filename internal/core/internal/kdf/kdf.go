@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kdf hashes secrets and derives keys from them with HKDF, leaving no copy of them in memory: the standard library's hashes keep the last
+// Package kdf hashes secrets and derives keys from them with HKDF and PBKDF2, leaving no copy of them in memory: the standard library's hashes keep the last
 // block of what they were given, its HMAC and HKDF keep the key, on the heap, where they can't be cleared from outside. What is derived is the
 // same.
 //
 // Calls run inside [secret.Do], so that temporaries on the stack are erased. Inputs and outputs are the caller's: they lie in an arena, or are
 // cleared after use.
 //
-// Specs: FIPS 180-4 (SHA-2), FIPS 198-1 (HMAC), RFC 5869 (HKDF).
+// Specs: FIPS 180-4 (SHA-2), FIPS 198-1 (HMAC), RFC 5869 (HKDF), RFC 8018 (PBKDF2).
 package kdf
 
 import (
 	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/subtle"
+	"encoding"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash"
 
@@ -99,6 +103,100 @@ func HKDF(with Hash, out, key, salt, info []byte) error {
 	})
 	return nil
 }
+
+// PBKDF2 fills out with PBKDF2 of a password (RFC 8018 section 5.2). It refuses an unknown hash, an empty output, and fewer iterations than one.
+func PBKDF2(with Hash, out, password, salt []byte, iterations int) error {
+	if h := with.new(); h == nil || len(out) < 1 || iterations < 1 {
+		return fmt.Errorf("kdf: %d bytes with hash %d and %d iterations can't be derived", len(out), with, iterations)
+	}
+	var err error
+	secret.Do(func() {
+		h := with.new()
+		defer forget(h)
+		var k keyed
+		defer k.wipe()
+		if err = k.init(h, password); err != nil {
+			return
+		}
+		var u, t [maxSum]byte
+		defer func() { wipe(u[:]); wipe(t[:]) }()
+		size := h.Size()
+		for i := uint32(1); len(out) > 0 && err == nil; i++ {
+			err = k.mac(h, &u, salt, binary.BigEndian.AppendUint32(nil, i))
+			copy(t[:], u[:])
+			for n := 1; n < iterations && err == nil; n++ {
+				err = k.mac(h, &u, u[:size])
+				subtle.XORBytes(t[:size], t[:size], u[:size])
+			}
+			out = out[copy(out, t[:size]):]
+		}
+	})
+	return err
+}
+
+// maxState is room for the state of a hash, in bytes, as it writes it.
+const maxState = 256
+
+// keyed is an HMAC key, absorbed: what a hash holds after the inner and the outer pad, so that each further HMAC costs half. A hash that is
+// cloned could not be cleared.
+type keyed struct {
+	inner, outer [maxState]byte
+	ni, no       int
+}
+
+// state is what a hash of the standard library can besides.
+type state interface {
+	encoding.BinaryAppender
+	encoding.BinaryUnmarshaler
+}
+
+func (k *keyed) init(h hash.Hash, key []byte) error {
+	var pad [maxBlock]byte
+	var short [maxSum]byte
+	defer func() { wipe(pad[:]); wipe(short[:]) }()
+	if len(key) > h.BlockSize() {
+		sum(h, &short, key)
+		key = short[:h.Size()]
+	}
+	copy(pad[:], key)
+	var err error
+	absorb := func(flip byte, to *[maxState]byte) (n int) {
+		for i := range pad[:h.BlockSize()] {
+			pad[i] ^= flip
+		}
+		h.Reset()
+		h.Write(pad[:h.BlockSize()])
+		b, e := h.(state).AppendBinary(to[:0])
+		if e == nil && len(b) > maxState {
+			wipe(b)
+			e = fmt.Errorf("kdf: the state of a hash has %d bytes", len(b))
+		}
+		err = errors.Join(err, e)
+		return len(b)
+	}
+	k.ni = absorb(0x36, &k.inner)
+	k.no = absorb(0x36^0x5c, &k.outer)
+	return err
+}
+
+// mac writes the HMAC of the parts, joined, to out, which may be one of them.
+func (k *keyed) mac(h hash.Hash, out *[maxSum]byte, parts ...[]byte) error {
+	if err := h.(state).UnmarshalBinary(k.inner[:k.ni]); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		h.Write(p)
+	}
+	h.Sum(out[:0])
+	if err := h.(state).UnmarshalBinary(k.outer[:k.no]); err != nil {
+		return err
+	}
+	h.Write(out[:h.Size()])
+	h.Sum(out[:0])
+	return nil
+}
+
+func (k *keyed) wipe() { wipe(k.inner[:]); wipe(k.outer[:]) }
 
 // mac writes the HMAC of the parts, joined, to out, which may be one of them.
 func mac(h hash.Hash, out *[maxSum]byte, key []byte, parts ...[]byte) {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/hkdf"
 	"crypto/hmac"
+	"crypto/pbkdf2"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
@@ -80,6 +81,49 @@ func TestAgreesWithTheStandardLibrary(t *testing.T) {
 			t.Fatalf("sum: got %x, want %x", sum, want)
 		}
 	})
+}
+
+// TestRFC7914 has the PBKDF2 vectors of RFC 7914 section 11.
+func TestRFC7914(t *testing.T) {
+	t.Parallel()
+	for _, v := range []struct {
+		password, salt string
+		iterations     int
+		want           string
+	}{
+		{"passwd", "salt", 1, "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"},
+		{"Password", "NaCl", 80000, "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56a1d425a1225833549adb841b51c9b3176a272bdebba1d078478f62b397f33c8d"},
+	} {
+		out := make([]byte, 64)
+		if err := PBKDF2(SHA256, out, []byte(v.password), []byte(v.salt), v.iterations); err != nil || hex.EncodeToString(out) != v.want {
+			t.Errorf("got %x, %v; want %s", out, err, v.want)
+		}
+	}
+}
+
+func TestPBKDF2AgreesWithTheStandardLibrary(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		password, salt := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "password"), rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "salt")
+		n, iterations := rapid.IntRange(1, 200).Draw(t, "n"), rapid.IntRange(1, 20).Draw(t, "iterations")
+		for h, f := range hashes {
+			got := make([]byte, n)
+			if err := PBKDF2(h, got, password, salt, iterations); err != nil {
+				t.Fatal(err)
+			}
+			if want, err := pbkdf2.Key(f, string(password), salt, iterations, n); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("hash %d: got %x, want %x, %v", h, got, want, err)
+			}
+		}
+	})
+	for _, bad := range []struct {
+		h    Hash
+		n, i int
+	}{{SHA256, 0, 1}, {SHA256, 1, 0}, {0, 1, 1}, {4, 1, 1}} {
+		if PBKDF2(bad.h, make([]byte, bad.n), nil, nil, bad.i) == nil {
+			t.Errorf("%+v was derived", bad)
+		}
+	}
 }
 
 func TestBounds(t *testing.T) {
