@@ -95,6 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.DurationVar(&o.RecheckEvery, "recheck-every", 24*time.Hour, "time between full re-checks of log, decisions and blobs, and between self-tests, in the background; 0 is none")
 	f.StringVar(&o.FailSelfTest, "fail-self-test", "", "make the self-test of this name fail: the core does not start then, which shows that the control works")
 	f.StringVar(&o.TamperFile, "tamper-file", "", "destroy all working keys when this file appears; default DIR/tamper")
+	f.BoolVar(&o.AwaitGenesis, "await-genesis", false, "with run: where there is no domain yet, open the door for a status that says so, and open the domain once it was made")
 	f.BoolVar(&o.TakeOver, "take-over", false, "take the log over from a core that may still run")
 	f.BoolVar(&o.NoTiles, "no-tiles", false, "write no tiles")
 	f.Uint64Var(&o.SnapshotEvery, "snapshot-every", 0, "entries between snapshots; 0 is 65536")

@@ -58,6 +58,7 @@ type Options struct {
 	TPM           string            // device or socket of the TPM; empty: /dev/tpmrm0
 	TPMPCRs       string            // registers that a new TPM root is bound to, with commas, or "none"; empty: DefaultPCRs
 	TimeSources   string            // file with the authenticated sources of time; empty: the system clock
+	AwaitGenesis  bool              // where there is no domain yet: serve a status that says so until there is one, instead of an error
 	TamperFile    string            // file whose appearance makes the core destroy its working keys; empty: [TamperFile] in the data folder
 	Log           *slog.Logger
 
@@ -69,6 +70,8 @@ type Options struct {
 
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
 	WeakPassphraseUnsafe bool
+
+	porch *porch // the door, where it is open already
 }
 
 // defaultMemory is room for some tens of thousands of unsealed keys.
@@ -140,7 +143,12 @@ func build(ctx context.Context, o Options, create bool) (*parts, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	p := &parts{relay: relay.New()}
+	p := &parts{}
+	if o.porch != nil {
+		p.relay = o.porch.relay
+	} else {
+		p.relay = relay.New()
+	}
 	p.closers = append(p.closers, p.relay.Close)
 	if err := p.fill(ctx, o, create); err != nil {
 		return nil, errors.Join(err, p.close())

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"strongroom/internal/core/securedomain"
-	"strongroom/internal/gate"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
@@ -72,14 +71,11 @@ func (p *parts) withTime(ctx context.Context, o Options, socket string, uids []u
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	ln, err := gate.Listen(socket)
+	ln, uids, err := listenAt(socket, uids)
 	if err != nil {
 		return err
 	}
-	if len(uids) == 0 {
-		uids = []uint32{uint32(os.Geteuid())}
-	}
-	srv, err := serveDoor(ctx, newHouse(p.relay, p.waits), ln, uids, o.Log, cancel)
+	srv, err := serveDoor(ctx, newHouse(p.relay, "", p.waits), ln, uids, o.Log, cancel)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

@@ -20,19 +20,31 @@ import (
 // is open.
 type house struct {
 	first *gate.Mux // the relay and the status
+	wait  atomic.Pointer[waiting]
 	open  atomic.Pointer[gate.Mux]
 	queue *relay.Queue
 }
 
+// waiting is what the status of a core that is not open says.
+type waiting struct {
+	phase string // of the domain, where it is known: [message.PhaseImprint]
+	what  func() string
+}
+
 // newHouse makes a house whose domain is not open yet. waits says what for.
-func newHouse(q *relay.Queue, waits func() string) *house {
+func newHouse(q *relay.Queue, phase string, waits func() string) *house {
 	h := &house{first: gate.NewMux(), queue: q}
+	h.await(phase, waits)
 	q.Serve(h.first)
 	gate.Handle(h.first, message.MethodStatus, func(context.Context, gate.Caller, message.Empty) (message.Status, error) {
-		return message.Status{Starting: waits()}, nil
+		w := h.wait.Load()
+		return message.Status{Starting: w.what(), Life: message.Life{Phase: w.phase}}, nil
 	})
 	return h
 }
+
+// await changes what is waited for.
+func (h *house) await(phase string, waits func() string) { h.wait.Store(&waiting{phase, waits}) }
 
 // opened adds the domain's methods.
 func (h *house) opened(domain interface{ Serve(*gate.Mux) }) {

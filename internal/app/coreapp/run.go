@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/gate"
 	"strongroom/internal/pure/canon"
@@ -26,9 +27,18 @@ const settleTime = 3 * time.Second
 // if not nil, is called once the domain is open.
 func Run(ctx context.Context, o Options, socket string, uids []uint32, ready func()) error {
 	tuneCollector()
+	if o.AwaitGenesis {
+		outer, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		at, err := o.imprint(outer, socket, uids, cancel)
+		if cause := context.Cause(outer); err != nil || cause != nil {
+			return errors.Join(err, at.closeIf(), unlessTold(ctx, cause))
+		}
+		ctx, o.porch = outer, at
+	}
 	p, err := build(ctx, o, false)
 	if err != nil {
-		return err
+		return errors.Join(err, o.porch.closeIf())
 	}
 	if err = errors.Join(p.tamperedBefore(ctx, o), p.guardTime(ctx, o)); err == nil {
 		// Asked again of the domain itself; here, so that nobody waits for log witnesses before it is said.
@@ -38,6 +48,8 @@ func Run(ctx context.Context, o Options, socket string, uids []uint32, ready fun
 		watched, stop := p.health.watch(ctx, o.RecheckEvery)
 		err = p.run(watched, o, socket, uids, ready)
 		stop()
+	} else if o.porch != nil {
+		err = errors.Join(err, o.porch.server.close())
 	}
 	return errors.Join(err, p.close())
 }
@@ -45,20 +57,9 @@ func Run(ctx context.Context, o Options, socket string, uids []uint32, ready fun
 func (p *parts) run(ctx context.Context, o Options, socket string, uids []uint32, ready func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	ln, err := gate.Listen(socket)
-	if errors.Is(err, gate.ErrInUse) {
-		return fmt.Errorf("a core already runs on this domain: %w; stop it, or take over from it with --take-over and another socket", err)
-	}
+	h, srv, err := p.openDoor(ctx, o, socket, uids, cancel)
 	if err != nil {
 		return err
-	}
-	if len(uids) == 0 {
-		uids = []uint32{uint32(os.Geteuid())}
-	}
-	h := newHouse(p.relay, p.waits)
-	srv, err := serveDoor(ctx, h, ln, uids, o.Log, cancel)
-	if err != nil {
-		return errors.Join(err, ln.Close())
 	}
 	p.cfg.Waits = p.pins
 	opening, opened := context.WithCancel(ctx)
@@ -66,6 +67,9 @@ func (p *parts) run(ctx context.Context, o Options, socket string, uids []uint32
 	var d *securedomain.Domain
 	if err = p.awaitTime(ctx, o); err == nil {
 		d, err = openDomain(ctx, o, p)
+		for n := 0; o.porch != nil && errors.Is(err, auditlog.ErrInUse) && n < creationEnds && rest(ctx, genesisEvery); n++ {
+			d, err = openDomain(ctx, o, p) // who made the domain was not done with it
+		}
 	}
 	opened()
 	if err == nil {
@@ -82,6 +86,32 @@ func (p *parts) run(ctx context.Context, o Options, socket string, uids []uint32
 	err = errors.Join(err, p.endPins(), srv.close())
 	if d != nil {
 		err = errors.Join(err, d.Close())
+	}
+	return err
+}
+
+// openDoor begins to serve the door, or goes on with one that was opened before.
+func (p *parts) openDoor(ctx context.Context, o Options, socket string, uids []uint32, end func(error)) (*house, *server, error) {
+	if at := o.porch; at != nil {
+		at.house.await("", p.waits)
+		return at.house, at.server, nil
+	}
+	ln, uids, err := listenAt(socket, uids)
+	if err != nil {
+		return nil, nil, inUse(err)
+	}
+	h := newHouse(p.relay, "", p.waits)
+	srv, err := serveDoor(ctx, h, ln, uids, o.Log, end)
+	if err != nil {
+		return nil, nil, errors.Join(err, ln.Close())
+	}
+	return h, srv, nil
+}
+
+// inUse says in words that another core has the socket.
+func inUse(err error) error {
+	if errors.Is(err, gate.ErrInUse) {
+		return fmt.Errorf("a core already runs on this domain: %w; stop it, or take over from it with --take-over and another socket", err)
 	}
 	return err
 }

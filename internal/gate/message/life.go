@@ -14,7 +14,7 @@ const MethodStatusSigned = "status-signed"
 
 // Life is where a domain stands in its life cycle. docs/spec/domain.md.
 type Life struct {
-	Phase          string             `cbor:"1,keyasint"` // "operational" or "zeroized"
+	Phase          string             `cbor:"1,keyasint"` // "operational" or "zeroized"; [PhaseImprint] where there is no domain yet
 	Counter        uint64             `cbor:"2,keyasint"` // the next operation names one more
 	Allowed        points.Set         `cbor:"3,keyasint"` // control points that are on
 	Frozen         points.Set         `cbor:"4,keyasint"` // and that never change again
@@ -29,6 +29,9 @@ type Life struct {
 	Since          uint64             `cbor:"13,keyasint,omitempty"` // entry that zeroized the domain
 	Administrators []custody.PersonID `cbor:"14,keyasint"`
 }
+
+// PhaseImprint is the phase of a core without a log: docs/spec/domain.md, "States".
+const PhaseImprint = "imprint"
 
 // LifeOf tells it of a state, but for the fault, which is not in the log.
 func LifeOf(s *authority.State) Life {

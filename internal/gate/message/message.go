@@ -69,7 +69,7 @@ type Status struct {
 	Log          LogStats            `cbor:"27,keyasint"`
 	Clock        string              `cbor:"31,keyasint,omitempty"` // [ClockSystem] or [ClockAuthenticated]
 	TimeSources  []string            `cbor:"32,keyasint,omitempty"` // on which an authenticated time rests
-	Starting     string              `cbor:"28,keyasint,omitempty"` // what the core waits for before it opens; then all else here is zero
+	Starting     string              `cbor:"28,keyasint,omitempty"` // what the core waits for before it opens; then all else here is zero, but for the phase of a core in imprint
 	Life         Life                `cbor:"33,keyasint"`
 	WarmWallets  uint64              `cbor:"40,keyasint,omitempty"`
 	WarmSessions uint64              `cbor:"41,keyasint,omitempty"` // of warm wallets, that have not ended for certain
