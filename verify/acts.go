@@ -17,8 +17,8 @@ import (
 )
 
 // again decides again at an act, under the document that its decision names, and checks that nothing of the request's earlier entries
-// is left out of the file.
-func (c *checker) again(seq uint64, d policy.Decision, trail []uint64) (*policy.Rules, error) {
+// is left out of the file. fee is what the act may cost; with more, beyond what an earlier attempt may.
+func (c *checker) again(seq uint64, d policy.Decision, trail []uint64, fee custody.Uint256, more bool) (*policy.Rules, error) {
 	rules, err := c.rulesOf(d)
 	if err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func (c *checker) again(seq uint64, d policy.Decision, trail []uint64) (*policy.
 		return nil, err
 	}
 	switch {
-	case !same(c.judge(rules, f), d):
+	case !same(authority.Charge(rules, c.judge(rules, f), f, fee, more), d):
 		return nil, errors.New("the rules give another decision than it records")
 	case d.Outcome != policy.Allowed:
 		return nil, errors.New("the rules did not allow it")
@@ -69,7 +69,11 @@ func (c *checker) permit(seq uint64, p *entry.Permit) error {
 	if c.wallet.ID == "" || c.wallet.ID != p.Wallet {
 		return errors.New("the permit is for another wallet than the request's")
 	}
-	rules, err := c.again(seq, p.Decision, p.Trail)
+	fee, attempts := p.Fee, c.report.Attempts
+	if n := len(attempts); n > 0 {
+		fee, _ = p.Fee.Sub(attempts[n-1].Fee) // that it is more is checked below
+	}
+	rules, err := c.again(seq, p.Decision, p.Trail, fee, len(attempts) > 0)
 	if err != nil {
 		return err
 	}
@@ -81,7 +85,6 @@ func (c *checker) permit(seq uint64, p *entry.Permit) error {
 	if again.PayloadHash != p.PayloadHash || again.Fee != p.Fee || !same(again.Slot, p.Slot) || !same(again.Keys, p.Keys) || !same(again.Change, p.Change) {
 		return errors.New("the permit names another slot, key, fee or change than its payload has")
 	}
-	attempts := c.report.Attempts
 	if p.Attempt != uint32(len(attempts))+1 {
 		return fmt.Errorf("attempt %d follows %d attempts in the file", p.Attempt, len(attempts))
 	}
@@ -132,7 +135,7 @@ func (c *checker) result(seq uint64, b *entry.Result) error {
 
 // effect checks that an operation other than a transfer was allowed, and that what it did is what was asked for.
 func (c *checker) effect(seq uint64, b *entry.Effect) error {
-	rules, err := c.again(seq, b.Decision, b.Trail)
+	rules, err := c.again(seq, b.Decision, b.Trail, custody.Uint256{}, false)
 	if err != nil {
 		return err
 	}

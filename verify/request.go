@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"strongroom/internal/pure/authority"
@@ -126,10 +127,26 @@ func (c *checker) facts(rules *policy.Rules) error {
 	if !same(f, e.Facts) || !same(x, e.Effects) || !same(b, e.Bounds) {
 		return errors.New("the recorded facts, effects or bounds are not those of the request")
 	}
-	if !same(c.judge(rules, f), e.Decision) {
+	again := c.judge(rules, f)
+	if again = authority.Charge(rules, again, f, authority.FeeCap(b, again), false); !same(again, e.Decision) && !c.limited(rules, again, e.Decision) {
 		return errors.New("the rules give another decision than was recorded")
 	}
 	return nil
+}
+
+// limited says whether a decision that allows became the recorded one because of a limit that the request takes from. What the limit had
+// counted by then is not in the file.
+func (c *checker) limited(rules *policy.Rules, again, recorded policy.Decision) bool {
+	l, ok := rules.Limit(recorded.Rule)
+	want := policy.Decision{Outcome: policy.Denied, Version: again.Version, Hash: again.Hash, Rule: l.ID, Unmet: recorded.Unmet}
+	if l.Exceeded == policy.Hold {
+		want.Outcome = policy.Held
+	}
+	if !ok || !same(want, recorded) || !slices.ContainsFunc(again.Limits, func(x policy.Charge) bool { return x.Limit == l.ID }) {
+		return false
+	}
+	c.report.Notes = append(c.report.Notes, fmt.Sprintf("limit %s refused it; what the limit had counted by then is not in the file, and is the domain's word", l.ID))
+	return true
 }
 
 // judge decides under some rules. A change of the rules may need the approvals of those who will have a say.

@@ -62,6 +62,8 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"floor":       func(n *yaml.Node, path string) { d.Floor = r.floor(n, path) },
 		"guards":      func(n *yaml.Node, path string) { d.Guards = items(r, n, path, r.guard, byGuard) },
 		"routes":      func(n *yaml.Node, path string) { d.Routes = items(r, n, path, r.route, byPriority) },
+		"calendars":   func(n *yaml.Node, path string) { d.Calendars = items(r, n, path, r.calendar, byCalendar) },
+		"limits":      func(n *yaml.Node, path string) { d.Limits = items(r, n, path, r.limit, byLimit) },
 		"changePlan":  func(n *yaml.Node, path string) { d.ChangePlan = r.plan(n, path) },
 		"domain":      func(n *yaml.Node, path string) { d.Domain = r.domain(n, path) },
 	}, "schema", "version", "principals", "floor", "changePlan")

@@ -38,6 +38,8 @@ func Render(d policy.Document) ([]byte, error) {
 		add("maxApprovalAge", duration(d.Floor.MaxApprovalAge)).mapping())
 	root.addIf(len(d.Guards) > 0, "guards", each(d.Guards, guardNode))
 	root.addIf(len(d.Routes) > 0, "routes", each(d.Routes, routeNode))
+	root.addIf(len(d.Calendars) > 0, "calendars", each(d.Calendars, calendarNode))
+	root.addIf(len(d.Limits) > 0, "limits", each(d.Limits, limitNode))
 	root.add("changePlan", planNode(d.ChangePlan))
 	if p := d.Domain; p != nil {
 		root.add("domain", (&node{}).add("signature", planNode(p.Signature)).add("revocation", planNode(p.Revocation)).add("recovery", planNode(p.Recovery)).mapping())

@@ -34,6 +34,9 @@ func (s *State) checkApprovals(p *Pending, d policy.Decision, used, trail []uint
 			return fmt.Errorf("approval %d is entry %d, not %d", i, v.Seq, used[i])
 		}
 	}
+	if err := s.checkCharges(d, p.reserved, at); err != nil {
+		return err
+	}
 	return s.plansMet(p, d, at)
 }
 
@@ -104,7 +107,12 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() { apply(); s.end(p, l, EndExecuted) }, nil
+	return func() {
+		s.use(b.Decision.Limits, l)
+		s.release(p)
+		apply()
+		s.end(p, l, EndExecuted)
+	}, nil
 }
 
 func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.Body, b *entry.Effect) (func(), error) {
@@ -124,6 +132,7 @@ func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.
 	}
 	return func() {
 		s.Doc, s.Rules = doc, rules
+		s.recount()
 		s.docs = append(s.docs, l.Seq)
 		for id, x := range s.sessions {
 			if s.holds(x.Service, x.Key) != nil {

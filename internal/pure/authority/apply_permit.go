@@ -86,6 +86,7 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 		take()
 		takeWarm()
 		s.useChange(wi, b.Change)
+		s.use(b.Decision.Limits, l)
 		s.unwait(p)
 		s.signed[p.ID] = g
 	}, nil
@@ -167,6 +168,9 @@ func (s *State) replace(l entry.Leaf, leaf [32]byte, b *entry.Permit, g *Signed)
 	if !ok || SlotHash(b.Wallet, b.Slot) != g.Slot {
 		return nil, errors.New("a replacement uses the same slot")
 	}
+	if err := s.checkCharges(b.Decision, nil, Moment{l.Time, l.Bound}); err != nil {
+		return nil, err
+	}
 	more, _ := b.Fee.Sub(g.Fee)
 	takeWarm, err := s.takeWarm(wi, g.Asset, custody.Uint256{}, more, Moment{l.Time, l.Bound})
 	if err != nil {
@@ -174,6 +178,7 @@ func (s *State) replace(l entry.Leaf, leaf [32]byte, b *entry.Permit, g *Signed)
 	}
 	return func() {
 		takeWarm()
+		s.use(b.Decision.Limits, l)
 		s.useChange(wi, b.Change)
 		g.Permit, g.Result, g.Attempt, g.Payload, g.Fee, g.PermitLeaf = l.Seq, 0, b.Attempt, b.PayloadHash, b.Fee, leaf
 		g.Trail = append(g.Trail, l.Seq)

@@ -52,6 +52,9 @@ func (s *State) applyRequest(l entry.Leaf, leaf [32]byte, b *entry.Request) (fun
 	if err := s.RoomFor(r.Initiator, len(b.Request)); err != nil {
 		return nil, err
 	}
+	if err := s.checkCharges(b.Decision, nil, Moment{l.Time, l.Bound}); err != nil {
+		return nil, err
+	}
 	p := &Pending{ID: id, Seq: l.Seq, BodyHash: hash, Request: b.Request, Evidence: b.Facts.Evidence, Effects: b.Effects,
 		Bounds: b.Bounds, Decision: b.Decision, Initiator: r.Initiator, Leaf: leaf, parsed: r}
 	return func() {

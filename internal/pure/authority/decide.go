@@ -38,12 +38,11 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 		return nil, err
 	}
 	out := entry.NewRequest(r)
-	out.Facts, out.Effects, out.Bounds, out.Decision = x.facts, x.effects, x.bounds, s.judge(x)
+	d := Judge(s.Rules, x.facts, x.document)
+	d = Charge(s.Rules, d, x.facts, FeeCap(x.bounds, d), false)
+	out.Facts, out.Effects, out.Bounds, out.Decision = x.facts, x.effects, x.bounds, s.limited(d, nil, at)
 	return out, nil
 }
-
-// judge evaluates the rules for what was described. A change of the document may need more plans than its own.
-func (s *State) judge(x described) policy.Decision { return Judge(s.Rules, x.facts, x.document) }
 
 // Judge evaluates rules for what a request does; next is the document that it makes, if it makes one: then it may need more plans than
 // its own.
@@ -87,8 +86,9 @@ func Refused(d policy.Decision) error {
 	return refusal(d)
 }
 
-// decideNow evaluates the rules again for a request that waits, and checks its approvals.
-func (s *State) decideNow(p *Pending, r *request.Parsed, at Moment, derive Deriver) (now, error) {
+// decideNow evaluates the rules again for a request that waits, and checks its approvals. fee is what its payload may cost; nil while there
+// is none.
+func (s *State) decideNow(p *Pending, r *request.Parsed, fee *custody.Uint256, at Moment, derive Deriver) (now, error) {
 	if Expired(r.NotAfter, at.Time, at.Bound) {
 		return now{}, problem.New(problem.Expired, "the request is past its notAfter")
 	}
@@ -96,7 +96,12 @@ func (s *State) decideNow(p *Pending, r *request.Parsed, at Moment, derive Deriv
 	if err != nil {
 		return now{}, err
 	}
-	d := s.judge(x)
+	d := Judge(s.Rules, x.facts, x.document)
+	most := FeeCap(p.Bounds, p.Decision, d)
+	if fee != nil {
+		most = *fee
+	}
+	d = s.limited(Charge(s.Rules, d, x.facts, most, false), p.reserved, at)
 	if d.Outcome != policy.Allowed {
 		return now{}, refusal(d)
 	}
@@ -127,7 +132,7 @@ func (s *State) Ready(p *Pending, at Moment, derive Deriver) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.decideNow(p, r, at, derive)
+	_, err = s.decideNow(p, r, nil, at, derive)
 	return err
 }
 
@@ -152,7 +157,7 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 	if r.Operation == request.Transfer {
 		return nil, nil, problem.New(problem.Conflict, "a transfer is signed, not executed")
 	}
-	d, err := s.decideNow(p, r, at, derive)
+	d, err := s.decideNow(p, r, nil, at, derive)
 	if err != nil {
 		return nil, nil, err
 	}

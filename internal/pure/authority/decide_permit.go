@@ -56,7 +56,7 @@ func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, 
 	if !ok {
 		return nil, problem.New(problem.Conflict, "request %s does not wait to be signed", id)
 	}
-	d, err := s.decideNow(p, asked.Request, at, derive)
+	d, err := s.decideNow(p, asked.Request, &out.Fee, at, derive)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,9 @@ func (s *State) decideReplacement(g *Signed, asked Asked, out *entry.Permit, at 
 	if err != nil {
 		return err
 	}
-	if out.Decision = s.judge(x); out.Decision.Outcome != policy.Allowed {
+	more, _ := out.Fee.Sub(g.Fee)
+	out.Decision = s.limited(Charge(s.Rules, Judge(s.Rules, x.facts, x.document), x.facts, more, true), nil, at)
+	if out.Decision.Outcome != policy.Allowed {
 		return refusal(out.Decision)
 	}
 	if most := FeeCap(request.Bounds{FeeCap: g.FeeCap}, out.Decision); out.Fee.Cmp(most) > 0 {
@@ -112,7 +114,6 @@ func (s *State) decideReplacement(g *Signed, asked Asked, out *entry.Permit, at 
 		return problem.New(problem.TooLarge, "request %s has been replaced too often", g.ID)
 	}
 	out.Attempt, out.Trail = g.Attempt+1, slices.Clone(g.Trail)
-	more, _ := out.Fee.Sub(g.Fee)
 	_, err = s.takeWarm(s.walletIndex[out.Wallet], g.Asset, custody.Uint256{}, more, at)
 	return err
 }

@@ -28,7 +28,8 @@ type Pending struct {
 	Leaf      [32]byte            `cbor:"12,keyasint"` // leaf hash of its entry
 	Refused   [3]uint8            `cbor:"13,keyasint"` // refusals so far, by act: approve, permit, execute
 
-	parsed *request.Parsed // of Request, once needed
+	parsed   *request.Parsed // of Request, once needed
+	reserved []reservation   // of the limits that Decision names, as far as the document has them
 }
 
 // Parse gives the request, parsed once. Its caller owns the state.

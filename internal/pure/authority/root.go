@@ -34,6 +34,7 @@ type Image struct {
 	Life     Life            `cbor:"16,keyasint"`
 	Blobs    lifeBlobs       `cbor:"17,keyasint"`
 	Warm     []warmRecord    `cbor:"18,keyasint"` // by wallet
+	Meters   []meterRecord   `cbor:"19,keyasint"` // by key
 }
 
 type headSection struct {
@@ -77,6 +78,7 @@ func (s *State) Image() Image {
 		Life:     s.life,
 		Blobs:    s.blobs,
 		Warm:     s.warmImage(),
+		Meters:   s.meterImage(),
 	}
 	for id, x := range s.sessions {
 		m.Sessions = append(m.Sessions, sessionRecord{id, x})
@@ -92,7 +94,7 @@ func (s *State) Image() Image {
 // sections lists what the root covers, in order.
 func (m Image) sections() []any {
 	return []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked, m.Life, m.Blobs,
-		m.Warm}
+		m.Warm, m.Meters}
 }
 
 // Encode gives the canonical encoding and the root hash. Each section is encoded once for both.
@@ -112,7 +114,7 @@ func (m Image) Encode() (encoding []byte, root [32]byte) {
 
 // sizeHint is about how long the encoding is, in bytes, by the lists that become long. Growing step by step would copy it many times.
 func (m Image) sizeHint() int {
-	n := 4096 + len(m.Document) + 400*len(m.Signed) + 16*len(m.Next) + 6*(len(m.Nonces)+len(m.Born)+len(m.Asked)+len(m.Docs)) + 128*len(m.Sessions) + 200*len(m.Keys) + 34*len(m.Blobs.Next) + 80*(len(m.Blobs.Previous)+len(m.Blobs.Doomed)) + 200*len(m.Warm)
+	n := 4096 + len(m.Document) + 400*len(m.Signed) + 16*len(m.Next) + 6*(len(m.Nonces)+len(m.Born)+len(m.Asked)+len(m.Docs)) + 128*len(m.Sessions) + 200*len(m.Keys) + 34*len(m.Blobs.Next) + 80*(len(m.Blobs.Previous)+len(m.Blobs.Doomed)) + 200*len(m.Warm) + 400*len(m.Meters)
 	for _, p := range m.Pending {
 		n += 1500 + len(p.Request)
 	}
@@ -168,6 +170,9 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	if err := s.restoreWarm(m); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	if err := s.restoreMeters(m); err != nil {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	for _, x := range m.Sessions {

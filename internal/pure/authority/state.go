@@ -72,6 +72,8 @@ type State struct {
 	seedUses  []seedUse                // by key
 	warm      map[uint32][]WarmSession // by number of each warm wallet: its sessions, by asset
 	warmCount int                      // sessions
+
+	meters map[meterKey]*meter // what limits have counted
 }
 
 // account is a paying address of an EVM wallet.
@@ -137,6 +139,7 @@ func New() *State {
 		done:         newChain(doneChunk),
 		doneIndex:    map[custody.RequestID]place{},
 		warm:         map[uint32][]WarmSession{},
+		meters:       map[meterKey]*meter{},
 	}
 }
 
@@ -286,6 +289,7 @@ func (s *State) wait(p *Pending) {
 	x := s.waits[p.Initiator]
 	s.waits[p.Initiator] = load{x.requests + 1, x.bytes + len(p.Request)}
 	s.pending[p.ID] = p
+	s.reserve(p)
 }
 
 func (s *State) unwait(p *Pending) {
@@ -296,6 +300,7 @@ func (s *State) unwait(p *Pending) {
 		s.waits[p.Initiator] = x
 	}
 	delete(s.pending, p.ID)
+	s.release(p)
 }
 
 // PendingList gives the requests that wait, oldest first.

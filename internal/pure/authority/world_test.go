@@ -122,9 +122,15 @@ func newWorld(t tester) *world {
 
 func emptyWorld(t tester) *world {
 	t.Helper()
+	return worldOf(t, firstDocument())
+}
+
+// worldOf has no wallets, and rules of its own.
+func worldOf(t tester, doc policy.Document) *world {
+	t.Helper()
 	w := &world{s: New(), now: start, bound: 1e8}
 	g := &entry.Genesis{V: 1, Profile: custody.Evaluation, LogKey: make([]byte, 32), Identity: make([]byte, 32), Root: "soft", Anchor: "file", Epoch: 1,
-		Pattern: make([]byte, 16), Document: firstDocument().Encode(), Nonce: make([]byte, 16), Recovery: sharing(1, true)}
+		Pattern: make([]byte, 16), Document: doc.Encode(), Nonce: make([]byte, 16), Recovery: sharing(1, true)}
 	for _, p := range firstDocument().Principals {
 		for _, x := range people() {
 			if x.id == p.ID {
@@ -346,10 +352,13 @@ func (w *world) permit(t tester, id custody.RequestID, payload string, slot entr
 	if err != nil { // zeroized, or a control point is off: Apply is to refuse it
 		x.facts = e.Facts
 	}
-	b.Decision = w.s.judge(x)
+	b.Decision = Judge(w.s.Rules, x.facts, x.document)
 	if g, ok := w.s.Signed(id); ok {
+		more, _ := b.Fee.Sub(g.Fee)
+		b.Decision = Charge(w.s.Rules, b.Decision, x.facts, more, true)
 		b.Attempt, b.Trail = g.Attempt+1, slices.Clone(g.Trail)
 	} else if p, ok := w.s.Pending(id); ok {
+		b.Decision = Charge(w.s.Rules, b.Decision, x.facts, b.Fee, false)
 		b.Trail = slices.Clone(p.Trail)
 		for _, v := range p.Approvals {
 			b.Approvals = append(b.Approvals, v.Seq)

@@ -36,6 +36,7 @@ const (
 	TagProof      Tag = "strongroom/proof/v1"             // proof file
 	TagWriter     Tag = "strongroom/writer/v1"            // take-over of a log by a writer
 	TagPattern    Tag = "strongroom/pattern/v1"           // verification pattern of a working key, and the key it is made with
+	TagMeter      Tag = "strongroom/meter/v1"             // meter of a limit: what it counts, and for whom
 	TagSlot       Tag = "strongroom/slot/v1"              // slot of a wallet
 	TagAddressKey Tag = "strongroom/address-ownership/v1" // reserved: proof of ownership of an address
 	TagScript     Tag = "strongroom/ceremony-script/v1"   // script of a ceremony, as its hash on page one
@@ -71,7 +72,7 @@ const (
 func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
-		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord,
+		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagMeter, TagSlot, TagAddressKey, TagScript, TagRecord,
 		TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList, TagStatus, TagRecovery,
 		TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagBackup, TagManifest}
 }

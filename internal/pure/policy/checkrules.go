@@ -18,13 +18,13 @@ func (d Document) checkRules() error {
 	if len(d.Guards) > MaxGuards || len(d.Routes) > MaxRoutes {
 		return fmt.Errorf("has %d guards and %d routes; want at most %d and %d", len(d.Guards), len(d.Routes), MaxGuards, MaxRoutes)
 	}
-	ids := make(map[string]bool, len(d.Guards)+len(d.Routes))
+	ids := make(map[string]bool, len(d.Guards)+len(d.Routes)+len(d.Limits))
 	fresh := func(what, id string) error {
 		if err := custody.CheckSlug(what, id); err != nil {
 			return err
 		}
 		switch id {
-		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, "facts", "plan", "principals":
+		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, "facts", "limits", "plan", "principals":
 			return fmt.Errorf("%s: the id %q is reserved", what, id)
 		}
 		if ids[id] {
@@ -54,6 +54,11 @@ func (d Document) checkRules() error {
 		}
 		if err := d.checkRoute(r); err != nil {
 			return fmt.Errorf("route %s: %w", r.ID, err)
+		}
+	}
+	for _, l := range d.Limits {
+		if err := fresh("limit", l.ID); err != nil {
+			return err
 		}
 	}
 	return nil

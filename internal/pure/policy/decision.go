@@ -64,4 +64,5 @@ type Decision struct {
 	FeeCap  *custody.Uint256 `cbor:"8,keyasint,omitempty"`  // the route's
 	Unmet   []problem.Unmet  `cbor:"9,keyasint,omitempty"`  // why it is not allowed: each guard that matched, or the first unmet criterion of each route; at most MaxUnmet
 	Also    []Requirement    `cbor:"10,keyasint,omitempty"` // plans that must be met besides
+	Limits  []Charge         `cbor:"11,keyasint,omitempty"` // what it takes from limits, in order of their ids; set only if it allows
 }

@@ -57,6 +57,7 @@ func Diff(old, next Document) []string {
 				say("route %s is now: %s; it was: %s", a.ID, b, a)
 			}
 		})
+	diffLimits(old, next, say)
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}
@@ -133,6 +134,29 @@ func diffFloor(a, b Floor, say func(string, ...any)) {
 	}
 }
 
+func diffLimits(old, next Document, say func(string, ...any)) {
+	both(old.Calendars, next.Calendars, func(c Calendar) string { return c.ID },
+		func(c Calendar) { say("calendar %s is new: %s, %d offsets from UTC", c.ID, c.Zone, len(c.Offsets)) },
+		func(c Calendar) { say("calendar %s (%s) is removed", c.ID, c.Zone) },
+		func(a, b Calendar) {
+			if !same(a, b) {
+				say("calendar %s is now %s, with other offsets from UTC or another name; it was %s", a.ID, b.Zone, a.Zone)
+			}
+		})
+	both(old.Limits, next.Limits, func(l Limit) string { return l.ID },
+		func(l Limit) { say("limit %s is new, and begins to count now: %s", l.ID, l) },
+		func(l Limit) { say("limit %s is removed, and what it counted is forgotten; it was: %s", l.ID, l) },
+		func(a, b Limit) {
+			switch {
+			case same(a, b):
+			case a.Measure == b.Measure && a.Window == b.Window && slices.Equal(a.GroupBy, b.GroupBy):
+				say("limit %s is now: %s; it was: %s", a.ID, b, a)
+			default:
+				say("limit %s is now, and counts anew from zero: %s; it was: %s", a.ID, b, a)
+			}
+		})
+}
+
 // both walks two lists by id: what is new, what is gone, what is in both.
 func both[T any, K ~string](old, next []T, id func(T) K, added, removed func(T), kept func(a, b T)) {
 	was, is := make(map[K]T, len(old)), make(map[K]bool, len(next))
@@ -200,6 +224,35 @@ func (r Route) String() string {
 		s += ", fee at most " + r.FeeCap.String()
 	}
 	return s
+}
+
+// String tells a limit in words.
+func (l Limit) String() string {
+	what := map[Measure]string{MeasureAmount: "pay", MeasureFee: "pay in fees", MeasureCount: "be asked"}[l.Measure]
+	s := fmt.Sprintf("when %s, all together may %s at most %s %s", l.When, what, l.Max, l.Window)
+	if l.Measure == MeasureCount {
+		s = fmt.Sprintf("when %s, at most %s requests are taken %s", l.When, l.Max, l.Window)
+	}
+	if len(l.GroupBy) > 0 {
+		s += ", for each " + joined(l.GroupBy, " and ")
+	}
+	s += map[Effect]string{Deny: "; more is denied", Hold: "; more is held"}[l.Exceeded]
+	if l.Title != "" {
+		s += fmt.Sprintf(" (%q)", l.Title)
+	}
+	return s
+}
+
+// String tells a window in words.
+func (w Window) String() string {
+	switch {
+	case w.Rolling > 0:
+		return fmt.Sprintf("within any %d seconds", w.Rolling)
+	case w.Unit != "":
+		return fmt.Sprintf("in a %s of calendar %s", w.Unit, w.Calendar)
+	default:
+		return "in all"
+	}
 }
 
 // String tells a plan in words.

@@ -29,6 +29,9 @@ type Document struct {
 	ChangePlan  Plan        `cbor:"10,keyasint"`
 
 	Domain *DomainPlans `cbor:"11,keyasint,omitempty"` // nil: the change plan stands for each
+
+	Calendars []Calendar `cbor:"13,keyasint,omitempty"` // sorted by id
+	Limits    []Limit    `cbor:"14,keyasint,omitempty"` // sorted by id; order has no meaning
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).

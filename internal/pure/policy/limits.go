@@ -13,17 +13,22 @@ const (
 	MaxBook       = 5000
 	MaxGuards     = 1000
 	MaxRoutes     = 1000
-	MaxList       = 100    // values in one field of a match
-	MaxBranches   = 8      // branches of a plan
-	MaxSteps      = 8      // steps of a branch
-	MaxStepMin    = 16     // approvals that one step may ask for
-	MaxTitle      = 200    // bytes of a guard's title
-	MaxExpr       = 1000   // bytes of an expression
-	MaxExprs      = 128    // different expressions in one document
-	MaxExprCost   = 20_000 // worst case of one evaluation, in CEL cost units
-	MaxUnmet      = 20     // entries of Decision.Unmet
-	MaxObserved   = 200    // bytes of one Observed
-	MinTTL        = 60     // shortest life of a request or an approval, seconds
+	MaxCalendars  = 20
+	MaxOffsets    = 200 // changes of a calendar's offset from UTC
+	MaxLimits     = 200
+	MaxCharges    = 1000        // that one request takes from limits
+	MaxWindow     = 366 * 86400 // seconds of a rolling window
+	MaxList       = 100         // values in one field of a match
+	MaxBranches   = 8           // branches of a plan
+	MaxSteps      = 8           // steps of a branch
+	MaxStepMin    = 16          // approvals that one step may ask for
+	MaxTitle      = 200         // bytes of a guard's title
+	MaxExpr       = 1000        // bytes of an expression
+	MaxExprs      = 128         // different expressions in one document
+	MaxExprCost   = 20_000      // worst case of one evaluation, in CEL cost units
+	MaxUnmet      = 20          // entries of Decision.Unmet
+	MaxObserved   = 200         // bytes of one Observed
+	MinTTL        = 60          // shortest life of a request or an approval, seconds
 )
 
 // Bounds that the cost of an expression is worked out with.

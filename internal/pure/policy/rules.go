@@ -25,8 +25,10 @@ type Rules struct {
 	book    map[bookKey]string
 	guards  []matcher // as doc.Guards
 	routes  []matcher // as doc.Routes
+	limits  []matcher // as doc.Limits
 	guardAt map[request.Operation]*index
 	routeAt map[request.Operation]*index
+	limitAt map[request.Operation]*index
 	exprs   int // different expressions
 }
 
@@ -128,7 +130,7 @@ func Compile(d Document) (*Rules, error) {
 	if err := r.compileMatches(); err != nil {
 		return nil, err
 	}
-	r.guardAt, r.routeAt = indexOf(r.guards), indexOf(r.routes)
+	r.guardAt, r.routeAt, r.limitAt = indexOf(r.guards), indexOf(r.routes), indexOf(r.limits)
 	if err := r.satisfiable(true); err != nil {
 		return nil, err
 	}
@@ -200,6 +202,13 @@ func (r *Rules) compileMatches() error {
 			return err
 		}
 		r.routes = append(r.routes, m)
+	}
+	for _, l := range r.doc.Limits {
+		m, err := ready("limit", l.ID, l.When)
+		if err != nil {
+			return err
+		}
+		r.limits = append(r.limits, m)
 	}
 	r.exprs = len(seen)
 	return nil

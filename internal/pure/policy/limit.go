@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
+)
+
+// Measure is what a limit adds up.
+type Measure string
+
+// The measures.
+const (
+	MeasureAmount Measure = "amount" // of what is paid, in base units of one asset
+	MeasureFee    Measure = "fee"    // in base units of one chain's coin: the most that may be paid, and from the permit on what its payload may pay
+	MeasureCount  Measure = "count"  // of requests
+)
+
+// Unit is a period of a calendar.
+type Unit string
+
+// The periods. Weeks begin on Monday.
+const (
+	Day   Unit = "day"
+	Week  Unit = "week"
+	Month Unit = "month"
+)
+
+// Aspect is an attribute by which a limit counts apart.
+type Aspect string
+
+// The aspects.
+const (
+	ByInitiator   Aspect = "initiator"
+	BySource      Aspect = "source" // wallet
+	ByChain       Aspect = "chain"
+	ByAsset       Aspect = "asset"
+	ByDestination Aspect = "destination" // address, with its chain; each output counts on its own
+)
+
+// Window is the time that a limit looks back on: the last so many seconds, the present period of a calendar, or, with neither, all time.
+type Window struct {
+	Rolling  int64  `cbor:"1,keyasint,omitempty"` // seconds
+	Unit     Unit   `cbor:"2,keyasint,omitempty"`
+	Calendar string `cbor:"3,keyasint,omitempty"` // id
+}
+
+// Limit bounds what all requests that it matches may take together. An expression that can't be evaluated counts as a match. What a
+// request takes is reserved when it is accepted, used up for ever by its permit or effect, and free again if it ends without.
+type Limit struct {
+	ID       string          `cbor:"1,keyasint"`
+	Title    string          `cbor:"2,keyasint,omitempty"`
+	When     Match           `cbor:"3,keyasint"`
+	Measure  Measure         `cbor:"4,keyasint"`
+	Max      custody.Uint256 `cbor:"5,keyasint"`
+	Window   Window          `cbor:"6,keyasint"`
+	GroupBy  []Aspect        `cbor:"7,keyasint,omitempty"` // sorted, distinct
+	Exceeded Effect          `cbor:"8,keyasint"`           // what becomes of a request that would pass it
+}
+
+// Charge is what one request takes from a limit.
+type Charge struct {
+	Limit  string          `cbor:"1,keyasint" json:"limit"`
+	Group  []string        `cbor:"2,keyasint,omitempty" json:"group,omitempty"` // values of the limit's aspects, in their order
+	Amount custody.Uint256 `cbor:"3,keyasint" json:"amount"`
+}
+
+// Limit finds a limit.
+func (r *Rules) Limit(id string) (Limit, bool) { return r.doc.limit(id) }
+
+func (d Document) limit(id string) (Limit, bool) {
+	i, ok := slices.BinarySearchFunc(d.Limits, id, func(l Limit, id string) int { return compare(l.ID, id) })
+	if !ok {
+		return Limit{}, false
+	}
+	return d.Limits[i], true
+}
+
+// errCharges says that a request takes from too many limits.
+var errCharges = fmt.Errorf("takes from limits in more than %d ways; split the request", MaxCharges)
+
+// Charges says what a request takes from the limits of the document, sorted by limit and group. fee is the most that it may cost.
+func (r *Rules) Charges(f Facts, fee custody.Uint256) ([]Charge, error) {
+	who, ok := r.persons[f.Initiator]
+	if !ok || f.Operation.Governance() || len(r.limits) == 0 {
+		return nil, nil
+	}
+	a := &activation{facts: &f, who: who, has: attributes(f.Operation), results: make([]exprResult, r.exprs)}
+	var out []Charge
+	for i := range r.limitAt[f.Operation].of(f.Wallet) {
+		if v := r.limits[i].match(a); !v.match && v.err == nil {
+			continue
+		}
+		more, err := r.doc.Limits[i].charges(a.has, f, fee)
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, more...); len(out) > MaxCharges {
+			return nil, errCharges
+		}
+	}
+	return out, nil
+}
+
+// charges says what a request that a limit matches takes from it. An operation without the measured quantity takes nothing.
+func (l Limit) charges(h has, f Facts, fee custody.Uint256) ([]Charge, error) {
+	one := custody.U64(1)
+	if !slices.Contains(l.GroupBy, ByDestination) || !h.destinations {
+		c := Charge{Limit: l.ID, Group: l.group(f, ""), Amount: one}
+		switch {
+		case l.Measure == MeasureAmount && h.total:
+			c.Amount = f.Total
+		case l.Measure == MeasureFee && h.destinations:
+			c.Amount = fee
+		case l.Measure != MeasureCount:
+			return nil, nil
+		}
+		return []Charge{c}, nil
+	}
+	var out []Charge
+	for _, d := range f.Destinations {
+		c := Charge{Limit: l.ID, Group: l.group(f, d.Address), Amount: one}
+		if l.Measure == MeasureAmount {
+			c.Amount = d.Amount
+		}
+		i, there := slices.BinarySearchFunc(out, c, func(a, b Charge) int { return slices.Compare(a.Group, b.Group) })
+		if !there {
+			out = slices.Insert(out, i, c)
+			continue
+		}
+		if l.Measure == MeasureCount {
+			continue // one request, however many outputs it has there
+		}
+		var fits bool
+		if out[i].Amount, fits = out[i].Amount.Add(c.Amount); !fits {
+			return nil, errors.New("the sum of the amounts does not fit in 256 bits")
+		}
+	}
+	return out, nil
+}
+
+// group gives the values that a limit counts apart.
+func (l Limit) group(f Facts, address string) []string {
+	var out []string
+	for _, a := range l.GroupBy {
+		switch a {
+		case ByInitiator:
+			out = append(out, string(f.Initiator))
+		case BySource:
+			out = append(out, string(f.Wallet))
+		case ByChain:
+			out = append(out, string(f.Chain))
+		case ByAsset:
+			out = append(out, string(f.Asset))
+		case ByDestination:
+			out = append(out, string(f.Chain)+":"+address)
+		}
+	}
+	return out
+}
+
+// checkLimits checks the limits but for their ids, which rules of all sorts share.
+func (d Document) checkLimits() error {
+	if len(d.Limits) > MaxLimits {
+		return fmt.Errorf("has %d limits, more than %d", len(d.Limits), MaxLimits)
+	}
+	for i, l := range d.Limits {
+		if i > 0 && d.Limits[i-1].ID >= l.ID {
+			return fmt.Errorf("limits must be sorted by id: %s comes after %s", l.ID, d.Limits[i-1].ID)
+		}
+		if err := cmp.Or(checkText("title", l.Title, MaxTitle), d.checkLimit(l), d.checkMatch(l.When)); err != nil {
+			return fmt.Errorf("limit %s: %w", l.ID, err)
+		}
+	}
+	return nil
+}
+
+func (d Document) checkLimit(l Limit) error {
+	for _, o := range l.When.Operations {
+		if o.Governance() {
+			return fmt.Errorf("operation %s can't be limited: it always takes the plan that is reserved for it", o)
+		}
+	}
+	if err := list("groupBy", l.GroupBy, func(a Aspect) error {
+		return oneOf(a, []Aspect{ByInitiator, BySource, ByChain, ByAsset, ByDestination})
+	}); err != nil {
+		return err
+	}
+	by := func(a Aspect) bool { return slices.Contains(l.GroupBy, a) }
+	transfers := slices.Equal(l.When.Operations, []request.Operation{request.Transfer})
+	switch {
+	case l.Exceeded != Deny && l.Exceeded != Hold:
+		return fmt.Errorf("onExceed %q is neither %q nor %q", string(l.Exceeded), Deny, Hold)
+	case l.Measure != MeasureAmount && l.Measure != MeasureFee && l.Measure != MeasureCount:
+		return fmt.Errorf("measure %q is none of %q, %q, %q", string(l.Measure), MeasureAmount, MeasureFee, MeasureCount)
+	case l.Measure != MeasureCount && !transfers:
+		return fmt.Errorf("measure %s needs when.operation: [transfer]: nothing else pays", l.Measure)
+	case l.Measure == MeasureAmount && !by(ByAsset) && len(l.When.Assets) != 1:
+		return errors.New("amounts of different assets can't be added: name one in when.asset.ids, or have groupBy: [asset]")
+	case l.Measure == MeasureFee && !by(ByChain) && !by(ByAsset) && !by(BySource) && len(l.When.Chains) != 1 && len(l.When.Wallets) != 1 && len(l.When.Assets) != 1:
+		return errors.New("fees of different chains can't be added: name one in when.source.chains, or have groupBy: [chain]")
+	case l.Measure == MeasureFee && by(ByDestination):
+		return errors.New("a fee is the whole transfer's, not a destination's")
+	case by(ByDestination) && !transfers:
+		return errors.New("groupBy destination needs when.operation: [transfer]: nothing else has destinations")
+	}
+	return d.checkWindow(l.Window)
+}
+
+func (d Document) checkWindow(w Window) error {
+	switch {
+	case w.Rolling < 0 || w.Rolling > MaxWindow || w.Rolling > 0 && w.Rolling < MinTTL:
+		return fmt.Errorf("window.rolling is %d seconds; want %d to %d", w.Rolling, MinTTL, MaxWindow)
+	case w.Rolling > 0 && (w.Unit != "" || w.Calendar != ""):
+		return errors.New("window is rolling or of a calendar, not both")
+	case w.Unit == "" && w.Calendar == "":
+		return nil
+	}
+	if err := oneOf(w.Unit, []Unit{Day, Week, Month}); err != nil {
+		return fmt.Errorf("window.calendar: %w", err)
+	}
+	if _, ok := d.calendar(w.Calendar); !ok {
+		return fmt.Errorf("window.in: calendar %q is not in the document", w.Calendar)
+	}
+	return nil
+}
