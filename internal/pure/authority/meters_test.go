@@ -85,6 +85,18 @@ func TestRollingLimit(t *testing.T) {
 	w.denied(t, 1, "hour")
 }
 
+// TestRollingLimitByTheLatestTime: a use counts from the latest time at which it may have happened.
+func TestRollingLimitByTheLatestTime(t *testing.T) {
+	t.Parallel()
+	w := limitedWorld(t, limit("hour", 100, policy.Window{Rolling: 3600}))
+	w.now = (w.now/60e9 + 1) * 60e9 // the beginning of a part of the window
+	w.now, w.bound = w.now+59e9, 2e9
+	w.pay(t, 100) // in the next part, perhaps
+	w.bound = 1e6
+	w.advance(3602 * time.Second)
+	w.denied(t, 1, "hour")
+}
+
 func TestLimitWithoutEnd(t *testing.T) {
 	t.Parallel()
 	w := limitedWorld(t, limit("ever", 10, policy.Window{}))
