@@ -100,9 +100,6 @@ func setDefault[T comparable](v *T, to T) {
 	}
 }
 
-// Origin gives the origin of a domain's checkpoints.
-func Origin(d custody.DomainID) string { return "strongroom/domain/" + d.String() }
-
 // Open opens the domain whose log is in the store: it verifies snapshot and tail against the pin, and refuses to start where the
 // log is behind its pin or altered. Nothing that was never acknowledged is used.
 func Open(ctx context.Context, cfg Config) (*Domain, error) {

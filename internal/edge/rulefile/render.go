@@ -40,7 +40,11 @@ func Render(d policy.Document) ([]byte, error) {
 	root.addIf(len(d.Routes) > 0, "routes", each(d.Routes, routeNode))
 	root.add("changePlan", planNode(d.ChangePlan))
 	if p := d.Domain; p != nil {
-		root.add("domain", (&node{}).add("signature", planNode(p.Signature)).add("revocation", planNode(p.Revocation)).add("recovery", planNode(p.Recovery)).mapping())
+		plans := (&node{}).add("signature", planNode(p.Signature)).add("revocation", planNode(p.Revocation)).add("recovery", planNode(p.Recovery))
+		if p.ReanchorDelay != nil {
+			plans.add("reanchorDelay", duration(*p.ReanchorDelay))
+		}
+		root.add("domain", plans.mapping())
 	}
 
 	var b bytes.Buffer

@@ -86,6 +86,9 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 	if _, is := body.(request.WarmBody); is != (b.Warm != nil) {
 		return nil, errors.New("the effect is on a wallet's temperature, and the request is not, or the other way round")
 	}
+	if _, is := body.(*request.SlotReconcileBody); is != (b.Slots != nil) {
+		return nil, errors.New("the effect frees slots, and the request does not ask for that, or the other way round")
+	}
 	var apply func()
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
@@ -98,6 +101,8 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		apply, err = s.applyWarm(l, o, b)
 	case request.LifeBody:
 		apply, err = s.applyLife(r, b)
+	case *request.SlotReconcileBody:
+		apply, err = s.applySlots(o, b)
 	default:
 		apply, err = s.changeDocument(l, r.Operation, body, b)
 	}

@@ -69,6 +69,8 @@ type State struct {
 	blobs   lifeBlobs
 	lacking int // keys without a blob under the committed next epoch
 
+	anchoring *Anchoring // nil if the domain was never re-anchored
+
 	seedUses  []seedUse                // by key
 	warm      map[uint32][]WarmSession // by number of each warm wallet: its sessions, by asset
 	warmCount int                      // sessions

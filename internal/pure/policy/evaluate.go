@@ -18,8 +18,8 @@ const (
 	RuleDefaultDeny = "default-deny" // no route, or facts that can't be judged
 
 	RuleSignaturePlan  = "signature-plan"  // operations on the life cycle
-	RuleRevocationPlan = "revocation-plan" // besides, when an administrator ceases to be one
-	RuleRecoveryPlan   = "recovery-plan"   // domain_restore
+	RuleRevocationPlan = "revocation-plan" // domain_reanchor_cancel; besides, when an administrator ceases to be one
+	RuleRecoveryPlan   = "recovery-plan"   // domain_restore, slot_reconcile
 	RuleZeroize        = "zeroize"         // domain_zeroize: one administrator, no plan
 )
 
