@@ -215,6 +215,9 @@ func (s *State) addWallet(w entry.Wallet, born, asked uint64) {
 	s.walletKeys[keyOfWallet(w)] = struct{}{}
 	s.useSeed(w, len(s.walletList))
 	s.walletList = append(s.walletList, w)
+	if s.held(len(s.walletList) - 1) {
+		s.heldCount++
+	}
 	s.next = append(s.next, [2]uint32{})
 	s.born, s.askedIn = append(s.born, born), append(s.askedIn, asked)
 }

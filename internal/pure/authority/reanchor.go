@@ -291,6 +291,7 @@ func (s *State) applyGap(l entry.Leaf, b *entry.Gap) (func(), error) {
 	a.GapAt, a.Held, a.Freed = l.Time+l.Bound, uint64(len(s.keys)), nil
 	return func() {
 		s.anchoring = a
+		s.countHeld()
 		for _, p := range s.PendingList() {
 			s.end(p, l, EndVoid)
 		}
@@ -332,6 +333,7 @@ func (s *State) restoreAnchoring(m Image) error {
 		}
 	}
 	s.anchoring = a
+	s.countHeld()
 	return nil
 }
 

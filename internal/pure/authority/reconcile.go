@@ -30,16 +30,16 @@ func (s *State) held(wallet int) bool {
 }
 
 // HeldWallets counts the wallets whose slots are held.
-func (s *State) HeldWallets() (n int) {
-	if s.anchoring == nil || s.anchoring.Held == 0 {
-		return 0
-	}
+func (s *State) HeldWallets() int { return s.heldCount }
+
+// countHeld counts them anew.
+func (s *State) countHeld() {
+	s.heldCount = 0
 	for i := range s.walletList {
 		if s.held(i) {
-			n++
+			s.heldCount++
 		}
 	}
-	return n
 }
 
 // free says whether a wallet's slots may be used.
@@ -99,6 +99,7 @@ func (s *State) reconcile(wallet int, o *request.SlotReconcileBody) {
 	at, _ := slices.BinarySearch(a.Freed, uint32(wallet))
 	a.Freed = slices.Insert(a.Freed, at, uint32(wallet))
 	s.anchoring = a
+	s.heldCount--
 }
 
 // useAccount gives the place of an account, which it makes with nonce 0 if it was never used.
