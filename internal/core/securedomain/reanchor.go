@@ -134,6 +134,12 @@ func (r *Remains) Domain() custody.DomainID { return r.state.Domain }
 // Profile gives its profile.
 func (r *Remains) Profile() custody.Profile { return r.state.Profile }
 
+// Keys gives the public log key and identity key.
+func (r *Remains) Keys() (log, identity [32]byte) { return r.state.LogKey, r.state.Identity }
+
+// Repin replaces the local anchor, by one that was opened anew.
+func (r *Remains) Repin(local auditlog.Anchor) { r.cfg.Local = local }
+
 // Root gives the kind of its root of trust.
 func (r *Remains) Root() string { return r.state.Root }
 
@@ -312,6 +318,11 @@ func (r *Remains) append(ctx context.Context, b *entry.Reanchor) error {
 	size, writer, err := r.cfg.Store.Head(ctx)
 	if err != nil {
 		return err
+	}
+	if writer > 0 {
+		if err := r.cfg.Store.Truncate(ctx, writer, size); err != nil { // refused while a live process writes with it
+			return err
+		}
 	}
 	next := max(writer, r.state.Writer) + 1
 	if err := r.cfg.Store.TakeWriter(ctx, writer, next); err != nil {

@@ -63,13 +63,14 @@ func (b *SlotReconcileBody) check() error {
 		}
 	}
 	for i, s := range b.Spent {
-		if len(s.TxID) != 32 || i > 0 && b.Spent[i-1].compare(s) >= 0 {
+		if len(s.TxID) != 32 || i > 0 && b.Spent[i-1].Compare(s) >= 0 {
 			return fmt.Errorf("input %d must be a transaction id of 32 bytes and an index, in rising order", i)
 		}
 	}
 	return b.Wallet.Check()
 }
 
-func (s SpentInput) compare(o SpentInput) int {
+// Compare orders inputs as a body has them.
+func (s SpentInput) Compare(o SpentInput) int {
 	return cmp.Or(bytes.Compare(s.TxID, o.TxID), cmp.Compare(s.Index, o.Index))
 }
