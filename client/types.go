@@ -60,6 +60,10 @@ type (
 	EpochCancel       = request.EpochCancelBody
 	Zeroize           = request.ZeroizeBody
 	Restore           = request.RestoreBody
+	ReanchorCancel    = request.ReanchorCancelBody
+	SlotReconcile     = request.SlotReconcileBody
+	WalletNonce       = request.WalletNonce
+	SpentInput        = request.SpentInput
 	ShareReceipt      = request.ShareReceipt
 	RecoveryRecord    = request.Recovery
 	PointSet          = points.Set
@@ -73,6 +77,7 @@ type (
 	Life          = apiv1.Life
 	Register      = apiv1.Register
 	RecoveryView  = apiv1.RecoveryView
+	Reanchoring   = apiv1.Reanchoring
 	Chain         = apiv1.Chain
 	Check         = apiv1.Check
 	RequestView   = apiv1.RequestView

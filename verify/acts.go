@@ -145,9 +145,14 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 	if _, is := c.req.Decoded.(request.WarmBody); is != (b.Warm != nil) {
 		return errors.New("the effect is on a wallet's temperature, and the request is not, or the other way round")
 	}
+	if _, is := c.req.Decoded.(*request.SlotReconcileBody); is != (b.Slots != nil) {
+		return errors.New("the effect frees slots, and the request does not ask for that, or the other way round")
+	}
 	switch o := c.req.Decoded.(type) {
 	case *request.TransferBody:
 		err = errors.New("a transfer has permits, not an effect")
+	case *request.SlotReconcileBody:
+		err = reconciled(o, b)
 	case *request.WalletCreateBody:
 		err = c.walletMade(o, b)
 	case *request.AddressCreateBody:
@@ -231,6 +236,7 @@ func lifeMade(o request.LifeBody, b *entry.Effect) error {
 		epoch, pattern = o.Epoch, o.Pattern
 	case *request.RestoreBody:
 		epoch, pattern = o.Epoch, o.Pattern
+	case *request.ReanchorCancelBody: // about the re-anchoring, which the file shows
 	}
 	if b.Life.Epoch != epoch || pattern != nil && !bytes.Equal(pattern, b.Life.Pattern) {
 		return errors.New("the effect is about another working key than the request")

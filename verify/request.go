@@ -177,6 +177,9 @@ func (c *checker) acts() error {
 		if err == nil && act && seq <= c.seq {
 			err = errors.New("it stands before the request")
 		}
+		if err == nil && act {
+			err = c.settled(seq)
+		}
 		if err != nil {
 			return fmt.Errorf("entry %d: %w", seq, err)
 		}
@@ -221,6 +224,9 @@ func (c *checker) act(seq uint64) (bool, error) {
 			return false, nil
 		}
 		return true, c.effect(seq, b)
+	case *entry.Gap:
+		c.void(seq, b)
+		return false, nil
 	default:
 		return false, nil
 	}

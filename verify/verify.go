@@ -61,6 +61,9 @@ type Report struct {
 	Witnesses  []Witness      // log witnesses whose cosignature of the checkpoint verifies
 	Quorum     int            // how many the domain's genesis wants; 0 where it names none
 	Notes      []string
+
+	Incarnation uint64     // of the log, that the checkpoint is of
+	Reanchors   []Reanchor // every re-anchoring of the log, in order
 }
 
 // Witness is a log witness that cosigned the checkpoint.
@@ -174,6 +177,9 @@ func (c *checker) run(logKey ed25519.PublicKey) error {
 	if err := c.rules(logKey); err != nil {
 		return err
 	}
+	if err := c.reanchors(logKey); err != nil {
+		return err
+	}
 	if err := c.decided(); err != nil {
 		return err
 	}
@@ -201,7 +207,7 @@ func (c *checker) complete() error {
 		return fmt.Errorf("the domain's word is about %d entries, which are not those of the file and the checkpoint", w.Size)
 	case len(w.Sig) != ed25519.SignatureSize || !ed25519.Verify(c.identity, claim.Message(), w.Sig):
 		return errors.New("the domain's word that these are all entries of the request does not verify: entries are missing, or were added")
-	case w.State != ended && (w.State != authority.EndExpired.String() || ended != "pending"):
+	case w.State != ended && (w.State != authority.EndExpired.String() || ended != "pending" && ended != authority.EndVoid.String()):
 		return fmt.Errorf("the entries lead to a request that is %s; the domain's word is %q", ended, w.State)
 	}
 	r.State, r.AsOf = w.State, w.Size
@@ -215,14 +221,15 @@ func (c *checker) complete() error {
 func (c *checker) open(logKey ed25519.PublicKey) error {
 	first := entry.Hash(c.file.Entries[0].Leaf)
 	c.report.Domain = custody.DomainID(first)
-	key, err := tlog.NewKey("strongroom/domain/"+c.report.Domain.String(), logKey)
+	number, set, err := c.incarnation()
 	if err != nil {
 		return err
 	}
-	set, err := c.logWitnesses()
+	key, err := tlog.NewKey(entry.Origin(c.report.Domain, number), logKey)
 	if err != nil {
 		return err
 	}
+	c.report.Incarnation = number
 	cp, by, err := tlog.OpenWitnessed(c.file.Checkpoint, set, key)
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)

@@ -33,6 +33,10 @@ const usage = `strongroom-core holds the keys of one domain and serves it at a d
                                                       make the keys of a new domain; write its genesis, for the first persons to sign
   strongroom-core create  --data DIR --genesis FILE [--time-sources FILE --socket PATH]
                                                       make the domain from the signed genesis
+  strongroom-core re-anchor-prepare --data DIR --reason TEXT --out FILE [--socket PATH] [--anchor … --witness NAME=VKEY …]
+                                                      the log lost entries, or its anchor is gone: write what people of the recovery plan sign
+  strongroom-core re-anchor-apply --data DIR --document FILE [--socket PATH]
+                                                      go on from what is left of the log, as they signed
   strongroom-core restore-backup --data DIR --from FOLDER [--manifest NAME]
                                                       make the domain of a backup, in a folder with its root of trust and no log
   strongroom-core ceremony --data DIR --script FILE --socket PATH
@@ -76,10 +80,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		out      = f.String("out", "", "where the genesis is written")
 		from     = f.String("from", "", "folder of the backup")
 		manifest = f.String("manifest", "", "name of a manifest in that folder; default: the newest")
+		behind   = f.Bool("behind", false, "restore-backup: the backup may have less than the anchor knows; the domain is re-anchored then")
+		lost     coreapp.Reanchor
 		ritual   coreapp.CeremonyFiles
 		list     = f.Bool("list", false, "list the names of the self-tests")
 	)
 	f.StringVar(&o.Data, "data", "", "folder of the domain")
+	f.StringVar(&lost.Reason, "reason", "", "re-anchor-prepare: why, for the people who sign")
+	f.Func("checkpoint", "re-anchor: file with a signed checkpoint of the log that somebody kept; may be given more than once", func(s string) error {
+		lost.Checkpoints = append(lost.Checkpoints, s)
+		return nil
+	})
 	unlockFD := rootFlags(f, &o)
 	f.StringVar(&ritual.Script, "script", "", "ceremony: script, canonical encoding")
 	f.StringVar(&ritual.Record, "record", "", "ceremony: recovery record in force")
@@ -169,11 +180,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprintln(stderr, "strongroom-core: the domain's first entry carries the time of", made.Clock)
 		_, err = fmt.Fprintln(stdout, made.Domain)
 		return err
+	case "re-anchor-prepare", "re-anchor-apply":
+		lost.Socket, lost.Ready = *socket, func() { announce(*readyFD) }
+		return reanchor(ctx, o, lost, args[0] == "re-anchor-apply", *document, *out, stdout)
 	case "restore-backup":
 		if *from == "" {
 			return errors.New("--from is required: the folder of the backup")
 		}
-		r, err := coreapp.RestoreBackup(ctx, o, *from, *manifest)
+		r, err := coreapp.RestoreBackup(ctx, o, *from, *manifest, *behind)
 		if err != nil {
 			return err
 		}
@@ -181,6 +195,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	default:
 		return fmt.Errorf("command %q is not known; see strongroom-core --help", args[0])
 	}
+}
+
+// reanchor prepares a re-anchor document, or applies one.
+func reanchor(ctx context.Context, o coreapp.Options, a coreapp.Reanchor, apply bool, document, out string, stdout io.Writer) error {
+	var r coreapp.ReanchorReport
+	var err error
+	switch {
+	case apply && document == "":
+		return errors.New("--document is required: the signed re-anchor document")
+	case apply:
+		r, err = coreapp.ApplyReanchor(ctx, o, a, document)
+	case out == "" || a.Reason == "":
+		return errors.New("--out and --reason are required")
+	default:
+		r, err = coreapp.PrepareReanchor(ctx, o, a, out)
+	}
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(r)
 }
 
 // rootFlags has the flags of the root of trust. It gives the descriptor of the unlock secret.

@@ -266,10 +266,13 @@ func ended(v client.RequestView) error {
 	}
 	failed := ""
 	switch v.State {
-	case "refused", "rejected", "cancelled", "expired":
+	case "refused", "rejected", "cancelled", "expired", "void":
 		failed = fmt.Sprintf("request %s was %s", v.ID, v.State)
 		if v.State == "expired" {
 			failed = fmt.Sprintf("request %s expired", v.ID)
+		}
+		if v.State == "void" {
+			failed = fmt.Sprintf("request %s is void: the log lost entries while it was open; look at the chain, then ask again", v.ID)
 		}
 		if v.Missing != nil {
 			failed += ": " + v.Missing.Detail

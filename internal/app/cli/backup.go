@@ -110,6 +110,7 @@ type domainRestoreBackup struct {
 	coreFlags
 	From     string `required:"" placeholder:"FOLDER" help:"Folder of the backup."`
 	Manifest string `placeholder:"NAME" help:"Restore an older day: the name of a manifest in the folder. Default: the newest."`
+	Behind   bool   `help:"There is no newer backup, and the anchor knows more entries than this one has: restore it all the same. The domain starts only after 'strongroom domain re-anchor'."`
 }
 
 // restoredReport is what strongroom-core says.
@@ -140,6 +141,9 @@ func (c *domainRestoreBackup) Run(e *env) error {
 	args := []string{"--from", c.From}
 	if c.Manifest != "" {
 		args = append(args, "--manifest", c.Manifest)
+	}
+	if c.Behind {
+		args = append(args, "--behind")
 	}
 	e.say("Checking all of %s, by %s…", c.From, name)
 	out, err := e.runCore(pass, c.args("restore-backup", args...)...)

@@ -39,6 +39,8 @@ type domainCmd struct {
 	Backup  domainBackup  `cmd:"" help:"Add to a backup what happened since the last one, while the core goes on."`
 	Restore domainRestore `cmd:"" help:"Ask to take a zeroized domain back into use, after its custodians have restored the working key."`
 
+	ReAnchor reanchorCmd `cmd:"" name:"re-anchor" help:"Go on with a log that lost entries, or whose anchor is gone: signed by the recovery plan, after a time-lock."`
+
 	RestoreBackup domainRestoreBackup `cmd:"" name:"restore-backup" help:"Make the domain of a backup, in a folder that has its root of trust."`
 	BackupCopies  domainBackupCopies  `cmd:"" name:"backup-copies" help:"Write out what custodians need to restore from a backup: the recovery record, and the sealed copies of identity and working key."`
 }

@@ -68,7 +68,7 @@ func exitOf(k problem.Kind) int {
 		return exitRefused
 	case problem.NotFound:
 		return exitNotFound
-	case problem.QuorumNotMet, problem.WarmClosed:
+	case problem.QuorumNotMet, problem.WarmClosed, problem.Reanchoring:
 		return exitPending
 	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired, problem.Zeroized:
 		return exitConflict
@@ -298,6 +298,8 @@ func problemHint(p *client.Problem) string {
 		return fmt.Sprintf("approvers run: strongroom request approve %s", p.RequestID)
 	case problem.WarmClosed:
 		return "'strongroom warm show WALLET' shows its sessions, 'strongroom warm open' asks for one"
+	case problem.Reanchoring:
+		return "'strongroom domain re-anchor status' shows until when, and how many wallets are held"
 	case problem.Unauthenticated:
 		return "is the key an active key of this person? 'strongroom person list' shows them"
 	case problem.IdempotencyReuse:

@@ -22,6 +22,8 @@ type walletCmd struct {
 	Show    walletShow    `cmd:"" help:"Show a wallet."`
 	Balance walletBalance `cmd:"" help:"What a wallet holds, as the chain's node says."`
 
+	Reconcile walletReconcile `cmd:"" help:"Ask to let a wallet sign again that is held since entries of the log were lost: say what the chain shows."`
+
 	Temperature walletTemperature `cmd:"" help:"When a wallet's key may be used."`
 }
 

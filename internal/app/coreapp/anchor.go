@@ -15,6 +15,7 @@ import (
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/auditlog/anchor/file"
 	"strongroom/internal/core/auditlog/anchor/witness"
+	"strongroom/internal/core/securedomain"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
@@ -43,18 +44,18 @@ func (p *parts) openAnchor(ctx context.Context, o Options, store auditlog.Store)
 		p.anchor, err = o.anchorKind()
 		return local, err
 	}
-	set, err := authority.LogWitnesses(g)
+	kind, set, err := p.incarnation(ctx, local, store, g)
 	if err != nil {
 		return nil, err
 	}
-	if err := agree(o, g.Anchor, set); err != nil {
+	if err := agree(o, kind, set); err != nil {
 		return nil, err
 	}
-	if !slices.Contains(anchorKinds(), g.Anchor) {
-		return nil, fmt.Errorf("the domain's anchor is %q, which this program does not have", g.Anchor)
+	if !slices.Contains(anchorKinds(), kind) {
+		return nil, fmt.Errorf("the domain's anchor is %q, which this program does not have", kind)
 	}
-	p.anchor, p.profile = g.Anchor, g.Profile
-	if !anchorHas(g.Anchor, AnchorWitness) {
+	p.anchor, p.profile = kind, g.Profile
+	if !anchorHas(kind, AnchorWitness) {
 		return local, nil
 	}
 	a, err := witness.Open(witness.Config{Local: local, Witnesses: set, Relay: p.relay, Log: o.Log})
@@ -64,6 +65,22 @@ func (p *parts) openAnchor(ctx context.Context, o Options, store auditlog.Store)
 	p.witness = a
 	p.closers = append(p.closers, a.Close)
 	return a, nil
+}
+
+// incarnation gives anchor and log witnesses of the incarnation that the local pin is of: those of genesis, or of the re-anchoring that began it. It is not
+// trusted: the domain's opening compares it with the log's fold.
+func (p *parts) incarnation(ctx context.Context, local auditlog.Anchor, store auditlog.Store, g *entry.Genesis) (kind string, set tlog.Witnesses, err error) {
+	era, doc, err := securedomain.EraOf(ctx, local, store)
+	if err != nil {
+		return "", set, err
+	}
+	p.era = era
+	if doc == nil {
+		set, err = authority.LogWitnesses(g)
+		return g.Anchor, set, err
+	}
+	set, err = authority.AnchorWitnesses(doc.Anchor, doc.Witnesses, doc.Quorum)
+	return doc.Anchor, set, err
 }
 
 // anchorKinds are the kinds of anchor that this program has: a file; log witnesses; and a TPM that counts for either.
@@ -105,10 +122,10 @@ func (p *parts) genesis(ctx context.Context, store auditlog.Store) (*entry.Genes
 	return &g, nil
 }
 
-// agree refuses options that name another anchor or other log witnesses than genesis does: they never change.
+// agree refuses options that name another anchor or other log witnesses than the log does: only re-anchoring changes them.
 func agree(o Options, anchor string, set tlog.Witnesses) error {
 	if o.Anchor != "" && o.Anchor != anchor {
-		return fmt.Errorf("the domain's genesis names the anchor %q, not %q", anchor, o.Anchor)
+		return fmt.Errorf("the domain's anchor is %q, not %q; only re-anchoring changes it", anchor, o.Anchor)
 	}
 	if len(o.Witnesses) == 0 && o.Quorum == 0 {
 		return nil
@@ -118,7 +135,7 @@ func agree(o Options, anchor string, set tlog.Witnesses) error {
 		return err
 	}
 	if !slices.Equal(given.All(), set.All()) || given.Quorum() != set.Quorum() {
-		return errors.New("the domain's genesis names other log witnesses or another quorum than were given; leave them out")
+		return errors.New("the domain has other log witnesses or another quorum than were given; leave them out")
 	}
 	return nil
 }

@@ -102,6 +102,7 @@ type parts struct {
 	anchor  string           // kind of the anchor, as genesis names it or the options ask for
 	domain  custody.DomainID // whose anchor this is, as the store says; zero: there is no entry yet
 	profile custody.Profile  // as the store says; empty: there is no entry yet
+	era     securedomain.Era // incarnation of the log, as its pin says
 	relay   *relay.Queue
 	witness *witness.Anchor // nil without log witnesses
 	time    *watched        // nil on the system clock
@@ -143,17 +144,25 @@ func build(ctx context.Context, o Options, create bool) (*parts, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	p := &parts{}
+	var through *relay.Queue
 	if o.porch != nil {
-		p.relay = o.porch.relay
-	} else {
-		p.relay = relay.New()
+		through = o.porch.relay
 	}
-	p.closers = append(p.closers, p.relay.Close)
+	p := newParts(through)
 	if err := p.fill(ctx, o, create); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
+}
+
+// newParts makes parts that have a relay and nothing else: a new one, if none is given.
+func newParts(through *relay.Queue) *parts {
+	if through == nil {
+		through = relay.New()
+	}
+	p := &parts{relay: through}
+	p.closers = append(p.closers, p.relay.Close)
+	return p
 }
 
 func (p *parts) fill(ctx context.Context, o Options, create bool) error {
@@ -199,7 +208,7 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	}
 	p.cfg = securedomain.Config{Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
 		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, RecheckEvery: o.RecheckEvery, CacheKeys: o.CacheKeys,
-		Fill: p.health.entropy.Fill, Notes: notes}
+		Fill: p.health.entropy.Fill, Notes: notes, Era: p.era}
 	if anchorHas(p.anchor, AnchorTPM) {
 		if p.cfg.Anchor, err = p.bindTPM(ctx, o, anchor, create); err != nil {
 			return err
@@ -209,7 +218,7 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 		p.cfg.Notes = append(p.cfg.Notes, "memory that holds keys is not locked: "+lockErr.Error())
 	}
 	if !o.NoTiles {
-		if p.cfg.Tiles, err = folder(o, "tiles"); err != nil {
+		if p.cfg.Tiles, err = folder(o, tilesFolder); err != nil {
 			return err
 		}
 	}

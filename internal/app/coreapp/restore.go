@@ -34,8 +34,9 @@ type Restored struct {
 }
 
 // RestoreBackup makes the domain of a backup's folder in a data folder that has a root of trust with the domain's identity and working key, and
-// no log. manifest is the name of one in the folder; empty: the newest. A restore that was cut off is begun again.
-func RestoreBackup(ctx context.Context, o Options, from, manifest string) (out Restored, err error) {
+// no log. manifest is the name of one in the folder; empty: the newest. A restore that was cut off is begun again. With behind the backup may have
+// less than the pin that survived; the domain must be re-anchored then.
+func RestoreBackup(ctx context.Context, o Options, from, manifest string, behind bool) (out Restored, err error) {
 	if err := o.check(); err != nil {
 		return out, err
 	}
@@ -52,7 +53,7 @@ func RestoreBackup(ctx context.Context, o Options, from, manifest string) (out R
 		return out, err
 	}
 	p := &parts{}
-	r, err := p.restore(ctx, o, from, b)
+	r, err := p.restore(ctx, o, from, b, behind)
 	if err = errors.Join(err, p.close()); err != nil {
 		return out, err
 	}
@@ -88,7 +89,7 @@ func readManifest(from, name string) ([]byte, error) {
 }
 
 // restore opens what the restore needs, and restores.
-func (p *parts) restore(ctx context.Context, o Options, from string, manifest []byte) (*securedomain.Restored, error) {
+func (p *parts) restore(ctx context.Context, o Options, from string, manifest []byte, behind bool) (*securedomain.Restored, error) {
 	a, lockErr, err := arena(o)
 	if err != nil {
 		return nil, err
@@ -130,7 +131,7 @@ func (p *parts) restore(ctx context.Context, o Options, from string, manifest []
 	if err != nil {
 		return nil, err
 	}
-	r, err := securedomain.Restore(ctx, securedomain.RestoreConfig{Arena: a, Root: root, Store: store, Blobs: blobs, Anchor: anchor, Manifest: manifest,
+	r, err := securedomain.Restore(ctx, securedomain.RestoreConfig{Arena: a, Root: root, Store: store, Blobs: blobs, Anchor: anchor, Manifest: manifest, Behind: behind,
 		Pack: func(_ context.Context, x backup.Pack) ([]byte, error) {
 			b, err := durable.OS().Read(filepath.Join(from, x.Name()), backup.MaxPack)
 			if err != nil {

@@ -19,8 +19,11 @@ func (r Relay) targets(roots *x509.CertPool) edge.Config {
 	return edge.Config{Witnesses: r.Witnesses, NTP: r.NTP, NTS: r.NTS, RootCAs: roots}
 }
 
-// open makes what carries messages of the core; nil where no target is configured.
-func (r Relay) open(core gate.Door, log *slog.Logger) (*relay.Relay, error) {
+// Empty says whether no target is configured.
+func (r Relay) Empty() bool { return r.targets(nil).Empty() }
+
+// Open makes what carries messages of the core; nil where no target is configured.
+func (r Relay) Open(core gate.Door, log *slog.Logger) (*relay.Relay, error) {
 	roots, err := pool(r.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
@@ -39,7 +42,7 @@ func (r Relay) open(core gate.Door, log *slog.Logger) (*relay.Relay, error) {
 // Carry carries messages of the core behind a door until ctx ends: what [Run] does besides much else.
 func (r Relay) Carry(ctx context.Context, socket string, log *slog.Logger) error {
 	door := gate.NewRedialer(socket)
-	carry, err := r.open(door, log)
+	carry, err := r.Open(door, log)
 	if err == nil && carry == nil {
 		err = errors.New("relay: there is nobody to carry messages to")
 	}

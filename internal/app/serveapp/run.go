@@ -139,7 +139,7 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	work := []func(context.Context) error{follower.Run, func(ctx context.Context) error { return worker.Run(ctx, workerTick) }}
-	carry, err := cfg.Relay.open(p.core, o.Log)
+	carry, err := cfg.Relay.Open(p.core, o.Log)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

@@ -42,6 +42,34 @@ type report struct {
 	Witnesses  []witness        `json:"witnesses"` // log witnesses that cosigned the checkpoint
 	Quorum     int              `json:"quorum"`    // how many must have, by the domain's genesis
 	Notes      []string         `json:"notes"`
+
+	Incarnation uint64     `json:"incarnation"` // of the log
+	Reanchors   []reanchor `json:"reanchors"`   // every re-anchoring of the log, in order
+}
+
+type reanchor struct {
+	Entry       uint64             `json:"entry"`
+	Time        string             `json:"time"`
+	Incarnation uint64             `json:"incarnation"`
+	Reason      string             `json:"reason"`
+	Signers     []custody.PersonID `json:"signers"`
+	LostFrom    uint64             `json:"lostFrom"`
+	LostTo      uint64             `json:"lostTo"`
+	Whole       bool               `json:"whole"`
+	Gap         uint64             `json:"gap,omitempty"` // entry with which it took effect
+}
+
+// reanchorsOf gives what a proof shows of re-anchorings.
+func reanchorsOf(in []verify.Reanchor) []reanchor {
+	out := []reanchor{}
+	for _, r := range in {
+		lost := r.Lost
+		if r.Gap != 0 {
+			lost = r.GapLost
+		}
+		out = append(out, reanchor{r.Entry, r.Time.Format(time.RFC3339Nano), r.Incarnation, r.Reason, r.Signers, lost.From, lost.To, lost.Whole, r.Gap})
+	}
+	return out
 }
 
 type witness struct {
@@ -106,7 +134,7 @@ func writeJSON(w io.Writer, r *verify.Report) error {
 	out := report{Holds: true, Domain: r.Domain.String(), Profile: r.Profile, Size: r.Size, Request: r.Request.String(), Initiator: r.Initiator,
 		Evidence: string(r.Evidence), Effects: r.Effects, Bounds: r.Bounds, Rule: r.Rule, Outcome: string(r.Outcome),
 		Approvals: signatures(r.Approvals), Rejections: signatures(r.Rejections), Refusals: []refusal{}, Attempts: []attempt{}, Executed: r.Executed, State: r.State, AsOf: r.AsOf,
-		Entries: []line{}, Witnesses: []witness{}, Quorum: r.Quorum, Notes: append([]string{}, r.Notes...)}
+		Entries: []line{}, Witnesses: []witness{}, Quorum: r.Quorum, Notes: append([]string{}, r.Notes...), Incarnation: r.Incarnation, Reanchors: reanchorsOf(r.Reanchors)}
 	var err error
 	if out.Wallet, err = walletOf(r); err != nil {
 		return err
@@ -137,6 +165,8 @@ func shows(state string) string {
 		return "It shows a request that took effect."
 	case "signed":
 		return "It shows a transfer that was signed."
+	case "void":
+		return "It shows a request that ended because the log lost entries while it was open: nothing was signed for it in what is left of the log."
 	case "pending":
 		return "It shows a request that was accepted and nothing more: it waits."
 	default:
@@ -152,6 +182,15 @@ func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
 	fmt.Fprintf(&b, "The proof holds. %s\n\n", shows(r.State))
 	say("domain", "%s (%s profile)", r.Domain, r.Profile)
 	say("log", "%d entries, committed by a checkpoint signed with the log key %x", r.Size, []byte(key))
+	for _, x := range reanchorsOf(r.Reanchors) {
+		say("RE-ANCHORED", "in entry %d, as incarnation %d, signed by %v: %s", x.Entry, x.Incarnation, x.Signers, x.Reason)
+		switch {
+		case x.Gap != 0:
+			say("GAP", "entry %d: %s", x.Gap, words.Lost(x.LostFrom, x.LostTo, x.Whole))
+		default:
+			say("GAP", "it had not taken effect, or was cancelled: %s", words.Lost(x.LostFrom, x.LostTo, x.Whole))
+		}
+	}
 	for _, x := range r.Witnesses {
 		say("cosigned", "by log witness %s at %s, key %s", x.Name, words.Time(x.Time), x.Key)
 	}

@@ -40,6 +40,8 @@ func life(b request.LifeBody) []string {
 			fmt.Sprintf("with the phrase %q", b.Phrase)}
 	case *request.RestoreBody:
 		out = []string{fmt.Sprintf("bring the zeroized domain back with the working key of epoch %d, pattern %x, that custodians have restored", b.Epoch, []byte(b.Pattern))}
+	case *request.ReanchorCancelBody:
+		out = []string{fmt.Sprintf("CANCEL the re-anchoring of entry %d: it never takes effect, and this log does nothing more unless it is re-anchored again", b.Reanchor)}
 	default:
 		return []string{fmt.Sprintf("something this version can't describe (%T); do not sign it", b)}
 	}

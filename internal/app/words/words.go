@@ -121,6 +121,8 @@ func body(b request.Body, source string) []string {
 		return warm(b)
 	case request.LifeBody:
 		return life(b)
+	case *request.SlotReconcileBody:
+		return reconcile(b)
 	case *request.PersonKeyAddBody:
 		return keyAdded(*b)
 	case *request.PersonKeyRemoveBody:

@@ -22,6 +22,7 @@ const MaxPin = 12 << 10
 type Pin struct {
 	Checkpoint []byte // signed checkpoint (C2SP tlog-checkpoint)
 	Frontier   []byte // frontier of the same size, canonical
+	Since      uint64 // entry that began the log's incarnation, whose origin the checkpoint has; 0: it is the first
 }
 
 // Anchor remembers the head of the log outside the log, so that a log that was cut or replaced by an older copy is found out. What is at

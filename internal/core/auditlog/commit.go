@@ -112,7 +112,7 @@ func (l *Log) commit(ctx context.Context, b *batch) error {
 	if l.prover != nil {
 		l.prover.window.add(l.head.Load().Frontier, b.hashes)
 	}
-	if s.head.Signed, err = PinOn(ctx, l.cfg.Anchor, s.head.pin()); err != nil {
+	if s.head.Signed, err = PinOn(ctx, l.cfg.Anchor, s.head.pin(l.cfg.Since)); err != nil {
 		return err
 	}
 	end := l.cfg.Elapsed()
@@ -147,4 +147,6 @@ func (h *Head) sign(key tlog.Key, sign func([]byte) ([]byte, error)) error {
 	return err
 }
 
-func (h *Head) pin() Pin { return Pin{Checkpoint: h.Signed, Frontier: h.Frontier.Marshal()} }
+func (h *Head) pin(since uint64) Pin {
+	return Pin{Checkpoint: h.Signed, Frontier: h.Frontier.Marshal(), Since: since}
+}

@@ -66,6 +66,14 @@ func bind(cfg Config) *prover {
 	return p
 }
 
+// Prover gives [Binding.Prove] for a log that is not open: from its store, and its folder of tiles, if it has one. The store must not change.
+func Prover(store Store, tiles string) func(ctx context.Context, old, size uint64, root [32]byte) ([][32]byte, error) {
+	p := &prover{nodes: func() *nodeReader {
+		return &nodeReader{dir: tiles, edge: (*publisher)(nil).edgeOf, store: store, tiles: map[tlog.Tile][][32]byte{}}
+	}}
+	return p.prove
+}
+
 // prove is Binding.Prove.
 func (p *prover) prove(ctx context.Context, old, size uint64, root [32]byte) ([][32]byte, error) {
 	if path, err := proofOf(p.window.reader(), old, size, root); err == nil || !errors.Is(err, errOutside) {

@@ -47,6 +47,7 @@ type Config struct {
 	// Sign signs the text of a checkpoint with the private half of Key (Ed25519, 64 bytes).
 	Sign func(msg []byte) ([]byte, error)
 
+	Since    uint64 // entry that began the incarnation whose origin Key has; 0: the first one. Every pin bears it
 	Writer   uint64 // epoch to write with, from 1 on; an empty store takes it
 	TakeOver bool   // become Writer by taking over from whatever lower epoch the store has
 

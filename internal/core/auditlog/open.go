@@ -99,6 +99,9 @@ func (o *opening) readPin(ctx context.Context) (*Head, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.Since != o.cfg.Since {
+		return nil, fmt.Errorf("pin: it is of an incarnation of the log that began with entry %d, not with entry %d", p.Since, o.cfg.Since)
+	}
 	h := &Head{Signed: p.Checkpoint}
 	if h.Checkpoint, err = tlog.OpenCheckpoint(p.Checkpoint, append([]tlog.Key{o.cfg.Key}, o.cfg.Keys...)...); err != nil {
 		return nil, fmt.Errorf("pin: %w", err)
@@ -149,7 +152,7 @@ func (o *opening) claim(ctx context.Context, fresh bool) (*Head, error) {
 		if err := o.chain.follow(ctx, head.Checkpoint, o.cfg.Tail); err != nil {
 			return nil, err
 		}
-		signed, err := PinOn(ctx, o.cfg.Anchor, head.pin())
+		signed, err := PinOn(ctx, o.cfg.Anchor, head.pin(o.cfg.Since))
 		if err == nil {
 			head.Signed = signed
 			return head, nil

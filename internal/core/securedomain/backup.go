@@ -99,7 +99,7 @@ func (d *Domain) newRun() *backupRun {
 	s := d.state
 	life := s.Life()
 	r.end, r.goal = s.Next, d.frontier
-	r.manifest = backup.Manifest{V: 1, Authority: s.Authority, Domain: s.Domain, Incarnation: 1, Identity: s.Identity[:], LogKey: s.LogKey[:],
+	r.manifest = backup.Manifest{V: 1, Authority: s.Authority, Domain: s.Domain, Incarnation: s.Anchoring().Incarnation, Identity: s.Identity[:], LogKey: s.LogKey[:],
 		Frontier: d.frontier.Marshal(), Last: s.Last, Epoch: s.Epoch, Pattern: s.Pattern, Zeroized: life.Phase == authority.Zeroized, Recovery: life.Recovery}
 	refs := inUse(s)
 	d.mu.Unlock()
@@ -154,7 +154,7 @@ func (d *Domain) complete(ctx context.Context, r *backupRun, base *backup.Manife
 
 // signHead signs the checkpoint of a run's end. The entries below it are pinned; the log has grown since.
 func (d *Domain) signHead(r *backupRun) error {
-	key, err := tlog.NewKey(Origin(r.manifest.Domain), r.manifest.LogKey)
+	key, err := tlog.NewKey(entry.Origin(r.manifest.Domain, r.manifest.Incarnation), r.manifest.LogKey)
 	if err == nil {
 		err = d.withIdentity(func() error {
 			r.manifest.Checkpoint, err = tlog.SignCheckpoint(tlog.Checkpoint{Origin: key.Origin(), Size: r.end, Root: r.goal.Root()}, key,

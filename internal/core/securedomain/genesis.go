@@ -172,7 +172,7 @@ func create(ctx context.Context, cfg Config, ids *domainkeys.Identity, g entry.G
 // recordGenesis writes the first entry and waits until it is pinned.
 func recordGenesis(ctx context.Context, cfg Config, ids *domainkeys.Identity, id custody.DomainID, rec auditlog.Record) error {
 	pub := ids.LogKey()
-	key, err := tlog.NewKey(Origin(id), pub[:])
+	key, err := tlog.NewKey(entry.Origin(id, 1), pub[:])
 	if err != nil {
 		return err
 	}

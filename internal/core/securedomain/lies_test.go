@@ -10,7 +10,6 @@ import (
 	"slices"
 	"testing"
 
-	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
@@ -83,7 +82,7 @@ func (c lyingCore) write(id custody.RequestID, entries []shown) []byte {
 	for i, x := range entries {
 		f.Entries[i].Path = path(hashes, int(x.leaf.Seq))
 	}
-	key, err := tlog.NewKey(securedomain.Origin(c.h.D.ID()), ed25519.PublicKey(c.h.Genesis.LogKey))
+	key, err := tlog.NewKey(entry.Origin(c.h.D.ID(), 1), ed25519.PublicKey(c.h.Genesis.LogKey))
 	if err != nil {
 		c.t.Fatal(err)
 	}

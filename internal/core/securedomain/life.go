@@ -166,6 +166,11 @@ func (d *Domain) runLife() {
 			}
 			var err error
 			busy, err = d.workOnce(d.ctx)
+			if later, gapErr := d.endReanchoring(d.ctx); gapErr != nil {
+				err = errors.Join(err, gapErr)
+			} else if later > 0 {
+				again = time.After(later)
+			}
 			if d.life.setFault(err); err != nil && d.ctx.Err() == nil {
 				d.slog.Error("work on the domain's epochs stands still", slog.Any("error", err))
 				again = time.After(retryLife)

@@ -40,6 +40,9 @@ type Config struct {
 	Clock     timeguard.Clock
 	Logger    *slog.Logger
 
+	// Era says which incarnation of the log the pin is of; [EraOf] reads it. Zero: the first one.
+	Era Era
+
 	// ConfirmTime, if not nil, is asked before a time is accepted that is more than five minutes past what the last entry, given in Unix
 	// nanoseconds, and the time since boot explain. It holds up all decisions while it answers.
 	ConfirmTime func(last int64, now timeguard.Reading) error
@@ -99,9 +102,6 @@ func setDefault[T comparable](v *T, to T) {
 		*v = to
 	}
 }
-
-// Origin gives the origin of a domain's checkpoints.
-func Origin(d custody.DomainID) string { return "strongroom/domain/" + d.String() }
 
 // Open opens the domain whose log is in the store: it verifies snapshot and tail against the pin, and refuses to start where the
 // log is behind its pin or altered. Nothing that was never acknowledged is used.
@@ -235,14 +235,14 @@ type fold struct {
 // tryOpen opens the log from a start; the state is the fold of what it was given.
 func (d *Domain) tryOpen(ctx context.Context, id custody.DomainID, writer uint64, from fold) (*auditlog.Log, error) {
 	pub := d.ids.LogKey()
-	key, err := tlog.NewKey(Origin(id), pub[:])
+	key, err := tlog.NewKey(entry.Origin(id, d.cfg.Era.Incarnation), pub[:])
 	if err != nil {
 		return nil, err
 	}
 	d.state, d.frontier, d.snapshotAt = from.state, from.frontier, from.state.Next
 	d.unproved = from.state.Next > 0
 	log, err := auditlog.Open(ctx, auditlog.Config{
-		Store: d.cfg.Store, Anchor: d.cfg.Anchor, Key: key, Writer: writer, TakeOver: d.cfg.TakeOver, Linger: d.cfg.Linger,
+		Store: d.cfg.Store, Anchor: d.cfg.Anchor, Key: key, Writer: writer, Since: d.cfg.Era.Since, TakeOver: d.cfg.TakeOver, Linger: d.cfg.Linger,
 		Sign:    func(m []byte) ([]byte, error) { return d.ids.SignLog(m), nil },
 		Entries: logEntries(d.ids),
 		Start:   from.frontier,
@@ -278,6 +278,9 @@ func (d *Domain) foldTail(seq uint64, hash [32]byte, rec auditlog.Record) error 
 		return err
 	}
 	// The root of the tree says nothing about a snapshot's state: only the entry behind it does.
+	if r, ok := body.(*entry.Reanchor); ok && r.Root != d.frontier.Root() {
+		return fmt.Errorf("entry %d re-anchors a log with another tree than this one", seq)
+	}
 	if d.unproved && o.leaf.Kind != entry.KindSnapshot {
 		return fmt.Errorf("%w: entry %d is a %s", errSnapshot, seq, o.leaf.Kind)
 	}
@@ -302,6 +305,9 @@ func (d *Domain) settle(ctx context.Context) error {
 	}
 	if d.state.LogKey != d.ids.LogKey() || d.state.Identity != d.ids.IdentityKey() {
 		return errors.New("the root of trust holds the keys of another domain than the log")
+	}
+	if err := d.cfg.Era.is(d.state); err != nil {
+		return err
 	}
 	d.setSwitches()
 	d.confineAll()

@@ -109,7 +109,7 @@ func (d *Domain) prove(ctx context.Context, t trail) ([]byte, error) {
 }
 
 // restsOn lists the entries of a request and those that it rests on, ascending and distinct: genesis, the rule documents that were in force at
-// each of its entries, the wallet, and the session while it is open.
+// each of its entries, the wallet, the session while it is open, and every re-anchoring with its gap.
 func (d *Domain) restsOn(ctx context.Context, t trail) ([]uint64, error) {
 	e, err := d.entryOf(ctx, t.own[0])
 	if err != nil {
@@ -126,6 +126,11 @@ func (d *Domain) restsOn(ctx context.Context, t trail) ([]uint64, error) {
 	if len(e.Evidence.Session) == 16 {
 		if x, ok := d.state.Session([16]byte(e.Evidence.Session)); ok {
 			seqs = append(seqs, x.Seq, d.state.DocumentAt(x.Seq))
+		}
+	}
+	for _, seq := range d.state.Anchoring().Entries { // each later proof shows what became of the log, and who decided that
+		if seq < t.size {
+			seqs = append(seqs, seq, d.state.DocumentAt(seq))
 		}
 	}
 	d.mu.Unlock()

@@ -73,6 +73,9 @@ func (r *replica) entry(rec auditlog.Record) error {
 	if r.tree.Size() == 0 && custody.DomainID(hash) != r.manifest.Domain {
 		return fmt.Errorf("it begins domain %x, not %s", hash, r.manifest.Domain)
 	}
+	if b, ok := body.(*entry.Reanchor); ok && b.Root != r.tree.Root() {
+		return errors.New("it re-anchors a log with another tree than this one")
+	}
 	if err := r.state.Apply(o.leaf, hash, body); err != nil { // it must name the entry before
 		return err
 	}
@@ -136,6 +139,8 @@ func (r *replica) end(needOpen bool) error {
 		return errors.New("the entries of the packs do not lead to the manifest's checkpoint")
 	case s.Authority != m.Authority || string(s.Identity[:]) != string(m.Identity) || string(s.LogKey[:]) != string(m.LogKey):
 		return errors.New("the entries are of another domain than the manifest")
+	case s.Anchoring().Incarnation != m.Incarnation:
+		return fmt.Errorf("the entries are of incarnation %d of the log, the manifest of incarnation %d", s.Anchoring().Incarnation, m.Incarnation)
 	case s.Epoch != m.Epoch || string(s.Pattern) != string(m.Pattern) || m.Zeroized != (s.Life().Phase == authority.Zeroized):
 		return errors.New("the manifest names another working key or phase than the log")
 	}

@@ -20,7 +20,7 @@ import (
 	"strongroom/internal/secret"
 )
 
-// RestoreConfig is what a restore from a backup needs. All fields are required.
+// RestoreConfig is what a restore from a backup needs. All fields but Behind are required.
 type RestoreConfig struct {
 	Arena    *secret.Arena
 	Root     hsm.Root        // with the identity and, unless the domain is zeroized, its current working key
@@ -29,6 +29,7 @@ type RestoreConfig struct {
 	Anchor   auditlog.Anchor // local: with the pin that survived, or none
 	Manifest []byte
 	Pack     func(ctx context.Context, p format.Pack) ([]byte, error) // gives the file of a pack
+	Behind   bool                                                     // the backup may be behind the pin, which then stays: the domain must be re-anchored
 }
 
 // Restored says what was restored.
@@ -40,7 +41,7 @@ type Restored struct {
 
 // Restore writes the log and the blobs of a backup, after it has read all of it and found it whole: every entry in its place, leading to the
 // signed checkpoint, and every key's blob there and opening under its working key. It pins the checkpoint where less was pinned before, and
-// refuses a backup that is behind the pin, before it writes anything. The next start writes under a new writer epoch.
+// refuses a backup that is behind the pin, before it writes anything, unless it is told that the domain will be re-anchored. The next start writes under a new writer epoch.
 //
 // The order is blobs, entries, pin. A restore that was cut off is begun again with an empty store.
 func Restore(ctx context.Context, cfg RestoreConfig) (*Restored, error) {
@@ -73,7 +74,7 @@ func restore(ctx context.Context, cfg RestoreConfig, ids *domainkeys.Identity, m
 	var keys workingKeys
 	defer keys.keep(nil)
 	r := newReplica(cfg.Arena, ids, m, loaderOf(ctx, cfg.Root, ids, &keys))
-	pinned, err := readPin(ctx, cfg.Anchor, m)
+	pinned, err := readPin(ctx, cfg.Anchor, m, cfg.Behind)
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +94,8 @@ func restore(ctx context.Context, cfg RestoreConfig, ids *domainkeys.Identity, m
 	if err := write(ctx, cfg, ids, r); err != nil {
 		return nil, err
 	}
-	if pinned.size < m.End() || !pinned.there {
-		if err := cfg.Anchor.Pin(ctx, auditlog.Pin{Checkpoint: m.Checkpoint, Frontier: m.Frontier}); err != nil {
+	if !pinned.there || pinned.size < m.End() && !pinned.ahead {
+		if err := cfg.Anchor.Pin(ctx, auditlog.Pin{Checkpoint: m.Checkpoint, Frontier: m.Frontier, Since: r.state.Anchoring().Since}); err != nil {
 			return nil, err
 		}
 	}
@@ -127,12 +128,13 @@ func loaderOf(ctx context.Context, root hsm.Root, ids *domainkeys.Identity, keys
 // formerPin is what an anchor held before a restore.
 type formerPin struct {
 	there bool
+	ahead bool // of the backup
 	size  uint64
 	root  [32]byte
 }
 
 // readPin reads what survived in the anchor. A backup that is behind it can't be restored: entries are missing that were acknowledged.
-func readPin(ctx context.Context, a auditlog.Anchor, m *backup.Manifest) (formerPin, error) {
+func readPin(ctx context.Context, a auditlog.Anchor, m *backup.Manifest, behind bool) (formerPin, error) {
 	p, err := a.Read(ctx)
 	if errors.Is(err, auditlog.ErrNoPin) {
 		return formerPin{}, nil
@@ -140,24 +142,21 @@ func readPin(ctx context.Context, a auditlog.Anchor, m *backup.Manifest) (former
 	if err != nil {
 		return formerPin{}, err
 	}
-	key, err := tlog.NewKey(Origin(m.Domain), m.LogKey)
-	if err != nil {
-		return formerPin{}, err
-	}
-	c, err := tlog.OpenCheckpoint(p.Checkpoint, key)
+	c, incarnation, err := openOwn(p.Checkpoint, m.Domain, m.LogKey)
 	if err != nil {
 		return formerPin{}, fmt.Errorf("the anchor has a pin that is not of this domain: %w", err)
 	}
-	if c.Size > m.End() {
-		return formerPin{}, fmt.Errorf("the anchor knows %d entries, the backup has %d: %d that were acknowledged are missing; take a newer backup",
-			c.Size, m.End(), c.Size-m.End())
+	out := formerPin{there: true, size: c.Size, root: c.Root}
+	if out.ahead = c.Size > m.End() || incarnation > m.Incarnation; out.ahead && !behind {
+		return out, fmt.Errorf("the anchor knows %d entries (incarnation %d of the log), the backup has %d (incarnation %d): entries that were acknowledged are missing; take a newer backup, or, if there is none, "+
+			"restore this one with --behind and re-anchor the domain", c.Size, incarnation, m.End(), m.Incarnation)
 	}
-	return formerPin{there: true, size: c.Size, root: c.Root}, nil
+	return out, nil
 }
 
 // passes compares the tree with the pin where it has its size.
 func (p formerPin) passes(tree *tlog.Frontier) error {
-	if p.there && p.size > 0 && tree.Size() == p.size && tree.Root() != p.root {
+	if p.there && !p.ahead && p.size > 0 && tree.Size() == p.size && tree.Root() != p.root {
 		return fmt.Errorf("the anchor knows another log of %d entries than the backup has: it is of another past of this domain", p.size)
 	}
 	return nil

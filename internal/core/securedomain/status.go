@@ -8,6 +8,7 @@ import (
 	"strongroom/internal/core/timeguard"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/problem"
 )
 
@@ -19,10 +20,11 @@ func (d *Domain) Status() message.Status {
 	d.mu.Lock()
 	s := d.state
 	c := s.Counts()
-	out := message.Status{Profile: s.Profile, Authority: s.Authority, Domain: s.Domain, Origin: Origin(s.Domain), LogKey: s.LogKey[:], Identity: s.Identity[:],
+	out := message.Status{Profile: s.Profile, Authority: s.Authority, Domain: s.Domain, Origin: entry.Origin(s.Domain, s.Anchoring().Incarnation), LogKey: s.LogKey[:], Identity: s.Identity[:],
 		Size: s.Next, Writer: s.Writer, Root: s.Root, Anchor: s.Anchor, Policy: s.Doc.Version, PolicyHash: s.Rules.Hash(),
 		Wallets: uint64(c.Wallets), Pending: uint64(c.Pending), Signed: uint64(c.Signed), Sessions: uint64(c.Sessions), Life: message.LifeOf(s),
 		WarmWallets: uint64(c.Warm), WarmSessions: uint64(c.WarmSessions)}
+	out.Incarnation, out.Reanchoring, out.GapAt, out.Held = message.ReanchorOf(s)
 	d.mu.Unlock()
 	d.life.mu.Lock()
 	out.Life.Fault = d.life.fault

@@ -60,6 +60,7 @@ type switches struct {
 	since    uint64
 	used     uint64 // greatest epoch that ever had a working key
 	allowed  points.Set
+	settling *authority.Reanchoring // a re-anchoring whose gap entry is not there yet
 }
 
 // switchesOf holds the current switches.
@@ -68,7 +69,7 @@ type switchesOf = atomic.Pointer[switches]
 // setSwitches takes the state's life cycle over. The caller holds mu, or is the only one.
 func (d *Domain) setSwitches() {
 	life := d.state.Life()
-	d.switches.Store(&switches{zeroized: life.Phase == authority.Zeroized, since: life.Since, used: life.Used, allowed: life.Allowed})
+	d.switches.Store(&switches{zeroized: life.Phase == authority.Zeroized, since: life.Since, used: life.Used, allowed: life.Allowed, settling: d.state.Anchoring().Pending})
 }
 
 // check says whether keys may be used with a control point.
@@ -76,6 +77,8 @@ func (s *switches) check(p points.Point) error {
 	switch {
 	case s.zeroized:
 		return s.problem()
+	case s.settling != nil:
+		return problem.New(problem.Reanchoring, "the log was re-anchored in entry %d: keys can't be used until that is over; the permit stands, and is signed then", s.settling.Entry)
 	case !s.allowed.Has(p):
 		return problem.New(problem.Forbidden, "switched off in this domain: %s; the permit stands, and is signed once it is switched on again", p)
 	}

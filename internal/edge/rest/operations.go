@@ -28,7 +28,7 @@ func (s *Server) operations() []*operation {
 		{id: "createRequest", services: ownOnly, method: post, path: "/v1/requests", summary: "Ask for something", create: true, body: apiv1.Submission{}, cbor: true,
 			reply: view, status: http.StatusCreated, handle: s.submit},
 		{id: "listRequests", services: ownOnly, method: get, path: "/v1/requests", summary: "Requests, oldest first", reply: apiv1.RequestList{}, handle: s.listRequests,
-			query: with(param{"state", "pending, ready, signed, executed, refused, rejected, cancelled or expired", false},
+			query: with(param{"state", "pending, ready, signed, executed, refused, rejected, cancelled, expired or void", false},
 				param{"operation", "only of this operation", false}, param{"wallet", "only of this wallet", false})},
 		{id: "getRequest", services: ownOnly, method: get, path: "/v1/requests/{id}", summary: "One request", reply: view, handle: s.getRequest},
 		{id: "getStatement", services: ownOnly, method: get, path: "/v1/requests/{id}/statement", summary: "What an approver signs", reply: apiv1.StatementView{}, handle: s.getStatement,

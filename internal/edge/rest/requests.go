@@ -20,7 +20,7 @@ import (
 // states are the values of the state parameter.
 func states() []message.State {
 	return []message.State{message.StatePending, message.StateReady, message.StateSigned, message.StateExecuted, message.StateRefused,
-		message.StateRejected, message.StateCancelled, message.StateExpired}
+		message.StateRejected, message.StateCancelled, message.StateExpired, message.StateVoid}
 }
 
 // listRequests is GET /v1/requests. The cache says which there are, the core how each stands.
@@ -40,7 +40,7 @@ func (s *Server) listRequests(c *call) error {
 		known = known || st == want
 	}
 	switch want {
-	case message.StatePending, message.StateReady, message.StateExpired:
+	case message.StatePending, message.StateReady, message.StateExpired, message.StateVoid:
 		q.Open = true // the cache does not tell these apart
 	default:
 		q.State = want

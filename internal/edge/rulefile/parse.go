@@ -70,13 +70,17 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 	return d
 }
 
-// domain reads the plans of the life cycle: all three, so that none is forgotten.
+// domain reads the plans of the life cycle: all three, so that none is forgotten, and the time-lock of re-anchoring.
 func (r *reader) domain(n *yaml.Node, path string) *policy.DomainPlans {
 	var p policy.DomainPlans
 	r.Mapping(n, path, strictyaml.Fields{
 		"signature":  func(n *yaml.Node, path string) { p.Signature = r.plan(n, path) },
 		"revocation": func(n *yaml.Node, path string) { p.Revocation = r.plan(n, path) },
 		"recovery":   func(n *yaml.Node, path string) { p.Recovery = r.plan(n, path) },
+		"reanchorDelay": func(n *yaml.Node, path string) {
+			d := r.delay(n, path)
+			p.ReanchorDelay = &d
+		},
 	}, "signature", "revocation", "recovery")
 	return &p
 }

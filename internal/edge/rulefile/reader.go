@@ -31,6 +31,14 @@ const maxDuration = 366 * 86400
 
 var durationRE = regexp.MustCompile(`^(?:([1-9][0-9]{0,8})d)?(?:([1-9][0-9]{0,8})h)?(?:([1-9][0-9]{0,8})m)?(?:([1-9][0-9]{0,8})s)?$`)
 
+// delay is duration, and 0s or 0h too.
+func (r *reader) delay(n *yaml.Node, path string) int64 {
+	if n.Value == "0s" || n.Value == "0h" {
+		return 0
+	}
+	return r.duration(n, path)
+}
+
 // duration reads days, hours, minutes and seconds, for instance 24h or 1h30m, and gives seconds.
 func (r *reader) duration(n *yaml.Node, path string) int64 {
 	s, ok := r.Scalar(n, path, "a duration, for instance 24h", "!!str")

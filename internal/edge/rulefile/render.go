@@ -42,7 +42,11 @@ func Render(d policy.Document) ([]byte, error) {
 	root.addIf(len(d.Limits) > 0, "limits", each(d.Limits, limitNode))
 	root.add("changePlan", planNode(d.ChangePlan))
 	if p := d.Domain; p != nil {
-		root.add("domain", (&node{}).add("signature", planNode(p.Signature)).add("revocation", planNode(p.Revocation)).add("recovery", planNode(p.Recovery)).mapping())
+		plans := (&node{}).add("signature", planNode(p.Signature)).add("revocation", planNode(p.Revocation)).add("recovery", planNode(p.Recovery))
+		if p.ReanchorDelay != nil {
+			plans.add("reanchorDelay", duration(*p.ReanchorDelay))
+		}
+		root.add("domain", plans.mapping())
 	}
 
 	var b bytes.Buffer

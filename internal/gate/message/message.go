@@ -73,6 +73,10 @@ type Status struct {
 	Life         Life                `cbor:"33,keyasint"`
 	WarmWallets  uint64              `cbor:"40,keyasint,omitempty"`
 	WarmSessions uint64              `cbor:"41,keyasint,omitempty"` // of warm wallets, that have not ended for certain
+	Incarnation  uint64              `cbor:"46,keyasint,omitempty"` // of the log
+	Reanchoring  *Reanchoring        `cbor:"47,keyasint,omitempty"` // that is under way, or was cancelled
+	GapAt        int64               `cbor:"48,keyasint,omitempty"` // when entries may have been lost the last time, Unix nanoseconds
+	Held         uint64              `cbor:"49,keyasint,omitempty"` // wallets whose slots are held since
 }
 
 // Open is the problem of a core that is not open yet, or nil.
@@ -109,6 +113,7 @@ const (
 	StateRejected  State = "rejected"
 	StateCancelled State = "cancelled"
 	StateExpired   State = "expired"
+	StateVoid      State = "void" // a gap of the log ended it
 )
 
 // Receipt is the core's word that what somebody handed in is in the log, at this place, with this outcome. Who handed it in compares Act.

@@ -33,6 +33,8 @@ type DomainPlans struct {
 	Signature  []Branch `json:"signature" doc:"its people are the administrators"`
 	Revocation []Branch `json:"revocation"`
 	Recovery   []Branch `json:"recovery"`
+
+	ReanchorDelay *int64 `json:"reanchorDelay,omitempty" doc:"seconds between re-anchoring and its effect; absent: 259200"`
 }
 
 // Principal is a person or service.
@@ -114,7 +116,8 @@ func DocumentOf(d policy.Document) Document {
 	out := Document{Schema: d.V, Version: d.Version, PrevHash: Hex(d.PrevHash[:]), Floor: Floor(d.Floor), ChangePlan: append([]Branch{}, PlanOf(d.ChangePlan)...),
 		Principals: []Principal{}, Groups: []Group{}, AddressBook: []BookEntry{}, Guards: []Guard{}, Routes: []Route{}}
 	if p := d.Domain; p != nil {
-		out.Domain = &DomainPlans{append([]Branch{}, PlanOf(p.Signature)...), append([]Branch{}, PlanOf(p.Revocation)...), append([]Branch{}, PlanOf(p.Recovery)...)}
+		out.Domain = &DomainPlans{Signature: append([]Branch{}, PlanOf(p.Signature)...), Revocation: append([]Branch{}, PlanOf(p.Revocation)...), Recovery: append([]Branch{}, PlanOf(p.Recovery)...),
+			ReanchorDelay: p.ReanchorDelay}
 	}
 	for _, p := range d.Principals {
 		out.Principals = append(out.Principals, PrincipalOf(p))
@@ -181,7 +184,7 @@ func (d Document) Canonical() (policy.Document, error) {
 	}
 	out.PrevHash = [32]byte(h)
 	if p := d.Domain; p != nil {
-		out.Domain = &policy.DomainPlans{Signature: planFrom(p.Signature), Revocation: planFrom(p.Revocation), Recovery: planFrom(p.Recovery)}
+		out.Domain = &policy.DomainPlans{Signature: planFrom(p.Signature), Revocation: planFrom(p.Revocation), Recovery: planFrom(p.Recovery), ReanchorDelay: p.ReanchorDelay}
 	}
 	for _, p := range d.Principals {
 		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active}

@@ -54,6 +54,21 @@ type Status struct {
 	Cache        Cache            `json:"cache"`
 	Chains       []Chain          `json:"chains"`
 	Life         Life             `json:"life" doc:"where the domain stands in its life cycle"`
+
+	Incarnation uint64       `json:"incarnation" doc:"of the log: one more with each re-anchoring"`
+	Reanchoring *Reanchoring `json:"reanchoring,omitempty" doc:"a re-anchoring whose time-lock runs, or that was cancelled"`
+	GapAt       string       `json:"gapAt,omitempty" doc:"when entries of the log may have been lost the last time"`
+	Held        uint64       `json:"heldWallets" doc:"wallets that sign nothing before they are reconciled"`
+}
+
+// Reanchoring is a re-anchoring that is not over.
+type Reanchoring struct {
+	Entry     uint64 `json:"entry"`
+	Until     string `json:"until" doc:"before that nothing is done but what takes power away"`
+	From      uint64 `json:"lostFrom" doc:"the first entry that is lost, where some are"`
+	To        uint64 `json:"lostTo" doc:"so many entries the log had for certain; as lostFrom where none is known to be lost"`
+	Whole     bool   `json:"whole" doc:"log witnesses have confirmed that nothing is lost"`
+	Cancelled bool   `json:"cancelled"`
 }
 
 // Life is where a domain stands in its life cycle.

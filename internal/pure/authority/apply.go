@@ -45,6 +45,10 @@ func DecodeBody(kind entry.Kind, version uint, b []byte) (any, error) {
 		v = &entry.Erased{}
 	case entry.KindTamper:
 		v = &entry.Tamper{}
+	case entry.KindReanchor:
+		v = &entry.Reanchor{}
+	case entry.KindGap:
+		v = &entry.Gap{}
 	default:
 		return nil, fmt.Errorf("entry kind %q is not known", kind)
 	}
@@ -108,6 +112,10 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 		apply, err = s.applyErased(b)
 	case *entry.Tamper:
 		apply, err = s.applyTamper(b)
+	case *entry.Reanchor:
+		apply, err = s.applyReanchor(l, hash, b)
+	case *entry.Gap:
+		apply, err = s.applyGap(l, b)
 	default:
 		err = fmt.Errorf("body of type %T is not known", body)
 	}
@@ -149,6 +157,10 @@ func kindOf(body any) entry.Kind {
 		return entry.KindErased
 	case *entry.Tamper:
 		return entry.KindTamper
+	case *entry.Reanchor:
+		return entry.KindReanchor
+	case *entry.Gap:
+		return entry.KindGap
 	default:
 		return ""
 	}
@@ -166,7 +178,7 @@ func (s *State) checkLeaf(l entry.Leaf) error {
 		return errors.New("time runs back")
 	case l.Seq == 0 && l.Writer != 1:
 		return errors.New("genesis is written under epoch 1")
-	case l.Seq > 0 && l.Kind != entry.KindWriter && l.Writer != s.Writer:
+	case l.Seq > 0 && l.Kind != entry.KindWriter && l.Kind != entry.KindReanchor && l.Writer != s.Writer:
 		return fmt.Errorf("was written under epoch %d; the writer's is %d", l.Writer, s.Writer)
 	case l.KindVersion != 1:
 		return fmt.Errorf("kind %q version %d is not known", l.Kind, l.KindVersion)

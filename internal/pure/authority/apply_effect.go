@@ -89,6 +89,9 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 	if _, is := body.(request.WarmBody); is != (b.Warm != nil) {
 		return nil, errors.New("the effect is on a wallet's temperature, and the request is not, or the other way round")
 	}
+	if _, is := body.(*request.SlotReconcileBody); is != (b.Slots != nil) {
+		return nil, errors.New("the effect frees slots, and the request does not ask for that, or the other way round")
+	}
 	var apply func()
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
@@ -101,6 +104,8 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		apply, err = s.applyWarm(l, o, b)
 	case request.LifeBody:
 		apply, err = s.applyLife(r, b)
+	case *request.SlotReconcileBody:
+		apply, err = s.applySlots(o, b)
 	default:
 		apply, err = s.changeDocument(l, r.Operation, body, b)
 	}
@@ -219,6 +224,9 @@ func (s *State) addWallet(w entry.Wallet, born, asked uint64) {
 	s.walletKeys[keyOfWallet(w)] = struct{}{}
 	s.useSeed(w, len(s.walletList))
 	s.walletList = append(s.walletList, w)
+	if s.held(len(s.walletList) - 1) {
+		s.heldCount++
+	}
 	s.next = append(s.next, [2]uint32{})
 	s.born, s.askedIn = append(s.born, born), append(s.askedIn, asked)
 }

@@ -47,6 +47,9 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 		if err := s.on(needs((*request.TransferBody)(nil), s.walletList[i])); err != nil {
 			return nil, err
 		}
+		if err := s.free(i); err != nil {
+			return nil, err
+		}
 	}
 	if g, ok := s.signed[b.Request]; ok {
 		return s.replace(l, leaf, b, g)
@@ -108,15 +111,7 @@ func (s *State) takeSlot(wallet uint32, rule request.SlotPolicy, b *entry.Permit
 		if b.Slot.Nonce != next {
 			return nil, fmt.Errorf("nonce %d is not the least free one, %d", b.Slot.Nonce, next)
 		}
-		return func() {
-			if !seen {
-				i = len(s.nonces)
-				s.accounts.add(canon.Encode(a), 0)
-				s.accountIndex[a] = i
-				s.nonces = append(s.nonces, 0)
-			}
-			s.nonces[i] = next + 1
-		}, nil
+		return func() { s.nonces[s.useAccount(a)] = next + 1 }, nil
 	}
 	if rule != request.InputSet || b.Slot.Account != "" || b.Slot.Nonce != 0 || len(b.Slot.Inputs) == 0 || len(b.Slot.Inputs) != len(b.Keys) {
 		return nil, errors.New("the slot must be a set of inputs, one key each")

@@ -175,6 +175,8 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 		e.Warm = &d.is.warm
 	case request.LifeBody:
 		e.Life = &d.is.life
+	case *request.SlotReconcileBody:
+		e.Slots = &d.is.slots
 	default:
 		e.Document = d.is.document.Encode()
 	}

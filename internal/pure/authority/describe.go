@@ -43,6 +43,12 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 			x.life = c.effect
 			break
 		}
+		if b, ok := o.(*request.SlotReconcileBody); ok {
+			var c reconcileChange
+			c, err = s.changeSlots(b)
+			x.slots = c.effect
+			break
+		}
 		var doc policy.Document
 		doc, err = s.editDocument(r)
 		x.document = &doc
@@ -65,6 +71,7 @@ type described struct {
 	document *policy.Document // that it makes, if it makes one
 	life     entry.Life       // of an operation on the life cycle, but for what the core makes
 	warm     entry.Warm       // of an operation on a wallet's temperature
+	slots    entry.Slots      // of a reconciliation
 }
 
 func (s *State) wallet(id custody.WalletID) (entry.Wallet, [2]uint32, error) {
@@ -117,6 +124,8 @@ func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.
 		f.Wallet, f.Chain = o.Of(), w.Chain
 		e.Wallet, e.Chain = o.Of(), w.Chain
 		describeWarm(o, &f, &e)
+	case *request.SlotReconcileBody:
+		e.Wallet = o.Wallet
 	}
 	return f, e, b, err
 }

@@ -13,7 +13,8 @@ import (
 	"strongroom/internal/pure/request"
 )
 
-var kinds = []entry.Kind{entry.KindGenesis, entry.KindRequest, entry.KindApproval, entry.KindPermit, entry.KindResult, entry.KindRefusal, entry.KindEffect, entry.KindSession, entry.KindSnapshot, entry.KindWriter}
+var kinds = []entry.Kind{entry.KindGenesis, entry.KindRequest, entry.KindApproval, entry.KindPermit, entry.KindResult, entry.KindRefusal, entry.KindEffect, entry.KindSession, entry.KindSnapshot, entry.KindWriter,
+	entry.KindReanchor, entry.KindGap}
 
 // busyWorld has requests in every state, and seeds gives bodies of every kind that fit it.
 func busyWorld(t tester) (w *world, seeds []any) {
@@ -28,7 +29,7 @@ func busyWorld(t tester) (w *world, seeds []any) {
 	seeds = []any{w.log[0].body, w.asked(t, who("bob"), w.request(who("bob"), request.Transfer, payEVM(7))), w.approval(t, waits, who("carol"), request.Approve), w.permit(t, ready, "b", inputs(1, 2), 3),
 		w.permit(t, signed, "c", account0(0), 2), w.result(signed), &entry.Refusal{Request: ready, Act: "permit", Kind: problem.OutsideBounds}, w.effect(t, wallet), w.effect(t, addresses),
 		&entry.Session{Opening: opening, Key: who("service").pub.Ref(), Sig: make([]byte, 64), Session: make([]byte, 16), Ephemeral: make([]byte, 32)},
-		&entry.Snapshot{Root: w.s.StateRoot()}, &entry.Writer{Epoch: 2}}
+		&entry.Snapshot{Root: w.s.StateRoot()}, &entry.Writer{Epoch: 2}, w.reanchorDocument(func(b *entry.Reanchor) { b.Known = w.checkpointOf(1, b.Size+3, [32]byte{1}) })}
 	return w, seeds
 }
 

@@ -125,10 +125,19 @@ func (s *State) PatternOf(epoch uint64) ([]byte, bool) {
 	}
 }
 
-// alive says whether an operation may be asked for, decided or done now: after zeroize only the restore, and that somebody is revoked, because
-// an administrator who zeroizes out of malice could else do so again after each restore.
+// alive says whether an operation may be asked for, decided or done now: between a re-anchoring and its gap what takes power away only ([State.settled]),
+// and after zeroize only the restore, and that somebody is revoked, because an administrator who zeroizes out of malice could else do so again after
+// each restore.
 func (s *State) alive(o request.Operation) error {
-	if s.life.Phase != Zeroized || o == request.Restore || o == request.PersonRevoke {
+	if err := s.settled(o); err != nil {
+		return err
+	}
+	return s.aliveZeroized(o)
+}
+
+// aliveZeroized is alive as far as zeroize says.
+func (s *State) aliveZeroized(o request.Operation) error {
+	if s.life.Phase != Zeroized || o == request.Restore || o == request.PersonRevoke || o == request.ReanchorCancel {
 		return nil
 	}
 	return problem.New(problem.Zeroized, "the domain was zeroized in entry %d; only a restore by its recovery plan can be asked for, and that a person is revoked", s.life.Since)
@@ -136,7 +145,7 @@ func (s *State) alive(o request.Operation) error {
 
 // aliveFor is alive for an entry. What records what happened is always taken.
 func (s *State) aliveFor(body any) error {
-	if s.life.Phase != Zeroized {
+	if s.life.Phase != Zeroized && s.anchoring == nil {
 		return nil
 	}
 	var o request.Operation // of the request that the entry is about
@@ -146,8 +155,10 @@ func (s *State) aliveFor(body any) error {
 		}
 	}
 	switch b := body.(type) {
-	case *entry.Result, *entry.Snapshot, *entry.Writer, *entry.Erased:
+	case *entry.Result, *entry.Snapshot, *entry.Writer, *entry.Erased, *entry.Reanchor, *entry.Gap:
 		return nil
+	case *entry.Tamper, *entry.Reencipher: // what happens to keys while a re-anchoring settles is not its business
+		return s.aliveZeroized("")
 	case *entry.Request:
 		o = b.Effects.Operation
 	case *entry.Approval:

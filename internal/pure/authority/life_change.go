@@ -46,6 +46,8 @@ func (s *State) changeLife(r *request.Parsed) (c lifeChange, err error) {
 		c, err = s.zeroize(r, o)
 	case *request.RestoreBody:
 		c, err = s.restoreEpoch(o)
+	case *request.ReanchorCancelBody:
+		c, err = s.cancelReanchor(o)
 	default:
 		err = fmt.Errorf("body of type %T is not known", b)
 	}
@@ -64,6 +66,9 @@ func (s *State) setPoints(o *request.PointsSetBody) (c lifeChange, err error) {
 	}
 	if err := s.on(need); err != nil {
 		return c, err
+	}
+	if s.anchoring != nil && s.anchoring.Pending != nil && !on.IsZero() {
+		return c, problem.New(problem.Reanchoring, "until the re-anchoring of entry %d is over, control points can be switched off and frozen only", s.anchoring.Pending.Entry)
 	}
 	if f := on.Or(off).And(now.Frozen); !f.IsZero() {
 		return c, problem.New(problem.Forbidden, "frozen for ever as they are: %s", f)

@@ -137,6 +137,9 @@ func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) 
 			unmet = append(unmet, problem.Unmet{Rule: l.ID, Criterion: "limit", Observed: fmt.Sprintf("%d groups are counted already", MaxMeters)})
 			continue
 		}
+		if all, ok := s.meters[keyOf(l, nil)]; ok && len(c.Group) > 0 {
+			used = sum(used, all.within(s.Rules, at))
+		}
 		for _, o := range own {
 			if o.key == key {
 				reserved, _ = reserved.Sub(o.amount)
@@ -261,6 +264,13 @@ func (s *State) use(charges []policy.Charge, l entry.Leaf) {
 		if first {
 			s.watch(key, m)
 		}
+	}
+}
+
+// useUp counts every limit as used up, for all its groups: entries are lost, and nobody knows what they used.
+func (s *State) useUp(l entry.Leaf) {
+	for _, x := range s.Doc.Limits {
+		s.use([]policy.Charge{{Limit: x.ID, Amount: x.Max}}, l)
 	}
 }
 

@@ -441,3 +441,18 @@ func anyOf(t *rapid.T, held map[custody.RequestID]uint64) (custody.RequestID, bo
 	slices.SortFunc(ids, func(a, b custody.RequestID) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	return rapid.SampledFrom(ids).Draw(t, "request"), true
 }
+
+// TestGapUsesLimitsUp: after a gap nothing fits until the window has ended; a limit for all time is used up for good.
+func TestGapUsesLimitsUp(t *testing.T) {
+	t.Parallel()
+	w := limitedWorld(t, limit("hour", 100, policy.Window{Rolling: 3600}, policy.ByInitiator))
+	w.s.useUp(entry.Leaf{Time: w.now, Bound: w.bound})
+	w.denied(t, 1, "hour")
+	w.restores(t)
+	w.advance(62 * time.Minute)
+	w.pay(t, 100)
+	w = limitedWorld(t, limit("ever", 100, policy.Window{}))
+	w.s.useUp(entry.Leaf{Time: w.now, Bound: w.bound})
+	w.advance(800 * 24 * time.Hour)
+	w.denied(t, 1, "ever")
+}

@@ -30,9 +30,14 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 	if _, is := body.(request.WarmBody); is != (b.Warm != nil) {
 		return errModel
 	}
+	if _, is := body.(*request.SlotReconcileBody); is != (b.Slots != nil) {
+		return errModel
+	}
 	switch o := body.(type) {
 	case *request.TransferBody:
 		return errModel
+	case *request.SlotReconcileBody:
+		err = m.reconcile(o, b)
 	case request.WarmBody:
 		err = m.warmEffect(l, at, o, b)
 	case *request.WalletCreateBody:

@@ -116,21 +116,24 @@ func copiesOf(hashes ...[]byte) (out []entry.Blob) {
 
 // aliveFor says whether an entry is taken after zeroize.
 func (m *model) aliveFor(body any) bool {
-	if !m.life.zeroized {
-		return true
+	still := func(o request.Operation) bool {
+		return !m.reanchoring(o) && (!m.life.zeroized || o == request.Restore || o == request.PersonRevoke || o == request.ReanchorCancel)
 	}
-	still := func(o request.Operation) bool { return o == request.Restore || o == request.PersonRevoke }
 	switch b := body.(type) {
-	case *entry.Result, *entry.Snapshot, *entry.Writer, *entry.Erased:
+	case *entry.Result, *entry.Snapshot, *entry.Writer, *entry.Erased, *entry.Reanchor, *entry.Gap:
 		return true
+	case *entry.Tamper, *entry.Reencipher:
+		return !m.life.zeroized
 	case *entry.Request:
 		return still(b.Effects.Operation)
-	case *entry.Session, *entry.Tamper, *entry.Reencipher, *entry.Permit:
-		return false
+	case *entry.Session, *entry.Permit:
+		return still("")
 	default:
 		id, _ := requestOf(body)
-		p := m.pendingOf(id)
-		return p != nil && still(p.Effects.Operation)
+		if p := m.pendingOf(id); p != nil {
+			return still(p.Effects.Operation)
+		}
+		return still("")
 	}
 }
 
@@ -159,6 +162,9 @@ func (m *model) lifeEffect(l entry.Leaf, body request.LifeBody, b *entry.Effect)
 	switch o := body.(type) {
 	case *request.PointsSetBody:
 		changes := false
+		if len(m.anchor.open) > 0 && !o.Allow.Minus(setOf(life.on)).IsZero() {
+			return errModel
+		}
 		for n := range 256 {
 			p := points.Point(n)
 			now := (life.on[p] || o.Allow.Has(p)) && !o.Deny.Has(p)
@@ -239,6 +245,12 @@ func (m *model) lifeEffect(l entry.Leaf, body request.LifeBody, b *entry.Effect)
 			return errModel
 		}
 		life.zeroized = false
+	case *request.ReanchorCancelBody:
+		x := m.anchor.image()
+		if x == nil || x.Pending == nil || x.Pending.Cancelled || x.Pending.Entry != o.Reanchor {
+			return errModel
+		}
+		m.anchor.cancelled = true
 	default:
 		return errModel
 	}

@@ -38,6 +38,7 @@ type model struct {
 	done     []ended
 	life     modelLife
 	warm     []modelWarm
+	anchor   modelAnchor
 }
 
 type ended struct {
@@ -62,7 +63,7 @@ func (m model) clone() model {
 	m.docs, m.keys, m.wallets, m.next, m.born = slices.Clone(m.docs), slices.Clone(m.keys), slices.Clone(m.wallets), slices.Clone(m.next), slices.Clone(m.born)
 	m.asked, m.own = slices.Clone(m.asked), maps.Clone(m.own)
 	m.accounts, m.nonces, m.spent, m.sessions = slices.Clone(m.accounts), slices.Clone(m.nonces), slices.Clone(m.spent), slices.Clone(m.sessions)
-	m.life, m.warm = m.life.clone(), m.cloneWarm()
+	m.life, m.warm, m.anchor = m.life.clone(), m.cloneWarm(), m.anchor.clone()
 	m.pending, m.signed, m.done = slices.Clone(m.pending), slices.Clone(m.signed), slices.Clone(m.done)
 	for i := range m.pending {
 		m.pending[i].Approvals, m.pending[i].Trail = slices.Clone(m.pending[i].Approvals), slices.Clone(m.pending[i].Trail)
@@ -91,6 +92,7 @@ func (m model) root() [32]byte {
 	}
 	img.Life, img.Blobs = m.lifeImage()
 	img.Warm = m.warmImage()
+	img.Anchoring = m.anchor.image()
 	img.Wallets, img.Accounts, img.Spent, img.Done = wallets.state(), accounts.state(), spent.state(), done.state()
 	for i := range m.pending {
 		img.Pending = append(img.Pending, &m.pending[i])
@@ -114,6 +116,9 @@ func ensure(conditions ...bool) error {
 func (m model) apply(l entry.Leaf, hash [32]byte, body any) (model, error) {
 	n := m.clone()
 	_, isWriter := body.(*entry.Writer)
+	if _, ok := body.(*entry.Reanchor); ok {
+		isWriter = true
+	}
 	if err := ensure(l.Seq == m.head.Next, l.Prev == m.head.Last, l.Authority == m.head.Authority, l.Domain == m.head.Domain, l.Time >= m.head.Time, l.KindVersion == 1,
 		l.Engine == entry.Engine1, len(l.Bodies) > 0, isWriter || l.Writer == m.head.Writer, l.Kind == kindOf(body)); err != nil {
 		return m, err
@@ -162,6 +167,10 @@ func (m *model) do(l entry.Leaf, hash [32]byte, body any) error {
 		m.head.Writer = b.Epoch
 	case *entry.Reencipher, *entry.Erased, *entry.Tamper:
 		return m.lifeFact(l, body)
+	case *entry.Reanchor:
+		return m.reanchor(l, hash, b)
+	case *entry.Gap:
+		return m.gap(l, b)
 	default:
 		return errModel
 	}
@@ -356,7 +365,7 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 	if m.wallets[w].Scheme == request.SchemeP2TR {
 		point = points.SignBIP340
 	}
-	if !m.mayUse(point) {
+	if !m.mayUse(point) || m.isHeld(w) {
 		return errModel
 	}
 	if g := m.signedOf(b.Request); g != nil {

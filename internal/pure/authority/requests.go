@@ -106,6 +106,7 @@ const (
 	EndRejected  End = 4 // by a person
 	EndCancelled End = 5 // by its initiator
 	EndExpired   End = 6 // unsigned past its time
+	EndVoid      End = 7 // by a gap: the log lost entries while it was open
 )
 
 // String gives the word that the API shows.
@@ -123,6 +124,8 @@ func (e End) String() string {
 		return "cancelled"
 	case EndExpired:
 		return "expired"
+	case EndVoid:
+		return "void"
 	default:
 		return fmt.Sprintf("end-%d", uint8(e))
 	}

@@ -34,7 +34,11 @@ type Image struct {
 	Life     Life            `cbor:"16,keyasint"`
 	Blobs    lifeBlobs       `cbor:"17,keyasint"`
 	Warm     []warmRecord    `cbor:"18,keyasint"` // by wallet
-	Meters   []meterRecord   `cbor:"19,keyasint"` // by key
+
+	// Later sections are left out while they say nothing, so that older logs keep their roots.
+
+	Anchoring *Anchoring    `cbor:"20,keyasint,omitempty"` // nil if the domain was never re-anchored
+	Meters    []meterRecord `cbor:"22,keyasint,omitempty"` // by key; what limits have counted
 }
 
 type headSection struct {
@@ -78,7 +82,9 @@ func (s *State) Image() Image {
 		Life:     s.life,
 		Blobs:    s.blobs,
 		Warm:     s.warmImage(),
-		Meters:   s.meterImage(),
+
+		Anchoring: s.anchoring,
+		Meters:    s.meterImage(),
 	}
 	for id, x := range s.sessions {
 		m.Sessions = append(m.Sessions, sessionRecord{id, x})
@@ -91,23 +97,37 @@ func (s *State) Image() Image {
 	return m
 }
 
+// section is a part of the image that the root covers under its number.
+type section struct {
+	number byte
+	value  any
+}
+
 // sections lists what the root covers, in order.
-func (m Image) sections() []any {
-	return []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked, m.Life, m.Blobs,
-		m.Warm, m.Meters}
+func (m Image) sections() (out []section) {
+	for i, v := range []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked, m.Life, m.Blobs,
+		m.Warm} {
+		out = append(out, section{byte(i + 1), v})
+	}
+	if m.Anchoring != nil {
+		out = append(out, section{20, m.Anchoring})
+	}
+	if len(m.Meters) > 0 {
+		out = append(out, section{22, m.Meters})
+	}
+	return out
 }
 
 // Encode gives the canonical encoding and the root hash. Each section is encoded once for both.
 func (m Image) Encode() (encoding []byte, root [32]byte) {
 	sections := m.sections()
-	encoding = append(make([]byte, 0, m.sizeHint()), 0xa0|byte(len(sections))) // a map of so many, with keys from 1 on
+	encoding = append(make([]byte, 0, m.sizeHint()), 0xa0|byte(len(sections))) // a map of so many, at most 23, with keys of one byte
 	hashes := make([][32]byte, 0, len(sections))
-	for i, v := range sections {
-		number := byte(i + 1)
-		encoding = append(encoding, number)
+	for _, x := range sections {
+		encoding = append(encoding, x.number)
 		from := len(encoding)
-		encoding = canon.Append(encoding, v)
-		hashes = append(hashes, canon.HashBytes(canon.TagSection, []byte{0xa2, 1, number, 2}, encoding[from:])) // {1: number, 2: section}
+		encoding = canon.Append(encoding, x.value)
+		hashes = append(hashes, canon.HashBytes(canon.TagSection, []byte{0xa2, 1, x.number, 2}, encoding[from:])) // {1: number, 2: section}
 	}
 	return encoding, canon.Hash(canon.TagStateRoot, hashes)
 }
@@ -170,6 +190,9 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	if err := s.restoreWarm(m); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	if err := s.restoreAnchoring(m); err != nil {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	if err := s.restoreMeters(m); err != nil {

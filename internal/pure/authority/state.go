@@ -69,6 +69,9 @@ type State struct {
 	blobs   lifeBlobs
 	lacking int // keys without a blob under the committed next epoch
 
+	anchoring *Anchoring // nil if the domain was never re-anchored
+	heldCount int        // wallets whose slots are held
+
 	seedUses  []seedUse                // by key
 	warm      map[uint32][]WarmSession // by number of each warm wallet: its sessions, by asset
 	warmCount int                      // sessions

@@ -152,6 +152,9 @@ func (w *world) leaf(body any) entry.Leaf {
 	if x, ok := body.(*entry.Writer); ok {
 		l.Writer = x.Epoch
 	}
+	if _, ok := body.(*entry.Reanchor); ok {
+		l.Writer++
+	}
 	return l
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/tlog"
 )
@@ -54,7 +55,7 @@ type Manifest struct {
 	V           uint                `cbor:"1,keyasint"` // 1
 	Authority   custody.AuthorityID `cbor:"2,keyasint"`
 	Domain      custody.DomainID    `cbor:"3,keyasint"`
-	Incarnation uint64              `cbor:"4,keyasint"`  // of the log: 1
+	Incarnation uint64              `cbor:"4,keyasint"`  // of the log, from 1 on
 	Identity    []byte              `cbor:"5,keyasint"`  // public identity key, 32 bytes
 	LogKey      []byte              `cbor:"6,keyasint"`  // public log key, 32 bytes
 	Packs       []Pack              `cbor:"7,keyasint"`  // from entry 0 on, without a gap
@@ -121,8 +122,8 @@ func (m *Manifest) check() error {
 	switch {
 	case m.V != 1:
 		return fmt.Errorf("version %d is unknown", m.V)
-	case m.Incarnation != 1:
-		return fmt.Errorf("incarnation %d is unknown", m.Incarnation)
+	case m.Incarnation == 0:
+		return errors.New("it names no incarnation of the log")
 	case len(m.Identity) != ed25519.PublicKeySize || len(m.LogKey) != ed25519.PublicKeySize || len(m.Signature) != ed25519.SignatureSize:
 		return errors.New("a key or the signature has the wrong length")
 	case len(m.Packs) == 0 || len(m.Packs) > MaxPacks:
@@ -182,7 +183,7 @@ func (m *Manifest) Tree() (tlog.Frontier, error) {
 	if err != nil {
 		return f, fmt.Errorf("frontier: %w", err)
 	}
-	key, err := tlog.NewKey(Origin(m.Domain), m.LogKey)
+	key, err := tlog.NewKey(entry.Origin(m.Domain, m.Incarnation), m.LogKey)
 	if err != nil {
 		return f, err
 	}
@@ -195,9 +196,6 @@ func (m *Manifest) Tree() (tlog.Frontier, error) {
 	}
 	return f, nil
 }
-
-// Origin gives the origin of a domain's checkpoints.
-func Origin(d custody.DomainID) string { return "strongroom/domain/" + d.String() }
 
 // The parts of file names.
 const (

@@ -52,6 +52,8 @@ const (
 	TagBlobList       Tag = "strongroom/blob-list/v1"       // list of blobs that the log has given up
 	TagStatus         Tag = "strongroom/status/v1"          // status of a core, signed with the domain identity key
 
+	TagReanchor Tag = "strongroom/reanchor/v1" // re-anchor document, signed by people of the recovery plan
+
 	TagBackup   Tag = "strongroom/backup/v1"          // key of a pack of a backup
 	TagManifest Tag = "strongroom/backup-manifest/v1" // manifest of a backup, signed with the domain identity key
 
@@ -74,5 +76,5 @@ func Tags() []Tag {
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
 		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagMeter, TagSlot, TagAddressKey, TagScript, TagRecord,
 		TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList, TagStatus, TagRecovery,
-		TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagBackup, TagManifest}
+		TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagBackup, TagManifest, TagReanchor}
 }

@@ -56,6 +56,9 @@ const (
 	KindReencipher Kind = "reencipher"
 	KindErased     Kind = "erased"
 	KindTamper     Kind = "tamper"
+
+	KindReanchor Kind = "reanchor"
+	KindGap      Kind = "gap"
 )
 
 // Engine1 is the id of the decision engine that this version writes: decoders, rule evaluation and bounds as in docs/spec.

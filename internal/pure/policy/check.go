@@ -49,8 +49,8 @@ func (d Document) Check(profile custody.Profile) error {
 	if err != nil {
 		return err
 	}
-	if profile != custody.Production {
-		return nil
+	if err := d.checkDelay(profile); err != nil || profile != custody.Production {
+		return err
 	}
 	if d.Floor.MinDistinctUsers < 2 {
 		return d.bad("floor.minDistinctUsers is %d; production needs 2 at least", d.Floor.MinDistinctUsers)

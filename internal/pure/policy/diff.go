@@ -66,10 +66,13 @@ func Diff(old, next Document) []string {
 		what    string
 		was, is Plan
 	}{{"control points and working keys of the domain", was.Signature, is.Signature}, {"removing an administrator of the domain", was.Revocation, is.Revocation},
-		{"restoring the domain after zeroize", was.Recovery, is.Recovery}} {
+		{"restoring the domain after zeroize, and re-anchoring it", was.Recovery, is.Recovery}} {
 		if (old.Domain != nil || next.Domain != nil) && !same(p.was, p.is) {
 			say("%s: now needs %s; it needed %s", p.what, p.is, p.was)
 		}
+	}
+	if a, b := old.ReanchorDelay(), next.ReanchorDelay(); a != b {
+		say("a re-anchoring now takes effect after %d seconds; it was %d", b, a)
 	}
 	if (old.Domain == nil) != (next.Domain == nil) {
 		say("the domain's plans are now %s", map[bool]string{true: "those that changes of the rules need", false: "plans of their own"}[next.Domain == nil])

@@ -38,7 +38,9 @@ type Document struct {
 type DomainPlans struct {
 	Signature  Plan `cbor:"1,keyasint"` // whose people are the administrators
 	Revocation Plan `cbor:"2,keyasint"` // also when somebody whom one of the three counts ceases to be, or loses a key
-	Recovery   Plan `cbor:"3,keyasint"` // after zeroize
+	Recovery   Plan `cbor:"3,keyasint"` // after zeroize, and for re-anchoring
+
+	ReanchorDelay *int64 `cbor:"4,keyasint,omitempty"` // seconds between re-anchoring and its effect; nil: [DefaultReanchorDelay]
 }
 
 // PrincipalKind says what a principal is.

@@ -18,8 +18,8 @@ const (
 	RuleDefaultDeny = "default-deny" // no route, or facts that can't be judged
 
 	RuleSignaturePlan  = "signature-plan"  // operations on the life cycle
-	RuleRevocationPlan = "revocation-plan" // besides, when somebody whom a plan of the domain counts ceases to be, or loses a key
-	RuleRecoveryPlan   = "recovery-plan"   // domain_restore
+	RuleRevocationPlan = "revocation-plan" // domain_reanchor_cancel; besides, when somebody whom a plan of the domain counts ceases to be, or loses a key
+	RuleRecoveryPlan   = "recovery-plan"   // domain_restore, slot_reconcile
 	RuleZeroize        = "zeroize"         // domain_zeroize: one administrator, no plan
 )
 

@@ -31,6 +31,13 @@ const (
 	MinTTL        = 60          // shortest life of a request or an approval, seconds
 )
 
+// The time-lock of a re-anchoring, in seconds. docs/spec/reanchor.md.
+const (
+	DefaultReanchorDelay = 72 * 3600
+	MinReanchorDelay     = 3600 // in production; evaluation has 0
+	MaxReanchorDelay     = 30 * 24 * 3600
+)
+
 // Bounds that the cost of an expression is worked out with.
 const (
 	maxStringChars = 200 // longest string fact, in characters

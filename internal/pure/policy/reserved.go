@@ -31,9 +31,29 @@ func (d Document) reserved() []reservedPlan {
 // Plans gives the domain's plans; where the document has none, the change plan stands for each.
 func (d Document) Plans() DomainPlans {
 	if d.Domain == nil {
-		return DomainPlans{d.ChangePlan, d.ChangePlan, d.ChangePlan}
+		return DomainPlans{Signature: d.ChangePlan, Revocation: d.ChangePlan, Recovery: d.ChangePlan}
 	}
 	return *d.Domain
+}
+
+// ReanchorDelay gives the time-lock of a re-anchoring, in seconds.
+func (d Document) ReanchorDelay() int64 {
+	if d.Domain == nil || d.Domain.ReanchorDelay == nil {
+		return DefaultReanchorDelay
+	}
+	return *d.Domain.ReanchorDelay
+}
+
+// checkDelay says whether a profile allows the time-lock.
+func (d Document) checkDelay(profile custody.Profile) error {
+	least := int64(0)
+	if profile == custody.Production {
+		least = MinReanchorDelay
+	}
+	if n := d.ReanchorDelay(); n < least || n > MaxReanchorDelay {
+		return d.bad("domain.reanchorDelay is %d seconds; want %d to %d", n, least, MaxReanchorDelay)
+	}
+	return nil
 }
 
 // planFor gives the plan that is reserved for a governance operation.
@@ -41,8 +61,10 @@ func (d *Document) planFor(o request.Operation) (rule string, p Plan) {
 	switch {
 	case o.EditsRules():
 		return RuleChangePlan, d.ChangePlan
-	case o == request.Restore:
+	case o == request.Restore, o == request.SlotReconcile:
 		return RuleRecoveryPlan, d.Plans().Recovery
+	case o == request.ReanchorCancel:
+		return RuleRevocationPlan, d.Plans().Revocation
 	default:
 		return RuleSignaturePlan, d.Plans().Signature
 	}
@@ -111,7 +133,7 @@ func Requirements(old, next Document) []Requirement {
 		was, is Plan
 	}{{RuleChangePlan, old.ChangePlan, next.ChangePlan}, {RuleSignaturePlan, was.Signature, is.Signature},
 		{RuleRevocationPlan, was.Revocation, is.Revocation}, {RuleRecoveryPlan, was.Recovery, is.Recovery}} {
-		if touches(old, next, p.was, p.is) {
+		if touches(old, next, p.was, p.is) || p.rule == RuleRecoveryPlan && old.ReanchorDelay() != next.ReanchorDelay() {
 			need(p.rule, p.was, nil, old.Floor.MinDistinctUsers)
 			need(p.rule, p.is, next.named(p.is), next.Floor.MinDistinctUsers)
 		}

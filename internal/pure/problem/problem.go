@@ -33,6 +33,7 @@ const (
 	Stopped          Kind = "stopped"            // the core is in the error state or shutting down
 	Starting         Kind = "starting"           // the core is not open yet; the detail says what it waits for
 	Zeroized         Kind = "zeroized"           // the domain's working keys were destroyed; a restore by the recovery quorum brings them back
+	Reanchoring      Kind = "reanchoring"        // the log may have lost entries: nothing is done before its time-lock has passed, nor from a wallet that is not reconciled
 	WarmClosed       Kind = "warm-closed"        // the wallet is warm, and no session of it is open that has room for this
 	Busy             Kind = "busy"               // over a rate or capacity limit; try again later
 	NodeUnavailable  Kind = "node-unavailable"   // a chain node does not answer
@@ -43,7 +44,7 @@ const (
 // Kinds lists every kind, for tables that must be total.
 func Kinds() []Kind {
 	return []Kind{Malformed, Unauthenticated, Forbidden, NotFound, RefusedByRule, QuorumNotMet, OutsideBounds, Expired, Conflict,
-		IdempotencyReuse, AlreadyDone, WrongNetwork, TooLarge, Unsupported, TimeUncertain, Locked, Stopped, Starting, Zeroized, WarmClosed, Busy, NodeUnavailable,
+		IdempotencyReuse, AlreadyDone, WrongNetwork, TooLarge, Unsupported, TimeUncertain, Locked, Stopped, Starting, Zeroized, Reanchoring, WarmClosed, Busy, NodeUnavailable,
 		Insufficient, Internal}
 }
 

@@ -141,6 +141,10 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &WarmOpenBody{}
 	case WarmClose:
 		b = &WarmCloseBody{}
+	case ReanchorCancel:
+		b = &ReanchorCancelBody{}
+	case SlotReconcile:
+		b = &SlotReconcileBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}

@@ -44,21 +44,24 @@ const (
 	EpochCancel   Operation = "domain_epoch_cancel"   // body [EpochCancelBody]
 	Zeroize       Operation = "domain_zeroize"        // body [ZeroizeBody]
 	Restore       Operation = "domain_restore"        // body [RestoreBody]
+
+	ReanchorCancel Operation = "domain_reanchor_cancel" // body [ReanchorCancelBody]
+	SlotReconcile  Operation = "slot_reconcile"         // body [SlotReconcileBody]
 )
 
 // Operations lists every operation.
 func Operations() []Operation {
 	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
 		PersonKeyAdd, PersonKeyRemove, PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore,
-		WalletTemperature, WarmOpen, WarmClose}
+		WalletTemperature, WarmOpen, WarmClose, ReanchorCancel, SlotReconcile}
 }
 
 // NeverAutomatic says whether no route may let o through without approvals: it opens a way to keys that only a quorum opens.
 func (o Operation) NeverAutomatic() bool { return o == WarmOpen || o == WalletTemperature }
 
-// Governance says whether o changes persons, groups, rules or the domain's life cycle. Such a request takes a reserved plan of the
-// document, never a route.
-func (o Operation) Governance() bool { return o.EditsRules() || o.LifeCycle() }
+// Governance says whether o changes persons, groups, rules or the domain's life cycle, or frees slots that are held. Such a request takes a
+// reserved plan of the document, never a route.
+func (o Operation) Governance() bool { return o.EditsRules() || o.LifeCycle() || o == SlotReconcile }
 
 // EditsRules says whether o makes another rule document.
 func (o Operation) EditsRules() bool {
@@ -70,10 +73,10 @@ func (o Operation) EditsRules() bool {
 	}
 }
 
-// LifeCycle says whether o changes the life cycle of the domain: control points, epochs, zeroize, restore (docs/spec/domain.md).
+// LifeCycle says whether o changes the life cycle of the domain: control points, epochs, zeroize, restore, the end of a re-anchoring (docs/spec/domain.md).
 func (o Operation) LifeCycle() bool {
 	switch o {
-	case PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore:
+	case PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore, ReanchorCancel:
 		return true
 	default:
 		return false

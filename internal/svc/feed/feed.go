@@ -51,7 +51,7 @@ type Cache interface {
 type Query struct {
 	From      uint64 // least entry
 	Limit     int    // at most so many, 1 to 200
-	Open      bool   // those that no entry has ended or permitted: pending, ready or expired, which a cache can't tell apart
+	Open      bool   // those that no entry has ended or permitted: pending, ready, expired or void, which a cache can't tell apart
 	State     message.State
 	Operation request.Operation
 	Wallet    custody.WalletID

@@ -37,6 +37,7 @@ type Anchor struct {
 type wire struct {
 	Checkpoint []byte `cbor:"1,keyasint"`
 	Frontier   []byte `cbor:"2,keyasint"`
+	Since      uint64 `cbor:"3,keyasint,omitempty"`
 }
 
 // Open uses the folder dir, where nothing need be yet.
@@ -95,6 +96,25 @@ func (a *Anchor) Pin(ctx context.Context, p auditlog.Pin) error {
 	default:
 		return fmt.Errorf("write pin: %w: %w", auditlog.ErrFatal, err)
 	}
+}
+
+// Discard gives up a pin that can't be read, so that another one can be written: for re-anchoring, which asks first whether that may be. A pin that can be
+// read stays.
+func Discard(ctx context.Context, dir disk.Dir) error {
+	a, err := Open(dir)
+	if err != nil {
+		return err
+	}
+	err = a.locked(ctx, func() error {
+		if _, err := a.slots.Read(); err == nil || errors.Is(err, disk.ErrAbsent) {
+			return nil
+		}
+		if err := dir.Remove(pinName); err != nil {
+			return err
+		}
+		return dir.Sync()
+	})
+	return errors.Join(err, a.Close())
 }
 
 // Close closes the files.

@@ -16,8 +16,6 @@ package witness
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -163,13 +161,10 @@ func (a *Anchor) confirm(ctx context.Context, b *auditlog.Binding, c tlog.Checkp
 	if b.Key.Origin() != c.Origin {
 		return fmt.Errorf("it is of %q, not of %q", c.Origin, b.Key.Origin())
 	}
-	var nonce [32]byte
-	rand.Read(nonce[:])
-	signed, err := tlog.SignCheckpoint(c, b.Key, b.Sign, challengePrefix+base64.StdEncoding.EncodeToString(nonce[:]))
+	r, err := a.challenge(b, c)
 	if err != nil {
 		return err
 	}
-	r := a.ask(c, signed)
 	if _, err := r.wait(ctx); err != nil {
 		return err
 	}
