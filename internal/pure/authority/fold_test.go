@@ -417,11 +417,11 @@ func (d *driver) oneSlot(t *rapid.T, p *entry.Permit) {
 // rootBySpec makes an image's root as docs/spec/state.md words it, section by section.
 func rootBySpec(m Image) [32]byte {
 	var hashes [][32]byte
-	for i, v := range m.sections() {
+	for _, s := range m.sections() {
 		hashes = append(hashes, canon.Hash(canon.TagSection, struct {
 			N uint `cbor:"1,keyasint"`
 			V any  `cbor:"2,keyasint"`
-		}{uint(i + 1), v}))
+		}{uint(s.number), s.value}))
 	}
 	return canon.Hash(canon.TagStateRoot, hashes)
 }
