@@ -23,12 +23,16 @@ type Grant struct {
 	Seq  uint64               `cbor:"1,keyasint"` // entry that made it
 	Body request.AppGrantBody `cbor:"2,keyasint"`
 	Used uint64               `cbor:"3,keyasint"` // uses that the log accounts
+
+	Request custody.RequestID `cbor:"4,keyasint"`           // that made it; stands in the keys that are made under it
+	Logins  [][32]byte        `cbor:"5,keyasint,omitempty"` // open login sessions of the caller, in the order of opening
 }
 
 // Limits of grants.
 const (
 	MaxGrants      = 10_000
 	MaxRevokedKeys = 100_000
+	MaxLogins      = 64 // open login sessions of a caller
 )
 
 // appCaller is who holds keys for applications: a caller of a gateway. It has one grant at most.
@@ -160,11 +164,54 @@ func (s *State) applyUses(l entry.Leaf, b *entry.Uses) (func(), error) {
 		}
 		sums[c.Grant] += c.Count
 	}
+	if err := s.checkLogins(b, at); err != nil {
+		return nil, err
+	}
 	return func() {
 		for seq, n := range sums {
 			s.grantOf(seq).Used += n
 		}
+		for _, x := range b.Logins {
+			g := s.grantOf(x.Grant)
+			g.Logins = append(slices.Clone(g.Logins), x.Session)
+		}
+		for _, seq := range b.Logouts {
+			s.grantOf(seq).Logins = nil
+		}
 	}, nil
+}
+
+// checkLogins says whether each login opens a session that is not open, of a grant in force, and each logout closes one.
+func (s *State) checkLogins(b *entry.Uses, at Moment) error {
+	for _, x := range b.Logins {
+		if err := s.MayLogin(x.Grant, x.Session, at); err != nil {
+			return err
+		}
+	}
+	for _, seq := range b.Logouts {
+		if g := s.grantOf(seq); g == nil || len(g.Logins) == 0 {
+			return fmt.Errorf("the caller of grant %d has no session to close", seq)
+		}
+	}
+	return nil
+}
+
+// MayLogin says whether the caller of a grant may open a login session.
+func (s *State) MayLogin(grant uint64, session [32]byte, at Moment) error {
+	g := s.grantOf(grant)
+	if g == nil {
+		return noGrant()
+	}
+	if err := s.InForce(g, at); err != nil {
+		return err
+	}
+	if slices.Contains(g.Logins, session) {
+		return problem.New(problem.AlreadyDone, "the session is open already")
+	}
+	if len(g.Logins) >= MaxLogins {
+		return problem.New(problem.Busy, "%d sessions of the caller are open already", MaxLogins)
+	}
+	return nil
 }
 
 // needsApp gives the control points that a grant takes.
@@ -189,7 +236,7 @@ func needsApp(o request.AppBody) points.Set {
 // appChange is what an operation on applications does.
 type appChange struct {
 	effect entry.App
-	apply  func(seq uint64)
+	apply  func(seq uint64, by custody.RequestID)
 }
 
 // changeApps says what an operation on applications does in the state as it is.
@@ -231,9 +278,13 @@ func (s *State) grantApp(c *appChange, o *request.AppGrantBody, at Moment) error
 	if old != nil {
 		c.effect.Ended, c.effect.Used = old.Seq, old.Used
 	}
-	c.apply = func(seq uint64) {
+	c.apply = func(seq uint64, by custody.RequestID) {
+		g := &Grant{Seq: seq, Body: *o, Request: by}
+		if old != nil {
+			g.Logins = old.Logins
+		}
 		s.endGrant(old)
-		s.addGrant(&Grant{Seq: seq, Body: *o})
+		s.addGrant(g)
 	}
 	return nil
 }
@@ -244,7 +295,7 @@ func (s *State) revokeApp(c *appChange, o *request.AppRevokeBody) error {
 		return problem.New(problem.NotFound, "no grant %q is in force", o.Grant)
 	}
 	c.effect = entry.App{Grant: o.Grant, Ended: g.Seq, Used: g.Used}
-	c.apply = func(uint64) { s.endGrant(g) }
+	c.apply = func(uint64, custody.RequestID) { s.endGrant(g) }
 	return nil
 }
 
@@ -265,7 +316,7 @@ func (s *State) revokeKeys(c *appChange, o *request.AppKeyRevokeBody) error {
 		epoch = n.Epoch
 	}
 	keys := c.effect.Keys
-	c.apply = func(seq uint64) {
+	c.apply = func(seq uint64, _ custody.RequestID) {
 		for _, k := range keys {
 			s.apps.revoked[k] = revokedKey{k, seq, epoch}
 		}
@@ -310,7 +361,7 @@ func (s *State) applyApp(l entry.Leaf, o request.AppBody, b *entry.Effect) (func
 	if b.Document != nil || b.Wallet != nil || b.Key != nil || b.Addresses != nil || b.Life != nil || !bytes.Equal(canon.Encode(b.App), canon.Encode(&c.effect)) {
 		return nil, errors.New("the effect is not what the request does to grants and keys of applications")
 	}
-	return func() { c.apply(l.Seq) }, nil
+	return func() { c.apply(l.Seq, b.Request) }, nil
 }
 
 // appImage gives the section, or nil while there is nothing.

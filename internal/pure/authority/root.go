@@ -128,7 +128,7 @@ func (m Image) Encode() (encoding []byte, root [32]byte) {
 func (m Image) sizeHint() int {
 	n := 4096 + len(m.Document) + 400*len(m.Signed) + 16*len(m.Next) + 6*(len(m.Nonces)+len(m.Born)+len(m.Asked)+len(m.Docs)) + 128*len(m.Sessions) + 200*len(m.Keys) + 34*len(m.Blobs.Next) + 80*(len(m.Blobs.Previous)+len(m.Blobs.Doomed)) + 200*len(m.Warm)
 	if m.Apps != nil {
-		n += 1000*len(m.Apps.Grants) + 80*len(m.Apps.Revoked)
+		n += 3000*len(m.Apps.Grants) + 80*len(m.Apps.Revoked)
 	}
 	for _, p := range m.Pending {
 		n += 1500 + len(p.Request)

@@ -30,12 +30,20 @@ type App struct {
 	Keys  []custody.KeyID `cbor:"4,keyasint,omitempty"` // that are revoked from now on and were not before
 }
 
-// Uses accounts uses of keys for applications, before their results are given out. Body class: confidential. The uses themselves are the entry's
-// second body, [UseRecords], confidential too, which the fold does not read.
+// Uses accounts uses of keys for applications, before their results are given out, and logins and logouts of those who use them. Body class:
+// confidential. The uses themselves are the entry's second body, [UseRecords], confidential too, which the fold does not read.
 type Uses struct {
-	Counts []UseCount `cbor:"1,keyasint"` // by grant, key and mechanism, ascending
-	Number uint64     `cbor:"2,keyasint"` // their sum
-	Root   [32]byte   `cbor:"3,keyasint"` // RFC 6962 tree over the records, canonical, in their order
+	Counts  []UseCount `cbor:"1,keyasint"`           // by grant, key and mechanism, ascending
+	Number  uint64     `cbor:"2,keyasint"`           // their sum
+	Root    [32]byte   `cbor:"3,keyasint"`           // RFC 6962 tree over the records, canonical, in their order
+	Logins  []Login    `cbor:"4,keyasint,omitempty"` // by grant, ascending: at most one of each
+	Logouts []uint64   `cbor:"5,keyasint,omitempty"` // entries of grants, ascending: none that is in Logins
+}
+
+// Login opens a login session of a grant's caller, which keys can be bound to.
+type Login struct {
+	Grant   uint64   `cbor:"1,keyasint"` // entry that made it
+	Session [32]byte `cbor:"2,keyasint"`
 }
 
 // UseCount is how often a key was used with a mechanism under a grant.
@@ -97,8 +105,23 @@ func (u *Uses) Check() error {
 		}
 		sum += c.Count
 	}
-	if sum == 0 || sum > MaxUses || sum != u.Number {
-		return fmt.Errorf("the counts add up to %d; the entry says %d, and 1 to %d is allowed", sum, u.Number, MaxUses)
+	turns := len(u.Logins) + len(u.Logouts)
+	if sum > MaxUses || sum != u.Number || sum == 0 && turns == 0 || turns > MaxUses {
+		return fmt.Errorf("the counts add up to %d; the entry says %d, and has %d logins and logouts", sum, u.Number, turns)
+	}
+	return u.checkLogins()
+}
+
+func (u *Uses) checkLogins() error {
+	for i, l := range u.Logins {
+		if i > 0 && u.Logins[i-1].Grant >= l.Grant || slices.Contains(u.Logouts, l.Grant) {
+			return errors.New("logins are out of order, or of a grant that logs out too")
+		}
+	}
+	for i, g := range u.Logouts {
+		if i > 0 && u.Logouts[i-1] >= g {
+			return errors.New("logouts are out of order")
+		}
 	}
 	return nil
 }
@@ -110,6 +133,7 @@ func (u *Uses) CheckRecords(records []byte) error {
 		return fmt.Errorf("records of uses: %w", err)
 	}
 	again := Account(r.Records)
+	again.Logins, again.Logouts = u.Logins, u.Logouts
 	if !bytes.Equal(canon.Encode(&again), canon.Encode(u)) {
 		return errors.New("the records of uses are not those that the entry accounts")
 	}
