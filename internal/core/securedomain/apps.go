@@ -71,7 +71,10 @@ func (d *Domain) EP11(ctx context.Context, in message.AppCall) (message.AppAnswe
 	if err == nil {
 		return message.AppAnswer{Answer: answer.Encode()}, nil
 	}
-	if errors.Is(err, errNoSession) {
+	switch gone := d.withKeys(); {
+	case gone != nil: // whatever else went wrong follows from that
+		err = gone
+	case errors.Is(err, errNoSession):
 		return message.AppAnswer{}, noSession()
 	}
 	if errors.Is(err, family.ErrFault) {
@@ -168,8 +171,8 @@ func (d *Domain) numbersOf(id [16]byte) *callNumbers {
 	return n
 }
 
-// maxWiped is how often a call begins again because keys that it needs were wiped meanwhile, for a reason that does not concern it.
-const maxWiped = 3
+// maxTries is how often a call is begun, where keys that it needs were wiped meanwhile for a reason that does not concern it.
+const maxTries = 3
 
 // call does a call that is of a session.
 func (d *Domain) call(ctx context.Context, in message.AppCall) (ep11.Answer, error) {
@@ -188,26 +191,26 @@ func (d *Domain) call(ctx context.Context, in message.AppCall) (ep11.Answer, err
 		return ep11.Answer{}, tooBusy("more calls than the grant's rate allows")
 	}
 	a.hash = sha256.Sum256(in.Call)
-	for range maxWiped {
-		var answer ep11.Answer
-		var uses []coreep11.Use
-		answer, uses, err = d.perform(ctx, a, c)
+	for try := 1; ; try++ {
+		answer, uses, err := d.perform(ctx, a, c)
 		if len(uses) > 0 { // also of a call that failed: what failed, and when, can tell of a key
 			if err := d.accountUses(ctx, a, uses); err != nil {
 				return ep11.Answer{}, err
 			}
 		}
 		if err == nil {
-			return answer, d.mayRelease()
+			err = d.mayRelease()
 		}
-		if !errors.Is(err, secret.ErrWiped) {
+		if err == nil {
+			return answer, nil
+		}
+		if !errors.Is(err, secret.ErrWiped) || try == maxTries {
 			return ep11.Answer{}, err
 		}
 		if a, err = d.admitAgain(in, c.Function, a); err != nil {
 			return ep11.Answer{}, err
 		}
 	}
-	return ep11.Answer{}, err
 }
 
 // mayRelease says whether what was made may still be given out.
