@@ -99,3 +99,10 @@ func (d *Domain) ForgePack(p format.Pack, file []byte, change func(*format.Conte
 
 // Forget wipes every key that is kept unsealed, as many events do.
 func (d *Domain) Forget() { d.forget("a test asks for it") }
+
+// QueuedUses counts the calls whose uses wait for an entry.
+func (d *Domain) QueuedUses() int {
+	d.apps.uses.mu.Lock()
+	defer d.apps.uses.mu.Unlock()
+	return len(d.apps.uses.asks)
+}
