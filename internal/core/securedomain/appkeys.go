@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	coreep11 "strongroom/internal/core/ep11"
 	"strongroom/internal/secret"
 )
 
@@ -32,7 +33,7 @@ func (d *Domain) appParent(epoch uint64) (secret.Bytes, error) {
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	k, err := w.AppParent(d.cfg.Arena)
+	k, err := coreep11.ParentKey(d.cfg.Arena, w.Key())
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("keys for applications: %w", err)
 	}
