@@ -355,16 +355,22 @@ func (d *Domain) perform(ctx context.Context, a admission, c ep11.Call) (answer 
 	}
 	answer, uses, err = d.apps.engine.Do(ctx, env, c)
 	for _, e := range []*coreep11.Epoch{env.Current, env.Previous, env.Next} {
-		wiped = wiped || err != nil && e != nil && e.Parent.Len() == 0
+		wiped = wiped || e != nil && e.Parent.Len() == 0
 	}
-	return answer, uses, wiped, err
+	return answer, uses, err != nil && (wiped || env.Login.Len() == 0), err
 }
 
 // callEnv is what the engine works with.
 func (d *Domain) callEnv(a admission) (coreep11.Env, error) {
 	env := coreep11.Env{Arena: d.cfg.Arena, Random: fill(d.cfg.Fill), Pool: &d.apps.pairs, Domain: [32]byte(d.ID()), Points: a.on, Owner: a.owner, Grant: [32]byte(a.grant.Request),
 		Compat: a.grant.Body.Compat && a.on.Has(points.AppCompat), Now: a.now, Sessions: &logins{d: d, a: a},
-		Allow: func(x coreep11.Access) error { return d.allow(a, x) }}
+		Allow:  func(x coreep11.Access) error { return d.allow(a, x) },
+		Shared: func(key [16]byte) bool { return len(a.grant.Body.Keys) > 0 && a.grant.Body.Key(entry.KeyOf(key)) }}
+	login, err := d.appParent(loginEpoch)
+	if err != nil {
+		return env, d.keyGone(err)
+	}
+	env.Login = login
 	for _, e := range []struct {
 		number uint64
 		to     **coreep11.Epoch

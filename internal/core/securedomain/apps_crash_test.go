@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"strongroom/internal/core/auditlog/disk/disktest"
-	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
@@ -246,7 +245,7 @@ func TestAppCallIsGivenUp(t *testing.T) {
 func TestAppPairs(t *testing.T) {
 	t.Parallel()
 	e := &fakeEngine{}
-	h, g := appDomain(t, e, domaintest.Options{Pairs: 2})
+	h, g := appDomain(t, e, domaintest.Options{Pair: e.makePair, Pairs: 2})
 	b := grantBody(h, "app")
 	b.Mechanisms = b.Mechanisms[1:]
 	govern(t, h, request.AppGrant, b)
@@ -287,11 +286,10 @@ func TestAppPairs(t *testing.T) {
 func TestAppPairsThatFail(t *testing.T) {
 	t.Parallel()
 	e := &fakeEngine{pair: func(int) error { return errors.New("no primes today") }}
-	h, g := appDomain(t, e, domaintest.Options{Pairs: 2})
+	h, g := appDomain(t, e, domaintest.Options{Pair: e.makePair, Pairs: 2})
 	govern(t, h, request.AppGrant, grantBody(h, "app"))
 	g.key(t, "app")
 	if h.D.Status().ReadyPairs != 0 || h.D.Cause() != nil {
 		t.Error(h.D.Cause())
 	}
-	var _ securedomain.PairMaker = e
 }
