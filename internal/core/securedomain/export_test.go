@@ -9,9 +9,12 @@ import (
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/backup"
 	"strongroom/internal/core/hsm"
+	"strongroom/internal/core/seal"
 	format "strongroom/internal/pure/backup"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/secret"
 )
 
 // WrapStore puts something between an open domain and its store's reads, as whoever holds the disk can.
@@ -105,4 +108,21 @@ func (d *Domain) QueuedUses() int {
 	d.apps.uses.mu.Lock()
 	defer d.apps.uses.mu.Unlock()
 	return len(d.apps.uses.asks)
+}
+
+// AppKeys gives the parent key of applications and the working key, both of the current epoch.
+func (d *Domain) AppKeys() (parent, working secret.Bytes, err error) {
+	w, err := d.working.get(d.state.Epoch)
+	if err != nil {
+		return parent, working, err
+	}
+	parent, err = d.appParent(d.state.Epoch)
+	return parent, w.Key(), err
+}
+
+// Opens says whether an envelope opens under a tag and a key.
+func (d *Domain) Opens(tag canon.Tag, key secret.Bytes, sealed []byte) bool {
+	b, _, err := seal.Open(d.cfg.Arena, tag, key, sealed)
+	b.Wipe()
+	return err == nil
 }
