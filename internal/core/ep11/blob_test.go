@@ -106,9 +106,13 @@ func TestBlobOfAnother(t *testing.T) {
 	b.env = home
 
 	b.env.Owner[0]++
+	b.env.Allow = func(a Access) error {
+		if a.Owner != b.env.Owner {
+			return ep11.CKR_IBM_STATIC_POLICY
+		}
+		return nil
+	}
 	both(ep11.CKR_IBM_STATIC_POLICY, ep11.CKR_IBM_STATIC_POLICY)
-	b.env.Shared = func([16]byte) bool { return true }
-	both(ep11.CKR_OK, ep11.CKR_SIGNATURE_INVALID)
 	b.env = home
 
 	b.env.NotAfter = home.Now + 10
