@@ -58,6 +58,10 @@ type Config struct {
 	Notes         []string      // for status: what the operator should know
 	Waits         func() string // for status: what the anchor waits for, or nothing; optional
 
+	Engine Engine    // does calls on keys for applications; nil: there are none
+	Pair   PairMaker // makes RSA pairs for it beforehand; nil: none are
+	Pairs  int       // how many of each size are kept ready; 0: 8
+
 	// Fill fills b with randomness for a new seed, or fails, and then no key is made. nil: the system's.
 	Fill func(ctx context.Context, b []byte) error
 
@@ -79,12 +83,13 @@ func (c *Config) check() error {
 	if c.Arena == nil || c.Root == nil || c.Store == nil || c.Anchor == nil || c.Blobs == nil || c.Snapshots == nil || c.Clock == nil || c.Logger == nil {
 		return errors.New("open domain: arena, root, store, anchor, blobs, snapshots, clock and logger are required")
 	}
-	if c.CacheKeys < 0 || c.CacheIdle < 0 || c.Lease < 0 || c.Linger < 0 {
+	if c.CacheKeys < 0 || c.Pairs < 0 || c.CacheIdle < 0 || c.Lease < 0 || c.Linger < 0 {
 		return errors.New("open domain: sizes and durations must not be negative")
 	}
 	if c.Fill == nil {
 		c.Fill = algorithm.System{}.Fill
 	}
+	setDefault(&c.Pairs, DefaultPairs)
 	setDefault(&c.SnapshotEvery, DefaultSnapshotEvery)
 	setDefault(&c.CacheIdle, DefaultCacheIdle)
 	setDefault(&c.Lease, DefaultLease)
@@ -168,7 +173,7 @@ func open(ctx context.Context, cfg Config, id custody.DomainID, ids *domainkeys.
 	if err := d.settle(ctx); err != nil {
 		d.stop()
 		d.work.Wait()
-		d.working.keep(nil)
+		d.keepKeys(nil)
 		return nil, errors.Join(err, d.log.Close())
 	}
 	return d, nil
@@ -189,7 +194,7 @@ func newDomain(cfg Config, ids *domainkeys.Identity) (*Domain, error) {
 		return nil, err
 	}
 	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, keys: keys, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
-		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{}), seeds: seedAttributes, life: lifeWork{wake: make(chan struct{}, 1), patience: patience}}
+		sessions: map[[16]byte]secret.Bytes{}, numbers: map[[16]byte]*callNumbers{}, apps: newApplications(cfg.Engine), failed: make(chan struct{}), seeds: seedAttributes, life: lifeWork{wake: make(chan struct{}, 1), patience: patience}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d, nil
 }
@@ -343,9 +348,15 @@ func (d *Domain) settle(ctx context.Context) error {
 	if err := d.mark(ctx, mark); err != nil {
 		return err
 	}
-	d.work.Add(1)
+	d.work.Add(2)
 	go d.runLife()
 	d.life.rouse()
+	go d.runUses()
+	if m := d.cfg.Pair; m != nil {
+		d.work.Add(1)
+		go d.fillPairs(m)
+		d.apps.pairs.rouse()
+	}
 	return nil
 }
 
@@ -381,7 +392,7 @@ func (d *Domain) Close() error {
 		delete(d.sessions, id)
 	}
 	d.sessionMu.Unlock()
-	d.working.keep(nil)
+	d.keepKeys(nil)
 	d.closing.Lock()
 	defer d.closing.Unlock()
 	d.ids.Wipe()

@@ -77,6 +77,10 @@ type Status struct {
 	Reanchoring  *Reanchoring        `cbor:"47,keyasint,omitempty"` // that is under way, or was cancelled
 	GapAt        int64               `cbor:"48,keyasint,omitempty"` // when entries may have been lost the last time, Unix nanoseconds
 	Held         uint64              `cbor:"49,keyasint,omitempty"` // wallets whose slots are held since
+	Grants       uint64              `cbor:"50,keyasint,omitempty"` // to applications
+	RevokedKeys  uint64              `cbor:"51,keyasint,omitempty"` // of applications
+	Uses         uint64              `cbor:"52,keyasint,omitempty"` // of keys for applications, accounted since start
+	ReadyPairs   uint64              `cbor:"53,keyasint,omitempty"` // RSA pairs made beforehand
 }
 
 // Open is the problem of a core that is not open yet, or nil.

@@ -49,6 +49,8 @@ func DecodeBody(kind entry.Kind, version uint, b []byte) (any, error) {
 		v = &entry.Reanchor{}
 	case entry.KindGap:
 		v = &entry.Gap{}
+	case entry.KindUses:
+		v = &entry.Uses{}
 	default:
 		return nil, fmt.Errorf("entry kind %q is not known", kind)
 	}
@@ -116,6 +118,8 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 		apply, err = s.applyReanchor(l, hash, b)
 	case *entry.Gap:
 		apply, err = s.applyGap(l, b)
+	case *entry.Uses:
+		apply, err = s.applyUses(l, b)
 	default:
 		err = fmt.Errorf("body of type %T is not known", body)
 	}
@@ -161,6 +165,8 @@ func kindOf(body any) entry.Kind {
 		return entry.KindReanchor
 	case *entry.Gap:
 		return entry.KindGap
+	case *entry.Uses:
+		return entry.KindUses
 	default:
 		return ""
 	}

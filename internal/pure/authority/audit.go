@@ -52,7 +52,7 @@ func (s *State) Audit(l entry.Leaf, body any, derive Deriver, history History) e
 		err = s.auditSession(b, at)
 	case *entry.Reanchor:
 		err = s.auditReanchor(b, history)
-	case *entry.Snapshot, *entry.Writer, *entry.Reencipher, *entry.Erased, *entry.Tamper, *entry.Gap: // nothing is decided
+	case *entry.Snapshot, *entry.Writer, *entry.Reencipher, *entry.Erased, *entry.Tamper, *entry.Gap, *entry.Uses: // nothing is decided
 	default:
 		err = fmt.Errorf("body of type %T is not known", body)
 	}

@@ -33,6 +33,7 @@ type driver struct {
 func newDriver(t tester) *driver {
 	d := &driver{world: newWorld(t), slots: map[string]custody.RequestID{}, effects: map[request.Operation]int{}}
 	d.must(t, d.effect(t, d.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "vault", Chain: evm, Scheme: request.SchemeEVM, Temperature: request.Warm}, "bob")))
+	d.s.life.Allowed = d.s.life.Allowed.Or(appPoints)
 	d.m = modelOf(d.s)
 	for id := range d.s.doneIndex {
 		o, _ := d.s.Done(id)
@@ -309,6 +310,8 @@ func (d *driver) step(t *rapid.T) {
 		d.vaultStory(t)
 	} else if n == 7 && rapid.IntRange(0, 3).Draw(t, "lost") == 0 {
 		d.reanchorStory(t)
+	} else if n < 9 {
+		d.appStory(t)
 	} else if body := d.body(t); body != nil {
 		d.submit(t, body)
 	}
@@ -473,11 +476,11 @@ func TestFoldIsTheModel(t *testing.T) {
 	})
 	t.Log(counts)
 	for _, op := range request.Operations() {
-		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose || op == request.SlotReconcile) {
+		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose || op == request.SlotReconcile || op == request.AppGrant || op == request.AppRevoke || op == request.AppKeyRevoke) {
 			t.Errorf("no %s took effect: the draws are one-sided", op)
 		}
 	}
-	for _, k := range []string{"request", "approval", "permit", "result", "refusal", "effect", "session", "snapshot", "writer", "reencipher", "erased", "tamper", "reanchor", "gap", "void", "executed", "signed", "refused", "rejected", "cancelled", "expired"} {
+	for _, k := range []string{"request", "approval", "permit", "result", "refusal", "effect", "session", "snapshot", "writer", "reencipher", "erased", "tamper", "reanchor", "gap", "uses", "void", "executed", "signed", "refused", "rejected", "cancelled", "expired"} {
 		if counts[k] == 0 {
 			t.Errorf("no %s came about: the draws are one-sided", k)
 		}

@@ -39,6 +39,8 @@ type model struct {
 	life     modelLife
 	warm     []modelWarm
 	anchor   modelAnchor
+	grants   []modelGrant
+	revoked  []revokedKey
 }
 
 type ended struct {
@@ -64,6 +66,7 @@ func (m model) clone() model {
 	m.asked, m.own = slices.Clone(m.asked), maps.Clone(m.own)
 	m.accounts, m.nonces, m.spent, m.sessions = slices.Clone(m.accounts), slices.Clone(m.nonces), slices.Clone(m.spent), slices.Clone(m.sessions)
 	m.life, m.warm, m.anchor = m.life.clone(), m.cloneWarm(), m.anchor.clone()
+	m.grants, m.revoked = m.cloneApps(), slices.Clone(m.revoked)
 	m.pending, m.signed, m.done = slices.Clone(m.pending), slices.Clone(m.signed), slices.Clone(m.done)
 	for i := range m.pending {
 		m.pending[i].Approvals, m.pending[i].Trail = slices.Clone(m.pending[i].Approvals), slices.Clone(m.pending[i].Trail)
@@ -91,7 +94,7 @@ func (m model) root() [32]byte {
 		done.add(encodeDone(d.id, d.o), 0)
 	}
 	img.Life, img.Blobs = m.lifeImage()
-	img.Warm = m.warmImage()
+	img.Warm, img.Apps = m.warmImage(), m.appImage()
 	img.Anchoring = m.anchor.image()
 	img.Wallets, img.Accounts, img.Spent, img.Done = wallets.state(), accounts.state(), spent.state(), done.state()
 	for i := range m.pending {
@@ -171,6 +174,8 @@ func (m *model) do(l entry.Leaf, hash [32]byte, body any) error {
 		return m.reanchor(l, hash, b)
 	case *entry.Gap:
 		return m.gap(l, b)
+	case *entry.Uses:
+		return m.uses(at, b)
 	default:
 		return errModel
 	}

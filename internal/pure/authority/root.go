@@ -38,6 +38,7 @@ type Image struct {
 	// Later sections are left out while they say nothing, so that older logs keep their roots.
 
 	Anchoring *Anchoring    `cbor:"20,keyasint,omitempty"` // nil if the domain was never re-anchored
+	Apps      *appSection   `cbor:"21,keyasint,omitempty"` // grants to applications, and revoked keys
 	Meters    []meterRecord `cbor:"22,keyasint,omitempty"` // by key; what limits have counted
 }
 
@@ -84,6 +85,7 @@ func (s *State) Image() Image {
 		Warm:     s.warmImage(),
 
 		Anchoring: s.anchoring,
+		Apps:      s.appImage(),
 		Meters:    s.meterImage(),
 	}
 	for id, x := range s.sessions {
@@ -112,6 +114,9 @@ func (m Image) sections() (out []section) {
 	if m.Anchoring != nil {
 		out = append(out, section{20, m.Anchoring})
 	}
+	if m.Apps != nil {
+		out = append(out, section{21, m.Apps})
+	}
 	if len(m.Meters) > 0 {
 		out = append(out, section{22, m.Meters})
 	}
@@ -135,6 +140,9 @@ func (m Image) Encode() (encoding []byte, root [32]byte) {
 // sizeHint is about how long the encoding is, in bytes, by the lists that become long. Growing step by step would copy it many times.
 func (m Image) sizeHint() int {
 	n := 4096 + len(m.Document) + 400*len(m.Signed) + 16*len(m.Next) + 6*(len(m.Nonces)+len(m.Born)+len(m.Asked)+len(m.Docs)) + 128*len(m.Sessions) + 200*len(m.Keys) + 34*len(m.Blobs.Next) + 80*(len(m.Blobs.Previous)+len(m.Blobs.Doomed)) + 200*len(m.Warm) + 400*len(m.Meters)
+	if m.Apps != nil {
+		n += 3000*len(m.Apps.Grants) + 80*len(m.Apps.Revoked)
+	}
 	for _, p := range m.Pending {
 		n += 1500 + len(p.Request)
 	}
@@ -193,6 +201,9 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	if err := s.restoreAnchoring(m); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	if err := s.restoreApps(m.Apps); err != nil {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	if err := s.restoreMeters(m); err != nil {

@@ -77,6 +77,7 @@ type State struct {
 	warmCount int                      // sessions
 
 	meters map[meterKey]*meter // what limits have counted
+	apps   appState
 }
 
 // account is a paying address of an EVM wallet.
@@ -143,6 +144,7 @@ func New() *State {
 		doneIndex:    map[custody.RequestID]place{},
 		warm:         map[uint32][]WarmSession{},
 		meters:       map[meterKey]*meter{},
+		apps:         newAppState(),
 	}
 }
 
@@ -257,11 +259,14 @@ func (s *State) NextNonce(id custody.WalletID, index uint32) uint64 {
 func (s *State) Spent(in entry.Input) bool { _, ok := s.spentIndex[in]; return ok }
 
 // Counts are sizes for status and metrics.
-type Counts struct{ Wallets, Keys, Pending, Signed, Done, Sessions, Spent, Warm, WarmSessions int }
+type Counts struct {
+	Wallets, Keys, Pending, Signed, Done, Sessions, Spent, Warm, WarmSessions, Grants, RevokedKeys int
+}
 
 // Counts gives the state's sizes.
 func (s *State) Counts() Counts {
-	return Counts{len(s.walletList), len(s.keys), len(s.pending), len(s.signed), len(s.doneIndex), len(s.sessions), len(s.spentIndex), len(s.warm), s.warmCount}
+	return Counts{len(s.walletList), len(s.keys), len(s.pending), len(s.signed), len(s.doneIndex), len(s.sessions), len(s.spentIndex), len(s.warm), s.warmCount,
+		len(s.apps.grants), len(s.apps.revoked)}
 }
 
 // Unsettled lists permits without a result: the same bytes may be signed again, nothing else.

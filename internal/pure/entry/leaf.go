@@ -59,6 +59,7 @@ const (
 
 	KindReanchor Kind = "reanchor"
 	KindGap      Kind = "gap"
+	KindUses     Kind = "uses" // its second body is [UseRecords]
 )
 
 // Engine1 is the id of the decision engine that this version writes: decoders, rule evaluation and bounds as in docs/spec.

@@ -145,6 +145,12 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &ReanchorCancelBody{}
 	case SlotReconcile:
 		b = &SlotReconcileBody{}
+	case AppGrant:
+		b = &AppGrantBody{}
+	case AppRevoke:
+		b = &AppRevokeBody{}
+	case AppKeyRevoke:
+		b = &AppKeyRevokeBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}
