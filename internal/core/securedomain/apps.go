@@ -364,8 +364,7 @@ func (d *Domain) perform(ctx context.Context, a admission, c ep11.Call) (answer 
 func (d *Domain) callEnv(a admission) (coreep11.Env, error) {
 	env := coreep11.Env{Arena: d.cfg.Arena, Random: fill(d.cfg.Fill), Pool: &d.apps.pairs, Domain: [32]byte(d.ID()), Points: a.on, Owner: a.owner, Grant: [32]byte(a.grant.Request),
 		Compat: a.grant.Body.Compat && a.on.Has(points.AppCompat), Now: a.now, Sessions: &logins{d: d, a: a},
-		Allow:  func(x coreep11.Access) error { return d.allow(a, x) },
-		Shared: func(key [16]byte) bool { return len(a.grant.Body.Keys) > 0 && a.grant.Body.Key(entry.KeyOf(key)) }}
+		Allow: func(x coreep11.Access) error { return d.allow(a, x) }}
 	login, err := d.appParent(loginEpoch)
 	if err != nil {
 		return env, d.keyGone(err)

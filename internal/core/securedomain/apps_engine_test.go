@@ -159,12 +159,12 @@ func TestAppBlobsAndWalletBlobs(t *testing.T) {
 				t.Errorf("the application's blob opens with tag %s where it should not, or nowhere", tag)
 			}
 		}
-		memory.Swap(ref, app)
+		memory.SetBlob(ref, app)
 		h.D.ForgetKeys()
 		if _, err := paid(h, "hot", 0); err == nil {
 			t.Error("a wallet signs with an application's blob")
 		}
-		memory.Swap(ref, seed)
+		memory.SetBlob(ref, seed)
 	}
 	if wallets != 1 {
 		t.Errorf("%d blobs of wallets", wallets)

@@ -51,13 +51,6 @@ func (m *Memory) SetSnapshot(seq uint64, data []byte) {
 	}
 }
 
-// Swap puts a blob in the place of another, behind the domain's back.
-func (m *Memory) Swap(ref keystore.Ref, blob []byte) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.blobs[ref] = blob
-}
-
 // Blobs gives the blobs that are kept.
 func (m *Memory) Blobs() map[keystore.Ref][]byte {
 	m.mu.Lock()
