@@ -164,6 +164,13 @@ int sr_mul_add(const secp256k1_context *ctx, const sr_byte *secret, const sr_byt
 	return SR_OK;
 }
 
+int sr_convert(const secp256k1_context *ctx, const sr_byte *pub, size_t publen, sr_byte *out65) {
+	secp256k1_pubkey point;
+	size_t len = 65;
+	if (!secp256k1_ec_pubkey_parse(ctx, &point, pub, publen)) return SR_PUBLIC;
+	return secp256k1_ec_pubkey_serialize(ctx, out65, &len, &point, SECP256K1_EC_UNCOMPRESSED) ? SR_OK : SR_FAULT;
+}
+
 int sr_combine(const secp256k1_context *ctx, const sr_byte *pub65, const sr_byte *a, const sr_byte *b, sr_byte *out65) {
 	secp256k1_pubkey pub;
 	size_t len = 65;

@@ -47,6 +47,9 @@ int sr_agree(const secp256k1_context *ctx, const sr_byte *secret, const sr_byte 
 // zero. out is none of the others.
 int sr_mul_add(const secp256k1_context *ctx, const sr_byte *secret, const sr_byte *factor, const sr_byte *addend, int subtract, sr_byte *out);
 
+// out65 = the uncompressed form of a public key of publen bytes, SEC 1 compressed or uncompressed.
+int sr_convert(const secp256k1_context *ctx, const sr_byte *pub, size_t publen, sr_byte *out65);
+
 // out65 = a * G + b * P for public a and b, or a * G + P with b NULL, in variable time; P is the point of pub65.
 int sr_combine(const secp256k1_context *ctx, const sr_byte *pub65, const sr_byte *a, const sr_byte *b, sr_byte *out65);
 

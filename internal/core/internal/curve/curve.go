@@ -38,6 +38,8 @@ package curve
 #cgo nocallback sr_agree
 #cgo noescape sr_mul_add
 #cgo nocallback sr_mul_add
+#cgo noescape sr_convert
+#cgo nocallback sr_convert
 #cgo noescape sr_combine
 #cgo nocallback sr_combine
 */
@@ -94,6 +96,24 @@ func (b *Backend) PublicKey(sk []byte) (pub [PublicKeySize]byte, err error) {
 		return pub, ErrScalar
 	}
 	return pub, refusal(C.sr_public_key(b.ctx, ptr(&sk[0]), ptr(&pub[0])))
+}
+
+// PublicKeyUncompressed returns the SEC 1 uncompressed public key of a secret scalar.
+func (b *Backend) PublicKeyUncompressed(sk []byte) (pub [UncompressedSize]byte, err error) {
+	short, err := b.PublicKey(sk)
+	if err != nil {
+		return pub, err
+	}
+	return pub, refusal(C.sr_convert(b.ctx, ptr(&short[0]), C.size_t(len(short)), ptr(&pub[0])))
+}
+
+// CheckPoint refuses bytes that are no SEC 1 uncompressed point of the curve with [ErrPublicKey].
+func (b *Backend) CheckPoint(point []byte) error {
+	if len(point) != UncompressedSize || point[0] != 4 {
+		return ErrPublicKey
+	}
+	var out [UncompressedSize]byte
+	return refusal(C.sr_convert(b.ctx, ptr(&point[0]), C.size_t(len(point)), ptr(&out[0])))
 }
 
 // SignECDSA signs a digest: sig is r || s with the low s (BIP-62 rule 5, EIP-2), recid the recovery id 0 to 3 of SEC 1 section 4.1.6. The

@@ -34,6 +34,10 @@ func TestAgreeWithDecred(t *testing.T) {
 		x, y := drawScalar(t, "x"), drawScalar(t, "y")
 		a, c := secp256k1.PrivKeyFromBytes(x), secp256k1.PrivKeyFromBytes(y)
 		want := secp256k1.GenerateSharedSecret(a, c.PubKey())
+		whole, err := b.PublicKeyUncompressed(x)
+		if err != nil || !bytes.Equal(whole[:], a.PubKey().SerializeUncompressed()) || b.CheckPoint(whole[:]) != nil {
+			t.Fatalf("public key %x with %v", whole, err)
+		}
 		got, back := make([]byte, 32), make([]byte, 32)
 		if err := errors.Join(b.Agree(x, c.PubKey().SerializeUncompressed(), got), b.Agree(y, a.PubKey().SerializeUncompressed(), back)); err != nil {
 			t.Fatal(err)
@@ -121,6 +125,9 @@ func TestGroupRefusals(t *testing.T) {
 		{"add, sum of zero", b.MulAdd(one, one, minusOne, false, out), ErrScalar},
 		{"add, difference of zero", b.MulAdd(one, one, one, true, out), ErrScalar},
 		{"add, short factor", b.MulAdd(one, one[1:], one, true, out), ErrScalar},
+		{"check, point off the curve", b.CheckPoint(off), ErrPublicKey},
+		{"check, hybrid", b.CheckPoint(hybrid), ErrPublicKey},
+		{"check, short", b.CheckPoint(g[:33]), ErrPublicKey},
 		{"combine, infinity", combine(minusOne, nil, g), ErrScalar},
 		{"combine, zero factor", combine(one, zero, g), ErrScalar},
 		{"combine, order", combine(order, one, g), ErrScalar},
