@@ -262,6 +262,16 @@ func (g *Group) Reduce(public []byte) ([]byte, error) {
 	return out, g.put(bigmod.NewNat().Mod(wide, g.order), out)
 }
 
+// Negate gives n - x for a public scalar.
+func (g *Group) Negate(x []byte) ([]byte, error) {
+	v, err := g.scalar(x)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, g.size)
+	return out, g.put(bigmod.NewNat().ExpandFor(g.order).Sub(v, g.order), out)
+}
+
 // Combine gives the public point s*G + r*P, or s*G + P when r is nil, in variable time. s and r are public scalars in [1, n-1], point is P.
 // Infinity is [ErrScalar].
 func (g *Group) Combine(s, r, point []byte) ([]byte, error) {

@@ -129,6 +129,9 @@ func (p pairing) scalars(t *rapid.T, d, e, k []byte, n *big.Int) {
 			t.Fatalf("got %x and %v, want %x", out, err, tt.want)
 		}
 	}
+	if got, err := p.g.Negate(d); err != nil || new(big.Int).SetBytes(got).Cmp(new(big.Int).Sub(n, D)) != 0 {
+		t.Fatalf("-%x is %x with %v", d, got, err)
+	}
 	wide := append(bytes.Clone(d), e...)
 	want := new(big.Int).Mod(new(big.Int).SetBytes(wide), n)
 	if got, err := p.g.Reduce(wide); err != nil || new(big.Int).SetBytes(got).Cmp(want) != 0 {
@@ -198,6 +201,7 @@ func TestRefusals(t *testing.T) {
 			{"combine, zero", combine(zero, one, base), ErrScalar}, {"combine, zero factor", combine(one, zero, base), ErrScalar},
 			{"combine, off", combine(one, one, off), ErrPoint},
 			{"reduce, zero", reduce(zero), ErrScalar}, {"reduce, order", reduce(order), ErrScalar}, {"reduce, none", reduce(nil), ErrScalar},
+			{"negate, zero", func() error { _, err := g.Negate(zero); return err }(), ErrScalar},
 			{"add, zero tweak", g.Add(one, zero, out), nil},
 		} {
 			if !errors.Is(tt.err, tt.want) {
