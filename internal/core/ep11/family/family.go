@@ -120,7 +120,7 @@ type Way uint8
 const (
 	Encrypt Way = 1
 	Decrypt Way = 2
-	Sign    Way = 3 // also to verify
+	Sign    Way = 3 // the code of a message, to be given out or compared
 )
 
 // Stream is an operation in several parts. After an error it is not used again.
@@ -176,7 +176,8 @@ type Row struct {
 	Keys       []KeyType // of the key, KEK or base; the zero KeyType stands for a use without a key
 	Sign       Signer
 	Cipher     Cipher
-	Stream     Streamer
+	Stream     Streamer // encrypts and decrypts, in one part or many
+	MAC        Streamer // signs and verifies with a secret key, in one part or many
 	Wrap       Wrapper
 	Derive     Deriver
 	Parameters Parameters

@@ -239,7 +239,9 @@ func (c koblitz) verify(public, data, sig []byte) bool {
 // edwards is Ed25519; what is signed is the message.
 type edwards struct{}
 
-func (edwards) size() (scalar, public, signature, bits int) { return 32, 32, ed25519.SignatureSize, 256 }
+func (edwards) size() (scalar, public, signature, bits int) {
+	return 32, 32, ed25519.SignatureSize, 256
+}
 
 func (edwards) draw([]byte) {}
 

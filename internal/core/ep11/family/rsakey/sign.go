@@ -199,7 +199,7 @@ func (j job) verify(key *rsa.PublicKey, sig []byte) bool {
 		want.SetBytes(j.unsalted(key.N.BitLen()))
 	} else {
 		want.SetBytes(j.x931(key.Size()))
-		if got.Bits()[0]&0xf != 12 { // s was n minus the root
+		if low := new(big.Int).And(got, big.NewInt(0xf)); low.Int64() != 12 { // s was n minus the root
 			got.Sub(key.N, got)
 		}
 	}

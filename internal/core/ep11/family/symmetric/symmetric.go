@@ -43,14 +43,14 @@ func Set() family.Set {
 			{Mechanism: ep11.CKM_AES_CBC_PAD, Keys: aesKeys, Stream: modes{}, Wrap: modes{}},
 			{Mechanism: ep11.CKM_AES_CTR, Keys: aesKeys, Stream: modes{}},
 			{Mechanism: ep11.CKM_AES_GCM, Keys: aesKeys, Cipher: gcm{}},
-			{Mechanism: ep11.CKM_AES_CMAC, Keys: aesKeys, Stream: macs{}},
-			{Mechanism: ep11.CKM_IBM_CMAC, Keys: slices.Concat(aesKeys, desKeys), Stream: macs{}},
+			{Mechanism: ep11.CKM_AES_CMAC, Keys: aesKeys, MAC: macs{}},
+			{Mechanism: ep11.CKM_IBM_CMAC, Keys: slices.Concat(aesKeys, desKeys), MAC: macs{}},
 			{Mechanism: ep11.CKM_AES_KEY_WRAP, Keys: aesKeys, Wrap: keyWrap{}},
 			{Mechanism: ep11.CKM_AES_KEY_WRAP_PAD, Keys: aesKeys, Wrap: keyWrap{}},
 			{Mechanism: ep11.CKM_DES3_ECB, Keys: desKeys, Stream: modes{}, Wrap: modes{}},
 			{Mechanism: ep11.CKM_DES3_CBC, Keys: desKeys, Stream: modes{}, Wrap: modes{}},
 			{Mechanism: ep11.CKM_DES3_CBC_PAD, Keys: desKeys, Stream: modes{}, Wrap: modes{}},
-			{Mechanism: ep11.CKM_DES3_CMAC, Keys: desKeys, Stream: macs{}},
+			{Mechanism: ep11.CKM_DES3_CMAC, Keys: desKeys, MAC: macs{}},
 		},
 	}
 	var generic []family.KeyType
@@ -60,7 +60,7 @@ func Set() family.Set {
 	}
 	set.Rows = append(set.Rows, family.Row{Mechanism: ep11.CKM_GENERIC_SECRET_KEY_GEN, Generates: generic})
 	for mechanism := range hmacs {
-		set.Rows = append(set.Rows, family.Row{Mechanism: mechanism, Keys: slices.Concat(generic, aesKeys), Stream: macs{}})
+		set.Rows = append(set.Rows, family.Row{Mechanism: mechanism, Keys: slices.Concat(generic, aesKeys), MAC: macs{}})
 	}
 	return set
 }
