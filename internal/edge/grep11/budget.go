@@ -4,7 +4,7 @@ package grep11
 
 import "sync"
 
-// budget bounds how many operations run at a time: all together, and those of one caller. Safe for concurrent use.
+// budget bounds how much of something callers have at a time: all together, and each. Safe for concurrent use.
 type budget struct {
 	most, each int
 
@@ -17,29 +17,31 @@ func newBudget(most, each int) *budget {
 	return &budget{most: most, each: each, by: map[string]int{}}
 }
 
-// take gives a caller room for one more, or not.
-func (b *budget) take(who string) bool {
+// take gives a caller n more, or nothing.
+func (b *budget) take(who string, n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.used >= b.most || b.by[who] >= b.each {
+	if b.used+n > b.most || b.by[who]+n > b.each {
 		return false
 	}
-	b.used++
-	b.by[who]++
+	if n > 0 {
+		b.used += n
+		b.by[who] += n
+	}
 	return true
 }
 
-// give takes it back.
-func (b *budget) give(who string) {
+// give takes n back.
+func (b *budget) give(who string, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.used--
-	if b.by[who]--; b.by[who] == 0 {
+	b.used -= n
+	if b.by[who] -= n; b.by[who] == 0 {
 		delete(b.by, who)
 	}
 }
 
-// now says how many run.
+// now says how much is out.
 func (b *budget) now() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

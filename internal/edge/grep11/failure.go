@@ -114,14 +114,3 @@ func grpcCode(f *ep11.Failure) codes.Code {
 	}
 	return codes.InvalidArgument
 }
-
-// unreadable says that a message could not be read. Its cause may quote the message, so that none of its words are passed on.
-func unreadable(err error) error {
-	switch status.Code(err) {
-	case codes.ResourceExhausted:
-		return ep11.Fail(ep11.CKR_IBM_TRANSPORT_LIMIT, "the message has more than %d bytes", MaxMessage)
-	case codes.Canceled, codes.DeadlineExceeded:
-		return context.Canceled
-	}
-	return ep11.Fail(ep11.CKR_IBM_GREP11_CANNOT_UNMARSHAL, "the message can't be read as this call's request")
-}

@@ -37,14 +37,18 @@ import (
 
 // Limits.
 const (
-	MaxMessage       = ep11.MaxData + 64<<10 // bytes of a message that is read
+	MaxMessage       = ep11.MaxData + 64<<10 // bytes of a message; one of more than twice as many is refused by gRPC itself, without a detail
 	MaxOperations    = 16_384                // calls at a time
 	MaxOwnOperations = 12_288                // of those of one caller
+	MaxMessages      = 512 << 20             // bytes of all messages that are worked on
+	MaxOwnMessages   = 128 << 20             // of those of one caller
 	MaxConnections   = 1024                  // at a time, unless configured; the next one waits
 	MaxStreams       = 2048                  // calls at a time on a connection; a client's further ones wait
 	MaxHeader        = 16 << 10              // bytes of a call's metadata
 
-	callTime     = 2 * time.Minute // longest that a call may take
+	callTime     = 2 * time.Minute  // longest that a call may take
+	readTime     = 20 * time.Second // for its message to come
+	readAtOnce   = 128              // messages that are read at a time
 	handshake    = 10 * time.Second
 	grace        = 10 * time.Second // for open calls when the gateway stops
 	streamWindow = 64 << 10         // bytes that a call may send before it is read; until a caller has room, nothing is
@@ -105,7 +109,9 @@ func (c *Config) check() error {
 type Server struct {
 	cfg   Config
 	tries *tries
-	room  *budget
+	room  *budget       // calls
+	bytes *budget       // of messages
+	reads chan struct{} // holds a token for each message that is read
 	meter *meter
 }
 
@@ -114,7 +120,8 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	return &Server{cfg: cfg, tries: newTries(), room: newBudget(MaxOperations, MaxOwnOperations), meter: newMeter()}, nil
+	return &Server{cfg: cfg, tries: newTries(), room: newBudget(MaxOperations, MaxOwnOperations),
+		bytes: newBudget(MaxMessages, MaxOwnMessages), reads: make(chan struct{}, readAtOnce), meter: newMeter()}, nil
 }
 
 // Serve answers on a listener until ctx ends, and then finishes open calls for at most 10 seconds. It closes the listener, and refuses one in
@@ -150,7 +157,7 @@ func (s *Server) options() []grpc.ServerOption {
 	if s.cfg.TLS != nil {
 		creds = credentials.NewTLS(clientTLS(s.cfg.TLS, s.cfg.ClientCAs, s.cfg.Now))
 	}
-	return []grpc.ServerOption{grpc.Creds(creds), grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxConcurrentStreams(MaxStreams), grpc.MaxHeaderListSize(MaxHeader),
+	return []grpc.ServerOption{grpc.Creds(creds), grpc.ForceServerCodecV2(codec{}), grpc.MaxRecvMsgSize(2 * MaxMessage), grpc.MaxConcurrentStreams(MaxStreams), grpc.MaxHeaderListSize(MaxHeader),
 		grpc.ConnectionTimeout(handshake), grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connWindow),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 15 * time.Minute, Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -160,7 +167,7 @@ func (s *Server) options() []grpc.ServerOption {
 }
 
 // handle does one call: who asks, room, the message, the core, the answer. In this order, so that strangers cost next to nothing.
-func (s *Server) handle(ctx context.Context, r row, decode func(any) error) (out any, err error) {
+func (s *Server) handle(ctx context.Context, r row, stream grpc.ServerStream) (out any, err error) {
 	began := s.cfg.Now()
 	defer func() {
 		if v := recover(); v != nil {
@@ -177,11 +184,19 @@ func (s *Server) handle(ctx context.Context, r row, decode func(any) error) (out
 	if err != nil {
 		return nil, err
 	}
-	if !s.room.take(who) {
+	if !s.room.take(who, 1) {
 		return nil, again(ep11.CKR_DEVICE_MEMORY, "too many calls at a time; %d of one caller and %d together are done", MaxOwnOperations, MaxOperations)
 	}
-	defer s.room.give(who)
-	c, in, err := r.read(decode)
+	defer s.room.give(who, 1)
+	b, err := s.receive(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	if !s.bytes.take(who, len(b)) {
+		return nil, again(ep11.CKR_DEVICE_MEMORY, "too much data at a time; %d bytes of one caller and %d together are worked on", MaxOwnMessages, MaxMessages)
+	}
+	defer s.bytes.give(who, len(b))
+	c, in, err := r.read(b)
 	if err == nil {
 		err = c.Check()
 	}

@@ -3,10 +3,8 @@
 package grep11
 
 import (
-	"context"
 	"errors"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	wire "strongroom/api/gen/grep11"
@@ -16,7 +14,7 @@ import (
 // row is one of the forty calls: how its request becomes a call of the core, and the answer its response.
 type row struct {
 	fn     ep11.Function
-	read   func(decode func(any) error) (ep11.Call, proto.Message, error)
+	read   func(message []byte) (ep11.Call, proto.Message, error)
 	answer func(ep11.Answer, proto.Message) proto.Message
 }
 
@@ -26,10 +24,10 @@ func of[Req any, P interface {
 	proto.Message
 }](fn ep11.Function, call func(P) (ep11.Call, error), answer func(ep11.Answer, P) proto.Message) row {
 	return row{fn: fn,
-		read: func(decode func(any) error) (ep11.Call, proto.Message, error) {
+		read: func(message []byte) (ep11.Call, proto.Message, error) {
 			in := P(new(Req))
-			if err := decode(in); err != nil {
-				return ep11.Call{}, nil, unreadable(err)
+			if err := proto.Unmarshal(message, in); err != nil { // its words may quote the message
+				return ep11.Call{}, nil, ep11.Fail(ep11.CKR_IBM_GREP11_CANNOT_UNMARSHAL, "the message can't be read as this call's request")
 			}
 			c, err := call(in)
 			c.Function = fn
@@ -62,16 +60,4 @@ func none() ([]byte, error) { return nil, nil }
 // rows are all calls, in the order of the service.
 func rows() []row {
 	return append(append(append(digests(), ciphers()...), signatures()...), append(keys(), others()...)...)
-}
-
-// describe gives the service for a gRPC server, so that a caller is known and has room before a byte of its message is read.
-func (s *Server) describe() *grpc.ServiceDesc {
-	d := &grpc.ServiceDesc{ServiceName: wire.Crypto_ServiceDesc.ServiceName, HandlerType: (*any)(nil), Metadata: wire.Crypto_ServiceDesc.Metadata}
-	for _, r := range rows() {
-		d.Methods = append(d.Methods, grpc.MethodDesc{MethodName: r.fn.String(),
-			Handler: func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-				return s.handle(ctx, r, decode)
-			}})
-	}
-	return d
 }
