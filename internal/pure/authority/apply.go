@@ -45,6 +45,8 @@ func DecodeBody(kind entry.Kind, version uint, b []byte) (any, error) {
 		v = &entry.Erased{}
 	case entry.KindTamper:
 		v = &entry.Tamper{}
+	case entry.KindUses:
+		v = &entry.Uses{}
 	default:
 		return nil, fmt.Errorf("entry kind %q is not known", kind)
 	}
@@ -108,6 +110,8 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 		apply, err = s.applyErased(b)
 	case *entry.Tamper:
 		apply, err = s.applyTamper(b)
+	case *entry.Uses:
+		apply, err = s.applyUses(l, b)
 	default:
 		err = fmt.Errorf("body of type %T is not known", body)
 	}
@@ -149,6 +153,8 @@ func kindOf(body any) entry.Kind {
 		return entry.KindErased
 	case *entry.Tamper:
 		return entry.KindTamper
+	case *entry.Uses:
+		return entry.KindUses
 	default:
 		return ""
 	}

@@ -86,6 +86,9 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 	if _, is := body.(request.WarmBody); is != (b.Warm != nil) {
 		return nil, errors.New("the effect is on a wallet's temperature, and the request is not, or the other way round")
 	}
+	if _, is := body.(request.AppBody); is != (b.App != nil) || is && b.Warm != nil {
+		return nil, errors.New("the effect is on applications, and the request is not, or the other way round")
+	}
 	var apply func()
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
@@ -96,6 +99,8 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		err = errors.New("a transfer has permits, not an effect")
 	case request.WarmBody:
 		apply, err = s.applyWarm(l, o, b)
+	case request.AppBody:
+		apply, err = s.applyApp(l, o, b)
 	case request.LifeBody:
 		apply, err = s.applyLife(r, b)
 	default:

@@ -50,7 +50,7 @@ func (s *State) Audit(l entry.Leaf, body any, derive Deriver, history History) e
 		err = s.auditEffect(b, at, derive)
 	case *entry.Session:
 		err = s.auditSession(b, at)
-	case *entry.Snapshot, *entry.Writer, *entry.Reencipher, *entry.Erased, *entry.Tamper: // nothing is decided
+	case *entry.Snapshot, *entry.Writer, *entry.Reencipher, *entry.Erased, *entry.Tamper, *entry.Uses: // nothing is decided
 	default:
 		err = fmt.Errorf("body of type %T is not known", body)
 	}

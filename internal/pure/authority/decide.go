@@ -168,6 +168,8 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 		e.Addresses = &b
 	case request.WarmBody:
 		e.Warm = &d.is.warm
+	case request.AppBody:
+		e.App = &d.is.app
 	case request.LifeBody:
 		e.Life = &d.is.life
 	default:

@@ -31,6 +31,10 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 		var c warmChange
 		c, err = s.changeWarm(o, at)
 		w, x.warm = c.wallet, c.effect
+	case request.AppBody:
+		var c appChange
+		c, err = s.changeApps(o, at)
+		x.app = c.effect
 	default:
 		// A document takes long to check: only people may make the core do so.
 		if p, ok := s.Rules.Principal(r.Initiator); !ok || p.Kind != policy.Human {
@@ -65,6 +69,7 @@ type described struct {
 	document *policy.Document // that it makes, if it makes one
 	life     entry.Life       // of an operation on the life cycle, but for what the core makes
 	warm     entry.Warm       // of an operation on a wallet's temperature
+	app      entry.App        // of an operation on applications
 }
 
 func (s *State) wallet(id custody.WalletID) (entry.Wallet, [2]uint32, error) {
@@ -117,6 +122,8 @@ func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.
 		f.Wallet, f.Chain = o.Of(), w.Chain
 		e.Wallet, e.Chain = o.Of(), w.Chain
 		describeWarm(o, &f, &e)
+	case request.AppBody:
+		describeApp(o, &f, &e)
 	}
 	return f, e, b, err
 }
@@ -129,6 +136,18 @@ func describeWarm(o request.WarmBody, f *policy.Facts, e *request.Effects) {
 	case *request.WarmOpenBody:
 		f.Asset, f.Total = o.Asset, o.Amount
 		e.Asset, e.Total, e.Until = o.Asset, o.Amount, o.NotAfter
+	}
+}
+
+// describeApp adds what an operation on applications has.
+func describeApp(o request.AppBody, f *policy.Facts, e *request.Effects) {
+	app, until := request.AppEffectsOf(o)
+	e.App, e.Until = &app, until
+	switch o := o.(type) {
+	case *request.AppGrantBody:
+		f.App = &policy.AppFacts{Grant: o.Grant, Caller: o.Caller, Gateway: o.Gateway, Functions: o.Functions, Mechanisms: o.Mechanisms, MaxUses: o.MaxUses, Import: o.Import, Compat: o.Compat}
+	case *request.AppRevokeBody:
+		f.App = &policy.AppFacts{Grant: o.Grant}
 	}
 }
 

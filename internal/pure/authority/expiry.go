@@ -22,6 +22,7 @@ type deadline struct {
 	session [16]byte
 	warm    bool   // a session of a warm wallet,
 	wallet  uint32 // of this one
+	grant   bool   // a grant to an application
 }
 
 // expiryQueue is a heap of deadlines by time, then entry. It holds deadlines of things that have ended meanwhile, which are
@@ -60,6 +61,9 @@ func (s *State) expire(l entry.Leaf) {
 			delete(s.sessions, d.session)
 		}
 		s.endWarm(d)
+		if d.grant {
+			s.endGrant(s.grantOf(d.seq))
+		}
 		if p, ok := s.pending[d.request]; ok && p.Seq == d.seq {
 			s.unwait(p)
 			s.finish(p.ID, Outcome{BodyHash: p.BodyHash, Seq: p.Seq, Own: p.Own(), End: EndExpired}, l.Time)

@@ -33,6 +33,7 @@ type driver struct {
 func newDriver(t tester) *driver {
 	d := &driver{world: newWorld(t), slots: map[string]custody.RequestID{}, effects: map[request.Operation]int{}}
 	d.must(t, d.effect(t, d.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "vault", Chain: evm, Scheme: request.SchemeEVM, Temperature: request.Warm}, "bob")))
+	d.s.life.Allowed = d.s.life.Allowed.Or(appPoints)
 	d.m = modelOf(d.s)
 	for id := range d.s.doneIndex {
 		o, _ := d.s.Done(id)
@@ -307,6 +308,8 @@ func (d *driver) step(t *rapid.T) {
 		d.through(t, op, body)
 	} else if n == 6 {
 		d.vaultStory(t)
+	} else if n < 9 {
+		d.appStory(t)
 	} else if body := d.body(t); body != nil {
 		d.submit(t, body)
 	}
@@ -417,11 +420,11 @@ func (d *driver) oneSlot(t *rapid.T, p *entry.Permit) {
 // rootBySpec makes an image's root as docs/spec/state.md words it, section by section.
 func rootBySpec(m Image) [32]byte {
 	var hashes [][32]byte
-	for i, v := range m.sections() {
+	for _, s := range m.sections() {
 		hashes = append(hashes, canon.Hash(canon.TagSection, struct {
 			N uint `cbor:"1,keyasint"`
 			V any  `cbor:"2,keyasint"`
-		}{uint(i + 1), v}))
+		}{uint(s.number), s.value}))
 	}
 	return canon.Hash(canon.TagStateRoot, hashes)
 }
@@ -471,11 +474,11 @@ func TestFoldIsTheModel(t *testing.T) {
 	})
 	t.Log(counts)
 	for _, op := range request.Operations() {
-		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose) {
+		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose || op == request.AppGrant || op == request.AppRevoke || op == request.AppKeyRevoke) {
 			t.Errorf("no %s took effect: the draws are one-sided", op)
 		}
 	}
-	for _, k := range []string{"request", "approval", "permit", "result", "refusal", "effect", "session", "snapshot", "writer", "reencipher", "erased", "tamper", "executed", "signed", "refused", "rejected", "cancelled", "expired"} {
+	for _, k := range []string{"request", "approval", "permit", "result", "refusal", "effect", "session", "snapshot", "writer", "reencipher", "erased", "tamper", "uses", "executed", "signed", "refused", "rejected", "cancelled", "expired"} {
 		if counts[k] == 0 {
 			t.Errorf("no %s came about: the draws are one-sided", k)
 		}

@@ -13,7 +13,7 @@ import (
 	"strongroom/internal/pure/request"
 )
 
-var kinds = []entry.Kind{entry.KindGenesis, entry.KindRequest, entry.KindApproval, entry.KindPermit, entry.KindResult, entry.KindRefusal, entry.KindEffect, entry.KindSession, entry.KindSnapshot, entry.KindWriter}
+var kinds = []entry.Kind{entry.KindGenesis, entry.KindRequest, entry.KindApproval, entry.KindPermit, entry.KindResult, entry.KindRefusal, entry.KindEffect, entry.KindSession, entry.KindSnapshot, entry.KindWriter, entry.KindUses}
 
 // busyWorld has requests in every state, and seeds gives bodies of every kind that fit it.
 func busyWorld(t tester) (w *world, seeds []any) {
@@ -24,11 +24,14 @@ func busyWorld(t tester) (w *world, seeds []any) {
 	waits := w.approved(t, request.WhitelistRemove, request.WhitelistRemoveBody{ID: "bank"}, "bob")
 	wallet := w.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "next", Chain: evm, Scheme: request.SchemeEVM}, "bob")
 	addresses := w.approved(t, request.AddressCreate, request.AddressCreateBody{Wallet: "hot", Count: 2})
+	w.s.life.Allowed = w.s.life.Allowed.Or(appPoints)
+	a := apps{w}
+	seq, again := a.grant(t, a.body("app")), a.approved(t, request.AppGrant, a.body("app"), "bob", "carol")
 	opening := canon.Encode(request.SessionOpening{V: 1, Authority: w.s.Authority, Domain: w.s.Domain, Service: who("service").id, Ephemeral: make([]byte, 32), NotAfter: w.now/1e9 + 60})
 	seeds = []any{w.log[0].body, w.asked(t, who("bob"), w.request(who("bob"), request.Transfer, payEVM(7))), w.approval(t, waits, who("carol"), request.Approve), w.permit(t, ready, "b", inputs(1, 2), 3),
 		w.permit(t, signed, "c", account0(0), 2), w.result(signed), &entry.Refusal{Request: ready, Act: "permit", Kind: problem.OutsideBounds}, w.effect(t, wallet), w.effect(t, addresses),
 		&entry.Session{Opening: opening, Key: who("service").pub.Ref(), Sig: make([]byte, 64), Session: make([]byte, 16), Ephemeral: make([]byte, 32)},
-		&entry.Snapshot{Root: w.s.StateRoot()}, &entry.Writer{Epoch: 2}}
+		&entry.Snapshot{Root: w.s.StateRoot()}, &entry.Writer{Epoch: 2}, w.effect(t, again), used(seq, 1, 2, 0x1041)}
 	return w, seeds
 }
 

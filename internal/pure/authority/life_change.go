@@ -214,6 +214,7 @@ func (s *State) finalizeEpoch(o *request.EpochFinalizeBody) (c lifeChange, err e
 	c.effect = destroying(previous.Epoch, previous.Pattern, doomed, previous.Epoch)
 	c.commit = func(*entry.Life) {
 		s.life.Previous, s.blobs.Previous, s.blobs.Doomed = nil, nil, doomed
+		s.forgetRevoked(s.Epoch)
 	}
 	return c, nil
 }
@@ -285,6 +286,7 @@ func (s *State) wipe(doomed []entry.Blob) {
 	s.life.Next, s.life.Previous, s.lacking = nil, nil, 0
 	s.blobs = lifeBlobs{Doomed: doomed}
 	clear(s.sessions)
+	s.endGrants()
 	for n := range s.warm {
 		s.setSessions(n, nil)
 	}

@@ -30,7 +30,12 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 	if _, is := body.(request.WarmBody); is != (b.Warm != nil) {
 		return errModel
 	}
+	if _, is := body.(request.AppBody); is != (b.App != nil) {
+		return errModel
+	}
 	switch o := body.(type) {
+	case request.AppBody:
+		err = m.appEffect(l, at, o, b)
 	case *request.TransferBody:
 		return errModel
 	case request.WarmBody:
@@ -110,6 +115,7 @@ func (m *model) expire(l entry.Leaf) {
 	over := func(notAfter int64) bool { return notAfter < (l.Time-l.Bound)/1e9 }
 	m.sessions = slices.DeleteFunc(m.sessions, func(x sessionRecord) bool { return over(x.Session.NotAfter) })
 	m.closeWarm(func(x WarmSession) bool { return over(x.NotAfter) })
+	m.endGrants(func(g modelGrant) bool { return over(g.body.NotAfter) })
 	type due struct {
 		at  int64
 		seq uint64

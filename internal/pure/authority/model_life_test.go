@@ -125,7 +125,7 @@ func (m *model) aliveFor(body any) bool {
 		return true
 	case *entry.Request:
 		return still(b.Effects.Operation)
-	case *entry.Session, *entry.Tamper, *entry.Reencipher, *entry.Permit:
+	case *entry.Session, *entry.Tamper, *entry.Reencipher, *entry.Permit, *entry.Uses:
 		return false
 	default:
 		id, _ := requestOf(body)
@@ -215,6 +215,7 @@ func (m *model) lifeEffect(l entry.Leaf, body request.LifeBody, b *entry.Effect)
 		of(p)
 		doom(copiesOf(p.copies[0], p.copies[1]), m.listed(p))
 		want.Destroyed, life.previous = []uint64{p.epoch}, nil
+		m.forgetKeys(m.head.Epoch)
 	case *request.EpochCancelBody:
 		n := life.next
 		if !is(n, o.Epoch, o.Pattern) {
@@ -292,6 +293,7 @@ func (m *model) zeroize(l entry.Leaf) {
 	m.life.zeroized, m.life.since, m.life.next, m.life.previous = true, l.Seq, nil, nil
 	m.sessions = nil
 	m.closeWarm(func(WarmSession) bool { return true })
+	m.grants = nil
 }
 
 // lifeFact takes what the core records by itself.

@@ -38,6 +38,8 @@ type model struct {
 	done     []ended
 	life     modelLife
 	warm     []modelWarm
+	grants   []modelGrant
+	revoked  []revokedKey
 }
 
 type ended struct {
@@ -62,7 +64,7 @@ func (m model) clone() model {
 	m.docs, m.keys, m.wallets, m.next, m.born = slices.Clone(m.docs), slices.Clone(m.keys), slices.Clone(m.wallets), slices.Clone(m.next), slices.Clone(m.born)
 	m.asked, m.own = slices.Clone(m.asked), maps.Clone(m.own)
 	m.accounts, m.nonces, m.spent, m.sessions = slices.Clone(m.accounts), slices.Clone(m.nonces), slices.Clone(m.spent), slices.Clone(m.sessions)
-	m.life, m.warm = m.life.clone(), m.cloneWarm()
+	m.life, m.warm, m.grants, m.revoked = m.life.clone(), m.cloneWarm(), m.cloneApps(), slices.Clone(m.revoked)
 	m.pending, m.signed, m.done = slices.Clone(m.pending), slices.Clone(m.signed), slices.Clone(m.done)
 	for i := range m.pending {
 		m.pending[i].Approvals, m.pending[i].Trail = slices.Clone(m.pending[i].Approvals), slices.Clone(m.pending[i].Trail)
@@ -90,7 +92,7 @@ func (m model) root() [32]byte {
 		done.add(encodeDone(d.id, d.o), 0)
 	}
 	img.Life, img.Blobs = m.lifeImage()
-	img.Warm = m.warmImage()
+	img.Warm, img.Apps = m.warmImage(), m.appImage()
 	img.Wallets, img.Accounts, img.Spent, img.Done = wallets.state(), accounts.state(), spent.state(), done.state()
 	for i := range m.pending {
 		img.Pending = append(img.Pending, &m.pending[i])
@@ -162,6 +164,8 @@ func (m *model) do(l entry.Leaf, hash [32]byte, body any) error {
 		m.head.Writer = b.Epoch
 	case *entry.Reencipher, *entry.Erased, *entry.Tamper:
 		return m.lifeFact(l, body)
+	case *entry.Uses:
+		return m.uses(at, b)
 	default:
 		return errModel
 	}

@@ -34,6 +34,7 @@ type Image struct {
 	Life     Life            `cbor:"16,keyasint"`
 	Blobs    lifeBlobs       `cbor:"17,keyasint"`
 	Warm     []warmRecord    `cbor:"18,keyasint"` // by wallet
+	Apps     *appSection     `cbor:"21,keyasint,omitempty"`
 }
 
 type headSection struct {
@@ -77,6 +78,7 @@ func (s *State) Image() Image {
 		Life:     s.life,
 		Blobs:    s.blobs,
 		Warm:     s.warmImage(),
+		Apps:     s.appImage(),
 	}
 	for id, x := range s.sessions {
 		m.Sessions = append(m.Sessions, sessionRecord{id, x})
@@ -89,23 +91,35 @@ func (s *State) Image() Image {
 	return m
 }
 
-// sections lists what the root covers, in order.
-func (m Image) sections() []any {
-	return []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked, m.Life, m.Blobs,
-		m.Warm}
+// section is a part of the image under its number.
+type section struct {
+	number byte
+	value  any
+}
+
+// sections lists what the root covers, in order. Those from 19 on are left out while they are empty.
+func (m Image) sections() []section {
+	var out []section
+	for i, v := range []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked, m.Life, m.Blobs,
+		m.Warm} {
+		out = append(out, section{byte(i + 1), v})
+	}
+	if m.Apps != nil {
+		out = append(out, section{21, m.Apps})
+	}
+	return out
 }
 
 // Encode gives the canonical encoding and the root hash. Each section is encoded once for both.
 func (m Image) Encode() (encoding []byte, root [32]byte) {
 	sections := m.sections()
-	encoding = append(make([]byte, 0, m.sizeHint()), 0xa0|byte(len(sections))) // a map of so many, with keys from 1 on
+	encoding = append(make([]byte, 0, m.sizeHint()), 0xa0|byte(len(sections))) // a map of so many, 23 at most
 	hashes := make([][32]byte, 0, len(sections))
-	for i, v := range sections {
-		number := byte(i + 1)
-		encoding = append(encoding, number)
+	for _, s := range sections {
+		encoding = append(encoding, s.number)
 		from := len(encoding)
-		encoding = canon.Append(encoding, v)
-		hashes = append(hashes, canon.HashBytes(canon.TagSection, []byte{0xa2, 1, number, 2}, encoding[from:])) // {1: number, 2: section}
+		encoding = canon.Append(encoding, s.value)
+		hashes = append(hashes, canon.HashBytes(canon.TagSection, []byte{0xa2, 1, s.number, 2}, encoding[from:])) // {1: number, 2: section}
 	}
 	return encoding, canon.Hash(canon.TagStateRoot, hashes)
 }
@@ -113,6 +127,9 @@ func (m Image) Encode() (encoding []byte, root [32]byte) {
 // sizeHint is about how long the encoding is, in bytes, by the lists that become long. Growing step by step would copy it many times.
 func (m Image) sizeHint() int {
 	n := 4096 + len(m.Document) + 400*len(m.Signed) + 16*len(m.Next) + 6*(len(m.Nonces)+len(m.Born)+len(m.Asked)+len(m.Docs)) + 128*len(m.Sessions) + 200*len(m.Keys) + 34*len(m.Blobs.Next) + 80*(len(m.Blobs.Previous)+len(m.Blobs.Doomed)) + 200*len(m.Warm)
+	if m.Apps != nil {
+		n += 3000*len(m.Apps.Grants) + 80*len(m.Apps.Revoked)
+	}
 	for _, p := range m.Pending {
 		n += 1500 + len(p.Request)
 	}
@@ -168,6 +185,9 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	if err := s.restoreWarm(m); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	if err := s.restoreApps(m.Apps); err != nil {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	for _, x := range m.Sessions {

@@ -72,6 +72,8 @@ type State struct {
 	seedUses  []seedUse                // by key
 	warm      map[uint32][]WarmSession // by number of each warm wallet: its sessions, by asset
 	warmCount int                      // sessions
+
+	apps appState
 }
 
 // account is a paying address of an EVM wallet.
@@ -137,6 +139,7 @@ func New() *State {
 		done:         newChain(doneChunk),
 		doneIndex:    map[custody.RequestID]place{},
 		warm:         map[uint32][]WarmSession{},
+		apps:         newAppState(),
 	}
 }
 
@@ -251,11 +254,14 @@ func (s *State) NextNonce(id custody.WalletID, index uint32) uint64 {
 func (s *State) Spent(in entry.Input) bool { _, ok := s.spentIndex[in]; return ok }
 
 // Counts are sizes for status and metrics.
-type Counts struct{ Wallets, Keys, Pending, Signed, Done, Sessions, Spent, Warm, WarmSessions int }
+type Counts struct {
+	Wallets, Keys, Pending, Signed, Done, Sessions, Spent, Warm, WarmSessions, Grants, RevokedKeys int
+}
 
 // Counts gives the state's sizes.
 func (s *State) Counts() Counts {
-	return Counts{len(s.walletList), len(s.keys), len(s.pending), len(s.signed), len(s.doneIndex), len(s.sessions), len(s.spentIndex), len(s.warm), s.warmCount}
+	return Counts{len(s.walletList), len(s.keys), len(s.pending), len(s.signed), len(s.doneIndex), len(s.sessions), len(s.spentIndex), len(s.warm), s.warmCount,
+		len(s.apps.grants), len(s.apps.revoked)}
 }
 
 // Unsettled lists permits without a result: the same bytes may be signed again, nothing else.

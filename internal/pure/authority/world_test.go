@@ -81,6 +81,8 @@ func firstDocument() policy.Document {
 			{ID: "addresses", Priority: 4, Auto: true, When: policy.Match{Operations: []request.Operation{request.AddressCreate}}},
 			{ID: "warm", Priority: 5, Plan: two, When: policy.Match{Operations: []request.Operation{request.WalletTemperature, request.WarmOpen}}},
 			{ID: "cool", Priority: 6, Auto: true, When: policy.Match{Operations: []request.Operation{request.WarmClose}}},
+			{ID: "apps", Priority: 7, Plan: two, When: policy.Match{Operations: []request.Operation{request.AppGrant, request.AppKeyRevoke}}},
+			{ID: "stop", Priority: 8, Auto: true, When: policy.Match{Operations: []request.Operation{request.AppRevoke}}},
 		}}
 	for _, p := range people() {
 		kind := policy.Human

@@ -51,6 +51,10 @@ const (
 	TagBlobList       Tag = "strongroom/blob-list/v1"       // list of blobs that the log has given up
 	TagStatus         Tag = "strongroom/status/v1"          // status of a core, signed with the domain identity key
 
+	TagAppParent Tag = "strongroom/app-parent/v1" // parent key of the keys for applications of an epoch
+	TagAppCall   Tag = "strongroom/app-call/v1"   // call of a gateway for an application, MACed with its session's key
+	TagAppOwner  Tag = "strongroom/app-owner/v1"  // who holds keys for applications: gateway and caller
+
 	TagBackup   Tag = "strongroom/backup/v1"          // key of a pack of a backup
 	TagManifest Tag = "strongroom/backup-manifest/v1" // manifest of a backup, signed with the domain identity key
 
@@ -73,5 +77,6 @@ func Tags() []Tag {
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
 		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord,
 		TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList, TagStatus, TagRecovery,
-		TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagBackup, TagManifest}
+		TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagBackup, TagManifest,
+		TagAppParent, TagAppCall, TagAppOwner}
 }

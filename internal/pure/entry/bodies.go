@@ -170,7 +170,7 @@ type AddressBatch struct {
 	Root   [32]byte         `cbor:"5,keyasint"` // RFC 6962 tree over the addresses' text
 }
 
-// Effect records what an approved request other than a transfer did; exactly one of document, wallet, addresses, life and warm is present, but
+// Effect records what an approved request other than a transfer did; exactly one of document, wallet, addresses, life, warm and app is present, but
 // for a wallet's first address. A new document is
 // recorded whole. Body class: confidential.
 type Effect struct {
@@ -185,6 +185,7 @@ type Effect struct {
 	Life      *Life             `cbor:"9,keyasint,omitempty"` // what became of the domain
 
 	Warm *Warm `cbor:"10,keyasint,omitempty"` // what became of a wallet's temperature and sessions
+	App  *App  `cbor:"13,keyasint,omitempty"` // what became of grants to applications, or of their keys
 }
 
 // Warm is what wallet_temperature, warm_open and warm_close do. docs/spec/warm.md.

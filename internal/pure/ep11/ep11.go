@@ -23,7 +23,7 @@ func (c Code) Error() string {
 	if name, ok := codeNames[c]; ok {
 		return name
 	}
-	return fmt.Sprintf("CKR_0x%08x", uint64(c))
+	return numbered("CKR", uint64(c))
 }
 
 // Failure is a refusal as the caller gets it: exactly one error detail. Detail is words fit for the caller, at most 256 bytes, without a
@@ -70,3 +70,6 @@ func FailureOf(err error) *Failure {
 	}
 	return &Failure{Code: CKR_GENERAL_ERROR, Retry: true}
 }
+
+// numbered is the name of a number without one.
+func numbered(prefix string, n uint64) string { return fmt.Sprintf("%s_0x%08x", prefix, n) }

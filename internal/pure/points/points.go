@@ -43,6 +43,7 @@ const (
 	ModifyKeys   Point = 14 // attributes, mechanisms and expiry of a key are narrowed
 	DestroyKeys  Point = 15 // keys are destroyed
 	Threshold    Point = 16 // keys are made whose shares lie in several cores
+	AppCompat    Point = 17 // keys for applications may be used as hardware's older clients expect
 )
 
 // Algorithms that the domain itself asks for by name; [Of] gives all.
@@ -73,6 +74,7 @@ var acts = []struct {
 	{ModifyKeys, "modify-keys", "what a key may do is narrowed"},
 	{DestroyKeys, "destroy-keys", "keys are destroyed"},
 	{Threshold, "threshold", "keys are made whose shares lie in several cores"},
+	{AppCompat, "app-compat", "grants may allow what older clients of hardware modules expect and is refused otherwise"},
 }
 
 // firstAlgorithm is the first number that belongs to an algorithm.

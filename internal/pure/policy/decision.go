@@ -37,8 +37,8 @@ type Destination struct {
 
 // Facts is everything a decision may depend on besides the document. A transfer has wallet, chain, asset, destinations, their
 // sum as total, and fee cap; wallet_create, wallet_temperature and warm_close have wallet and chain; address_create has wallet, chain and
-// count; warm_open has wallet, chain, asset, and what the session is for as total; governance
-// operations have none of these. Facts that lack one are denied; those that an operation does not have are not looked at.
+// count; warm_open has wallet, chain, asset, and what the session is for as total; app_grant and app_revoke have what the grant is about; governance
+// operations and app_key_revoke have none of these. Facts that lack one are denied; those that an operation does not have are not looked at.
 type Facts struct {
 	Operation    request.Operation `cbor:"1,keyasint"`
 	Initiator    custody.PersonID  `cbor:"2,keyasint"`
@@ -50,6 +50,19 @@ type Facts struct {
 	Total        custody.Uint256   `cbor:"8,keyasint"`
 	FeeCap       custody.Uint256   `cbor:"9,keyasint"`
 	Count        uint32            `cbor:"10,keyasint,omitempty"` // addresses asked for
+	App          *AppFacts         `cbor:"14,keyasint,omitempty"` // of a grant to an application
+}
+
+// AppFacts is what a grant to an application is about. app_revoke has the grant's name only.
+type AppFacts struct {
+	Grant      string                `cbor:"1,keyasint"`
+	Caller     request.AppCaller     `cbor:"2,keyasint,omitempty"`
+	Gateway    custody.PersonID      `cbor:"3,keyasint,omitempty"`
+	Functions  []request.AppFunction `cbor:"4,keyasint,omitempty"`
+	Mechanisms []uint64              `cbor:"5,keyasint,omitempty"`
+	MaxUses    uint64                `cbor:"6,keyasint,omitempty"`
+	Import     bool                  `cbor:"7,keyasint,omitempty"`
+	Compat     bool                  `cbor:"8,keyasint,omitempty"`
 }
 
 // Decision is what the rules say about one set of facts. Auto, Plan and FeeCap are set only if it allows.

@@ -71,6 +71,14 @@ func variables() map[string]*cel.Type {
 		"total":           amountType,
 		"feeCap":          amountType,
 		"count":           cel.IntType,
+		"grant":           cel.StringType,
+		"caller":          cel.StringType,
+		"gateway":         cel.StringType,
+		"functions":       cel.ListType(cel.StringType),
+		"mechanisms":      cel.ListType(cel.StringType),
+		"maxUses":         cel.IntType,
+		"mayImport":       cel.BoolType,
+		"compat":          cel.BoolType,
 	}
 }
 
@@ -199,6 +207,8 @@ func (sizes) EstimateSize(n checker.AstNode) *checker.SizeEstimate {
 			return &checker.SizeEstimate{Max: request.MaxOutputs}
 		case "initiatorGroups":
 			return &checker.SizeEstimate{Max: MaxGroups}
+		case "functions", "mechanisms":
+			return &checker.SizeEstimate{Max: request.MaxGrantMechanisms}
 		}
 	}
 	switch t := n.Type(); {

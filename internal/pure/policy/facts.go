@@ -4,6 +4,7 @@ package policy
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"cel.dev/cel-go/cel"
@@ -16,7 +17,7 @@ import (
 
 // has says which attributes an operation has. A table field about one that it has not is no match; an expression that reads
 // one can't be evaluated.
-type has struct{ wallet, chain, asset, total, destinations, count bool }
+type has struct{ wallet, chain, asset, total, destinations, count, grant, app bool }
 
 func attributes(o request.Operation) has {
 	switch o {
@@ -30,6 +31,10 @@ func attributes(o request.Operation) has {
 		return has{wallet: true, chain: true, asset: true, total: true}
 	case request.WalletTemperature, request.WarmClose:
 		return has{wallet: true, chain: true}
+	case request.AppGrant:
+		return has{grant: true, app: true}
+	case request.AppRevoke:
+		return has{grant: true}
 	default:
 		return has{} // governance: who asks is all there is
 	}
@@ -56,6 +61,10 @@ func (r *Rules) complete(f *Facts) (criterion, observed string) {
 		return "asset.ids", fmt.Sprintf("asset %s is not of chain %s", f.Asset, f.Chain)
 	case h.count && f.Count == 0:
 		return "count", "the number of addresses is not known"
+	case h.grant && (f.App == nil || f.App.Grant == ""):
+		return "grant", "the grant is not known"
+	case h.app && (f.App.Caller == "" || f.App.Gateway == "" || len(f.App.Functions) == 0):
+		return "caller", "the caller, its gateway or what it may do is not known"
 	case h.destinations && len(f.Destinations) == 0:
 		return "destination", "the destinations are not known"
 	case h.destinations:
@@ -143,6 +152,34 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	case "destinations":
 		return a.destinations(), a.has.destinations
 	default:
+		return a.app(name)
+	}
+}
+
+// app gives what a grant to an application is about.
+func (a *activation) app(name string) (any, bool) {
+	g := a.facts.App
+	if !a.has.grant || g == nil {
+		return nil, false
+	}
+	switch name {
+	case "grant":
+		return types.String(g.Grant), true
+	case "caller":
+		return types.String(g.Caller), a.has.app
+	case "gateway":
+		return types.String(g.Gateway), a.has.app
+	case "functions":
+		return stringList(g.Functions), a.has.app
+	case "mechanisms":
+		return stringList(mechanismNames(g.Mechanisms)), a.has.app
+	case "maxUses":
+		return types.Int(min(g.MaxUses, math.MaxInt64)), a.has.app
+	case "mayImport":
+		return types.Bool(g.Import), a.has.app
+	case "compat":
+		return types.Bool(g.Compat), a.has.app
+	default:
 		return nil, false
 	}
 }
@@ -156,6 +193,24 @@ func (a *activation) destinations() ref.Val {
 		a.dests = types.NewRefValList(types.DefaultTypeAdapter, vs)
 	}
 	return a.dests
+}
+
+// stringList gives a list of texts to expressions.
+func stringList[T ~string](list []T) ref.Val {
+	out := make([]ref.Val, len(list))
+	for i, s := range list {
+		out[i] = types.String(s)
+	}
+	return types.NewRefValList(types.DefaultTypeAdapter, out)
+}
+
+// mechanismNames writes mechanisms as 0x and lower-case hex digits: numbers never change, names could.
+func mechanismNames(list []uint64) []string {
+	out := make([]string, len(list))
+	for i, m := range list {
+		out[i] = fmt.Sprintf("0x%x", m)
+	}
+	return out
 }
 
 // Parent is nil: there is nothing but the facts.

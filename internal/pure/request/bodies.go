@@ -141,6 +141,12 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &WarmOpenBody{}
 	case WarmClose:
 		b = &WarmCloseBody{}
+	case AppGrant:
+		b = &AppGrantBody{}
+	case AppRevoke:
+		b = &AppRevokeBody{}
+	case AppKeyRevoke:
+		b = &AppKeyRevokeBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}

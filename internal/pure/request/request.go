@@ -36,6 +36,10 @@ const (
 	WarmOpen          Operation = "warm_open"          // body [WarmOpenBody]
 	WarmClose         Operation = "warm_close"         // body [WarmCloseBody]
 
+	AppGrant     Operation = "app_grant"      // body [AppGrantBody]
+	AppRevoke    Operation = "app_revoke"     // body [AppRevokeBody]
+	AppKeyRevoke Operation = "app_key_revoke" // body [AppKeyRevokeBody]
+
 	PointsSet     Operation = "domain_points_set"     // body [PointsSetBody]
 	EpochLoad     Operation = "domain_epoch_load"     // body [EpochLoadBody]
 	EpochCommit   Operation = "domain_epoch_commit"   // body [EpochCommitBody]
@@ -50,11 +54,14 @@ const (
 func Operations() []Operation {
 	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
 		PersonKeyAdd, PersonKeyRemove, PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore,
-		WalletTemperature, WarmOpen, WarmClose}
+		WalletTemperature, WarmOpen, WarmClose, AppGrant, AppRevoke, AppKeyRevoke}
 }
 
-// NeverAutomatic says whether no route may let o through without approvals: it opens a way to keys that only a quorum opens.
-func (o Operation) NeverAutomatic() bool { return o == WarmOpen || o == WalletTemperature }
+// NeverAutomatic says whether no route may let o through without approvals: it opens a way to keys that only a quorum opens, or shuts one
+// that nobody can open again.
+func (o Operation) NeverAutomatic() bool {
+	return o == WarmOpen || o == WalletTemperature || o == AppGrant || o == AppKeyRevoke
+}
 
 // Governance says whether o changes persons, groups, rules or the domain's life cycle. Such a request takes a reserved plan of the
 // document, never a route.

@@ -56,11 +56,11 @@ func TestWarmBodies(t *testing.T) {
 	}
 }
 
-// What opens the way to a warm key is for people; what shuts it is not.
+// What opens the way to a key is for people, and what shuts one for ever; what can be opened again may be shut without them.
 func TestNeverAutomatic(t *testing.T) {
 	t.Parallel()
 	for _, o := range request.Operations() {
-		if want := o == request.WarmOpen || o == request.WalletTemperature; o.NeverAutomatic() != want {
+		if want := o == request.WarmOpen || o == request.WalletTemperature || o == request.AppGrant || o == request.AppKeyRevoke; o.NeverAutomatic() != want {
 			t.Errorf("%s: %v", o, o.NeverAutomatic())
 		}
 	}
