@@ -170,6 +170,11 @@ func (d *Domain) refold(ctx context.Context, size uint64) (*authority.State, err
 			if err != nil {
 				return nil, fmt.Errorf("entry %d (%s): %w", o.leaf.Seq, d.cfg.Store.Where(o.leaf.Seq), err)
 			}
+			if u, ok := body.(*entry.Uses); ok {
+				if err := checkRecords(u, o); err != nil {
+					return nil, fmt.Errorf("entry %d (%s): %w", o.leaf.Seq, d.cfg.Store.Where(o.leaf.Seq), err)
+				}
+			}
 			if err := s.Audit(o.leaf, body, derive, d.history(ctx)); err != nil {
 				return nil, fmt.Errorf("%s: %w", d.cfg.Store.Where(o.leaf.Seq), err)
 			}
@@ -181,6 +186,14 @@ func (d *Domain) refold(ctx context.Context, size uint64) (*authority.State, err
 		d.checks.set(func(c *message.Check) { c.Checked = seq })
 	}
 	return s, d.sameState(s)
+}
+
+// checkRecords says whether an entry of uses has the records that it accounts.
+func checkRecords(u *entry.Uses, o opened) error {
+	if len(o.bodies) != 2 {
+		return fmt.Errorf("an entry of uses has %d bodies, not 2", len(o.bodies))
+	}
+	return u.CheckRecords(o.bodies[1].Body)
 }
 
 // sameState compares a fold with the state in use, where both are at the same entry.

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,8 @@ type Domain struct {
 	hd      *hd.Deriver
 	keys    *keyring.Ring
 	working workingKeys
+	parents appParents
+	apps    applications
 	derive  authority.Deriver
 	slog    *slog.Logger
 
@@ -72,8 +75,9 @@ type Domain struct {
 	failOnce sync.Once
 	cause    atomic.Pointer[error]
 
-	sessionMu sync.Mutex // guards sessions
+	sessionMu sync.Mutex // guards sessions and numbers
 	sessions  map[[16]byte]secret.Bytes
+	numbers   map[[16]byte]*callNumbers // of sessions that calls of applications came with
 
 	checks   checker
 	backups  backups
@@ -222,25 +226,32 @@ type recorded struct {
 	handle auditlog.Handle
 }
 
-// record applies an entry and hands it to the log. The caller holds mu, and at is the reading of now or moment under it.
-func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class, body any) (recorded, error) {
+// record applies an entry and hands it to the log; more are further bodies, encoded, of the same class. The caller holds mu, and at is the reading
+// of now or moment under it.
+func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class, body any, more ...[]byte) (recorded, error) {
 	if err := d.Cause(); err != nil {
 		return recorded{}, problem.Wrap(problem.Stopped, err, "the core has failed and decides nothing any more")
 	}
 	s := d.state
-	enc := canon.Encode(body)
-	var salt [entry.SaltSize]byte
-	if err := d.withIdentity(func() error { salt = d.ids.Salt(s.Next, 0); return nil }); err != nil {
+	bodies := append([][]byte{canon.Encode(body)}, more...)
+	plain, err := d.salted(s.Next, bodies)
+	if err != nil {
 		return recorded{}, err
 	}
 	l := entry.Leaf{V: 1, Authority: s.Authority, Domain: s.Domain, Seq: s.Next, Prev: s.Last, Kind: kind, KindVersion: 1, Engine: entry.Engine1,
-		Writer: d.cfg.writer, Time: at.Time, Bound: at.Bound, Bodies: []entry.BodyRef{entry.Ref(class, salt, enc)}}
+		Writer: d.cfg.writer, Time: at.Time, Bound: at.Bound}
+	for _, b := range plain {
+		if len(b.Body) > entry.MaxBody {
+			return recorded{}, problem.New(problem.TooLarge, "the entry would have %d bytes, more than %d", len(b.Body), entry.MaxBody) // nothing could read it
+		}
+		l.Bodies = append(l.Bodies, entry.Ref(class, [entry.SaltSize]byte(b.Salt), b.Body))
+	}
 	leaf := l.Encode()
-	if len(enc) > entry.MaxBody || len(leaf) > entry.MaxLeaf {
-		return recorded{}, problem.New(problem.TooLarge, "the entry would have %d bytes, more than %d", len(enc), entry.MaxBody) // nothing could read it
+	if len(leaf) > entry.MaxLeaf {
+		return recorded{}, problem.New(problem.TooLarge, "the entry's leaf would have %d bytes, more than %d", len(leaf), entry.MaxLeaf)
 	}
 	hash := entry.Hash(leaf)
-	stored, err := d.storedForm(l, salt, enc)
+	stored, err := d.storedForms(l, plain)
 	if err != nil {
 		return recorded{}, err
 	}
@@ -248,13 +259,13 @@ func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class,
 		return recorded{}, problem.Wrap(problem.Internal, err, "the entry does not fit the state")
 	}
 	d.frontier.Append(hash)
-	h, err := d.log.Append(d.ctx, auditlog.Record{Leaf: leaf, Bodies: [][]byte{stored}})
+	h, err := d.log.Append(d.ctx, auditlog.Record{Leaf: leaf, Bodies: stored})
 	if err != nil {
 		d.fail(fmt.Errorf("append entry %d: %w", l.Seq, err)) // the state is ahead of the log: the process ends
 		return recorded{}, problem.Wrap(problem.Stopped, err, "the log takes no entries; the core is ending")
 	}
 	d.last = h
-	d.recent.add(l.Seq, message.Entry{Leaf: leaf, Bodies: []message.Body{{Salt: salt[:], Body: enc}}})
+	d.recent.add(l.Seq, message.Entry{Leaf: leaf, Bodies: plain})
 	if d.grown != nil {
 		close(d.grown)
 		d.grown = nil
@@ -266,16 +277,35 @@ func (d *Domain) record(at authority.Moment, kind entry.Kind, class entry.Class,
 	return rec, nil
 }
 
-// storedForm is how a body lies in the store: sealed under the period's read key, or in clear behind its salt.
-func (d *Domain) storedForm(l entry.Leaf, salt [entry.SaltSize]byte, body []byte) (stored []byte, err error) {
-	if l.Bodies[0].Class == entry.Public {
-		return append(salt[:], body...), nil
-	}
+// salted gives the bodies of an entry with their salts.
+func (d *Domain) salted(seq uint64, bodies [][]byte) (out []message.Body, err error) {
 	err = d.withIdentity(func() error {
-		stored, err = d.ids.SealBody(readkey.Period(l.Time), l.Seq, 0, salt, body)
-		return err
+		for i, b := range bodies {
+			salt := d.ids.Salt(seq, uint32(i))
+			out = append(out, message.Body{Salt: salt[:], Body: b})
+		}
+		return nil
 	})
-	return stored, err
+	return out, err
+}
+
+// storedForms is how the bodies of an entry lie in the store: sealed under the period's read key, or in clear behind their salts.
+func (d *Domain) storedForms(l entry.Leaf, bodies []message.Body) (out [][]byte, err error) {
+	for i, b := range bodies {
+		if l.Bodies[i].Class == entry.Public {
+			out = append(out, slices.Concat(b.Salt, b.Body))
+			continue
+		}
+		err = d.withIdentity(func() error {
+			stored, err := d.ids.SealBody(readkey.Period(l.Time), l.Seq, uint32(i), [entry.SaltSize]byte(b.Salt), b.Body)
+			out = append(out, stored)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // withIdentity calls f, which uses the domain's identity, unless Close has wiped it or is about to.

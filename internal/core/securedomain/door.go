@@ -62,6 +62,8 @@ func (d *Domain) Serve(m *gate.Mux) {
 		return d.Check(in), nil
 	})
 	d.serveBackups(m)
+	handle(m, message.MethodEP11, d.EP11)
+	show(d, m, message.MethodApps, func(_ context.Context, in message.List) (message.Apps, error) { return d.Apps(in), nil })
 }
 
 // serveBackups registers the methods of backups. What they give is sealed, so that whoever may read status may ask for it.

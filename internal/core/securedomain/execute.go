@@ -239,6 +239,9 @@ func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *
 	if e.Warm != nil {
 		d.warmChanged(e.Warm, at)
 	}
+	if e.App != nil {
+		d.apps.pairs.rouse()
+	}
 	if w := e.Wallet; w != nil && d.state.Temperature(w.ID) == request.Warm {
 		d.keys.Confine(w.ID)
 	}

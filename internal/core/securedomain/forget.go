@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// forget wipes every key that is kept unsealed: addresses and accounts. It is called when a reason to trust them ends: any change of the
+// forget wipes every key that is kept unsealed: addresses and accounts, the parent keys of applications, RSA pairs made beforehand. It is called when a reason to trust them ends: any change of the
 // rule document, the end of a session, a clock that is not certain, a fault, a pause beyond the lease, the end of the domain. It never
 // asks which keys an event concerns: changes are rare and need people, a key that is still in use is back for the price of one unsealing,
 // and a mistake in choosing would leave a key open that somebody took away. It needs no lock and waits for nothing: a key in use is wiped
 // when that use ends.
 func (d *Domain) forget(why string) {
-	if n := d.keys.Forget(); n > 0 {
+	if n := d.keys.Forget() + d.parents.keep() + d.apps.pairs.wipe(); n > 0 {
 		d.slog.Info("unsealed keys wiped", slog.String("why", why), slog.Int("keys", n))
 	}
 }
@@ -45,6 +45,8 @@ func (d *Domain) tendOnce() {
 		return
 	}
 	d.keys.Sweep(time.Unix(0, d.readAt))
+	d.apps.rates.forget(d.readAt)
+	d.apps.pairs.rouse()
 	for _, id := range d.keys.Admitted() {
 		d.confineEnded(id, at)
 	}

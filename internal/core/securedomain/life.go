@@ -77,7 +77,7 @@ func (d *Domain) lifeChanged(rec recorded) *lifeStep {
 	d.forget("the domain's life cycle went on")
 	registers := d.state.Registers()
 	if len(registers) == 0 {
-		d.working.keep(nil)
+		d.keepKeys(nil)
 		d.dropSessions()
 		d.confineAll()
 	}
@@ -199,7 +199,7 @@ func (d *Domain) destroyUnused(ctx context.Context, after *lifeStep) error {
 	d.mu.Lock()
 	registers, used, doomed := d.state.Registers(), d.state.Life().Used, d.state.Doomed()
 	d.mu.Unlock()
-	d.working.keep(registers)
+	d.keepKeys(registers)
 	zeroized := len(registers) == 0
 	// What a restore has put back outlives a restart of a zeroized domain, but not the zeroizing itself, while that is not over. A key that
 	// is not used yet belongs to a load that is under way.

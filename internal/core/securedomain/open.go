@@ -55,6 +55,9 @@ type Config struct {
 	Notes         []string      // for status: what the operator should know
 	Waits         func() string // for status: what the anchor waits for, or nothing; optional
 
+	Engine Engine // does calls on keys for applications; nil: there are none
+	Pairs  int    // RSA pairs of each size that are made beforehand, if the engine makes them; 0: 8, negative: none
+
 	// Fill fills b with randomness for a new seed, or fails, and then no key is made. nil: the system's.
 	Fill func(ctx context.Context, b []byte) error
 
@@ -82,6 +85,7 @@ func (c *Config) check() error {
 	if c.Fill == nil {
 		c.Fill = algorithm.System{}.Fill
 	}
+	setDefault(&c.Pairs, DefaultPairs)
 	setDefault(&c.SnapshotEvery, DefaultSnapshotEvery)
 	setDefault(&c.CacheIdle, DefaultCacheIdle)
 	setDefault(&c.Lease, DefaultLease)
@@ -168,7 +172,7 @@ func open(ctx context.Context, cfg Config, id custody.DomainID, ids *domainkeys.
 	if err := d.settle(ctx); err != nil {
 		d.stop()
 		d.work.Wait()
-		d.working.keep(nil)
+		d.keepKeys(nil)
 		return nil, errors.Join(err, d.log.Close())
 	}
 	return d, nil
@@ -189,7 +193,7 @@ func newDomain(cfg Config, ids *domainkeys.Identity) (*Domain, error) {
 		return nil, err
 	}
 	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, keys: keys, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
-		sessions: map[[16]byte]secret.Bytes{}, failed: make(chan struct{}), life: lifeWork{wake: make(chan struct{}, 1), patience: patience}}
+		sessions: map[[16]byte]secret.Bytes{}, numbers: map[[16]byte]*callNumbers{}, apps: newApplications(cfg.Engine), failed: make(chan struct{}), life: lifeWork{wake: make(chan struct{}, 1), patience: patience}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d, nil
 }
@@ -337,9 +341,15 @@ func (d *Domain) settle(ctx context.Context) error {
 	if err := d.mark(ctx, mark); err != nil {
 		return err
 	}
-	d.work.Add(1)
+	d.work.Add(2)
 	go d.runLife()
 	d.life.rouse()
+	go d.runUses()
+	if m, ok := d.cfg.Engine.(PairMaker); ok {
+		d.work.Add(1)
+		go d.fillPairs(m)
+		d.apps.pairs.rouse()
+	}
 	return nil
 }
 
@@ -375,7 +385,7 @@ func (d *Domain) Close() error {
 		delete(d.sessions, id)
 	}
 	d.sessionMu.Unlock()
-	d.working.keep(nil)
+	d.keepKeys(nil)
 	d.closing.Lock()
 	defer d.closing.Unlock()
 	d.ids.Wipe()

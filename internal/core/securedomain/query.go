@@ -5,6 +5,7 @@ package securedomain
 import (
 	"context"
 	"errors"
+	"math"
 
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
@@ -296,6 +297,22 @@ func (d *Domain) Policy() message.Policy {
 	defer d.mu.Unlock()
 	return message.Policy{Document: d.state.Doc.Encode(), Hash: d.state.Rules.Hash()}
 }
+
+// Apps gives the grants to applications, oldest first.
+func (d *Domain) Apps(in message.List) message.Apps {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at := d.guess()
+	c := d.state.Counts()
+	out := message.Apps{Total: uint64(c.Grants), Revoked: uint64(c.RevokedKeys)}
+	for _, g := range d.state.Grants(int(min(in.From, math.MaxInt32)), int(min(in.Limit, maxApps))) {
+		out.Grants = append(out.Grants, message.AppGrant{Seq: g.Seq, Grant: g.Body, Used: g.Used, Request: g.Request, Logins: uint64(len(g.Logins)), Ended: d.state.InForce(&g, at) != nil})
+	}
+	return out
+}
+
+// maxApps is how many grants one answer lists.
+const maxApps = 1000
 
 // Feed gives entries below the pin, in clear.
 func (d *Domain) Feed(ctx context.Context, in message.Feed) (message.Entries, error) {

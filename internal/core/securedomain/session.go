@@ -105,6 +105,7 @@ func (d *Domain) endSessions(ended func(id [16]byte) bool) {
 	for id, key := range d.sessions {
 		if ended(id) {
 			delete(d.sessions, id)
+			delete(d.numbers, id)
 			key.Wipe()
 			n++
 		}

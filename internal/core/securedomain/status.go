@@ -22,7 +22,7 @@ func (d *Domain) Status() message.Status {
 	out := message.Status{Profile: s.Profile, Authority: s.Authority, Domain: s.Domain, Origin: Origin(s.Domain), LogKey: s.LogKey[:], Identity: s.Identity[:],
 		Size: s.Next, Writer: s.Writer, Root: s.Root, Anchor: s.Anchor, Policy: s.Doc.Version, PolicyHash: s.Rules.Hash(),
 		Wallets: uint64(c.Wallets), Pending: uint64(c.Pending), Signed: uint64(c.Signed), Sessions: uint64(c.Sessions), Life: message.LifeOf(s),
-		WarmWallets: uint64(c.Warm), WarmSessions: uint64(c.WarmSessions)}
+		WarmWallets: uint64(c.Warm), WarmSessions: uint64(c.WarmSessions), Grants: uint64(c.Grants), RevokedKeys: uint64(c.RevokedKeys)}
 	d.mu.Unlock()
 	d.life.mu.Lock()
 	out.Life.Fault = d.life.fault
@@ -30,6 +30,7 @@ func (d *Domain) Status() message.Status {
 	out.Pinned, out.Checkpoint = head.Size, head.Signed
 	out.MemoryLocked, out.Notes = d.cfg.Arena.Locked(), slices.Clone(d.cfg.Notes)
 	out.KeysUnlocked = uint64(d.keys.Len())
+	out.Uses, out.ReadyPairs = d.apps.uses.total.Load(), d.apps.pairs.count()
 	out.Time, out.Bound, out.TimeCertain = r.Time, r.Bound, r.Certain
 	out.Clock, out.TimeSources = message.ClockSystem, slices.Clone(r.Sources)
 	if _, ok := d.cfg.Clock.(*timeguard.Guard); ok {

@@ -57,7 +57,7 @@ func (d *Domain) Tamper(cause string) error {
 	now := *d.switches.Load()
 	now.zeroized = true
 	d.switches.Store(&now)
-	d.working.keep(nil)
+	d.keepKeys(nil)
 	d.forget("tampering")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.ctx), tamperTime) // also while the domain is closing
 	defer cancel()

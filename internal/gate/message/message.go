@@ -73,6 +73,10 @@ type Status struct {
 	Life         Life                `cbor:"33,keyasint"`
 	WarmWallets  uint64              `cbor:"40,keyasint,omitempty"`
 	WarmSessions uint64              `cbor:"41,keyasint,omitempty"` // of warm wallets, that have not ended for certain
+	Grants       uint64              `cbor:"50,keyasint,omitempty"` // to applications
+	RevokedKeys  uint64              `cbor:"51,keyasint,omitempty"` // of applications
+	Uses         uint64              `cbor:"52,keyasint,omitempty"` // of keys for applications, accounted since start
+	ReadyPairs   uint64              `cbor:"53,keyasint,omitempty"` // RSA pairs made beforehand
 }
 
 // Open is the problem of a core that is not open yet, or nil.

@@ -84,10 +84,23 @@ func (s *State) Grant(gateway custody.PersonID, caller request.AppCaller) (*Gran
 	return g, ok
 }
 
+// GrantAt gives the grant that an entry made, while it stands.
+func (s *State) GrantAt(seq uint64) (*Grant, bool) { g, ok := s.apps.bySeq[seq]; return g, ok }
+
 // GrantNamed gives a grant by its name.
 func (s *State) GrantNamed(name string) (*Grant, bool) {
 	who, ok := s.apps.names[name]
 	return s.apps.grants[who], ok
+}
+
+// AnyGrant says whether some grant is such a one.
+func (s *State) AnyGrant(is func(*request.AppGrantBody) bool) bool {
+	for _, g := range s.apps.grants {
+		if is(&g.Body) {
+			return true
+		}
+	}
+	return false
 }
 
 // Grants lists the grants by entry, from position from, at most n.

@@ -32,6 +32,7 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/secret"
@@ -105,6 +106,9 @@ type Options struct {
 	Memory        *Memory                // where blobs and snapshots lie; nil: in folders below Dir
 	Recovery      bool                   // the domain has a recovery record: see [Harness.NewRecovery]
 	Anchored      Anchored               // puts another anchor around the one in the files; nil: none
+	Engine        securedomain.Engine    // for keys of applications; nil: there are none
+	Points        *points.Set            // control points that are on at first; nil: the usual ones
+	Pairs         int                    // RSA pairs made beforehand; 0: none
 }
 
 // Anchored gives the anchor of a domain, and what closes it, from its configuration so far.
@@ -142,7 +146,7 @@ func Prepare(t testing.TB, o Options) *Harness {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	p := securedomain.Preparation{Arena: cfg.Arena, Root: cfg.Root, Profile: custody.Evaluation, RootKind: "soft", AnchorKind: "file", Document: doc.Encode(), Blobs: cfg.Blobs}
+	p := securedomain.Preparation{Arena: cfg.Arena, Root: cfg.Root, Profile: custody.Evaluation, RootKind: "soft", AnchorKind: "file", Document: doc.Encode(), Blobs: cfg.Blobs, Points: o.Points}
 	if o.Recovery {
 		p.Recovery = h.NewRecovery(cfg.Arena, 1)
 	}
@@ -284,7 +288,10 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 	h.closers = append(h.closers, anchor.Close)
 	c = securedomain.Config{Arena: arena, Root: root, Store: store, Anchor: anchor, Clock: h.Clock,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), SnapshotEvery: h.Options.SnapshotEvery, CacheKeys: 1024, TakeOver: h.Options.TakeOver,
-		ConfirmTime: h.Options.ConfirmTime}
+		ConfirmTime: h.Options.ConfirmTime, Engine: h.Options.Engine, Pairs: h.Options.Pairs}
+	if c.Pairs == 0 {
+		c.Pairs = -1
+	}
 	if m := h.Options.Memory; m != nil {
 		c.Blobs, c.Snapshots = memoryBlobs{m}, memorySnapshots{m}
 	} else {

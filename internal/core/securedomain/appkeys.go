@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package securedomain
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"strongroom/internal/secret"
+)
+
+// appParents are the parent keys of keys for applications, by epoch, derived from the working keys when they are first needed. They are wiped with
+// every unsealed key ([Domain.forget]) and with the working keys.
+type appParents struct {
+	mu   sync.Mutex // guards keys; held while one is derived, so that none comes after a wipe from what was wiped
+	keys map[uint64]secret.Bytes
+}
+
+// appParent gives the parent key of an epoch. It may be wiped at any time: its use fails then.
+func (d *Domain) appParent(epoch uint64) (secret.Bytes, error) {
+	p := &d.parents
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if k, ok := p.keys[epoch]; ok {
+		return k, nil
+	}
+	if err := d.withKeys(); err != nil {
+		return secret.Bytes{}, err
+	}
+	w, err := d.working.get(epoch)
+	if err != nil {
+		return secret.Bytes{}, err
+	}
+	k, err := w.AppParent(d.cfg.Arena)
+	if err != nil {
+		return secret.Bytes{}, fmt.Errorf("keys for applications: %w", err)
+	}
+	if p.keys == nil {
+		p.keys = map[uint64]secret.Bytes{}
+	}
+	p.keys[epoch] = k
+	return k, nil
+}
+
+// keep wipes all but the parent keys of some epochs, and says how many were wiped.
+func (p *appParents) keep(epochs ...uint64) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e, k := range p.keys {
+		if !slices.Contains(epochs, e) {
+			delete(p.keys, e)
+			k.Wipe()
+			n++
+		}
+	}
+	return n
+}
+
+// keepKeys wipes all working keys but those of some epochs, and what was derived from them.
+func (d *Domain) keepKeys(epochs []uint64) {
+	d.working.keep(epochs) // first: from then on nothing is derived from them
+	d.parents.keep(epochs...)
+}
