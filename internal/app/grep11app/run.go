@@ -4,6 +4,7 @@ package grep11app
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -22,15 +24,57 @@ import (
 	"strongroom/internal/edge/grep11/apikey"
 	"strongroom/internal/edge/tlsca"
 	"strongroom/internal/gate"
-	"strongroom/internal/svc/gateway"
+	"strongroom/internal/gate/gateway"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/request"
 )
 
-// Options are what is not configured. All but Ready are required.
+// Service is the key of the service that the gateway is. Its methods are safe for concurrent use.
+type Service interface {
+	Person() custody.PersonID
+	Public() request.PublicKey
+	// Sign gives 64 bytes: RFC 8032 for Ed25519, r and s over SHA-256 for P-256.
+	Sign(message []byte) ([]byte, error)
+}
+
+// sessionLife is how long the gateway's session at the core lasts; then it opens another.
+const sessionLife = 12 * time.Hour
+
+// connections to the door: together they take as many calls as the core does at a time.
+const connections = 3
+
+// doors are connections to one core, used in turns.
+type doors struct {
+	list []*gate.Redialer
+	next atomic.Uint64
+}
+
+func newDoors(path string) *doors {
+	d := &doors{}
+	for range connections {
+		d.list = append(d.list, gate.NewRedialer(path))
+	}
+	return d
+}
+
+// Call calls through the next connection.
+func (d *doors) Call(ctx context.Context, method string, body []byte) ([]byte, error) {
+	return d.list[d.next.Add(1)%uint64(len(d.list))].Call(ctx, method, body)
+}
+
+func (d *doors) close() {
+	for _, r := range d.list {
+		_ = r.Close() // nothing is under way
+	}
+}
+
+// Options are what is not configured. All but Ready and Identity are required.
 type Options struct {
-	Log     *slog.Logger
-	Now     func() time.Time
-	Service gateway.Signer
-	Ready   func(address string) // called with host:port once the gateway listens
+	Log      *slog.Logger
+	Now      func() time.Time
+	Service  Service
+	Identity ed25519.PublicKey    // the domain's; nil: the one that the core tells
+	Ready    func(address string) // called with host:port once the gateway listens
 }
 
 // most connections to the token endpoint and to the metrics.
@@ -44,13 +88,10 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 	if err := privateFolder(cfg.Data); err != nil {
 		return fmt.Errorf("grep11: %w", err)
 	}
-	var doors []gate.Door
-	for range gateway.Connections {
-		d := gate.NewRedialer(cfg.Door)
-		defer func() { _ = d.Close() }() // its calls have ended
-		doors = append(doors, d)
-	}
-	core, err := gateway.New(gateway.Config{Doors: doors, Service: o.Service, Now: o.Now})
+	door := newDoors(cfg.Door)
+	defer door.close() // its calls have ended
+	core, err := gateway.New(gateway.Config{Door: door, Service: o.Service.Person(), Key: o.Service.Public().Ref(), Sign: o.Service.Sign, Now: o.Now, Life: sessionLife,
+		Identity: o.Identity})
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"strongroom/internal/pure/ep11"
+	"strongroom/internal/pure/request"
 )
 
 // Limits.
@@ -57,7 +58,7 @@ const (
 
 // Core does calls for callers. Its errors are an [ep11.Failure] or a problem of the door. Methods are safe for concurrent use.
 type Core interface {
-	Do(ctx context.Context, caller string, c ep11.Call) (ep11.Answer, error)
+	Do(ctx context.Context, caller request.AppCaller, c ep11.Call) (ep11.Answer, error)
 }
 
 // Tokens knows tokens and gives them. Methods are safe for concurrent use; what they refuse is one error, whatever was wrong.
@@ -205,7 +206,7 @@ func (s *Server) handle(ctx context.Context, r row, stream grpc.ServerStream) (o
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	a, err := s.cfg.Core.Do(ctx, who, c)
+	a, err := s.cfg.Core.Do(ctx, request.AppCaller(who), c)
 	if err != nil {
 		s.note(ctx, r.fn, who, err)
 		return nil, err

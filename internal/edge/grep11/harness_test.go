@@ -29,6 +29,7 @@ import (
 	"strongroom/internal/edge/grep11"
 	"strongroom/internal/edge/grep11/apikey"
 	"strongroom/internal/pure/ep11"
+	"strongroom/internal/pure/request"
 )
 
 // fakeCore answers as a test says, and remembers the last call.
@@ -37,12 +38,12 @@ type fakeCore struct {
 	caller string
 	call   ep11.Call
 	calls  int
-	do     func(ctx context.Context, caller string, c ep11.Call) (ep11.Answer, error)
+	do     func(ctx context.Context, caller request.AppCaller, c ep11.Call) (ep11.Answer, error)
 }
 
-func (f *fakeCore) Do(ctx context.Context, caller string, c ep11.Call) (ep11.Answer, error) {
+func (f *fakeCore) Do(ctx context.Context, caller request.AppCaller, c ep11.Call) (ep11.Answer, error) {
 	f.mu.Lock()
-	f.caller, f.call, f.calls = caller, c, f.calls+1
+	f.caller, f.call, f.calls = string(caller), c, f.calls+1
 	do := f.do
 	f.mu.Unlock()
 	if do == nil {
@@ -54,7 +55,7 @@ func (f *fakeCore) Do(ctx context.Context, caller string, c ep11.Call) (ep11.Ans
 func (f *fakeCore) answer(a ep11.Answer, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.do = func(context.Context, string, ep11.Call) (ep11.Answer, error) { return a, err }
+	f.do = func(context.Context, request.AppCaller, ep11.Call) (ep11.Answer, error) { return a, err }
 }
 
 func (f *fakeCore) last() (string, ep11.Call) {

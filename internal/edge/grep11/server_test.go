@@ -23,6 +23,7 @@ import (
 	"strongroom/internal/edge/grep11"
 	"strongroom/internal/pure/ep11"
 	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
 )
 
 var discard = slog.New(slog.NewJSONHandler(io.Discard, nil))
@@ -149,7 +150,7 @@ func TestPanicIsContained(t *testing.T) {
 	g := start(t)
 	c := g.client(t)
 	g.core.mu.Lock()
-	g.core.do = func(context.Context, string, ep11.Call) (ep11.Answer, error) { panic("a secret") }
+	g.core.do = func(context.Context, request.AppCaller, ep11.Call) (ep11.Answer, error) { panic("a secret") }
 	g.core.mu.Unlock()
 	_, err := c.Logout(t.Context(), &wire.LogoutRequest{})
 	refused(t, err, ep11.CKR_GENERAL_ERROR)
@@ -173,7 +174,7 @@ func TestTenThousandAtATime(t *testing.T) {
 	var inside sync.WaitGroup
 	inside.Add(many)
 	free := make(chan struct{})
-	g.core.do = func(ctx context.Context, _ string, c ep11.Call) (ep11.Answer, error) {
+	g.core.do = func(ctx context.Context, _ request.AppCaller, c ep11.Call) (ep11.Answer, error) {
 		if c.Len == 1 {
 			inside.Done()
 			<-free
@@ -260,7 +261,7 @@ func TestCancelledCall(t *testing.T) {
 	g := start(t)
 	ended := make(chan struct{})
 	began := make(chan struct{})
-	g.core.do = func(ctx context.Context, _ string, _ ep11.Call) (ep11.Answer, error) {
+	g.core.do = func(ctx context.Context, _ request.AppCaller, _ ep11.Call) (ep11.Answer, error) {
 		close(began)
 		<-ctx.Done()
 		close(ended)
