@@ -69,6 +69,12 @@ const (
 	TagShareReceipt Tag = "strongroom/share-receipt/v1"   // custodian's receipt for a share, signed by them
 	TagImport       Tag = "strongroom/share-import/v1"    // share on its way to a load
 	TagImporter     Tag = "strongroom/importer/v1"        // importer key of a load, as people compare it
+
+	TagAppBlob    Tag = "strongroom/app-blob/v1"    // key that an application holds
+	TagAppPublic  Tag = "strongroom/app-public/v1"  // authentication of an application's public key
+	TagAppState   Tag = "strongroom/app-state/v1"   // operation of an application between its parts
+	TagAppSession Tag = "strongroom/app-session/v1" // session of an application's login
+	TagAppBound   Tag = "strongroom/app-bound/v1"   // key and attributes wrapped together
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
@@ -78,5 +84,5 @@ func Tags() []Tag {
 		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord,
 		TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList, TagStatus, TagRecovery,
 		TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagBackup, TagManifest,
-		TagAppParent, TagAppCall, TagAppOwner}
+		TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession, TagAppBound, TagAppCall, TagAppOwner}
 }

@@ -120,7 +120,7 @@ type Way uint8
 const (
 	Encrypt Way = 1
 	Decrypt Way = 2
-	Sign    Way = 3 // also to verify
+	Sign    Way = 3 // the code of a message, to be given out or compared
 )
 
 // Stream is an operation in several parts. After an error it is not used again.
@@ -131,9 +131,10 @@ type Stream interface {
 }
 
 // Streamer has mechanisms that work in several parts without their data being kept. progress is nil at the start, else what Save gave; it
-// refuses progress that is not its own with CKR_SAVED_STATE_INVALID. k is valid until the stream is not used any more.
+// refuses progress that is not its own with CKR_SAVED_STATE_INVALID. key is the secret of a key of type ckk; it is valid until the stream is
+// not used any more.
 type Streamer interface {
-	Stream(ctx context.Context, t Tools, m ep11.Mechanism, k []byte, way Way, progress []byte) (Stream, error)
+	Stream(ctx context.Context, t Tools, m ep11.Mechanism, ckk uint64, key []byte, way Way, progress []byte) (Stream, error)
 }
 
 // Wrapper encrypts and decrypts key material. plain is what the engine encoded: the raw key of symmetric keys, PKCS#8 of private ones.
@@ -175,7 +176,8 @@ type Row struct {
 	Keys       []KeyType // of the key, KEK or base; the zero KeyType stands for a use without a key
 	Sign       Signer
 	Cipher     Cipher
-	Stream     Streamer
+	Stream     Streamer // encrypts and decrypts, in one part or many
+	MAC        Streamer // signs and verifies with a secret key, in one part or many
 	Wrap       Wrapper
 	Derive     Deriver
 	Parameters Parameters

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package keywrap is AES key wrap with padding (RFC 5649; KWP of SP 800-38F): a key of any length from 1 byte encrypted under an AES key,
-// deterministic and with 64 bits of integrity, without a nonce.
+// deterministic and with 64 bits of integrity, without a nonce; and AES key wrap without padding (RFC 3394; KW), for whole semiblocks.
 //
 // It refuses wrapped bytes whose length, integrity value or padding is wrong, with one error for all three, found without branching on what
 // was decrypted. What it decrypts into belongs to the caller and is zero after a refusal. The expanded key schedule is on the Go heap, where
@@ -18,9 +18,10 @@ import (
 
 // Sizes in bytes.
 const (
-	semi     = 8                  // of a semiblock
-	MaxPlain = 8 << 10            // the longest key that is wrapped; the standard allows 2^32-1
-	icv      = uint32(0xa65959a6) // first half of the alternative initial value, RFC 5649 section 3
+	semi     = 8                          // of a semiblock
+	MaxPlain = 8 << 10                    // the longest key that is wrapped; the standard allows 2^32-1
+	icv      = uint32(0xa65959a6)         // first half of the alternative initial value, RFC 5649 section 3
+	icvWhole = uint64(0xa6a6a6a6a6a6a6a6) // initial value of RFC 3394 section 2.2.3.1
 )
 
 var (
@@ -47,7 +48,40 @@ func Wrap(key, plain, out []byte) error {
 		block.Encrypt(out, out)
 		return nil
 	}
-	// RFC 3394 section 2.2.1, indexed form: A stays in out[:8].
+	wrapLong(block.Encrypt, out)
+	return nil
+}
+
+// WrapWhole encrypts plain, at least two and whole semiblocks of 8 bytes, under key without padding (RFC 3394), into out, which has [Size] bytes.
+func WrapWhole(key, plain, out []byte) error {
+	block, err := aes.NewCipher(key)
+	if err != nil || len(plain) < 2*semi || len(plain)%semi != 0 || len(plain) > MaxPlain || len(out) != Size(len(plain)) {
+		return fmt.Errorf("%w: key of %d bytes, plaintext of %d, room for %d", ErrInput, len(key), len(plain), len(out))
+	}
+	binary.BigEndian.PutUint64(out, icvWhole)
+	copy(out[semi:], plain)
+	wrapLong(block.Encrypt, out)
+	return nil
+}
+
+// UnwrapWhole decrypts what [WrapWhole] made into out, which has 8 bytes less than wrapped, and gives its length.
+func UnwrapWhole(key, wrapped, out []byte) (int, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil || len(wrapped) < 3*semi || len(wrapped)%semi != 0 || len(wrapped) > Size(MaxPlain) || len(out) != len(wrapped)-semi {
+		return 0, ErrUnwrap
+	}
+	var a, want [semi]byte
+	binary.BigEndian.PutUint64(want[:], icvWhole)
+	unwrapLong(block.Decrypt, wrapped, &a, out)
+	if subtle.ConstantTimeCompare(a[:], want[:]) != 1 {
+		clear(out)
+		return 0, ErrUnwrap
+	}
+	return len(out), nil
+}
+
+// wrapLong is RFC 3394 section 2.2.1, indexed form, in place: A stays in out[:8].
+func wrapLong(encrypt func(dst, src []byte), out []byte) {
 	var b [aes.BlockSize]byte
 	defer clear(b[:])
 	n := len(out)/semi - 1
@@ -56,13 +90,12 @@ func Wrap(key, plain, out []byte) error {
 			r := out[i*semi : (i+1)*semi]
 			copy(b[:semi], out[:semi])
 			copy(b[semi:], r)
-			block.Encrypt(b[:], b[:])
+			encrypt(b[:], b[:])
 			t := uint64(n*j + i)
 			binary.BigEndian.PutUint64(out, binary.BigEndian.Uint64(b[:])^t)
 			copy(r, b[semi:])
 		}
 	}
-	return nil
 }
 
 // Unwrap decrypts what [Wrap] made into out, which has 8 bytes less than wrapped, and gives the number of bytes of the key at its start; the
