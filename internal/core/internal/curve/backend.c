@@ -5,6 +5,7 @@
 #include "backend.h"
 
 #include <string.h>
+#include <secp256k1_ecdh.h>
 #include <secp256k1_extrakeys.h>
 #include <secp256k1_recovery.h>
 #include <secp256k1_schnorrsig.h>
@@ -128,4 +129,53 @@ int sr_tweak_add(const secp256k1_context *ctx, const sr_byte *secret, const sr_b
 		return SR_SCALAR;
 	}
 	return SR_OK;
+}
+
+// x_alone makes the shared secret of the x coordinate, as SEC 1 section 3.3.1 has it, in place of the library's own hash.
+static int x_alone(sr_byte *out, const sr_byte *x32, const sr_byte *y32, void *data) {
+	(void)y32;
+	(void)data;
+	memcpy(out, x32, 32);
+	return 1;
+}
+
+int sr_agree(const secp256k1_context *ctx, const sr_byte *secret, const sr_byte *pub65, sr_byte *out32) {
+	secp256k1_pubkey pub;
+	if (!secp256k1_ec_pubkey_parse(ctx, &pub, pub65, 65)) return SR_PUBLIC;
+	int ok = secp256k1_ecdh(ctx, out32, &pub, secret, x_alone, NULL);
+	scrub();
+	if (!ok) {
+		explicit_bzero(out32, 32);
+		return SR_SCALAR;
+	}
+	return SR_OK;
+}
+
+int sr_mul_add(const secp256k1_context *ctx, const sr_byte *secret, const sr_byte *factor, const sr_byte *addend, int subtract, sr_byte *out) {
+	memcpy(out, secret, 32);
+	int ok = secp256k1_ec_seckey_tweak_mul(ctx, out, factor);
+	if (ok && subtract) ok = secp256k1_ec_seckey_negate(ctx, out);
+	if (ok) ok = secp256k1_ec_seckey_tweak_add(ctx, out, addend);
+	scrub();
+	if (!ok) {
+		explicit_bzero(out, 32);
+		return SR_SCALAR;
+	}
+	return SR_OK;
+}
+
+int sr_convert(const secp256k1_context *ctx, const sr_byte *pub, size_t publen, sr_byte *out65) {
+	secp256k1_pubkey point;
+	size_t len = 65;
+	if (!secp256k1_ec_pubkey_parse(ctx, &point, pub, publen)) return SR_PUBLIC;
+	return secp256k1_ec_pubkey_serialize(ctx, out65, &len, &point, SECP256K1_EC_UNCOMPRESSED) ? SR_OK : SR_FAULT;
+}
+
+int sr_combine(const secp256k1_context *ctx, const sr_byte *pub65, const sr_byte *a, const sr_byte *b, sr_byte *out65) {
+	secp256k1_pubkey pub;
+	size_t len = 65;
+	if (!secp256k1_ec_pubkey_parse(ctx, &pub, pub65, 65)) return SR_PUBLIC;
+	if (b != NULL && !secp256k1_ec_pubkey_tweak_mul(ctx, &pub, b)) return SR_SCALAR;
+	if (!secp256k1_ec_pubkey_tweak_add(ctx, &pub, a)) return SR_SCALAR;
+	return secp256k1_ec_pubkey_serialize(ctx, out65, &len, &pub, SECP256K1_EC_UNCOMPRESSED) ? SR_OK : SR_FAULT;
 }

@@ -40,6 +40,19 @@ int sr_bip340_check(const secp256k1_context *ctx, const sr_byte *key32, const sr
 // out32 = x-only output key of internal32 and the root, parity of its y in *parity (BIP-341, "taproot_tweak_pubkey").
 int sr_taproot_output(const secp256k1_context *ctx, const sr_byte *internal32, const sr_byte *root, size_t rootlen, sr_byte *out32, int *parity);
 
+// out32 = x coordinate of secret * P, P being the point of pub65 (SEC 1 uncompressed).
+int sr_agree(const secp256k1_context *ctx, const sr_byte *secret, const sr_byte *pub65, sr_byte *out32);
+
+// out = addend + factor * secret mod n, or addend - factor * secret with subtract set. All are in [1, n-1]; factor is public. On refusal out is
+// zero. out is none of the others.
+int sr_mul_add(const secp256k1_context *ctx, const sr_byte *secret, const sr_byte *factor, const sr_byte *addend, int subtract, sr_byte *out);
+
+// out65 = the uncompressed form of a public key of publen bytes, SEC 1 compressed or uncompressed.
+int sr_convert(const secp256k1_context *ctx, const sr_byte *pub, size_t publen, sr_byte *out65);
+
+// out65 = a * G + b * P for public a and b, or a * G + P with b NULL, in variable time; P is the point of pub65.
+int sr_combine(const secp256k1_context *ctx, const sr_byte *pub65, const sr_byte *a, const sr_byte *b, sr_byte *out65);
+
 // out = secret + tweak32 mod n. out may be secret. On refusal out is zero.
 int sr_tweak_add(const secp256k1_context *ctx, const sr_byte *secret, const sr_byte *tweak32, sr_byte *out);
 

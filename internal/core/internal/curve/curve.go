@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package curve does all secret work on the curve secp256k1: public keys, ECDSA with RFC 6979 nonces, BIP-340 signatures, the BIP-341 key
-// tweak and the scalar addition of BIP-32, in constant time, by libsecp256k1 through cgo. docs/adr/0001-constant-time-secp256k1.md says why.
+// tweak, the scalar addition of BIP-32, and for applications the agreement of SEC 1 and the arithmetic of other Schnorr signatures, in constant time, by libsecp256k1 through cgo. docs/adr/0001-constant-time-secp256k1.md says why.
 //
 // Secret scalars are 32-byte big-endian slices of a secret.Arena, read and written in place: nothing secret is copied to the Go heap or
 // stack, and what the C side puts on its own stack is erased before it returns. No signature leaves unverified (R-HSM-9): each is checked
@@ -34,6 +34,14 @@ package curve
 #cgo nocallback sr_taproot_output
 #cgo noescape sr_tweak_add
 #cgo nocallback sr_tweak_add
+#cgo noescape sr_agree
+#cgo nocallback sr_agree
+#cgo noescape sr_mul_add
+#cgo nocallback sr_mul_add
+#cgo noescape sr_convert
+#cgo nocallback sr_convert
+#cgo noescape sr_combine
+#cgo nocallback sr_combine
 */
 import "C"
 
@@ -46,10 +54,11 @@ import (
 
 // Sizes in bytes.
 const (
-	ScalarSize    = 32 // a secret scalar, big-endian
-	PublicKeySize = 33 // SEC 1 compressed
-	XOnlySize     = 32 // BIP-340
-	SignatureSize = 64 // r || s, or R.x || s
+	ScalarSize       = 32 // a secret scalar, big-endian
+	PublicKeySize    = 33 // SEC 1 compressed
+	XOnlySize        = 32 // BIP-340
+	UncompressedSize = 65 // SEC 1 uncompressed
+	SignatureSize    = 64 // r || s, or R.x || s
 )
 
 var (
@@ -87,6 +96,24 @@ func (b *Backend) PublicKey(sk []byte) (pub [PublicKeySize]byte, err error) {
 		return pub, ErrScalar
 	}
 	return pub, refusal(C.sr_public_key(b.ctx, ptr(&sk[0]), ptr(&pub[0])))
+}
+
+// PublicKeyUncompressed returns the SEC 1 uncompressed public key of a secret scalar.
+func (b *Backend) PublicKeyUncompressed(sk []byte) (pub [UncompressedSize]byte, err error) {
+	short, err := b.PublicKey(sk)
+	if err != nil {
+		return pub, err
+	}
+	return pub, refusal(C.sr_convert(b.ctx, ptr(&short[0]), C.size_t(len(short)), ptr(&pub[0])))
+}
+
+// CheckPoint refuses bytes that are no SEC 1 uncompressed point of the curve with [ErrPublicKey].
+func (b *Backend) CheckPoint(point []byte) error {
+	if len(point) != UncompressedSize || point[0] != 4 {
+		return ErrPublicKey
+	}
+	var out [UncompressedSize]byte
+	return refusal(C.sr_convert(b.ctx, ptr(&point[0]), C.size_t(len(point)), ptr(&out[0])))
 }
 
 // SignECDSA signs a digest: sig is r || s with the low s (BIP-62 rule 5, EIP-2), recid the recovery id 0 to 3 of SEC 1 section 4.1.6. The
@@ -195,6 +222,43 @@ func (b *Backend) TweakAdd(sk, tweak, out []byte) error {
 		return ErrScalar
 	}
 	return refusal(C.sr_tweak_add(b.ctx, ptr(&sk[0]), ptr(&tweak[0]), ptr(&out[0])))
+}
+
+// Agree writes the x coordinate of sk times the peer's point to out, of 32 bytes (SEC 1 section 3.3.1; the cofactor is 1). peer is SEC 1 uncompressed.
+func (b *Backend) Agree(sk, peer, out []byte) error {
+	switch {
+	case len(sk) != ScalarSize || len(out) != ScalarSize:
+		return ErrScalar
+	case len(peer) != UncompressedSize || peer[0] != 4:
+		return ErrPublicKey
+	}
+	return refusal(C.sr_agree(b.ctx, ptr(&sk[0]), ptr(&peer[0]), ptr(&out[0])))
+}
+
+// MulAdd writes addend + factor*sk mod n to out, or addend - factor*sk: the last step of a Schnorr signature, whose addend is the secret nonce
+// and whose factor is public. out must be none of the others. A scalar of 0 and a result of 0 are refused with [ErrScalar], and out is then zero.
+func (b *Backend) MulAdd(sk, factor, addend []byte, subtract bool, out []byte) error {
+	if len(sk) != ScalarSize || len(factor) != ScalarSize || len(addend) != ScalarSize || len(out) != ScalarSize {
+		return ErrScalar
+	}
+	var flag C.int
+	if subtract {
+		flag = 1
+	}
+	return refusal(C.sr_mul_add(b.ctx, ptr(&sk[0]), ptr(&factor[0]), ptr(&addend[0]), flag, ptr(&out[0])))
+}
+
+// Combine gives the SEC 1 uncompressed point s*G + r*P, or s*G + P when r is nil, for public values alone: it takes variable time. pub is P,
+// uncompressed. Infinity, and scalars not below n or (r) 0, are refused with [ErrScalar].
+func (b *Backend) Combine(s, r, pub []byte) ([]byte, error) {
+	switch {
+	case len(s) != ScalarSize || r != nil && len(r) != ScalarSize:
+		return nil, ErrScalar
+	case len(pub) != UncompressedSize || pub[0] != 4:
+		return nil, ErrPublicKey
+	}
+	out := make([]byte, UncompressedSize)
+	return out, refusal(C.sr_combine(b.ctx, ptr(&pub[0]), ptr(&s[0]), ptr(unsafe.SliceData(r)), ptr(&out[0])))
 }
 
 // VerifyECDSA reports whether sig (r || s, low s) is by pub over digest.

@@ -40,6 +40,8 @@ func TestNothingSecretStaysOnTheStack(t *testing.T) {
 		curvetest.BIP340:        func() error { _, _, err := k.backend.makeBIP340(k.sk, &k.pub, false, nil, msg[:], &msg); return err },
 		curvetest.TweakedBIP340: func() error { _, _, err := k.backend.makeBIP340(k.sk, &k.pub, true, nil, msg[:], &msg); return err },
 	}
+	ours[curvetest.Agree] = func() error { return k.backend.Agree(k.sk, basePoint(t), make([]byte, 32)) }
+	ours[curvetest.MulAdd] = func() error { return k.backend.MulAdd(k.sk, msg[:], msg[:], true, make([]byte, 32)) }
 	control, stack := 0, new([curvetest.Room]byte)
 	for operation, f := range ours {
 		curvetest.Paint()

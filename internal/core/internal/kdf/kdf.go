@@ -7,12 +7,14 @@
 // Calls run inside [secret.Do], so that temporaries on the stack are erased. Inputs and outputs are the caller's: they lie in an arena, or are
 // cleared after use.
 //
-// Specs: FIPS 180-4 (SHA-2), FIPS 198-1 (HMAC), RFC 5869 (HKDF).
+// Specs: FIPS 180-4 (SHA-2), FIPS 198-1 (HMAC), RFC 5869 (HKDF), SEC 1 section 3.6.1 (the KDF of ANSI X9.63).
 package kdf
 
 import (
+	"crypto/sha1" //nolint:gosec // PKCS#11 names it; no collision helps who hashes a secret
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/binary"
 	"fmt"
 	"hash"
 
@@ -27,6 +29,8 @@ const (
 	SHA256 Hash = iota + 1
 	SHA384
 	SHA512
+	SHA1 // for applications' keys alone
+	SHA224
 )
 
 // Size is the length of [Sum] in bytes.
@@ -47,6 +51,10 @@ func (h Hash) new() hash.Hash {
 		return sha512.New384()
 	case SHA512:
 		return sha512.New()
+	case SHA1:
+		return sha1.New()
+	case SHA224:
+		return sha256.New224()
 	default:
 		return nil
 	}
@@ -59,6 +67,44 @@ func Sum(out *[Size]byte, parts ...[]byte) {
 		defer forget(h)
 		sum(h, out, parts...)
 	})
+}
+
+// Digest fills out with the leading bytes of the hash of the parts, joined. It refuses an unknown hash, and more bytes than it has.
+func Digest(with Hash, out []byte, parts ...[]byte) error {
+	if h := with.new(); h == nil || len(out) < 1 || len(out) > h.Size() {
+		return fmt.Errorf("kdf: %d bytes of a digest with hash %d", len(out), with)
+	}
+	secret.Do(func() {
+		h := with.new()
+		defer forget(h)
+		var digest [maxSum]byte
+		defer wipe(digest[:])
+		sum(h, &digest, parts...)
+		copy(out, digest[:])
+	})
+	return nil
+}
+
+// maxX963 is the longest output of [X963] in bytes: more than any key needs.
+const maxX963 = 1 << 16
+
+// X963 fills out with the KDF of ANSI X9.63: hash(z || counter || info) for counters from 1. It refuses an unknown hash, and an output that is empty
+// or longer than 64 KiB.
+func X963(with Hash, out, z, info []byte) error {
+	if with.new() == nil || len(out) < 1 || len(out) > maxX963 {
+		return fmt.Errorf("kdf: %d bytes with hash %d can't be derived", len(out), with)
+	}
+	secret.Do(func() {
+		h := with.new()
+		defer forget(h)
+		var block [maxSum]byte
+		defer wipe(block[:])
+		for i := uint32(1); len(out) > 0; i++ {
+			sum(h, &block, z, binary.BigEndian.AppendUint32(nil, i), info)
+			out = out[copy(out, block[:h.Size()]):]
+		}
+	})
+	return nil
 }
 
 // HMAC fills out, of the hash's size, with the HMAC of the parts, joined. It refuses an unknown hash, and another size.

@@ -5,6 +5,7 @@
 #include "stack.h"
 
 #include <string.h>
+#include <secp256k1_ecdh.h>
 #include <secp256k1_extrakeys.h>
 #include <secp256k1_schnorrsig.h>
 
@@ -35,7 +36,9 @@ secp256k1_context *st_context(void) { return secp256k1_context_create(SECP256K1_
 static int raw(const secp256k1_context *ctx, int kind, secp256k1_keypair *pair, unsigned char *scalar, const unsigned char *secret, const unsigned char *msg32) {
 	secp256k1_pubkey pub;
 	secp256k1_ecdsa_signature sig;
-	unsigned char schnorr[64];
+	unsigned char schnorr[64], hash[32];
+	static const unsigned char generator[33] = {2, 0x79, 0xbe, 0x66, 0x7e, 0xf9, 0xdc, 0xbb, 0xac, 0x55, 0xa0, 0x62, 0x95, 0xce, 0x87, 0x0b, 0x07,
+	                                            0x02, 0x9b, 0xfc, 0xdb, 0x2d, 0xce, 0x28, 0xd9, 0x59, 0xf2, 0x81, 0x5b, 0x16, 0xf8, 0x17, 0x98};
 	switch (kind) {
 	case 0: return secp256k1_ec_pubkey_create(ctx, &pub, secret);
 	case 1: return secp256k1_ecdsa_sign(ctx, &sig, msg32, secret, NULL, msg32);
@@ -43,6 +46,9 @@ static int raw(const secp256k1_context *ctx, int kind, secp256k1_keypair *pair, 
 	case 3: return secp256k1_keypair_create(ctx, pair, secret) && secp256k1_schnorrsig_sign32(ctx, schnorr, msg32, pair, msg32);
 	case 4: return secp256k1_keypair_create(ctx, pair, secret) && secp256k1_keypair_xonly_tweak_add(ctx, pair, msg32) &&
 	               secp256k1_schnorrsig_sign32(ctx, schnorr, msg32, pair, msg32);
+	case 5: // an agreement with the point of the generator, hashed
+		return secp256k1_ec_pubkey_parse(ctx, &pub, generator, sizeof generator) && secp256k1_ecdh(ctx, hash, &pub, secret, NULL, NULL);
+	case 6: memcpy(scalar, secret, 32); return secp256k1_ec_seckey_tweak_mul(ctx, scalar, msg32);
 	default: return 0;
 	}
 }

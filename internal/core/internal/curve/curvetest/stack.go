@@ -23,6 +23,8 @@ const (
 	TweakAdd
 	BIP340
 	TweakedBIP340
+	Agree
+	MulAdd
 	Operations // how many there are
 )
 
