@@ -158,9 +158,11 @@ func (w *work) pairKind(mechanism uint64, private, public ep11.Template) (kind f
 			ckk = ep11.CKK_DSA
 		}
 		params, err = groupOf(ckk, public, private)
-	case ep11.CKM_IBM_DILITHIUM, ep11.CKM_IBM_KYBER, ep11.CKM_IBM_ML_DSA_KEY_PAIR_GEN, ep11.CKM_IBM_ML_KEM_KEY_PAIR_GEN:
+	case ep11.CKM_IBM_DILITHIUM, ep11.CKM_IBM_KYBER, ep11.CKM_IBM_ML_DSA_KEY_PAIR_GEN, ep11.CKM_IBM_ML_KEM_KEY_PAIR_GEN,
+		ep11.CKM_ML_DSA_KEY_PAIR_GEN, ep11.CKM_ML_KEM_KEY_PAIR_GEN:
 		ckk = map[uint64]uint64{ep11.CKM_IBM_DILITHIUM: ep11.CKK_IBM_PQC_DILITHIUM, ep11.CKM_IBM_KYBER: ep11.CKK_IBM_PQC_KYBER,
-			ep11.CKM_IBM_ML_DSA_KEY_PAIR_GEN: ep11.CKK_IBM_ML_DSA, ep11.CKM_IBM_ML_KEM_KEY_PAIR_GEN: ep11.CKK_IBM_ML_KEM}[mechanism]
+			ep11.CKM_IBM_ML_DSA_KEY_PAIR_GEN: ep11.CKK_IBM_ML_DSA, ep11.CKM_IBM_ML_KEM_KEY_PAIR_GEN: ep11.CKK_IBM_ML_KEM,
+			ep11.CKM_ML_DSA_KEY_PAIR_GEN: ep11.CKK_IBM_ML_DSA, ep11.CKM_ML_KEM_KEY_PAIR_GEN: ep11.CKK_IBM_ML_KEM}[mechanism]
 		if params = public.Strength(ckk); len(params) == 0 {
 			params = private.Strength(ckk)
 		}

@@ -13,3 +13,19 @@ const (
 	CKK_ML_DSA              = 0x4a
 	CKA_PARAMETER_SET       = 0x61d
 )
+
+// vendorsName gives an attribute of a template under the vendor's name, and its value: the parameter set, and the two key types.
+func vendorsName(cka uint64, v Attribute) (uint64, Attribute) {
+	switch cka {
+	case CKA_PARAMETER_SET:
+		return CKA_IBM_PARAMETER_SET, v
+	case CKA_KEY_TYPE:
+		if v.Int != nil && *v.Int == CKK_ML_DSA {
+			return cka, Int(CKK_IBM_ML_DSA)
+		}
+		if v.Int != nil && *v.Int == CKK_ML_KEM {
+			return cka, Int(CKK_IBM_ML_KEM)
+		}
+	}
+	return cka, v
+}

@@ -31,7 +31,7 @@ var attributes = map[uint64]attribute{
 	CKA_VALUE_BITS: {ArmInt, true, false, false}, CKA_MODULUS_BITS: {ArmInt, true, false, false}, CKA_PUBLIC_EXPONENT: {ArmInt, true, false, false},
 	CKA_PRIME_BITS: {ArmInt, true, false, false}, CKA_SUBPRIME_BITS: {ArmInt, true, false, false}, CKA_KEY_GEN_MECHANISM: {ArmInt, false, true, false},
 	CKA_IBM_KEYTYPE: {ArmInt, true, false, false}, CKA_IBM_STD_COMPLIANCE1: {ArmInt, true, false, false}, CKA_IBM_PARAMETER_SET: {ArmInt, true, false, false},
-	CKA_IBM_RETAINKEY: {ArmInt, false, false, false},
+	CKA_IBM_RETAINKEY: {ArmInt, false, false, false}, CKA_PARAMETER_SET: {ArmInt, true, false, false},
 
 	CKA_TOKEN: {ArmBool, true, true, false}, CKA_PRIVATE: {ArmBool, true, true, false}, CKA_TRUSTED: {ArmBool, true, true, false},
 	CKA_SENSITIVE: {ArmBool, true, true, false}, CKA_ENCRYPT: {ArmBool, true, true, false}, CKA_DECRYPT: {ArmBool, true, true, false},
@@ -97,7 +97,11 @@ func (t Template) Normal() (Template, error) {
 		if !ok || known.kept && len(v.Bytes) > maxKept {
 			return nil, Fail(CKR_ATTRIBUTE_VALUE_INVALID, "the value of attribute 0x%x has a wrong form", n)
 		}
-		out[n] = v
+		name, v := vendorsName(n, v)
+		if _, twice := out[name]; twice {
+			return nil, Fail(CKR_TEMPLATE_INCONSISTENT, "attribute 0x%x stands there under two names", n)
+		}
+		out[name] = v
 	}
 	return out, nil
 }
