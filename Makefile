@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # 'make help' lists what there is. STYLE: the scripts do the work, so that they run without make too.
-.PHONY: help setup build check test fuzz lint tcb deps bench ci
+.PHONY: help setup build generate check test fuzz lint tcb deps bench ci
 T ?= 30s
 PKG ?= ./...
 
@@ -12,6 +12,9 @@ setup: ## install or name what is missing on this machine
 
 build: ## build the commands into bin/
 	go build -trimpath -o bin/ ./cmd/...
+
+generate: ## write api/gen from api/proto
+	go run -C tools ./protos
 
 check: build lint ## before every commit: build, vet, go fix, lint, import law, tests with the race detector
 	go vet ./...

@@ -113,6 +113,7 @@ func (s *site) document() policy.Document {
 				Initiators: []custody.PersonID{s.service.id}, AmountMax: &small}},
 			{ID: "two-of-three", Priority: 20, Plan: plan(2), When: policy.Match{Operations: []request.Operation{request.Transfer}}},
 			{ID: "wallets", Priority: 30, Plan: plan(1), When: policy.Match{Operations: []request.Operation{request.AddressCreate, request.WalletCreate}}},
+			{ID: "apps", Priority: 40, Plan: plan(1), When: policy.Match{Operations: []request.Operation{request.AppGrant, request.AppKeyRevoke, request.AppRevoke}}},
 		}, ChangePlan: plan(2)}
 	officers := policy.Group{ID: "officers"}
 	for _, p := range s.people() {

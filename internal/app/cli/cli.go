@@ -42,7 +42,8 @@ type root struct {
 	HSM       hsmCmd       `cmd:"" name:"hsm" help:"Tokens that can be a root of trust."`
 	Core      coreCmd      `cmd:"" help:"Run the process that holds keys ('strongroom core --help' lists its commands)." passthrough:"all"`
 	Serve     serveCmd     `cmd:"" help:"Run the REST API and the work around it; it holds no keys."`
-	Up        upCmd        `cmd:"" help:"Run core and serve together, for evaluation."`
+	GREP11    grep11Cmd    `cmd:"" name:"grep11" help:"The GREP11 gateway: keys of applications over gRPC."`
+	Up        upCmd        `cmd:"" help:"Run core and serve together, and the GREP11 gateway if asked, for evaluation."`
 	Logstore  logstoreCmd  `cmd:"" help:"Keep a domain's log in PostgreSQL; it holds no keys."`
 	Witness   witnessCmd   `cmd:"" help:"A log witness, which vouches that logs of other people only grow."`
 	Status    statusCmd    `cmd:"" help:"How the domain, its log and the nodes are."`

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"strongroom/internal/app/grep11app"
 	"strongroom/internal/app/serveapp"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/secret"
@@ -26,6 +27,8 @@ type upCmd struct {
 	coreFlags
 	serveFlags
 	TimeSources string `name:"time-sources" placeholder:"FILE" help:"Authenticated sources of the core's time, with --relay-ntp and --relay-nts; default: the system clock."`
+
+	GREP11 grep11Flags `embed:"" prefix:"grep11-"` // the gateway runs if its service's key is given
 
 	TakeOver bool `help:"Take the log over from a core that may still run."`
 	Verbose  bool `short:"v" help:"Write logs to standard error instead of files in the data folder."`
@@ -53,6 +56,10 @@ func (c *upCmd) Run(e *env) error {
 	}
 	if err := conf.Fill(); err != nil {
 		return usage("%w", err)
+	}
+	apps, err := c.gateway(conf)
+	if err != nil {
+		return err
 	}
 	pass, err := c.passphrase(e, false)
 	if err != nil {
@@ -82,6 +89,10 @@ func (c *upCmd) Run(e *env) error {
 	}()
 	outer := e.ctx
 	e.ctx = ctx
+	wait, err := c.runGateway(e, apps, cancel)
+	if err != nil {
+		return errors.Join(err, core.stop())
+	}
 	err = e.serve(conf, logFile(serveLog), func(url string) {
 		c.welcome(e, url, conf)
 		select {
@@ -92,11 +103,63 @@ func (c *upCmd) Run(e *env) error {
 	})
 	e.ctx = outer
 	died := outer.Err() == nil && context.Cause(ctx) != nil // looked at before the core is stopped, which ends ctx too
+	cancel(nil)
+	if gone := wait(); gone != nil {
+		return errors.Join(gone, err, core.stop())
+	}
 	ended := core.stop()
 	if died {
 		return hint(errors.Join(fmt.Errorf("the core has ended: %s", core.lastError(c)), err), "its log is %s", filepath.Join(c.Data, "core.log"))
 	}
 	return errors.Join(err, ended)
+}
+
+// gateway gives the configuration of the GREP11 gateway; nil if it is not wanted. It shares serve's certificate authority.
+func (c *upCmd) gateway(serve serveapp.Config) (*grep11app.Config, error) {
+	if c.GREP11.Key == "" {
+		if c.GREP11.given() {
+			return nil, usage("--grep11-service-key is required: the key file of the service that the gateway is")
+		}
+		return nil, nil
+	}
+	conf := &grep11app.Config{Data: filepath.Join(c.Data, "grep11"), Authority: serve.Data, Door: serve.Door}
+	c.GREP11.apply(conf)
+	if err := conf.Fill(); err != nil {
+		return nil, usage("%w", err)
+	}
+	return conf, nil
+}
+
+// runGateway starts the gateway beside serve, if it is wanted, and waits until it listens. When it fails, fail ends serve. wait waits for its end.
+func (c *upCmd) runGateway(e *env, conf *grep11app.Config, fail context.CancelCauseFunc) (wait func() error, err error) {
+	if conf == nil {
+		return func() error { return nil }, nil
+	}
+	log, err := c.log(e, "grep11.log")
+	if err != nil {
+		return nil, err
+	}
+	key, err := e.open(conf.Key) // here, for it may ask at the terminal
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	open := make(chan string, 1)
+	ended := make(chan error, 1)
+	ctx := e.ctx
+	go func() { // ends with ctx; wait waits
+		err := runGREP11(ctx, *conf, logFile(log), key, func(address string) { open <- address })
+		if err != nil {
+			fail(err)
+		}
+		ended <- errors.Join(err, log.Close())
+	}()
+	select {
+	case address := <-open:
+		fmt.Fprintf(e.Out, "grep11 %s\n", address)
+		return func() error { return <-ended }, nil
+	case err := <-ended:
+		return nil, err
+	}
 }
 
 // welcome names the next steps.
