@@ -69,6 +69,7 @@ const (
 	TagImport       Tag = "strongroom/share-import/v1"    // share on its way to a load
 	TagImporter     Tag = "strongroom/importer/v1"        // importer key of a load, as people compare it
 
+	TagAppParent  Tag = "strongroom/app-parent/v1"  // application parent key of an epoch
 	TagAppBlob    Tag = "strongroom/app-blob/v1"    // key that an application holds
 	TagAppPublic  Tag = "strongroom/app-public/v1"  // authentication of an application's public key
 	TagAppState   Tag = "strongroom/app-state/v1"   // operation of an application between its parts
@@ -86,6 +87,6 @@ func Tags() []Tag {
 		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagMeter, TagSlot, TagAddressKey, TagScript,
 		TagRecord, TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList, TagStatus, TagReanchor,
 		TagBackup, TagManifest, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare,
-		TagShareReceipt, TagImport, TagImporter, TagAppBlob, TagAppPublic, TagAppState, TagAppSession, TagAppBound, TagAppCall,
+		TagShareReceipt, TagImport, TagImporter, TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession, TagAppBound, TagAppCall,
 		TagAppOwner, TagAppLogin}
 }
