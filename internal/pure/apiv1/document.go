@@ -26,6 +26,41 @@ type Document struct {
 	ChangePlan  []Branch    `json:"changePlan" doc:"any one branch is enough"`
 
 	Domain *DomainPlans `json:"domain,omitempty" doc:"plans of the domain's life cycle; absent: the change plan stands for each"`
+
+	Calendars []Calendar `json:"calendars,omitempty"`
+	Limits    []Limit    `json:"limits,omitempty"`
+}
+
+// Calendar says what a day is somewhere.
+type Calendar struct {
+	ID      string   `json:"id"`
+	Zone    string   `json:"zone,omitempty" doc:"name in the IANA time zone database, for people"`
+	Offsets []Offset `json:"offsets" doc:"of local time from UTC, by rising time"`
+}
+
+// Offset is local time less UTC from a time on.
+type Offset struct {
+	From    int64 `json:"from" doc:"Unix seconds"`
+	Seconds int64 `json:"seconds"`
+}
+
+// Limit bounds what requests take together.
+type Limit struct {
+	ID       string          `json:"id"`
+	Title    string          `json:"title,omitempty"`
+	When     Match           `json:"when"`
+	Measure  policy.Measure  `json:"measure" doc:"amount, fee or count"`
+	Max      custody.Uint256 `json:"max"`
+	Window   Window          `json:"window"`
+	GroupBy  []policy.Aspect `json:"groupBy,omitempty" doc:"initiator, source, chain, asset, destination"`
+	Exceeded policy.Effect   `json:"onExceed"`
+}
+
+// Window is the time that a limit looks back on; empty: all time.
+type Window struct {
+	Rolling  int64       `json:"rolling,omitempty" doc:"seconds"`
+	Unit     policy.Unit `json:"calendar,omitempty" doc:"day, week or month"`
+	Calendar string      `json:"in,omitempty" doc:"id of the calendar"`
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle.
@@ -138,6 +173,16 @@ func DocumentOf(d policy.Document) Document {
 	for _, r := range d.Routes {
 		out.Routes = append(out.Routes, Route{r.ID, r.Priority, Match(r.When), PlanOf(r.Plan), r.Auto, r.FeeCap})
 	}
+	for _, c := range d.Calendars {
+		x := Calendar{ID: c.ID, Zone: c.Zone, Offsets: []Offset{}}
+		for _, o := range c.Offsets {
+			x.Offsets = append(x.Offsets, Offset(o))
+		}
+		out.Calendars = append(out.Calendars, x)
+	}
+	for _, l := range d.Limits {
+		out.Limits = append(out.Limits, Limit{l.ID, l.Title, Match(l.When), l.Measure, l.Max, Window(l.Window), l.GroupBy, l.Exceeded})
+	}
 	return out
 }
 
@@ -208,6 +253,16 @@ func (d Document) Canonical() (policy.Document, error) {
 	}
 	for _, r := range d.Routes {
 		out.Routes = append(out.Routes, policy.Route{ID: r.ID, Priority: r.Priority, When: policy.Match(r.When), Plan: planFrom(r.Plan), Auto: r.Auto, FeeCap: r.FeeCap})
+	}
+	for _, c := range d.Calendars {
+		x := policy.Calendar{ID: c.ID, Zone: c.Zone}
+		for _, o := range c.Offsets {
+			x.Offsets = append(x.Offsets, policy.Offset(o))
+		}
+		out.Calendars = append(out.Calendars, x)
+	}
+	for _, l := range d.Limits {
+		out.Limits = append(out.Limits, policy.Limit{ID: l.ID, Title: l.Title, When: policy.Match(l.When), Measure: l.Measure, Max: l.Max, Window: policy.Window(l.Window), GroupBy: l.GroupBy, Exceeded: l.Exceeded})
 	}
 	return out, nil
 }
