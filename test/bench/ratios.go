@@ -104,8 +104,10 @@ func (r *report) ratios() []ratio {
 	l.add("CPU", corebench.Cold, clientCPU, bareRow, clientCPU, nil)
 	for _, curve := range []string{"secp256k1", "p256", "ed25519"} {
 		l.add("rate", corebench.TokenRow(curve), rate, corebench.BareTokenRow(curve), rate, nil)
+		l.add("CPU", corebench.TokenRow(curve), clientCPU, corebench.BareTokenRow(curve), clientCPU, nil)
 	}
 	l.add("rate", corebench.TokenRow("secp256k1"), rate, corebench.KeyOpen, rate, nil)
+	l.add("CPU", corebench.TokenRow("secp256k1"), clientCPU, corebench.KeyOpen, clientCPU, nil)
 	l.add("rate", corebench.TokenRow("p256"), rate, bareP256, rate, nil)
 	l.add("rate", corebench.TokenRow("ed25519"), rate, bareEd25519, rate, nil)
 	for _, n := range r.Config.Callers {
@@ -144,6 +146,7 @@ func (r *report) ratios() []ratio {
 		for _, n := range anchorCallers() {
 			l.add("rate", anchorRow(kind, n), rate, anchorRow(anchorFile, n), rate, nil)
 			l.add("p50", anchorRow(kind, n), p50, anchorRow(anchorFile, n), p50, nil)
+			l.add("core CPU", anchorRow(kind, n), coreCPU, anchorRow(anchorFile, n), coreCPU, nil)
 		}
 	}
 	aa := doorRow(32) + again
