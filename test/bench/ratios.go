@@ -12,13 +12,15 @@ import (
 
 // Rows that ratios name.
 const (
-	bareRow    = "bare secp256k1 sign+verify"
-	bareP256   = "bare p256 sign+verify"
-	emptyHTTPS = "empty HTTPS+JSON call, 32 callers"
-	emptyDoor  = "empty door call, 32 callers"
-	durable    = "durable log, 32 callers"
-	inMemory   = "log in memory, 32 callers"
-	again      = " (A/A)"
+	bareRow  = "bare secp256k1 sign+verify"
+	bareP256 = "bare p256 sign+verify"
+
+	bareEd25519 = "bare ed25519 sign+verify"
+	emptyHTTPS  = "empty HTTPS+JSON call, 32 callers"
+	emptyDoor   = "empty door call, 32 callers"
+	durable     = "durable log, 32 callers"
+	inMemory    = "log in memory, 32 callers"
+	again       = " (A/A)"
 )
 
 func doorRow(callers int) string {
@@ -100,6 +102,14 @@ func (r *report) ratios() []ratio {
 	l.add("CPU", corebench.KeyOpen, clientCPU, bareRow, clientCPU, &aim{Bound: 1.1})
 	l.add("CPU", corebench.AccountOpen, clientCPU, bareRow, clientCPU, nil)
 	l.add("CPU", corebench.Cold, clientCPU, bareRow, clientCPU, nil)
+	for _, curve := range []string{"secp256k1", "p256", "ed25519"} {
+		l.add("rate", corebench.TokenRow(curve), rate, corebench.BareTokenRow(curve), rate, nil)
+		l.add("CPU", corebench.TokenRow(curve), clientCPU, corebench.BareTokenRow(curve), clientCPU, nil)
+	}
+	l.add("rate", corebench.TokenRow("secp256k1"), rate, corebench.KeyOpen, rate, nil)
+	l.add("CPU", corebench.TokenRow("secp256k1"), clientCPU, corebench.KeyOpen, clientCPU, nil)
+	l.add("rate", corebench.TokenRow("p256"), rate, bareP256, rate, nil)
+	l.add("rate", corebench.TokenRow("ed25519"), rate, bareEd25519, rate, nil)
 	for _, n := range r.Config.Callers {
 		var want *aim
 		if n == 256 {
@@ -132,6 +142,13 @@ func (r *report) ratios() []ratio {
 		l.add("p99", many, p99, few, p99, shorter(1.2))
 	}
 	l.add("rate", durable, rate, inMemory, rate, faster(0.7))
+	for _, kind := range anchorKinds()[1:] {
+		for _, n := range anchorCallers() {
+			l.add("rate", anchorRow(kind, n), rate, anchorRow(anchorFile, n), rate, nil)
+			l.add("p50", anchorRow(kind, n), p50, anchorRow(anchorFile, n), p50, nil)
+			l.add("core CPU", anchorRow(kind, n), coreCPU, anchorRow(anchorFile, n), coreCPU, nil)
+		}
+	}
 	aa := doorRow(32) + again
 	l.add("control: rate", aa, rate, doorRow(32), rate, nil)
 	l.add("control: core CPU", aa, coreCPU, doorRow(32), coreCPU, nil)

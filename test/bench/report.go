@@ -28,7 +28,14 @@ type report struct {
 	Others  spread               `json:"others"` // cores that everything else on the machine used
 	Memory  map[string]float64   `json:"core_memory_mib"`
 	Starts  map[string]float64   `json:"start_seconds"`
-	Log     map[string][]float64 `json:"log"` // of the durable log, by round
+	Log     map[string][]float64 `json:"log"`     // of the durable log, by round
+	Figures []figure             `json:"figures"` // of rotations and restores
+}
+
+// figure is something that was measured once.
+type figure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
 }
 
 func newReport(c config) *report {
@@ -47,6 +54,11 @@ func (r *report) take(round int, row string, f func() (sample, error)) error {
 	}
 	r.Samples[row] = append(r.Samples[row], s)
 	return nil
+}
+
+// note keeps a figure.
+func (r *report) note(value float64, format string, args ...any) {
+	r.Figures = append(r.Figures, figure{fmt.Sprintf(format, args...), value})
 }
 
 // spread is a median with least and greatest.
@@ -97,12 +109,12 @@ func (r *report) within(a string, fa measureOf, b string, fb measureOf) (spread,
 	return spreadOf(v), len(v) > 0
 }
 
-// otherLoad is the spread of other load over all samples but the peer's, whose own work it would count.
+// otherLoad is the spread of other load over all samples but the peer's, and those with log witnesses or a TPM, whose own work it would count.
 func (r *report) otherLoad() spread {
 	var v []float64
 	for row, list := range r.Samples {
 		for _, s := range list {
-			if row != openBaoRow {
+			if row != openBaoRow && !isAnchorRow(row) {
 				v = append(v, s.Others)
 			}
 		}
@@ -143,6 +155,9 @@ func (r *report) print(w io.Writer) {
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.Log)) {
 		fmt.Fprintf(w, "%s, 32 callers: %.0f\n", k, spreadOf(r.Log[k]).Mid)
+	}
+	for _, f := range r.Figures {
+		fmt.Fprintf(w, "%s: %.4g\n", f.Name, f.Value)
 	}
 	if r.Others.Mid > noisy {
 		fmt.Fprintf(w, "noisy: others used %.2f cores (median of all); no verdict on rates and latencies, CPU ratios still hold\n", r.Others.Mid)

@@ -254,3 +254,57 @@ func TestConfiguration(t *testing.T) {
 		}
 	}
 }
+
+func TestPartsAndKeys(t *testing.T) {
+	t.Parallel()
+	of := func(args ...string) config {
+		c, err := parse(append([]string{"--core", "x"}, args...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	all, one, full := of(), of("--only", "anchors,life"), of("--full")
+	if !slices.Equal(all.Parts, parts()) || !slices.Equal(one.Parts, []string{partAnchors, partLife}) || all.Keys != 1000 || full.Keys != 100_000 || of("--keys", "7").Keys != 7 {
+		t.Errorf("%v %d, %v, %d", all.Parts, all.Keys, one.Parts, full.Keys)
+	}
+	sum := time.Duration(0)
+	for _, p := range parts() {
+		sum += of("--only", p).estimate()
+	}
+	if d := sum - all.estimate(); d > 5*time.Second || d < -5*time.Second {
+		t.Errorf("the parts take %v, all %v", sum, all.estimate())
+	}
+	for _, bad := range [][]string{{"--only", "nonsense"}, {"--keys", "-1"}} {
+		if _, err := parse(append([]string{"--core", "x"}, bad...)); err == nil {
+			t.Errorf("%v was taken", bad)
+		}
+	}
+}
+
+// The rows of anchors count the witnesses' and the TPM's work as other load, so they say nothing about the machine.
+func TestAnchorRowsAndFigures(t *testing.T) {
+	t.Parallel()
+	c := config{}
+	r := reportOf(c, map[string][]sample{
+		anchorRow(anchorFile, 1):    {{Rate: 100, P50: 2}},
+		anchorRow(anchorWitness, 1): {{Rate: 50, P50: 5, Others: 0.9}},
+	})
+	if r.Others.Mid != 0 {
+		t.Errorf("other load %v", r.Others)
+	}
+	got := map[string]float64{}
+	for _, x := range r.Ratios {
+		got[x.Name] = x.Spread.Mid
+	}
+	if got["rate, anchor witness, 1 callers / anchor file, 1 callers"] != 0.5 || got["p50, anchor witness, 1 callers / anchor file, 1 callers"] != 2.5 {
+		t.Errorf("%v", got)
+	}
+	r.Config.Delays = []time.Duration{0}
+	r.note(12.5, "restore of %d keys: seconds", 7)
+	var out strings.Builder
+	r.print(&out)
+	if !strings.Contains(out.String(), "restore of 7 keys: seconds: 12.5\n") {
+		t.Errorf("%s", out.String())
+	}
+}

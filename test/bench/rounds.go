@@ -66,6 +66,12 @@ func governedRounds(ctx context.Context, c config, delay time.Duration, r *repor
 	}
 	defer func() { err = errors.Join(err, unmake()) }()
 	cells = append(cells, keys...)
+	tokens, close, err := tokenCells(ctx, c.Length/2)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, close()) }()
+	cells = append(cells, tokens...)
 	if c.OpenBao != "" {
 		const callers = 32
 		peer, err := newOpenBao(ctx, c.OpenBao, callers)

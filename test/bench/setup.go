@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -80,6 +81,15 @@ type domain struct {
 
 // newDomain makes a domain in a new folder below dir and starts its core.
 func newDomain(ctx context.Context, binary, dir string, flags ...string) (*domain, error) {
+	d, err := makeDomain(ctx, binary, dir, nil, flags...)
+	if err != nil {
+		return d, err
+	}
+	return d, d.start(ctx)
+}
+
+// makeDomain makes a domain whose genesis is prepared with some flags besides those of its core.
+func makeDomain(ctx context.Context, binary, dir string, prepare []string, flags ...string) (*domain, error) {
 	d := &domain{dir: dir, socket: filepath.Join(dir, "door", "core.sock"), binary: binary, flags: flags, service: newPerson()}
 	for range 3 {
 		d.officers = append(d.officers, newPerson())
@@ -89,7 +99,7 @@ func newDomain(ctx context.Context, binary, dir string, flags ...string) (*domai
 	if err := os.WriteFile(doc, d.document().Encode(), 0o600); err != nil {
 		return nil, err
 	}
-	if _, err := d.core(ctx, "prepare", "--document", doc, "--out", genesis); err != nil {
+	if _, err := d.core(ctx, append([]string{"prepare", "--document", doc, "--out", genesis}, append(prepare, flags...)...)...); err != nil {
 		return nil, err
 	}
 	b, err := os.ReadFile(genesis)
@@ -107,10 +117,12 @@ func newDomain(ctx context.Context, binary, dir string, flags ...string) (*domai
 	if err := os.WriteFile(genesis, canon.Encode(d.genesis), 0o600); err != nil {
 		return nil, err
 	}
-	if _, err := d.core(ctx, "create", "--genesis", genesis); err != nil {
+	id, err := d.core(ctx, append([]string{"create", "--genesis", genesis}, flags...)...)
+	if err != nil {
 		return nil, err
 	}
-	return d, d.start(ctx)
+	d.id, err = custody.ParseDomainID(strings.TrimSpace(id))
+	return d, err
 }
 
 func (d *domain) find(id custody.PersonID) person {

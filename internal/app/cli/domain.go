@@ -153,7 +153,7 @@ func (c *domainCreate) Run(e *env) error {
 	}
 	if len(missing) > 0 {
 		e.say("Signatures are missing: %s.", strings.Join(missing, ", "))
-		e.hint("each of them runs: strongroom domain sign %s --key THEIR.key; then: strongroom domain finish --data %s%s", genesis, arg(c.Data), c.coreFlags.again())
+		e.hint("each of them runs: strongroom domain sign %s --key THEIR.key; then: strongroom domain finish --data %s%s", genesis, arg(c.Data), c.coreFlags.again()+c.clockFlags.again())
 		return nil
 	}
 	return finish(e, c.coreFlags, c.clockFlags, pass)
@@ -163,7 +163,7 @@ func (c *domainCreate) Run(e *env) error {
 func (c *domainCreate) interrupted(err error) error {
 	genesis := filepath.Join(c.Data, genesisName)
 	return hint(err, "the keys in %s and the signatures so far are kept: whose signature is missing runs 'strongroom domain sign %s', then 'strongroom domain finish --data %s%s'; the same command again asks everybody anew",
-		c.Data, genesis, arg(c.Data), c.coreFlags.again())
+		c.Data, genesis, arg(c.Data), c.coreFlags.again()+c.clockFlags.again())
 }
 
 // Kinds of root of trust, as strongroom-core and genesis name them.

@@ -20,14 +20,24 @@ var errOutside = errors.New("before the window")
 type window struct {
 	mu     sync.Mutex // guards the rest
 	base   tlog.Frontier
-	leaves [][32]byte // from base on
+	leaves [][32]byte             // from base on
+	nodes  map[tlog.Node][32]byte // roots of complete subtrees of leaves, from level knownFrom on, as far as they were asked for
+}
+
+// knownFrom is the lowest level whose nodes are remembered: below it hashing is cheaper than remembering. Without remembering, each proof to
+// each log witness would hash the whole window.
+const knownFrom = 4
+
+// start begins anew. The caller holds mu.
+func (w *window) start(at tlog.Frontier, leaves [][32]byte) {
+	w.base, w.leaves, w.nodes = at, leaves, map[tlog.Node][32]byte{}
 }
 
 // reset begins anew behind a tree.
 func (w *window) reset(at tlog.Frontier) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.base, w.leaves = at, nil
+	w.start(at, nil)
 }
 
 // add appends leaf hashes, the first of which is leaf number first. It begins anew where they don't follow, which an anchor then pays for with
@@ -36,14 +46,14 @@ func (w *window) add(before tlog.Frontier, hashes [][32]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.base.Size()+uint64(len(w.leaves)) != before.Size() {
-		w.base, w.leaves = before, nil
+		w.start(before, nil)
 	}
 	w.leaves = append(w.leaves, hashes...)
 	if over := len(w.leaves) - 2*windowLeaves; over > 0 {
 		for _, h := range w.leaves[:over+windowLeaves] {
 			w.base.Append(h)
 		}
-		w.leaves = append([][32]byte(nil), w.leaves[over+windowLeaves:]...)
+		w.start(w.base, append([][32]byte(nil), w.leaves[over+windowLeaves:]...))
 	}
 }
 
@@ -74,7 +84,12 @@ func (w *window) node(n tlog.Node) ([32]byte, bool) {
 		if end-base > uint64(len(w.leaves)) {
 			return [32]byte{}, false
 		}
-		return tlog.SubtreeRoot(w.leaves[first-base : end-base]), true
+		if n.Level < knownFrom {
+			return tlog.SubtreeRoot(w.leaves[first-base : end-base]), true
+		}
+		if h, ok := w.nodes[n]; ok {
+			return h, true
+		}
 	case end <= base:
 		return w.base.Peak(n)
 	}
@@ -83,5 +98,9 @@ func (w *window) node(n tlog.Node) ([32]byte, bool) {
 		return left, false
 	}
 	right, ok := w.node(tlog.Node{Level: n.Level - 1, Index: 2*n.Index + 1})
-	return tlog.NodeHash(left, right), ok
+	h := tlog.NodeHash(left, right)
+	if ok && first >= base {
+		w.nodes[n] = h
+	}
+	return h, ok
 }

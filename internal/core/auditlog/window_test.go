@@ -38,6 +38,9 @@ func TestWindowProves(t *testing.T) {
 		w.reset(f)
 		for range rapid.IntRange(1, 8).Draw(t, "batches") {
 			grow(rapid.IntRange(1, 40).Draw(t, "batch"))
+			if len(all) > base { // what it remembers of the tree as it was does not change
+				_, _ = proofOf(w.reader(), uint64(rapid.IntRange(1, len(all)).Draw(t, "asked")), f.Size(), f.Root())
+			}
 		}
 		whole := func(nodes []tlog.Node) ([][32]byte, error) {
 			out := make([][32]byte, len(nodes))
@@ -97,4 +100,49 @@ func TestWindowForgets(t *testing.T) {
 	if w.base.Size() != f.Size() || len(w.leaves) != 1 {
 		t.Fatal("it did not begin anew")
 	}
+}
+
+// What a window remembers of one tree is not given for another, nor kept once its leaves are gone; and a proof costs far less than the window.
+func TestWindowRemembers(t *testing.T) {
+	t.Parallel()
+	var w window
+	var f tlog.Frontier
+	w.reset(f)
+	grow := func(n int, kind byte) {
+		before := f
+		batch := make([][32]byte, n)
+		for i := range batch {
+			batch[i] = [32]byte{kind, byte(i), byte(i >> 8)}
+			f.Append(batch[i])
+		}
+		w.add(before, batch)
+	}
+	prove := func(old uint64) {
+		t.Helper()
+		if _, err := proofOf(w.reader(), old, f.Size(), f.Root()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grow(windowLeaves, 1)
+	prove(windowLeaves - 3)
+	known := len(w.nodes)
+	if known == 0 || known > windowLeaves>>knownFrom*2 {
+		t.Fatalf("it remembers %d nodes of %d leaves", known, windowLeaves)
+	}
+	grow(16, 1)
+	prove(windowLeaves)
+	if n := len(w.nodes); n > known+20 {
+		t.Errorf("a proof a little later made it remember %d nodes more", n-known)
+	}
+	for range 3 { // it forgets
+		grow(windowLeaves, 2)
+		prove(f.Size() - 5)
+		if n := len(w.nodes); n > 2*windowLeaves>>knownFrom*2 {
+			t.Fatalf("it remembers %d nodes", n)
+		}
+	}
+	f = tlog.Frontier{} // another tree
+	w.reset(f)
+	grow(windowLeaves, 3)
+	prove(windowLeaves - 100)
 }

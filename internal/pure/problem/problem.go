@@ -29,7 +29,7 @@ const (
 	TooLarge         Kind = "too-large"          // over a limit of size or count
 	Unsupported      Kind = "unsupported"        // well-formed, but nothing here does it
 	TimeUncertain    Kind = "time-uncertain"     // the clock is not sure enough to decide
-	Locked           Kind = "locked"             // the root of trust is locked
+	Locked           Kind = "locked"             // the root of trust does not give a working key that the act needs
 	Stopped          Kind = "stopped"            // the core is in the error state or shutting down
 	Starting         Kind = "starting"           // the core is not open yet; the detail says what it waits for
 	Zeroized         Kind = "zeroized"           // the domain's working keys were destroyed; a restore by the recovery quorum brings them back
