@@ -124,8 +124,6 @@ func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.
 		f.Wallet, f.Chain = o.Of(), w.Chain
 		e.Wallet, e.Chain = o.Of(), w.Chain
 		describeWarm(o, &f, &e)
-	case *request.SlotReconcileBody:
-		e.Wallet = o.Wallet
 	}
 	return f, e, b, err
 }
