@@ -83,7 +83,7 @@ func TestAgree(t *testing.T) {
 		o    Options
 		want string // of the error; empty: none
 	}{
-		"nothing": {Options{}, ""}, "the same": {o, ""}, "another anchor": {Options{Anchor: AnchorFile}, "only re-anchoring"}, "another name": {renamed, "other log witnesses"},
+		"nothing": {Options{}, ""}, "the same": {o, ""}, "another anchor": {Options{Anchor: AnchorFile}, "names the anchor"}, "another name": {renamed, "other log witnesses"},
 		"another quorum": {Options{Witnesses: o.Witnesses, Quorum: 2}, "quorum of 2"}, "a quorum alone": {Options{Quorum: 1}, "0 log witnesses"},
 	} {
 		err := agree(c.o, AnchorWitness, set)

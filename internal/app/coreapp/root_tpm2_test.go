@@ -118,7 +118,7 @@ func TestTPM(t *testing.T) {
 	if err := run(t, o, "wrong horse battery staple"); !errors.Is(err, tpm2.ErrPIN) {
 		t.Errorf("wrong PIN: got error %v", err)
 	}
-	if err := run(t, other, pin); err == nil || !strings.Contains(err.Error(), `anchor is "tpm"`) {
+	if err := run(t, other, pin); err == nil || !strings.Contains(err.Error(), `names the anchor "tpm"`) {
 		t.Errorf("without the anchor: got error %v", err)
 	}
 	saved := filepath.Join(t.TempDir(), "saved")
