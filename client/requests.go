@@ -186,7 +186,7 @@ func (c *Client) Proof(ctx context.Context, id RequestID) ([]byte, error) {
 // final on the chain.
 func Settled(v RequestView) bool {
 	switch v.State {
-	case "executed", "refused", "rejected", "cancelled", "expired":
+	case "executed", "refused", "rejected", "cancelled", "expired", "void":
 		return true
 	case "signed":
 		for _, a := range v.Attempts {

@@ -68,9 +68,9 @@ func exitOf(k problem.Kind) int {
 		return exitRefused
 	case problem.NotFound:
 		return exitNotFound
-	case problem.QuorumNotMet, problem.WarmClosed, problem.Reanchoring:
+	case problem.QuorumNotMet, problem.WarmClosed:
 		return exitPending
-	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired, problem.Zeroized:
+	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired, problem.Zeroized, problem.Reanchoring:
 		return exitConflict
 	case problem.Unauthenticated, problem.Forbidden:
 		return exitForbidden

@@ -125,7 +125,7 @@ func (p *parts) genesis(ctx context.Context, store auditlog.Store) (*entry.Genes
 // agree refuses options that name another anchor or other log witnesses than the log does: only re-anchoring changes them.
 func agree(o Options, anchor string, set tlog.Witnesses) error {
 	if o.Anchor != "" && o.Anchor != anchor {
-		return fmt.Errorf("the domain's anchor is %q, not %q; only re-anchoring changes it", anchor, o.Anchor)
+		return fmt.Errorf("the domain's log names the anchor %q, not %q; only re-anchoring changes it", anchor, o.Anchor)
 	}
 	if len(o.Witnesses) == 0 && o.Quorum == 0 {
 		return nil
@@ -135,7 +135,7 @@ func agree(o Options, anchor string, set tlog.Witnesses) error {
 		return err
 	}
 	if !slices.Equal(given.All(), set.All()) || given.Quorum() != set.Quorum() {
-		return errors.New("the domain has other log witnesses or another quorum than were given; leave them out")
+		return errors.New("the domain's log names other log witnesses or another quorum than were given; leave them out")
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     domain_epoch_cancel    1 counter, 2 epoch, 3 pattern: bytes
     domain_zeroize         1 counter, 2 phrase
     domain_restore         1 counter, 2 epoch, 3 pattern: bytes
-    domain_reanchor_cancel 1 counter, 2 reanchor: integer, its entry
+    domain_reanchor_cancel  1 counter, 2 reanchor: integer, its entry
     slot_reconcile         1 wallet, 2 accounts?: array of {1 index, 2 next nonce}, 3 spent?: array of {1 transaction id: 32 bytes in internal byte order, 2 index}
     person_key_add    1 person (the initiator), 2 key: as in person_enrol, 3 possession: the new key's signature over
                       "strongroom/key-add/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 3}

@@ -129,8 +129,6 @@ func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.
 		f.Wallet, f.Chain = o.Of(), w.Chain
 		e.Wallet, e.Chain = o.Of(), w.Chain
 		describeWarm(o, &f, &e)
-	case *request.SlotReconcileBody:
-		e.Wallet = o.Wallet
 	case request.AppBody:
 		describeApp(o, &f, &e)
 	}

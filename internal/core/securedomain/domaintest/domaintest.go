@@ -9,6 +9,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -93,6 +94,7 @@ type Harness struct {
 	Options Options
 	keys    int
 	closers []func() error
+	era     error // why the pin's incarnation can't be told, or nil
 }
 
 // Options change a harness.
@@ -175,7 +177,7 @@ func (h *Harness) Open() error {
 
 func (h *Harness) open(how func(context.Context, securedomain.Config, entry.Genesis) (*securedomain.Domain, error)) error {
 	cfg, err := h.config(false)
-	if err == nil {
+	if err = errors.Join(err, h.era); err == nil {
 		h.D, err = how(context.Background(), cfg, h.Genesis)
 	}
 	if err != nil {
@@ -287,7 +289,9 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 		return c, err
 	}
 	h.closers = append(h.closers, anchor.Close)
-	c = securedomain.Config{Arena: arena, Root: root, Store: store, Anchor: anchor, Clock: h.Clock,
+	var era securedomain.Era
+	era, _, h.era = securedomain.EraOf(context.Background(), anchor, store)
+	c = securedomain.Config{Arena: arena, Root: root, Store: store, Anchor: anchor, Clock: h.Clock, Era: era,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), SnapshotEvery: h.Options.SnapshotEvery, CacheKeys: 1024, TakeOver: h.Options.TakeOver,
 		ConfirmTime: h.Options.ConfirmTime, Engine: h.Options.Engine, Pair: h.Options.Pair, Pairs: h.Options.Pairs}
 	if m := h.Options.Memory; m != nil {
