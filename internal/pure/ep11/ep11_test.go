@@ -211,7 +211,7 @@ func TestNormal(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	negative := int64(-0x7ffefddd)
+	negative := int64(-0x7ffeffdd)
 	if n := (Template{CKA_KEY_TYPE: {Int: &negative}}).KeyNumber(CKA_KEY_TYPE, 0); n != CKK_IBM_PQC_DILITHIUM {
 		t.Errorf("key type %x", n)
 	}
