@@ -19,6 +19,8 @@ import (
 	"strongroom/internal/core/auditlog/disk"
 	"strongroom/internal/core/auditlog/remote"
 	"strongroom/internal/core/auditlog/segment"
+	"strongroom/internal/core/ep11"
+	"strongroom/internal/core/ep11/family/rsakey"
 	"strongroom/internal/core/hsm/passphrase"
 	"strongroom/internal/core/hsm/tpm2"
 	"strongroom/internal/core/keystore/files"
@@ -189,7 +191,11 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	if err != nil {
 		return err
 	}
-	p.cfg = securedomain.Config{Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
+	engine, err := ep11.New()
+	if err != nil {
+		return err
+	}
+	p.cfg = securedomain.Config{Engine: engine, Pair: rsakey.Make, Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
 		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, RecheckEvery: o.RecheckEvery, CacheKeys: o.CacheKeys,
 		Fill: p.health.entropy.Fill, Notes: notes}
 	if anchorHas(p.anchor, AnchorTPM) {

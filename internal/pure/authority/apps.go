@@ -89,7 +89,10 @@ func (s *State) Grant(gateway custody.PersonID, caller request.AppCaller) (*Gran
 func (s *State) GrantAt(seq uint64) (*Grant, bool) { g, ok := s.apps.bySeq[seq]; return g, ok }
 
 // GrantOwned gives the grant of whoever [AppOwner] names.
-func (s *State) GrantOwned(owner [32]byte) (*Grant, bool) { g, ok := s.apps.owners[owner]; return g, ok }
+func (s *State) GrantOwned(owner [32]byte) (*Grant, bool) {
+	g, ok := s.apps.owners[owner]
+	return g, ok
+}
 
 // GrantNamed gives a grant by its name.
 func (s *State) GrantNamed(name string) (*Grant, bool) {
