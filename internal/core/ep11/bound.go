@@ -96,6 +96,9 @@ func (w *work) wrapBound(k, kek *object) (ep11.Answer, error) {
 		return ep11.Answer{}, err
 	}
 	defer seed.Wipe()
+	for _, used := range []*object{k, kek, mac} {
+		w.use(used, w.call.Mechanism.Type)
+	}
 	p := boundPackage{V: 1}
 	if p.Seed, err = wrapper.Wrap(w.ctx, w.tools, m, kek.key, seed); err != nil {
 		return ep11.Answer{}, err
@@ -108,9 +111,6 @@ func (w *work) wrapBound(k, kek *object) (ep11.Answer, error) {
 	head := canon.Encode(boundHeader{Class: k.Class, Type: k.Type, Attributes: k.Attributes, Params: k.Params})
 	if p.Envelope, err = seal.Seal(canon.TagAppBound, key, head, k.key.Secret); err != nil {
 		return ep11.Answer{}, err
-	}
-	for _, used := range []*object{k, kek, mac} {
-		w.use(used, w.call.Mechanism.Type)
 	}
 	return ep11.Answer{Data: canon.Encode(p)}, nil
 }
@@ -130,6 +130,8 @@ func (w *work) unwrapBound(kek *object, b ep11.Birth) (ep11.Answer, error) {
 	if canon.Decode(w.call.Data, &p) != nil || p.V != 1 {
 		return ep11.Answer{}, ep11.CKR_WRAPPED_KEY_INVALID
 	}
+	w.use(kek, w.call.Mechanism.Type)
+	w.use(mac, w.call.Mechanism.Type)
 	seed, err := wrapper.Unwrap(w.ctx, w.tools, m, kek.key, p.Seed)
 	if err != nil {
 		return ep11.Answer{}, ep11.CKR_WRAPPED_KEY_INVALID
@@ -149,8 +151,6 @@ func (w *work) unwrapBound(kek *object, b ep11.Birth) (ep11.Answer, error) {
 	if canon.Decode(encoded, &head) != nil {
 		return ep11.Answer{}, ep11.CKR_WRAPPED_KEY_INVALID
 	}
-	w.use(kek, w.call.Mechanism.Type)
-	w.use(mac, w.call.Mechanism.Type)
 	o, err := w.restored(head, b)
 	if err != nil {
 		return ep11.Answer{}, err

@@ -63,6 +63,7 @@ func (w *work) streaming(s family.Streamer, m ep11.Mechanism, k *object, way fam
 
 // crypt does one part that is all.
 func (w *work) crypt(c crypting, m ep11.Mechanism, k *object, row family.Row, data []byte) (out []byte, err error) {
+	w.use(k, m.Type)
 	switch {
 	case row.Stream != nil:
 		err = w.streaming(row.Stream, m, k, c.way, nil, func(s family.Stream) error {
@@ -78,11 +79,7 @@ func (w *work) crypt(c crypting, m ep11.Mechanism, k *object, row family.Row, da
 	default:
 		out, err = row.Cipher.Decrypt(w.ctx, w.tools, m, k.key, data)
 	}
-	if err != nil {
-		return nil, err
-	}
-	w.use(k, m.Type)
-	return out, nil
+	return out, err
 }
 
 func (w *work) cryptInit() (ep11.Answer, error) {
@@ -131,6 +128,7 @@ func (w *work) cryptUpdate() (ep11.Answer, error) {
 	if row.Stream == nil {
 		return ep11.Answer{}, ep11.Fail(ep11.CKR_MECHANISM_INVALID, "the mechanism works in one part only")
 	}
+	w.use(k, o.Mechanism.Type)
 	var out []byte
 	err = w.streaming(row.Stream, o.Mechanism, k, c.way, o.progress(), func(s family.Stream) error {
 		if out, err = s.Update(w.call.Data); err != nil {
@@ -148,7 +146,6 @@ func (w *work) cryptUpdate() (ep11.Answer, error) {
 		return ep11.Answer{}, err
 	}
 	answer.Data = out
-	w.use(k, o.Mechanism.Type)
 	return answer, nil
 }
 
@@ -169,16 +166,13 @@ func (w *work) cryptFinal() (ep11.Answer, error) {
 	if row.Stream == nil {
 		return ep11.Answer{}, ep11.Fail(ep11.CKR_MECHANISM_INVALID, "the mechanism works in one part only")
 	}
+	w.use(k, o.Mechanism.Type)
 	var out []byte
 	err = w.streaming(row.Stream, o.Mechanism, k, c.way, o.progress(), func(s family.Stream) (err error) {
 		out, err = s.Final()
 		return err
 	})
-	if err != nil {
-		return ep11.Answer{}, err
-	}
-	w.use(k, o.Mechanism.Type)
-	return ep11.Answer{Data: out}, nil
+	return ep11.Answer{Data: out}, err
 }
 
 func (w *work) cryptOnce() (ep11.Answer, error) {

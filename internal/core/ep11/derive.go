@@ -44,16 +44,16 @@ func (w *work) deriveKey() (ep11.Answer, error) {
 	if err := w.point(points.AppKeys); err != nil {
 		return ep11.Answer{}, err
 	}
-	made, err := row.Derive.Derive(w.ctx, w.tools, d)
-	if err != nil {
-		return ep11.Answer{}, err
-	}
-	defer made.Secret.Wipe()
 	for _, used := range []*object{base, other} {
 		if used.key.Secret.Len() > 0 {
 			w.use(used, d.Mechanism.Type)
 		}
 	}
+	made, err := row.Derive.Derive(w.ctx, w.tools, d)
+	if err != nil {
+		return ep11.Answer{}, err
+	}
+	defer made.Secret.Wipe()
 	return w.derived(base, made, t)
 }
 

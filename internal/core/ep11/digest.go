@@ -114,6 +114,7 @@ func (w *work) digestKey() (ep11.Answer, error) {
 	if k.Class != ep11.CKO_SECRET_KEY || !k.Attributes.Has(ep11.CKA_EXTRACTABLE) {
 		return ep11.Answer{}, ep11.CKR_KEY_INDIGESTIBLE
 	}
+	w.use(k, o.Mechanism.Type)
 	err = k.key.Secret.Use(func(b []byte) error {
 		h.Write(b)
 		return nil
@@ -121,7 +122,6 @@ func (w *work) digestKey() (ep11.Answer, error) {
 	if err != nil {
 		return ep11.Answer{}, err
 	}
-	w.use(k, o.Mechanism.Type)
 	return w.digested(o, h)
 }
 

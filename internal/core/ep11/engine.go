@@ -109,7 +109,7 @@ type work struct {
 }
 
 // Do does a call. An error is an [ep11.Failure], but for [family.ErrFault], after which the core must stop, and the context's; it comes with no
-// answer. The answer must not be released before the uses are accounted.
+// answer. Neither answer nor error may be released before the uses are accounted, which come with both.
 func (e *Engine) Do(ctx context.Context, env Env, call ep11.Call) (ep11.Answer, []Use, error) {
 	if env.Allow == nil || env.Arena == nil || env.Random == nil {
 		return ep11.Answer{}, nil, errors.New("ep11: the environment lacks arena, randomness or the decision on access")
@@ -126,11 +126,11 @@ func (e *Engine) Do(ctx context.Context, env Env, call ep11.Call) (ep11.Answer, 
 	case err == nil:
 		return answer, w.uses, nil
 	case errors.Is(err, family.ErrFault):
-		return ep11.Answer{}, nil, family.ErrFault
+		return ep11.Answer{}, w.uses, family.ErrFault
 	case ctx.Err() != nil:
-		return ep11.Answer{}, nil, ctx.Err()
+		return ep11.Answer{}, w.uses, ctx.Err()
 	}
-	return ep11.Answer{}, nil, ep11.FailureOf(err)
+	return ep11.Answer{}, w.uses, ep11.FailureOf(err)
 }
 
 // functions are what each call does, by number.

@@ -33,7 +33,7 @@ type Access struct {
 	Mechanism uint64 // CKM; not set for functions without one
 	Keyed     bool   // Key, Owner, Class and Type are set
 	Key       [16]byte
-	Owner     [32]byte // of the key
+	Owner     [32]byte // of the key; another than the caller's only where the grant names the key
 	Class     uint64   // CKO
 	Type      uint64   // CKK
 	New       bool     // the key is about to be made
@@ -57,10 +57,8 @@ type Env struct {
 	Sessions Sessions     // nil: nobody logs in
 	Login    secret.Bytes // 32 bytes that outlive epochs, from which the ids of sessions follow; the zero Bytes: nobody logs in
 
-	// Shared says whether the grant names a key of another owner by its id. Without it every key of another owner is refused.
-	Shared func(key [16]byte) bool
 	// Allow decides on an access under the caller's grants: nil, or the refusal. It is asked before anything is computed: once for a mechanism
-	// without a key, and for each key. It must be set.
+	// without a key, and for each key. A key of another owner is its to refuse. It must be set.
 	Allow func(Access) error
 }
 

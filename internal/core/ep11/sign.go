@@ -73,7 +73,8 @@ func (w *work) signer(m *ep11.Mechanism, blob []byte, most ep11.Parts) (s signin
 	return s, nil
 }
 
-// start makes what the parts of the data go into, resumed from progress. It is nil for a mechanism that takes its data whole.
+// feed gives data to the operation that progress is of. In the last part it calls last with what is to be signed or compared: a code, a digest, or
+// the data itself. In others it calls save with the progress.
 func (w *work) feed(s signing, progress []byte, data []byte, last func(out []byte) error, save func(progress []byte)) error {
 	if s.code.MAC != nil {
 		return w.streaming(s.code.MAC, s.m, s.key, family.Sign, progress, func(stream family.Stream) error {
@@ -90,6 +91,9 @@ func (w *work) feed(s signing, progress []byte, data []byte, last func(out []byt
 			}
 			return last(out)
 		})
+	}
+	if s.what.Digest == 0 && last == nil {
+		return ep11.Fail(ep11.CKR_MECHANISM_INVALID, "the mechanism works in one part only")
 	}
 	if s.what.Digest == 0 {
 		return last(data)
@@ -109,6 +113,7 @@ func (w *work) feed(s signing, progress []byte, data []byte, last func(out []byt
 
 // finish makes the signature of what was fed, or checks the given one.
 func (w *work) finish(s signing, progress, data []byte) (ep11.Answer, error) {
+	w.use(s.key, s.m.Type)
 	var answer ep11.Answer
 	err := w.feed(s, progress, data, func(out []byte) (err error) {
 		switch {
@@ -127,11 +132,7 @@ func (w *work) finish(s signing, progress, data []byte) (ep11.Answer, error) {
 		}
 		return nil
 	}, nil)
-	if err != nil {
-		return ep11.Answer{}, err
-	}
-	w.use(s.key, s.m.Type)
-	return answer, nil
+	return answer, err
 }
 
 func (w *work) signSingle() (ep11.Answer, error) {

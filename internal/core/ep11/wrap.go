@@ -58,13 +58,10 @@ func (w *work) wrapKey() (ep11.Answer, error) {
 	if size := unpadded[m.Type]; size != 0 && k.Class == ep11.CKO_PRIVATE_KEY && plain.Len()%size != 0 {
 		return ep11.Answer{}, ep11.Fail(ep11.CKR_KEY_SIZE_RANGE, "a private key needs a mode that pads")
 	}
-	out, err := row.Wrap.Wrap(w.ctx, w.tools, m, kek.key, plain)
-	if err != nil {
-		return ep11.Answer{}, err
-	}
 	w.use(k, m.Type)
 	w.use(kek, m.Type)
-	return ep11.Answer{Data: out}, nil
+	out, err := row.Wrap.Wrap(w.ctx, w.tools, m, kek.key, plain)
+	return ep11.Answer{Data: out}, err
 }
 
 // material is what is wrapped of a key: the key itself, or PKCS#8 of a private one. The caller wipes it.
@@ -132,12 +129,12 @@ func (w *work) unwrapKey() (ep11.Answer, error) {
 	if err != nil {
 		return ep11.Answer{}, err
 	}
+	w.use(kek, w.call.Mechanism.Type)
 	plain, err := row.Wrap.Unwrap(w.ctx, w.tools, *w.call.Mechanism, kek.key, w.call.Data)
 	if err != nil {
 		return ep11.Answer{}, err
 	}
 	defer plain.Wipe()
-	w.use(kek, w.call.Mechanism.Type)
 	if class == ep11.CKO_SECRET_KEY {
 		return w.unwrapSecret(o, plain, t)
 	}
