@@ -50,6 +50,11 @@ func (c *Client) Wallets(ctx context.Context, cursor string, limit int) (l Walle
 	return l, c.get(ctx, "/v1/wallets", page(cursor, limit), &l)
 }
 
+// AppGrants lists the grants to applications, oldest first.
+func (c *Client) AppGrants(ctx context.Context, cursor string, limit int) (l AppGrantList, err error) {
+	return l, c.get(ctx, "/v1/app-grants", page(cursor, limit), &l)
+}
+
 // Wallet reads a wallet.
 func (c *Client) Wallet(ctx context.Context, id WalletID) (w Wallet, err error) {
 	return w, c.get(ctx, "/v1/wallets/"+url.PathEscape(string(id)), nil, &w)

@@ -165,6 +165,9 @@ func checkOther(body Body, e *Effects, b Bounds) error {
 		}
 	case *request.WarmOpenBody:
 		want.Wallet, want.Chain, want.Asset, want.Total, want.Until = o.Wallet, o.Asset.Chain(), o.Asset, o.Amount, o.NotAfter
+	case request.AppBody:
+		app, until := request.AppEffectsOf(o)
+		want.App, want.Until = &app, until
 	case request.WarmBody:
 		want.Wallet, want.Chain = o.Of(), e.Chain
 		if err := e.Chain.Check(); err != nil {

@@ -52,6 +52,11 @@ type (
 	WalletTemperature = request.WalletTemperatureBody
 	WarmOpen          = request.WarmOpenBody
 	WarmClose         = request.WarmCloseBody
+	AppGrant          = request.AppGrantBody
+	AppRevoke         = request.AppRevokeBody
+	AppKeyRevoke      = request.AppKeyRevokeBody
+	AppCaller         = request.AppCaller
+	AppFunction       = request.AppFunction
 	PointsSet         = request.PointsSetBody
 	EpochLoad         = request.EpochLoadBody
 	EpochCommit       = request.EpochCommitBody
@@ -83,6 +88,8 @@ type (
 	Wallet        = apiv1.Wallet
 	WalletList    = apiv1.WalletList
 	WarmSession   = apiv1.WarmSession
+	AppGrantView  = apiv1.AppGrant
+	AppGrantList  = apiv1.AppGrantList
 	Address       = apiv1.Address
 	AddressList   = apiv1.AddressList
 	Balance       = apiv1.Balance

@@ -155,6 +155,8 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 		err = rootOf(c.wallet, *a)
 	case request.WarmBody:
 		err = warmMade(o, b)
+	case request.AppBody:
+		err = appMade(o, b)
 	case request.LifeBody:
 		err = lifeMade(o, b)
 	default:
@@ -204,6 +206,32 @@ func warmMade(o request.WarmBody, b *entry.Effect) error {
 	}
 	if !same(*b.Warm, want) {
 		return errors.New("the effect is not the temperature or session that was asked for")
+	}
+	return nil
+}
+
+// appMade checks that an effect on applications is what the request asks for. Which grant it ended, what that had used, and which keys were revoked
+// before follow from the state, which a proof does not show.
+func appMade(o request.AppBody, b *entry.Effect) error {
+	if b.App == nil || b.Document != nil || b.Wallet != nil || b.Key != nil || b.Addresses != nil || b.Life != nil || b.Warm != nil {
+		return errors.New("the effect is not one on grants and keys of applications alone")
+	}
+	want := entry.App{Ended: b.App.Ended, Used: b.App.Used}
+	switch o := o.(type) {
+	case *request.AppGrantBody:
+		want.Grant = o.Grant
+	case *request.AppRevokeBody:
+		want.Grant = o.Grant
+	case *request.AppKeyRevokeBody:
+		want = entry.App{Keys: b.App.Keys}
+		for _, k := range b.App.Keys {
+			if !slices.Contains(o.Keys, k) {
+				return errors.New("the effect revokes a key that the request does not name")
+			}
+		}
+	}
+	if !same(*b.App, want) {
+		return errors.New("the effect is not the grant, or its end, that was asked for")
 	}
 	return nil
 }

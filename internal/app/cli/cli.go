@@ -53,6 +53,7 @@ type root struct {
 	Policy    policyCmd    `cmd:"" help:"The rule document."`
 	Wallet    walletCmd    `cmd:"" help:"Wallets."`
 	Warm      warmCmd      `cmd:"" help:"Sessions of warm wallets."`
+	App       appCmd       `cmd:"" help:"Grants: what applications may do with keys of their own."`
 	Address   addressCmd   `cmd:"" help:"Addresses of wallets."`
 	Request   requestCmd   `cmd:"" help:"Ask, approve, follow."`
 	Proof     proofCmd     `cmd:"" help:"Proof files."`

@@ -19,6 +19,7 @@ import (
 	"strongroom/internal/core/auditlog/disk"
 	"strongroom/internal/core/auditlog/remote"
 	"strongroom/internal/core/auditlog/segment"
+	"strongroom/internal/core/ep11/family/rsakey"
 	"strongroom/internal/core/ep11/suite"
 	"strongroom/internal/core/hsm/passphrase"
 	"strongroom/internal/core/hsm/tpm2"
@@ -194,7 +195,7 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	if err != nil {
 		return err
 	}
-	p.cfg = securedomain.Config{Engine: engine, Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
+	p.cfg = securedomain.Config{Engine: engine, Pair: rsakey.Make, Arena: a, Root: root, Store: store, Anchor: anchor, Blobs: blobs, Snapshots: snaps, Clock: clock, Logger: o.Log,
 		TakeOver: o.TakeOver, SnapshotEvery: o.SnapshotEvery, RecheckEvery: o.RecheckEvery, CacheKeys: o.CacheKeys,
 		Fill: p.health.entropy.Fill, Notes: notes}
 	if anchorHas(p.anchor, AnchorTPM) {

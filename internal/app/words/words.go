@@ -121,6 +121,8 @@ func body(b request.Body, source string) []string {
 		return warm(b)
 	case request.LifeBody:
 		return life(b)
+	case request.AppBody:
+		return app(b)
 	case *request.PersonKeyAddBody:
 		return keyAdded(*b)
 	case *request.PersonKeyRemoveBody:
@@ -162,6 +164,9 @@ func effects(e request.Effects, b request.Bounds) []string {
 		s := string(e.Operation)
 		if e.Wallet != "" {
 			s += fmt.Sprintf(", wallet %q on %s", e.Wallet, Chain(e.Chain))
+		}
+		if a := e.App; a != nil {
+			s += effectsOnApps(*a)
 		}
 		if e.Temperature != "" {
 			s += ", " + string(e.Temperature) + " from then on"

@@ -11,7 +11,6 @@ import (
 	"strconv"
 
 	"strongroom/internal/core/hsm"
-	"strongroom/internal/core/internal/kdf"
 	"strongroom/internal/core/seal"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/secret"
@@ -55,18 +54,6 @@ func GenerateDWK(a *secret.Arena, identity [ed25519.PublicKeySize]byte, epoch ui
 
 // Key returns the key, for sealing and opening blobs. It stays owned by d.
 func (d *DWK) Key() secret.Bytes { return d.key }
-
-// AppParent derives the key that the blobs of keys for applications are sealed under: HKDF-SHA-384(working key, no salt, info = tag), 32 bytes. It is
-// another than the working key, so that no blob of a wallet opens as one of an application, nor the other way round. The caller wipes it.
-func (d *DWK) AppParent(a *secret.Arena) (secret.Bytes, error) {
-	out, err := secret.New(a, seal.KeySize, func(b []byte) error {
-		return d.key.Use(func(k []byte) error { return kdf.HKDF(kdf.SHA384, b, k, nil, []byte(canon.TagAppParent)) })
-	})
-	if err != nil {
-		return secret.Bytes{}, fmt.Errorf("domainkeys: parent key of applications, epoch %d: %w", d.Epoch, err)
-	}
-	return out, nil
-}
 
 // Wipe forgets the key. What the root has sealed stays.
 func (d *DWK) Wipe() { d.key.Wipe() }

@@ -192,6 +192,20 @@ func (i *Identity) ReadKey(period uint32) (secret.Bytes, error) {
 	return key, nil
 }
 
+// LoginKey is the key from which the ids of login sessions of applications follow: HKDF-SHA-384(aux root, no salt, info = tag), 32 bytes. Like the
+// sessions it outlives epochs. The caller wipes it.
+func (i *Identity) LoginKey() (secret.Bytes, error) {
+	key, err := secret.New(i.arena, seal.KeySize, func(to []byte) error {
+		return i.parts.Use(func(b []byte) error {
+			return kdf.HKDF(kdf.SHA384, to, b[auxRoot:][:partSize], nil, []byte(canon.TagAppLogin))
+		})
+	})
+	if err != nil {
+		return secret.Bytes{}, fmt.Errorf("domainkeys: key of logins: %w", err)
+	}
+	return key, nil
+}
+
 // underReadRoot derives a key from the read root.
 func (i *Identity) underReadRoot(info []byte) (secret.Bytes, error) {
 	return secret.New(i.arena, seal.KeySize, func(to []byte) error {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	coreep11 "strongroom/internal/core/ep11"
 	"strongroom/internal/secret"
 )
 
@@ -28,11 +29,7 @@ func (d *Domain) appParent(epoch uint64) (secret.Bytes, error) {
 	if err := d.withKeys(); err != nil {
 		return secret.Bytes{}, err
 	}
-	w, err := d.working.get(epoch)
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	k, err := w.AppParent(d.cfg.Arena)
+	k, err := d.deriveParent(epoch)
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("keys for applications: %w", err)
 	}
@@ -41,6 +38,21 @@ func (d *Domain) appParent(epoch uint64) (secret.Bytes, error) {
 	}
 	p.keys[epoch] = k
 	return k, nil
+}
+
+// loginEpoch stands for the key of logins among the parent keys. No working key has this epoch.
+const loginEpoch = 0
+
+func (d *Domain) deriveParent(epoch uint64) (k secret.Bytes, err error) {
+	if epoch == loginEpoch {
+		err = d.withIdentity(func() error { k, err = d.ids.LoginKey(); return err })
+		return k, err
+	}
+	w, err := d.working.get(epoch)
+	if err != nil {
+		return k, err
+	}
+	return coreep11.ParentKey(d.cfg.Arena, w.Key())
 }
 
 // keep wipes all but the parent keys of some epochs, and says how many were wiped.

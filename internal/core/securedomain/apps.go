@@ -192,7 +192,7 @@ func (d *Domain) call(ctx context.Context, in message.AppCall) (ep11.Answer, err
 	}
 	a.hash = sha256.Sum256(in.Call)
 	for try := 1; ; try++ {
-		answer, uses, err := d.perform(ctx, a, c)
+		answer, uses, wiped, err := d.perform(ctx, a, c)
 		if len(uses) > 0 { // also of a call that failed: what failed, and when, can tell of a key
 			if err := d.accountUses(ctx, a, uses); err != nil {
 				return ep11.Answer{}, err
@@ -204,7 +204,7 @@ func (d *Domain) call(ctx context.Context, in message.AppCall) (ep11.Answer, err
 		if err == nil {
 			return answer, nil
 		}
-		if !errors.Is(err, secret.ErrWiped) || try == maxTries {
+		if !wiped || try == maxTries {
 			return ep11.Answer{}, err
 		}
 		if a, err = d.admitAgain(in, c.Function, a); err != nil {
@@ -339,21 +339,25 @@ func withoutMechanism(f ep11.Function) bool {
 	}
 }
 
-// perform has the engine do a call once, when it is its turn.
-func (d *Domain) perform(ctx context.Context, a admission, c ep11.Call) (ep11.Answer, []coreep11.Use, error) {
+// perform has the engine do a call once, when it is its turn. wiped says that a key which it needed was wiped meanwhile.
+func (d *Domain) perform(ctx context.Context, a admission, c ep11.Call) (answer ep11.Answer, uses []coreep11.Use, wiped bool, err error) {
 	select {
 	case d.apps.turns <- struct{}{}:
 	case <-ctx.Done():
-		return ep11.Answer{}, nil, problem.Wrap(problem.Busy, ctx.Err(), "gave up waiting")
+		return answer, nil, false, problem.Wrap(problem.Busy, ctx.Err(), "gave up waiting")
 	case <-d.ctx.Done():
-		return ep11.Answer{}, nil, problem.New(problem.Stopped, "the core is ending")
+		return answer, nil, false, problem.New(problem.Stopped, "the core is ending")
 	}
 	defer func() { <-d.apps.turns }()
 	env, err := d.callEnv(a)
 	if err != nil {
-		return ep11.Answer{}, nil, err
+		return answer, nil, errors.Is(err, secret.ErrWiped), err
 	}
-	return d.apps.engine.Do(ctx, env, c)
+	answer, uses, err = d.apps.engine.Do(ctx, env, c)
+	for _, e := range []*coreep11.Epoch{env.Current, env.Previous, env.Next} {
+		wiped = wiped || e != nil && e.Parent.Len() == 0
+	}
+	return answer, uses, err != nil && (wiped || env.Login.Len() == 0), err
 }
 
 // callEnv is what the engine works with.
@@ -361,6 +365,11 @@ func (d *Domain) callEnv(a admission) (coreep11.Env, error) {
 	env := coreep11.Env{Arena: d.cfg.Arena, Random: fill(d.cfg.Fill), Pool: &d.apps.pairs, Domain: [32]byte(d.ID()), Points: a.on, Owner: a.owner, Grant: [32]byte(a.grant.Request),
 		Compat: a.grant.Body.Compat && a.on.Has(points.AppCompat), Now: a.now, Sessions: &logins{d: d, a: a},
 		Allow: func(x coreep11.Access) error { return d.allow(a, x) }}
+	login, err := d.appParent(loginEpoch)
+	if err != nil {
+		return env, d.keyGone(err)
+	}
+	env.Login = login
 	for _, e := range []struct {
 		number uint64
 		to     **coreep11.Epoch

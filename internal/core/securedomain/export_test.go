@@ -9,9 +9,12 @@ import (
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/backup"
 	"strongroom/internal/core/hsm"
+	"strongroom/internal/core/seal"
 	format "strongroom/internal/pure/backup"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/secret"
 )
 
 // WrapStore puts something between an open domain and its store's reads, as whoever holds the disk can.
@@ -99,3 +102,27 @@ func (d *Domain) ForgePack(p format.Pack, file []byte, change func(*format.Conte
 
 // Forget wipes every key that is kept unsealed, as many events do.
 func (d *Domain) Forget() { d.forget("a test asks for it") }
+
+// QueuedUses counts the calls whose uses wait for an entry.
+func (d *Domain) QueuedUses() int {
+	d.apps.uses.mu.Lock()
+	defer d.apps.uses.mu.Unlock()
+	return len(d.apps.uses.asks)
+}
+
+// AppKeys gives the parent key of applications and the working key, both of the current epoch.
+func (d *Domain) AppKeys() (parent, working secret.Bytes, err error) {
+	w, err := d.working.get(d.state.Epoch)
+	if err != nil {
+		return parent, working, err
+	}
+	parent, err = d.appParent(d.state.Epoch)
+	return parent, w.Key(), err
+}
+
+// Opens says whether an envelope opens under a tag and a key.
+func (d *Domain) Opens(tag canon.Tag, key secret.Bytes, sealed []byte) bool {
+	b, _, err := seal.Open(d.cfg.Arena, tag, key, sealed)
+	b.Wipe()
+	return err == nil
+}

@@ -139,8 +139,8 @@ func openFake(env coreep11.Env, c ep11.Call, m uint64) (b fakeBlob, k secret.Byt
 	return b, k, ep11.CKR_IBM_WKID_MISMATCH
 }
 
-// MakePair makes up a pair.
-func (e *fakeEngine) MakePair(_ context.Context, t family.Tools, bits int) (k family.Key, err error) {
+// makePair makes up a pair.
+func (e *fakeEngine) makePair(a *secret.Arena, bits int) (k family.Key, err error) {
 	if e.pair != nil {
 		if err := e.pair(bits); err != nil {
 			return k, err
@@ -148,6 +148,6 @@ func (e *fakeEngine) MakePair(_ context.Context, t family.Tools, bits int) (k fa
 	}
 	e.made.Add(1)
 	k.Type, k.Public = ep11.CKK_RSA, []byte{byte(bits / 1024)}
-	k.Secret, err = secret.Take(t.Arena, []byte{1, 2, 3})
+	k.Secret, err = secret.Take(a, []byte{1, 2, 3})
 	return k, err
 }

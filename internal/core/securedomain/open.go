@@ -55,8 +55,9 @@ type Config struct {
 	Notes         []string      // for status: what the operator should know
 	Waits         func() string // for status: what the anchor waits for, or nothing; optional
 
-	Engine Engine // does calls on keys for applications; nil: there are none
-	Pairs  int    // RSA pairs of each size that are made beforehand, if the engine makes them; 0: 8, negative: none
+	Engine Engine    // does calls on keys for applications; nil: there are none
+	Pair   PairMaker // makes RSA pairs for it beforehand; nil: none are
+	Pairs  int       // how many of each size are kept ready; 0: 8
 
 	// Fill fills b with randomness for a new seed, or fails, and then no key is made. nil: the system's.
 	Fill func(ctx context.Context, b []byte) error
@@ -79,7 +80,7 @@ func (c *Config) check() error {
 	if c.Arena == nil || c.Root == nil || c.Store == nil || c.Anchor == nil || c.Blobs == nil || c.Snapshots == nil || c.Clock == nil || c.Logger == nil {
 		return errors.New("open domain: arena, root, store, anchor, blobs, snapshots, clock and logger are required")
 	}
-	if c.CacheKeys < 0 || c.CacheIdle < 0 || c.Lease < 0 || c.Linger < 0 {
+	if c.CacheKeys < 0 || c.Pairs < 0 || c.CacheIdle < 0 || c.Lease < 0 || c.Linger < 0 {
 		return errors.New("open domain: sizes and durations must not be negative")
 	}
 	if c.Fill == nil {
@@ -345,7 +346,7 @@ func (d *Domain) settle(ctx context.Context) error {
 	go d.runLife()
 	d.life.rouse()
 	go d.runUses()
-	if m, ok := d.cfg.Engine.(PairMaker); ok {
+	if m := d.cfg.Pair; m != nil {
 		d.work.Add(1)
 		go d.fillPairs(m)
 		d.apps.pairs.rouse()

@@ -3,7 +3,6 @@
 package securedomain
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -20,10 +19,8 @@ const DefaultPairs = 8
 // pairSizes are the sizes of RSA pairs that are made beforehand, in bits, the most wanted first.
 var pairSizes = [...]int{2048, 4096, 3072}
 
-// PairMaker makes RSA pairs with exponent 65537, as family.Key has them. An [Engine] that is one has them made beforehand.
-type PairMaker interface {
-	MakePair(ctx context.Context, t family.Tools, bits int) (family.Key, error)
-}
+// PairMaker makes an RSA pair with exponent 65537, as family.Key has it; rsakey.Make is one.
+type PairMaker func(a *secret.Arena, bits int) (family.Key, error)
 
 // pairPool keeps RSA pairs that were made beforehand, in the arena. Nothing of it outlives the process, and all is wiped with every unsealed key.
 // One goroutine fills it, from the first grant on that lets somebody make RSA pairs. It implements family.RSAPool.
@@ -125,7 +122,7 @@ func (d *Domain) fillPairs(m PairMaker) {
 				break
 			}
 			began := d.cfg.Clock.Boot()
-			k, err := m.MakePair(d.ctx, family.Tools{Arena: d.cfg.Arena, Random: fill(d.cfg.Fill)}, bits)
+			k, err := m(d.cfg.Arena, bits)
 			if err != nil {
 				if d.ctx.Err() == nil {
 					d.slog.Warn("no RSA pair is made beforehand", slog.Any("error", err))

@@ -206,6 +206,9 @@ type logins struct {
 
 // Open opens a session.
 func (l *logins) Open(ctx context.Context, owner, id [32]byte) error {
+	if owner != l.a.owner {
+		return ep11.CKR_ARGUMENTS_BAD
+	}
 	if l.Live(owner, id) {
 		return nil
 	}
@@ -221,7 +224,7 @@ func (l *logins) Open(ctx context.Context, owner, id [32]byte) error {
 
 // Close closes all sessions of the caller.
 func (l *logins) Close(ctx context.Context, owner [32]byte) error {
-	if len(l.open(owner)) == 0 {
+	if owner != l.a.owner || len(l.open(owner)) == 0 {
 		return nil
 	}
 	return l.d.account(ctx, &useAsk{grant: l.a.grant.Seq, logout: true})
@@ -230,12 +233,12 @@ func (l *logins) Close(ctx context.Context, owner [32]byte) error {
 // Live says whether a session is open.
 func (l *logins) Live(owner, id [32]byte) bool { return slices.Contains(l.open(owner), id) }
 
-// open lists the sessions of a caller, who must be the one of the call.
+// open lists the sessions of a caller; a key that the grant names may be bound to one of its owner's.
 func (l *logins) open(owner [32]byte) [][32]byte {
 	l.d.mu.Lock()
 	defer l.d.mu.Unlock()
-	g, ok := l.d.state.Grant(l.a.grant.Body.Gateway, l.a.grant.Body.Caller)
-	if !ok || owner != l.a.owner {
+	g, ok := l.d.state.GrantOwned(owner)
+	if !ok {
 		return nil
 	}
 	return g.Logins

@@ -47,6 +47,8 @@ func (s *Server) operations() []*operation {
 			query: with(param{"branch", "0 for receiving addresses, 1 for change", true})},
 		{id: "listBalances", services: everybody, method: get, path: "/v1/wallets/{id}/balances", summary: "What a wallet holds, as nodes say", reply: apiv1.BalanceList{}, handle: s.listBalances},
 
+		{id: "listAppGrants", method: get, path: "/v1/app-grants", summary: "Grants to applications, oldest first", query: page, reply: apiv1.AppGrantList{}, handle: s.listAppGrants},
+
 		{id: "getPolicy", method: get, path: "/v1/policy", summary: "The current rule document", reply: apiv1.PolicyView{}, handle: s.getPolicy},
 		{id: "listPersons", method: get, path: "/v1/persons", summary: "Persons and services of the rule document", reply: apiv1.PersonList{}, handle: s.listPersons},
 		{id: "createCertificate", services: ownOnly, method: post, path: "/v1/persons/{id}/certificates", summary: "Get a client certificate", body: apiv1.CertificateIn{},

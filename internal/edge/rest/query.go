@@ -45,6 +45,7 @@ const (
 	listRequests  = 'r'
 	listWallets   = 'w'
 	listAddresses = 'a'
+	listAppGrants = 'g'
 )
 
 // after gives where a page begins.

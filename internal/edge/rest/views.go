@@ -36,7 +36,7 @@ func (s *Server) status(c *call) error {
 	out := apiv1.Status{Profile: st.Profile, Authority: st.Authority.String(), Domain: st.Domain.String(), Origin: st.Origin, LogKey: st.LogKey,
 		Identity: st.Identity, Size: st.Size, Pinned: st.Pinned, Writer: st.Writer, Root: st.Root, Anchor: st.Anchor, MemoryLocked: st.MemoryLocked,
 		Notes: append([]string{}, st.Notes...), KeysUnlocked: st.KeysUnlocked, Wallets: st.Wallets, Pending: st.Pending, Signed: st.Signed,
-		Sessions: st.Sessions, WarmWallets: st.WarmWallets, WarmSessions: st.WarmSessions, Policy: st.Policy, PolicyHash: apiv1.Hex(st.PolicyHash[:]), Time: apiv1.Time(st.Time), Bound: st.Bound,
+		Sessions: st.Sessions, WarmWallets: st.WarmWallets, WarmSessions: st.WarmSessions, Grants: st.Grants, RevokedKeys: st.RevokedKeys, Uses: st.Uses, ReadyPairs: st.ReadyPairs, Policy: st.Policy, PolicyHash: apiv1.Hex(st.PolicyHash[:]), Time: apiv1.Time(st.Time), Bound: st.Bound,
 		TimeCertain: st.TimeCertain, Clock: st.Clock, TimeSources: append([]string{}, st.TimeSources...), Failed: st.Failed, Check: checkView(st.Check), Appends: st.Log.Appends, Batches: st.Log.Batches,
 		Pins: st.Log.Pins, Cache: apiv1.Cache{Entries: folded, Behind: st.Pinned - min(folded, st.Pinned)},
 		Chains: append([]apiv1.Chain{}, s.cfg.Chains.Status(c.ctx())...), Life: lifeView(st.Life)}
@@ -112,6 +112,29 @@ func (s *Server) listWallets(c *call) error {
 	}
 	if next := from + uint64(len(m.Wallets)); len(m.Wallets) > 0 && next < m.Total {
 		out.Next = cursor(listWallets, next)
+	}
+	return c.reply(out)
+}
+
+func (s *Server) listAppGrants(c *call) error {
+	limit, err := c.number("limit", 100, 1, 500)
+	if err != nil {
+		return err
+	}
+	from, err := c.after(listAppGrants)
+	if err != nil {
+		return err
+	}
+	m, err := ask[message.Apps](c.ctx(), s.cfg.Core, message.MethodApps, message.List{From: from, Limit: limit})
+	if err != nil {
+		return err
+	}
+	out := apiv1.AppGrantList{Grants: []apiv1.AppGrant{}, Total: m.Total, Revoked: m.Revoked}
+	for _, g := range m.Grants {
+		out.Grants = append(out.Grants, apiv1.AppGrant{Grant: g.Grant, Entry: g.Seq, Request: g.Request.String(), Used: g.Used, Logins: g.Logins, Open: !g.Ended})
+	}
+	if next := from + uint64(len(m.Grants)); len(m.Grants) > 0 && next < m.Total {
+		out.Next = cursor(listAppGrants, next)
 	}
 	return c.reply(out)
 }

@@ -124,7 +124,7 @@ func (g *gathered) at(id custody.RequestID) *row {
 func (g *gathered) add(e feed.Entry) error {
 	switch e.Leaf.Kind {
 	case entry.KindGenesis, entry.KindResult, entry.KindSession, entry.KindSnapshot, entry.KindWriter,
-		entry.KindReencipher, entry.KindErased, entry.KindTamper:
+		entry.KindReencipher, entry.KindErased, entry.KindTamper, entry.KindUses:
 		return nil // nothing in the cache follows from these: they are not decoded
 	default: // unknown kinds are refused by Decode
 	}

@@ -39,6 +39,10 @@ type Status struct {
 	Sessions     uint64           `json:"sessions"`
 	WarmWallets  uint64           `json:"warmWallets"`
 	WarmSessions uint64           `json:"warmSessions" doc:"open sessions of warm wallets"`
+	Grants       uint64           `json:"appGrants" doc:"grants to applications"`
+	RevokedKeys  uint64           `json:"appKeysRevoked" doc:"keys of applications that are revoked"`
+	Uses         uint64           `json:"appUses" doc:"uses of keys of applications, accounted since the core's start"`
+	ReadyPairs   uint64           `json:"appPairsReady" doc:"RSA pairs that are made beforehand"`
 	Policy       uint64           `json:"policyVersion"`
 	PolicyHash   string           `json:"policyHash"`
 	Time         string           `json:"time" doc:"the core's clock"`
@@ -313,6 +317,24 @@ type WalletList struct {
 	Wallets []Wallet `json:"wallets"`
 	Total   uint64   `json:"total"`
 	Next    string   `json:"next,omitempty"`
+}
+
+// AppGrant is a grant to an application: what a caller of a gateway may do with keys.
+type AppGrant struct {
+	Grant   request.AppGrantBody `json:"grant"`
+	Entry   uint64               `json:"entry" doc:"that made it"`
+	Request string               `json:"request" doc:"that it was asked for with"`
+	Used    uint64               `json:"used" doc:"uses so far"`
+	Logins  uint64               `json:"logins" doc:"open login sessions of the caller"`
+	Open    bool                 `json:"open" doc:"false: its time may be over, or its gateway is not active"`
+}
+
+// AppGrantList is a page of grants, oldest first.
+type AppGrantList struct {
+	Grants  []AppGrant `json:"grants"`
+	Total   uint64     `json:"total"`
+	Revoked uint64     `json:"revokedKeys" doc:"keys of applications that are revoked"`
+	Next    string     `json:"next,omitempty"`
 }
 
 // Address is an address of a wallet.

@@ -55,12 +55,13 @@ func AppOwner(gateway custody.PersonID, caller request.AppCaller) [32]byte {
 type appState struct {
 	grants  map[appCaller]*Grant
 	bySeq   map[uint64]*Grant    // by the entry that made it
+	owners  map[[32]byte]*Grant  // by [AppOwner]
 	names   map[string]appCaller // by name of the grant
 	revoked map[custody.KeyID]revokedKey
 }
 
 func newAppState() appState {
-	return appState{grants: map[appCaller]*Grant{}, bySeq: map[uint64]*Grant{}, names: map[string]appCaller{}, revoked: map[custody.KeyID]revokedKey{}}
+	return appState{grants: map[appCaller]*Grant{}, bySeq: map[uint64]*Grant{}, owners: map[[32]byte]*Grant{}, names: map[string]appCaller{}, revoked: map[custody.KeyID]revokedKey{}}
 }
 
 // revokedKey is a key for applications that is not used any more. No blob of it is under a later epoch than its own: when that one's working key
@@ -86,6 +87,12 @@ func (s *State) Grant(gateway custody.PersonID, caller request.AppCaller) (*Gran
 
 // GrantAt gives the grant that an entry made, while it stands.
 func (s *State) GrantAt(seq uint64) (*Grant, bool) { g, ok := s.apps.bySeq[seq]; return g, ok }
+
+// GrantOwned gives the grant of whoever [AppOwner] names.
+func (s *State) GrantOwned(owner [32]byte) (*Grant, bool) {
+	g, ok := s.apps.owners[owner]
+	return g, ok
+}
 
 // GrantNamed gives a grant by its name.
 func (s *State) GrantNamed(name string) (*Grant, bool) {
@@ -341,6 +348,7 @@ func (s *State) revokeKeys(c *appChange, o *request.AppKeyRevokeBody) error {
 func (s *State) addGrant(g *Grant) {
 	who := callerOf(&g.Body)
 	s.apps.grants[who], s.apps.names[g.Body.Grant], s.apps.bySeq[g.Seq] = g, who, g
+	s.apps.owners[AppOwner(g.Body.Gateway, g.Body.Caller)] = g
 	s.expiry.push(deadline{at: g.Body.NotAfter, seq: g.Seq, grant: true})
 }
 
@@ -352,6 +360,7 @@ func (s *State) endGrant(g *Grant) {
 	delete(s.apps.grants, callerOf(&g.Body))
 	delete(s.apps.names, g.Body.Grant)
 	delete(s.apps.bySeq, g.Seq)
+	delete(s.apps.owners, AppOwner(g.Body.Gateway, g.Body.Caller))
 }
 
 // endGrants ends all: the keys are gone, and a restore must not open them to whoever had them before.
@@ -359,6 +368,7 @@ func (s *State) endGrants() {
 	clear(s.apps.grants)
 	clear(s.apps.names)
 	clear(s.apps.bySeq)
+	clear(s.apps.owners)
 }
 
 // forgetRevoked forgets the revoked keys of epochs before one: nothing opens their blobs any more.

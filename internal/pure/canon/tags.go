@@ -51,10 +51,6 @@ const (
 	TagBlobList       Tag = "strongroom/blob-list/v1"       // list of blobs that the log has given up
 	TagStatus         Tag = "strongroom/status/v1"          // status of a core, signed with the domain identity key
 
-	TagAppParent Tag = "strongroom/app-parent/v1" // parent key of the keys for applications of an epoch
-	TagAppCall   Tag = "strongroom/app-call/v1"   // call of a gateway for an application, MACed with its session's key
-	TagAppOwner  Tag = "strongroom/app-owner/v1"  // who holds keys for applications: gateway and caller
-
 	TagBackup   Tag = "strongroom/backup/v1"          // key of a pack of a backup
 	TagManifest Tag = "strongroom/backup-manifest/v1" // manifest of a backup, signed with the domain identity key
 
@@ -75,6 +71,9 @@ const (
 	TagAppState   Tag = "strongroom/app-state/v1"   // operation of an application between its parts
 	TagAppSession Tag = "strongroom/app-session/v1" // session of an application's login
 	TagAppBound   Tag = "strongroom/app-bound/v1"   // key and attributes wrapped together
+	TagAppCall    Tag = "strongroom/app-call/v1"    // call of a gateway for an application, MACed with its session's key
+	TagAppOwner   Tag = "strongroom/app-owner/v1"   // who holds keys for applications: gateway and caller
+	TagAppLogin   Tag = "strongroom/app-login/v1"   // key from which the ids of login sessions follow
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
@@ -84,5 +83,5 @@ func Tags() []Tag {
 		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord,
 		TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList, TagStatus, TagRecovery,
 		TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagBackup, TagManifest,
-		TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession, TagAppBound, TagAppCall, TagAppOwner}
+		TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession, TagAppBound, TagAppCall, TagAppOwner, TagAppLogin}
 }

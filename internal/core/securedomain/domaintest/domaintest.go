@@ -108,7 +108,8 @@ type Options struct {
 	Anchored      Anchored               // puts another anchor around the one in the files; nil: none
 	Engine        securedomain.Engine    // for keys of applications; nil: there are none
 	Points        *points.Set            // control points that are on at first; nil: the usual ones
-	Pairs         int                    // RSA pairs made beforehand; 0: none
+	Pair          securedomain.PairMaker // makes RSA pairs beforehand; nil: none are
+	Pairs         int                    // how many of each size; 0: the usual number
 }
 
 // Anchored gives the anchor of a domain, and what closes it, from its configuration so far.
@@ -288,10 +289,7 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 	h.closers = append(h.closers, anchor.Close)
 	c = securedomain.Config{Arena: arena, Root: root, Store: store, Anchor: anchor, Clock: h.Clock,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), SnapshotEvery: h.Options.SnapshotEvery, CacheKeys: 1024, TakeOver: h.Options.TakeOver,
-		ConfirmTime: h.Options.ConfirmTime, Engine: h.Options.Engine, Pairs: h.Options.Pairs}
-	if c.Pairs == 0 {
-		c.Pairs = -1
-	}
+		ConfirmTime: h.Options.ConfirmTime, Engine: h.Options.Engine, Pair: h.Options.Pair, Pairs: h.Options.Pairs}
 	if m := h.Options.Memory; m != nil {
 		c.Blobs, c.Snapshots = memoryBlobs{m}, memorySnapshots{m}
 	} else {
