@@ -66,6 +66,7 @@ const (
 	TagImport       Tag = "strongroom/share-import/v1"    // share on its way to a load
 	TagImporter     Tag = "strongroom/importer/v1"        // importer key of a load, as people compare it
 
+	TagAppParent  Tag = "strongroom/app-parent/v1"  // application parent key of an epoch
 	TagAppBlob    Tag = "strongroom/app-blob/v1"    // key that an application holds
 	TagAppPublic  Tag = "strongroom/app-public/v1"  // authentication of an application's public key
 	TagAppState   Tag = "strongroom/app-state/v1"   // operation of an application between its parts
