@@ -91,9 +91,19 @@ func btc(kind wire.BTCDeriveParm_BTCDeriveType, index uint64, chain []byte) *wir
 		ChildKeyIndex: index, ChainCode: chain, Version: 1}}}
 }
 
-// node is the template of every step: no class, no rights to sign or verify, which follow from the kind of the step.
-func node(curve string) map[uint64]*wire.AttributeValue {
-	return attrs(ep11.CKA_KEY_TYPE, ep11.CKK_EC, ep11.CKA_EC_PARAMS, curve, ep11.CKA_VALUE_LEN, 0, ep11.CKA_DERIVE, true, ep11.CKA_IBM_USE_AS_DATA, true, ep11.CKA_EXTRACTABLE, false)
+// node is the template of every step: no class, which the kind of the step decides. Clients of the hardware give no rights to sign and verify either;
+// without the compatibility profile they must.
+func (s *suite) node(curve string, public bool) map[uint64]*wire.AttributeValue {
+	t := attrs(ep11.CKA_KEY_TYPE, ep11.CKK_EC, ep11.CKA_EC_PARAMS, curve, ep11.CKA_VALUE_LEN, 0, ep11.CKA_DERIVE, true, ep11.CKA_IBM_USE_AS_DATA, true, ep11.CKA_EXTRACTABLE, false)
+	if !s.old {
+		right := uint64(ep11.CKA_SIGN)
+		if public {
+			right = ep11.CKA_VERIFY
+			delete(t, ep11.CKA_EXTRACTABLE)
+		}
+		t[right] = attrs(int(right), true)[right]
+	}
+	return t
 }
 
 // seed brings a seed in, encrypted here under a key pair of the domain.
@@ -119,12 +129,12 @@ func unhex(s string) []byte {
 // bip32Flow is BIP-32's test vector 2 as far as it goes without its last steps, m/0 and the public way to it, then signatures of the child.
 func bip32Flow(s *suite) {
 	seed := s.seed(unhex("fffcf9f6f3f0edeae7e4e1dedbd8d5d2cfccc9c6c3c0bdbab7b4b1aeaba8a5a29f9c999693908d8a8784817e7b7875726f6c696663605d5a5754514e4b484542"))
-	master := s.derive(btc(wire.BTCDeriveParm_CkBIP0032MASTERK, 0, nil), seed, node(ep11.OIDSecp256k1))
+	master := s.derive(btc(wire.BTCDeriveParm_CkBIP0032MASTERK, 0, nil), seed, s.node(ep11.OIDSecp256k1, false))
 	if got := hex.EncodeToString(master.GetCheckSum()); got != "60499f801b896d83179a4374aeb7822aaeaceaa0db1f85ee3e904c4defbd9689" {
 		s.t.Errorf("chain code of the master %s", got)
 	}
-	private := s.derive(btc(wire.BTCDeriveParm_CkBIP0032PRV2PRV, 0, master.GetCheckSum()), master.GetNewKey(), node(ep11.OIDSecp256k1))
-	public := s.derive(btc(wire.BTCDeriveParm_CkBIP0032PRV2PUB, 0, master.GetCheckSum()), master.GetNewKey(), node(ep11.OIDSecp256k1))
+	private := s.derive(btc(wire.BTCDeriveParm_CkBIP0032PRV2PRV, 0, master.GetCheckSum()), master.GetNewKey(), s.node(ep11.OIDSecp256k1, false))
+	public := s.derive(btc(wire.BTCDeriveParm_CkBIP0032PRV2PUB, 0, master.GetCheckSum()), master.GetNewKey(), s.node(ep11.OIDSecp256k1, true))
 	const chain = "f0909affaa7ee7abe5dd4e100598d4dc53cd709d5a5c2cac40e7412f232f7c9c"
 	if hex.EncodeToString(private.GetCheckSum()) != chain || hex.EncodeToString(public.GetCheckSum()) != chain {
 		s.t.Errorf("chain codes of m/0: %x and %x", private.GetCheckSum(), public.GetCheckSum())
@@ -136,13 +146,13 @@ func bip32Flow(s *suite) {
 	}
 	s.sign(mech(ep11.CKM_ECDSA), &wire.GenerateKeyPairResponse{PrivKey: private.GetNewKey(), PubKey: public.GetNewKey()}, []byte("28 raw bytes used as digest."))
 	// From the public parent alone, and from it once more.
-	further := s.derive(btc(wire.BTCDeriveParm_CkBIP0032PUB2PUB, 5, public.GetCheckSum()), public.GetNewKey(), node(ep11.OIDSecp256k1))
-	same := s.derive(btc(wire.BTCDeriveParm_CkBIP0032PRV2PRV, 5, private.GetCheckSum()), private.GetNewKey(), node(ep11.OIDSecp256k1))
+	further := s.derive(btc(wire.BTCDeriveParm_CkBIP0032PUB2PUB, 5, public.GetCheckSum()), public.GetNewKey(), s.node(ep11.OIDSecp256k1, true))
+	same := s.derive(btc(wire.BTCDeriveParm_CkBIP0032PRV2PRV, 5, private.GetCheckSum()), private.GetNewKey(), s.node(ep11.OIDSecp256k1, false))
 	if !bytes.Equal(further.GetCheckSum(), same.GetCheckSum()) {
 		s.t.Error("the public way gives another chain code")
 	}
 	s.sign(mech(ep11.CKM_ECDSA), &wire.GenerateKeyPairResponse{PrivKey: same.GetNewKey(), PubKey: further.GetNewKey()}, []byte("a child by both ways"))
-	_, err = s.DeriveKey(s.ctx(), &wire.DeriveKeyRequest{Mech: btc(wire.BTCDeriveParm_CkBIP0032PUB2PUB, 1<<31, public.GetCheckSum()), Template: node(ep11.OIDSecp256k1), BaseKey: public.GetNewKey()})
+	_, err = s.DeriveKey(s.ctx(), &wire.DeriveKeyRequest{Mech: btc(wire.BTCDeriveParm_CkBIP0032PUB2PUB, 1<<31, public.GetCheckSum()), Template: s.node(ep11.OIDSecp256k1, true), BaseKey: public.GetNewKey()})
 	if codeOf(s.t, err) == ep11.CKR_GENERAL_ERROR {
 		s.t.Errorf("a hardened child of a public key: %v", err)
 	}
@@ -152,14 +162,14 @@ func bip32Flow(s *suite) {
 func slip10Flow(s *suite) {
 	for curve, salt := range map[string]string{ep11.OIDEd25519: "ed25519 seed", ep11.OIDP256: "Nist256p1 seed", ep11.OIDSecp256k1: "Bitcoin seed"} {
 		raw := bytes.Repeat([]byte{9}, 32)
-		k := s.derive(btc(wire.BTCDeriveParm_CkSLIP0010MASTERK, 0, nil), s.seed(raw), node(curve))
+		k := s.derive(btc(wire.BTCDeriveParm_CkSLIP0010MASTERK, 0, nil), s.seed(raw), s.node(curve, false))
 		i := hmacOf(salt, raw)
 		for _, index := range []uint32{0, 1, 2} {
 			if !bytes.Equal(k.GetCheckSum(), i[32:]) {
 				s.t.Fatalf("%s: chain code %x, want %x", salt, k.GetCheckSum(), i[32:])
 			}
 			n := uint64(index) | 1<<31
-			k = s.derive(btc(wire.BTCDeriveParm_CkSLIP0010PRV2PRV, n, k.GetCheckSum()), k.GetNewKey(), node(curve))
+			k = s.derive(btc(wire.BTCDeriveParm_CkSLIP0010PRV2PRV, n, k.GetCheckSum()), k.GetNewKey(), s.node(curve, false))
 			data := binary.BigEndian.AppendUint32(append([]byte{0}, i[:32]...), uint32(n))
 			next := hmacOf(string(i[32:]), data)
 			if curve != ep11.OIDEd25519 {
@@ -292,7 +302,7 @@ func latticeFlow(s *suite) {
 		return &wire.Mechanism{Mechanism: ep11.CKM_IBM_ML_KEM, Parameter: &wire.Mechanism_KyberKEMParameter{KyberKEMParameter: &wire.KyberKEMParm{Mode: mode,
 			Kdf: wire.KyberKEMParm_CkdNull, CipherText: cipher}}}
 	}
-	aes := attrs(ep11.CKA_CLASS, ep11.CKO_SECRET_KEY, ep11.CKA_KEY_TYPE, ep11.CKK_AES, ep11.CKA_VALUE_LEN, 32)
+	aes := attrs(ep11.CKA_CLASS, ep11.CKO_SECRET_KEY, ep11.CKA_KEY_TYPE, ep11.CKK_AES, ep11.CKA_VALUE_LEN, 32, ep11.CKA_ENCRYPT, true, ep11.CKA_DECRYPT, true)
 	sent := s.derive(kem(wire.KyberKEMParm_CkIbmKEMEncapsulate, nil), k.GetPubKey(), aes)
 	got := s.derive(kem(wire.KyberKEMParm_CkIbmKEMDecapsulate, sent.GetCheckSum()[7:]), k.GetPrivKey(), aes)
 	m := mech(ep11.CKM_AES_CBC_PAD, iv(16)...)

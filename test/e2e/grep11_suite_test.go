@@ -43,7 +43,9 @@ func TestApplications(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) { tc.do(s.on(t)) })
 	}
 	t.Run("compatibility", func(t *testing.T) { compatibility(s.on(t), old.on(t)) })
-	t.Run("attribute-bound, a MAC key without rights", func(t *testing.T) { attributeBound(old.on(t)) })
+	for name, do := range map[string]func(*suite){"attribute-bound": func(s *suite) { attributeBound(s) }, "BIP-32": bip32Flow, "SLIP-10": slip10Flow, "AES": aesFlow, "DES3": des3Flow, "ECDSA": ecdsaFlow} {
+		t.Run(name+" under the compatibility profile", func(t *testing.T) { do(old.on(t)) })
+	}
 	t.Run("rewrap", func(t *testing.T) { rewrapFlow(s.on(t)) })
 	for _, name := range methodNames(a) {
 		if !a.done[name] {
