@@ -3,6 +3,7 @@
 package securedomain
 
 import (
+	"math"
 	"sync"
 
 	"strongroom/internal/gate/message"
@@ -20,7 +21,7 @@ type callNumbers struct {
 func (c *callNumbers) take(n uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n == 0 || n+message.AppWindow <= c.top {
+	if n == 0 || n > math.MaxInt64 || n+message.AppWindow <= c.top {
 		return false
 	}
 	for ; c.top < n; c.top++ {

@@ -29,7 +29,7 @@ type Engine interface {
 
 // Limits of calls at a time.
 const (
-	maxCalls       = 10_000 // under way
+	maxCalls       = 16_384 // under way
 	maxCallsBusyBy = 4      // of them at work, for each processor; the others wait for one, or for the disk
 )
 

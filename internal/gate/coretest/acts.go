@@ -66,6 +66,7 @@ func (c *Core) mux() *gate.Mux {
 		return c.walletView(w, next)
 	})
 	handle(m, message.MethodWallets, c.wallets)
+	handle(m, message.MethodApps, c.apps)
 	handle(m, message.MethodAddresses, c.addresses)
 	handle(m, message.MethodPolicy, func(message.Empty) (message.Policy, error) {
 		c.mu.Lock()

@@ -24,6 +24,7 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -120,7 +121,7 @@ func Document() policy.Document {
 			{ID: "small", Priority: 10, Auto: true, When: policy.Match{Operations: []request.Operation{request.Transfer},
 				InitiatorIn: []custody.GroupID{"payout"}, AmountMax: &u}},
 			{ID: "large", Priority: 20, Plan: plan(2), When: policy.Match{Operations: []request.Operation{request.Transfer}}},
-			{ID: "wallets", Priority: 30, Plan: plan(1), When: policy.Match{Operations: []request.Operation{request.AddressCreate, request.WalletCreate, request.WalletTemperature, request.WarmClose, request.WarmOpen}}},
+			{ID: "wallets", Priority: 30, Plan: plan(1), When: policy.Match{Operations: []request.Operation{request.AddressCreate, request.AppGrant, request.AppKeyRevoke, request.AppRevoke, request.WalletCreate, request.WalletTemperature, request.WarmClose, request.WarmOpen}}},
 		},
 		ChangePlan: plan(2)}
 }
@@ -132,8 +133,9 @@ func New(t testing.TB, now func() time.Time) *Core {
 	c := &Core{identity: identity, now: now, state: authority.New(), seeds: map[custody.KeyID][32]byte{}, sessions: map[[16]byte][]byte{},
 		faults: map[string][]Fault{}, calls: map[string]int{}, grown: make(chan struct{}),
 		released: map[uint64]message.Signed{}, derived: map[derivedKey]authority.Derived{}}
+	on := points.Evaluation().With(points.AppKeys).With(points.RawSign)
 	g := &entry.Genesis{V: 1, Profile: custody.Evaluation, LogKey: make([]byte, 32), Identity: identity.Public().(ed25519.PublicKey), Root: "soft",
-		Anchor: "file", Epoch: 1, Pattern: make([]byte, 16), Document: Document().Encode(), Nonce: make([]byte, 16)}
+		Anchor: "file", Epoch: 1, Pattern: make([]byte, 16), Document: Document().Encode(), Nonce: make([]byte, 16), Points: &on}
 	rand.Read(g.Nonce)
 	m := authority.GenesisMessage(*g)
 	for _, p := range []Person{Anna, Bruno, Chiara, Payout} {

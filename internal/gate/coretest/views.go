@@ -208,6 +208,17 @@ func (c *Core) wallets(in message.List) (message.Wallets, error) {
 	return out, nil
 }
 
+func (c *Core) apps(in message.List) (message.Apps, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.state.Counts()
+	out := message.Apps{Total: uint64(n.Grants), Revoked: uint64(n.RevokedKeys)}
+	for _, g := range c.state.Grants(int(in.From), int(min(max(in.Limit, 1), 500))) {
+		out.Grants = append(out.Grants, message.AppGrant{Seq: g.Seq, Grant: g.Body, Used: g.Used, Request: g.Request, Logins: uint64(len(g.Logins)), Ended: c.state.InForce(&g, c.at()) != nil})
+	}
+	return out, nil
+}
+
 func (c *Core) addresses(in message.Addresses) (message.AddressList, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -28,7 +28,7 @@ type AppCall struct {
 }
 
 // AppWindow is how far behind the greatest number so far a call's may be.
-const AppWindow = 16_384
+const AppWindow = 65_536
 
 // Message is what is MACed.
 func (c AppCall) Message() []byte {

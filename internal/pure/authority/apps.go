@@ -13,6 +13,7 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/ep11"
 	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -251,6 +252,21 @@ func needsApp(o request.AppBody) points.Set {
 		need = need.With(points.RawSign)
 	}
 	return need
+}
+
+// knownMechanisms refuses a grant for mechanisms that this version doesn't know: nobody could tell what they approve. The fold takes whatever was
+// granted.
+func knownMechanisms(o request.AppBody) error {
+	b, ok := o.(*request.AppGrantBody)
+	if !ok {
+		return nil
+	}
+	for _, m := range b.Mechanisms {
+		if _, known := ep11.Find(m); !known {
+			return problem.New(problem.Malformed, "mechanism 0x%x is not known; 'strongroom app mechanisms' lists those that are", m)
+		}
+	}
+	return nil
 }
 
 // appChange is what an operation on applications does.

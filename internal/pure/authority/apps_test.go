@@ -304,6 +304,7 @@ func TestAppRefusals(t *testing.T) {
 		"past":                     {request.AppGrant, change(func(b *request.AppGrantBody) { b.NotAfter = a.now / 1e9 }), problem.Expired},
 		"too long":                 {request.AppGrant, change(func(b *request.AppGrantBody) { b.NotAfter = a.now/1e9 + request.MaxGrant + 1 }), problem.Malformed},
 		"as long as can be":        {request.AppGrant, change(func(b *request.AppGrantBody) { b.NotAfter = a.now/1e9 + request.MaxGrant }), ""},
+		"an unknown mechanism":     {request.AppGrant, change(func(b *request.AppGrantBody) { b.Mechanisms = []uint64{0x7777} }), problem.Malformed},
 		"no such grant":            {request.AppRevoke, request.AppRevokeBody{Grant: "none"}, problem.NotFound},
 		"a grant":                  {request.AppRevoke, request.AppRevokeBody{Grant: "taken"}, ""},
 		"a key that never existed": {request.AppKeyRevoke, request.AppKeyRevokeBody{Keys: []custody.KeyID{entry.KeyOf(appKey(5))}}, ""},

@@ -33,7 +33,9 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 		w, x.warm = c.wallet, c.effect
 	case request.AppBody:
 		var c appChange
-		c, err = s.changeApps(o, at)
+		if err = knownMechanisms(o); err == nil {
+			c, err = s.changeApps(o, at)
+		}
 		x.app = c.effect
 	default:
 		// A document takes long to check: only people may make the core do so.
