@@ -33,7 +33,10 @@ var pureOutside = append([]string{
 }, curves...)
 
 var coreOutside = append([]string{
-	"golang.org/x/sys/unix", "golang.org/x/sys/cpu", "github.com/supranational/blst/bindings/go", "filippo.io/mldsa", "github.com/miekg/pkcs11/...", "github.com/google/go-tpm/...", "github.com/cloudflare/circl/...", "filippo.io/age/...",
+	"golang.org/x/sys/unix", "golang.org/x/sys/cpu", "github.com/supranational/blst/bindings/go", "filippo.io/mldsa", "github.com/miekg/pkcs11/...", "github.com/google/go-tpm/...", "filippo.io/age/...",
+	"filippo.io/bigmod", "filippo.io/nistec",
+	"github.com/cloudflare/circl/dh/x448", "github.com/cloudflare/circl/ecc/goldilocks", "github.com/cloudflare/circl/sign/ed448",
+	"github.com/cloudflare/circl/sign/dilithium/mode2", "github.com/cloudflare/circl/sign/dilithium/mode3", "github.com/cloudflare/circl/sign/dilithium/mode5",
 }, pureOutside...)
 
 // rings is the law: STYLE section 1.

@@ -53,7 +53,7 @@ func (p dilithiumSet) form(withT1 bool) form {
 	return f
 }
 
-// write writes a private key. packed has all parts but t1; sk is of the form's size.
+// write writes a private key of the form's size. packed has all parts but t1, which is for the form with it.
 func (f form) write(sk, packed, t1 []byte) {
 	at := 0
 	for i, n := range f.parts {

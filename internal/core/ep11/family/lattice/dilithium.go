@@ -11,6 +11,7 @@ import (
 	"github.com/cloudflare/circl/sign/dilithium/mode5"
 
 	"strongroom/internal/pure/ep11"
+	"strongroom/internal/secret"
 )
 
 // dilithiumSet is a strength of Dilithium, round 3 (version 3.1). Packed forms are those of its specification, section 5.4: rho || t1, and
@@ -137,26 +138,20 @@ func (p dilithiumSet) packedSize() (n int) {
 	return n
 }
 
-// secretSizes are those with and without t1.
-func (p dilithiumSet) secretSizes() []int {
-	with, without := p.form(true), p.form(false)
-	return []int{with.size, without.size}
-}
+// secretSizes are those without and with t1. New keys are without: the largest would not fit a blob of 9216 bytes beside the public key.
+func (p dilithiumSet) secretSizes() []int { return []int{p.form(false).size, p.form(true).size} }
 
 // create makes a key from 32 random bytes.
 func (p dilithiumSet) create(fill func([]byte) error, sk []byte) error {
-	form := p.form(true)
-	packed := sk[len(sk)-p.packedSize():] // working memory in the secret itself
 	var seed [seedSize]byte
 	defer clear(seed[:])
 	if err := fill(seed[:]); err != nil {
 		return err
 	}
-	p.createOf(&seed, packed)
-	again := make([]byte, len(packed))
-	defer clear(again)
-	public := p.publicOf(packed, again)
-	form.write(sk, again, public[rhoSize:])
+	packed := make([]byte, p.packedSize())
+	defer clear(packed)
+	secret.Do(func() { p.createOf(&seed, packed) })
+	p.form(false).write(sk, packed, nil)
 	return nil
 }
 

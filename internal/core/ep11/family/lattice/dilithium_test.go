@@ -9,6 +9,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -110,6 +111,20 @@ func TestDilithiumKnownAnswers(t *testing.T) {
 	}
 }
 
+// withT1 gives the private key in its longer form.
+func withT1(t *testing.T, p dilithiumSet, k family.Key) []byte {
+	t.Helper()
+	packed, t1, ok := p.packed(familytest.Peek(t, k.Secret))
+	public, decoded := p.decodePublic(k.Public)
+	if !ok || !decoded || t1 != nil {
+		t.Fatal("a new key has another form")
+	}
+	form := p.form(true)
+	out := make([]byte, form.size)
+	form.write(out, packed, public[rhoSize:])
+	return out
+}
+
 // privateDER and publicDER are how encoding/asn1 sees the keys.
 type (
 	privateDER struct {
@@ -129,7 +144,7 @@ func TestDilithiumDER(t *testing.T) {
 			t.Fatalf("sizes %d, %d, %d; want %v", p.packedSize(), rhoSize+p.t1, p.sigLen, want)
 		}
 		k := generate(t, tools, p)
-		raw := familytest.Peek(t, k.Secret)
+		raw := withT1(t, p, k)
 		var private privateDER
 		var public publicDER
 		if rest, err := asn1.Unmarshal(raw, &private); err != nil || len(rest) != 0 {
@@ -170,6 +185,9 @@ func TestDilithiumDER(t *testing.T) {
 			slices.Reverse(b.Bytes)
 			return b
 		}
+		if err := load(func(*privateDER) {}); err != nil {
+			t.Errorf("with t1: %v", err)
+		}
 		if err := load(func(k *privateDER) { k.T1 = asn1.BitString{} }); err != nil {
 			t.Errorf("without t1: %v", err)
 		}
@@ -192,12 +210,14 @@ func TestDilithiumKeyOfTwo(t *testing.T) {
 	tools := familytest.Tools(t)
 	for _, p := range dilithiumSets() {
 		k := generate(t, tools, p)
-		raw := familytest.Peek(t, k.Secret)
+		raw := withT1(t, p, k)
 		refused := 0
-		for at := len(raw) - p.t1 - 200; at > len(raw)-p.t1-210; at-- { // in t0
-			changed := bytes.Clone(raw)
-			changed[at] ^= 0x80
-			secret := familytest.Secret(t, tools, changed)
+		changed := bytes.Clone(raw)
+		for range 40 { // more and more of t0
+			for range 8 {
+				changed[len(raw)-p.t1-10-rand.IntN(p.parts[5]-10)] ^= 0x80
+			}
+			secret := familytest.Secret(t, tools, bytes.Clone(changed))
 			for _, message := range []string{"a", "b", "c"} {
 				_, err := signer{p}.Sign(t.Context(), tools, ep11.Mechanism{}, family.Key{Secret: secret}, []byte(message))
 				if err != nil {

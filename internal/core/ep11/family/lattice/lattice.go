@@ -8,7 +8,7 @@
 //
 // Keys are as they stand in SubjectPublicKeyInfo and PKCS#8. ML-DSA (RFC 9881) and ML-KEM (RFC 9935): the seed alone, [0] IMPLICIT OCTET STRING;
 // the public key's bytes. Dilithium: SEQUENCE { INTEGER 0, BIT STRING rho, key, tr, s1, s2, t0, [0] { BIT STRING t1 } OPTIONAL }; SEQUENCE { BIT
-// STRING rho, BIT STRING t1 }.
+// STRING rho, BIT STRING t1 }. Keys that are made are without the optional t1, which stands in the public key; both forms come in.
 //
 // An encapsulation is a derivation with the vendor's Kyber parameter: mode 1 with the public key gives a key and a ciphertext, mode 2 with the
 // private one gets the key back. A ciphertext that was made for another key gives another key, not an error (FIPS 203 section 6.3).
