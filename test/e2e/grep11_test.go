@@ -241,7 +241,7 @@ func (a *apps) client(name string, change func(*request.AppGrantBody)) *suite {
 		change(&g)
 	}
 	a.core.govern("grant-"+name, request.AppGrant, g)
-	return &suite{t: a.t, apps: a, cert: cert, who: who, CryptoClient: wire.NewCryptoClient(a.dial([]tls.Certificate{cert}))}
+	return &suite{t: a.t, apps: a, cert: cert, who: who, old: g.Compat, CryptoClient: wire.NewCryptoClient(a.dial([]tls.Certificate{cert}))}
 }
 
 // suite is a client with short words for what the tests do often.
@@ -251,6 +251,7 @@ type suite struct {
 	apps *apps
 	cert tls.Certificate
 	who  request.AppCaller
+	old  bool // under the compatibility profile, as clients of the hardware are
 }
 
 // on gives the client to a subtest.

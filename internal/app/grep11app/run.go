@@ -133,11 +133,13 @@ func listen(ctx context.Context, cfg Config, o Options, srv *grep11.Server, conf
 		return err
 	}
 	work := []func(context.Context) error{func(ctx context.Context) error { return srv.Serve(ctx, main) }}
+	where := []any{slog.String("address", main.Addr().String()), slog.String("door", cfg.Door), slog.Bool("plaintext", conf == nil)}
 	if cfg.TokenListen != "" {
 		l, err := listener(cfg.TokenListen)
 		if err != nil {
 			return err
 		}
+		where = append(where, slog.String("token_address", public(l.Addr(), cfg)))
 		own := conf.Clone()
 		own.ClientAuth, own.NextProtos = tls.NoClientCert, []string{"http/1.1"}
 		work = append(work, web(o.Log, tls.NewListener(netutil.LimitListener(l, most), own), srv.TokenEndpoint()))
@@ -153,9 +155,10 @@ func listen(ctx context.Context, cfg Config, o Options, srv *grep11.Server, conf
 			}
 			return fmt.Errorf("grep11: metrics are not authenticated; %s is not on loopback", l.Addr())
 		}
+		where = append(where, slog.String("metrics_address", l.Addr().String()))
 		work = append(work, web(o.Log, netutil.LimitListener(l, most), srv.Metrics()))
 	}
-	o.Log.InfoContext(ctx, "gateway is open", slog.String("address", main.Addr().String()), slog.String("door", cfg.Door), slog.Bool("plaintext", conf == nil))
+	o.Log.InfoContext(ctx, "gateway is open", where...)
 	if o.Ready != nil {
 		o.Ready(public(main.Addr(), cfg))
 	}

@@ -251,7 +251,7 @@ type Answer struct {
 // Bounds of a call, in bytes unless said otherwise.
 const (
 	MaxData      = 4 << 20   // data, signatures, concatenated elements
-	MaxBlob      = 9216      // one key blob
+	MaxBlob      = 12 << 10  // one key blob; the largest is that of a private key of Dilithium 8-7 with its public half
 	MaxKeys      = 512 << 10 // several blobs one after the other
 	MaxState     = 32 << 10
 	MaxTemplate  = 64      // attributes

@@ -9,7 +9,10 @@ import (
 	"strongroom/internal/core/ep11"
 	"strongroom/internal/core/ep11/family/agree"
 	"strongroom/internal/core/ep11/family/bls"
+	"strongroom/internal/core/ep11/family/derive"
+	"strongroom/internal/core/ep11/family/ed448"
 	"strongroom/internal/core/ep11/family/lattice"
+	"strongroom/internal/core/ep11/family/modular"
 	"strongroom/internal/core/ep11/family/schnorr"
 	"strongroom/internal/core/ep11/family/wallet"
 	"strongroom/internal/core/internal/curve"
@@ -21,5 +24,9 @@ func New() (*ep11.Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mechanisms for applications: %w", err)
 	}
-	return ep11.New(agree.Set(b), bls.Set(), lattice.Set(), schnorr.Set(b), wallet.Set(b))
+	groups, err := modular.Set()
+	if err != nil {
+		return nil, fmt.Errorf("mechanisms for applications: %w", err)
+	}
+	return ep11.New(agree.Set(b), bls.Set(), derive.Set(), ed448.Set(), lattice.Set(), groups, schnorr.Set(b), wallet.Set(b))
 }

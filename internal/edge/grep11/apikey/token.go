@@ -108,6 +108,13 @@ func (k *Keeper) current(now time.Time) (map[string]Key, error) {
 	return k.keys, nil
 }
 
+// forget has the file looked at again.
+func (k *Keeper) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.next = time.Time{}
+}
+
 // Exchange gives a token for an API key, and its life. A token lasts no longer than its key.
 func (k *Keeper) Exchange(apiKey string) (string, time.Duration, error) {
 	now := k.cfg.Now()
@@ -116,8 +123,14 @@ func (k *Keeper) Exchange(apiKey string) (string, time.Duration, error) {
 		return "", 0, err
 	}
 	x, ok := match(keys, apiKey, now)
-	if !ok {
-		return "", 0, ErrRefused
+	if !ok { // it may have been made just now
+		k.forget()
+		if keys, err = k.current(now); err != nil {
+			return "", 0, err
+		}
+		if x, ok = match(keys, apiKey, now); !ok {
+			return "", 0, ErrRefused
+		}
 	}
 	life := k.cfg.Life
 	if !x.Ends.IsZero() {
