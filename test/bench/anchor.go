@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"strongroom/internal/app/serveapp"
-	"strongroom/internal/core/securedomain"
+	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/tlog"
 )
 
@@ -216,7 +216,7 @@ func (w *logWitness) run(ctx context.Context, binary, logs string) (stop func() 
 // witnessed runs a domain's log witnesses, and carries its messages to them until the function that it gives is called.
 func (d *domain) witnessed(ctx context.Context, binary string, list []*logWitness) (func() error, error) {
 	var h helpers
-	key, err := tlog.NewKey(securedomain.Origin(d.id), d.genesis.LogKey)
+	key, err := tlog.NewKey(entry.Origin(d.id, 1), d.genesis.LogKey)
 	if err != nil {
 		return h.end, err
 	}
