@@ -65,6 +65,12 @@ const (
 	TagShareReceipt Tag = "strongroom/share-receipt/v1"   // custodian's receipt for a share, signed by them
 	TagImport       Tag = "strongroom/share-import/v1"    // share on its way to a load
 	TagImporter     Tag = "strongroom/importer/v1"        // importer key of a load, as people compare it
+
+	TagOfflineBundle  Tag = "strongroom/offline-bundle/v1"  // head of a bundle to an offline domain, signed by the online one
+	TagOfflineResult  Tag = "strongroom/offline-result/v1"  // head of a result of an offline domain, signed by it
+	TagOfflineConfirm Tag = "strongroom/offline-confirm/v1" // what the operators of an offline domain sign
+	TagOfflineMove    Tag = "strongroom/offline-move/v1"    // what a seed that moves between domains is sealed for
+	TagOfflineKey     Tag = "strongroom/offline-key/v1"     // keys that an offline domain is sealed to
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
@@ -73,5 +79,6 @@ func Tags() []Tag {
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
 		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagSlot, TagAddressKey, TagScript, TagRecord,
 		TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList, TagStatus, TagRecovery,
-		TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagBackup, TagManifest}
+		TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagBackup, TagManifest,
+		TagOfflineBundle, TagOfflineResult, TagOfflineConfirm, TagOfflineMove, TagOfflineKey}
 }

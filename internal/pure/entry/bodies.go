@@ -185,6 +185,8 @@ type Effect struct {
 	Life      *Life             `cbor:"9,keyasint,omitempty"` // what became of the domain
 
 	Warm *Warm `cbor:"10,keyasint,omitempty"` // what became of a wallet's temperature and sessions
+
+	Move *Move `cbor:"14,keyasint,omitempty"` // where a wallet's seed goes
 }
 
 // Warm is what wallet_temperature, warm_open and warm_close do. docs/spec/warm.md.
