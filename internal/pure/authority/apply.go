@@ -45,6 +45,8 @@ func DecodeBody(kind entry.Kind, version uint, b []byte) (any, error) {
 		v = &entry.Erased{}
 	case entry.KindTamper:
 		v = &entry.Tamper{}
+	case entry.KindOffline:
+		v = &entry.Offline{}
 	default:
 		return nil, fmt.Errorf("entry kind %q is not known", kind)
 	}
@@ -108,6 +110,8 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 		apply, err = s.applyErased(b)
 	case *entry.Tamper:
 		apply, err = s.applyTamper(b)
+	case *entry.Offline:
+		apply, err = s.applyOffline(l, b)
 	default:
 		err = fmt.Errorf("body of type %T is not known", body)
 	}
@@ -149,6 +153,8 @@ func kindOf(body any) entry.Kind {
 		return entry.KindErased
 	case *entry.Tamper:
 		return entry.KindTamper
+	case *entry.Offline:
+		return entry.KindOffline
 	default:
 		return ""
 	}

@@ -168,6 +168,8 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 		e.Addresses = &b
 	case request.WarmBody:
 		e.Warm = &d.is.warm
+	case *request.WalletMoveBody:
+		e.Move = &d.is.move
 	case request.LifeBody:
 		e.Life = &d.is.life
 	default:

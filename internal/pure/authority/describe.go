@@ -31,6 +31,10 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 		var c warmChange
 		c, err = s.changeWarm(o, at)
 		w, x.warm = c.wallet, c.effect
+	case *request.WalletMoveBody:
+		var c moveChange
+		c, err = s.changeMove(o)
+		w, x.move = c.wallet, c.effect
 	default:
 		// A document takes long to check: only people may make the core do so.
 		if p, ok := s.Rules.Principal(r.Initiator); !ok || p.Kind != policy.Human {
@@ -65,6 +69,7 @@ type described struct {
 	document *policy.Document // that it makes, if it makes one
 	life     entry.Life       // of an operation on the life cycle, but for what the core makes
 	warm     entry.Warm       // of an operation on a wallet's temperature
+	move     entry.Move       // of a wallet's key, but for what the core makes
 }
 
 func (s *State) wallet(id custody.WalletID) (entry.Wallet, [2]uint32, error) {
@@ -83,8 +88,11 @@ func (s *State) mayCreate(o *request.WalletCreateBody) error {
 	if o.Seed == "" {
 		return nil
 	}
-	if _, ok := s.Key(o.Seed); !ok {
+	if k, ok := s.Key(o.Seed); !ok || !isSeed(k) {
 		return problem.New(problem.NotFound, "seed %s does not exist", o.Seed)
+	}
+	if other, away := s.coldSeed(o.Seed); away {
+		return problem.New(problem.KeyAway, "seed %s is of the wallet %q, which is cold: it is in an offline domain; take a new seed", o.Seed, other)
 	}
 	if other, warm := s.warmSeed(o.Seed); warm {
 		return problem.New(problem.Conflict, "seed %s is of the wallet %q, which is warm: it opens for that wallet only; take a new seed", o.Seed, other)
@@ -117,6 +125,14 @@ func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.
 		f.Wallet, f.Chain = o.Of(), w.Chain
 		e.Wallet, e.Chain = o.Of(), w.Chain
 		describeWarm(o, &f, &e)
+	case *request.WalletMoveBody:
+		f.Wallet, f.Chain = o.Wallet, w.Chain
+		e.Wallet, e.Chain, e.Temperature, e.Domain = o.Wallet, w.Chain, o.Temperature, o.To
+	case *request.OfflineAddBody:
+		id := entry.Hash(o.Leaf)
+		e.Domain = id[:]
+	case *request.OfflineRemoveBody:
+		e.Domain = o.Domain
 	}
 	return f, e, b, err
 }

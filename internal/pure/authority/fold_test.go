@@ -28,6 +28,7 @@ type driver struct {
 	sessions [][]byte
 	slots    map[string]custody.RequestID // by slot: the request whose payloads use it
 	effects  map[request.Operation]int
+	boxes    []*box
 }
 
 func newDriver(t tester) *driver {
@@ -298,7 +299,7 @@ func (d *driver) body(t *rapid.T) any {
 func (d *driver) step(t *rapid.T) {
 	d.advance(rapid.SampledFrom([]time.Duration{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, time.Second, time.Second, time.Minute, time.Minute, time.Hour, 12 * time.Hour, 8 * 24 * time.Hour}).Draw(t, "later"))
 	d.bound = int64(rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, time.Minute}).Draw(t, "bound"))
-	if n := rapid.IntRange(0, 15).Draw(t, "story"); n < 2 {
+	if n := rapid.IntRange(0, 18).Draw(t, "story"); n < 2 {
 		d.story(t)
 	} else if n < 5 {
 		d.lifeStory(t)
@@ -307,6 +308,8 @@ func (d *driver) step(t *rapid.T) {
 		d.through(t, op, body)
 	} else if n == 6 {
 		d.vaultStory(t)
+	} else if n < 10 {
+		d.coldStory(t)
 	} else if body := d.body(t); body != nil {
 		d.submit(t, body)
 	}
@@ -417,11 +420,11 @@ func (d *driver) oneSlot(t *rapid.T, p *entry.Permit) {
 // rootBySpec makes an image's root as docs/spec/state.md words it, section by section.
 func rootBySpec(m Image) [32]byte {
 	var hashes [][32]byte
-	for i, v := range m.sections() {
+	for _, x := range m.sections() {
 		hashes = append(hashes, canon.Hash(canon.TagSection, struct {
 			N uint `cbor:"1,keyasint"`
 			V any  `cbor:"2,keyasint"`
-		}{uint(i + 1), v}))
+		}{uint(x.number), x.value}))
 	}
 	return canon.Hash(canon.TagStateRoot, hashes)
 }
@@ -468,14 +471,15 @@ func TestFoldIsTheModel(t *testing.T) {
 		for op, n := range d.effects {
 			counts[string(op)] += n
 		}
+		d.countCold(counts)
 	})
 	t.Log(counts)
 	for _, op := range request.Operations() {
-		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose) {
+		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet || op == request.WalletMove || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose) {
 			t.Errorf("no %s took effect: the draws are one-sided", op)
 		}
 	}
-	for _, k := range []string{"request", "approval", "permit", "result", "refusal", "effect", "session", "snapshot", "writer", "reencipher", "erased", "tamper", "executed", "signed", "refused", "rejected", "cancelled", "expired"} {
+	for _, k := range []string{"request", "approval", "permit", "result", "refusal", "effect", "session", "snapshot", "writer", "reencipher", "erased", "tamper", "offline", "executed", "signed", "refused", "rejected", "cancelled", "expired"} {
 		if counts[k] == 0 {
 			t.Errorf("no %s came about: the draws are one-sided", k)
 		}

@@ -38,6 +38,7 @@ type model struct {
 	done     []ended
 	life     modelLife
 	warm     []modelWarm
+	cold     modelCold
 }
 
 type ended struct {
@@ -62,7 +63,7 @@ func (m model) clone() model {
 	m.docs, m.keys, m.wallets, m.next, m.born = slices.Clone(m.docs), slices.Clone(m.keys), slices.Clone(m.wallets), slices.Clone(m.next), slices.Clone(m.born)
 	m.asked, m.own = slices.Clone(m.asked), maps.Clone(m.own)
 	m.accounts, m.nonces, m.spent, m.sessions = slices.Clone(m.accounts), slices.Clone(m.nonces), slices.Clone(m.spent), slices.Clone(m.sessions)
-	m.life, m.warm = m.life.clone(), m.cloneWarm()
+	m.life, m.warm, m.cold = m.life.clone(), m.cloneWarm(), m.cold.clone()
 	m.pending, m.signed, m.done = slices.Clone(m.pending), slices.Clone(m.signed), slices.Clone(m.done)
 	for i := range m.pending {
 		m.pending[i].Approvals, m.pending[i].Trail = slices.Clone(m.pending[i].Approvals), slices.Clone(m.pending[i].Trail)
@@ -90,7 +91,7 @@ func (m model) root() [32]byte {
 		done.add(encodeDone(d.id, d.o), 0)
 	}
 	img.Life, img.Blobs = m.lifeImage()
-	img.Warm = m.warmImage()
+	img.Warm, img.Cold = m.warmImage(), m.coldImage()
 	img.Wallets, img.Accounts, img.Spent, img.Done = wallets.state(), accounts.state(), spent.state(), done.state()
 	for i := range m.pending {
 		img.Pending = append(img.Pending, &m.pending[i])
@@ -147,6 +148,7 @@ func (m *model) do(l entry.Leaf, hash [32]byte, body any) error {
 			return errModel
 		}
 		g.Result, g.Trail = l.Seq, append(g.Trail, l.Seq)
+		m.settled(b.Request)
 	case *entry.Refusal:
 		return m.refusal(l, b)
 	case *entry.Effect:
@@ -162,6 +164,8 @@ func (m *model) do(l entry.Leaf, hash [32]byte, body any) error {
 		m.head.Writer = b.Epoch
 	case *entry.Reencipher, *entry.Erased, *entry.Tamper:
 		return m.lifeFact(l, body)
+	case *entry.Offline:
+		return m.offline(l, b)
 	default:
 		return errModel
 	}
@@ -370,7 +374,7 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 		}
 		g.Permit, g.Result, g.Attempt, g.Payload, g.Fee, g.PermitLeaf, g.Trail = l.Seq, 0, b.Attempt, b.PayloadHash, b.Fee, hash, append(g.Trail, l.Seq)
 		m.change(w, b)
-		return nil
+		return m.exports(w, b.Request)
 	}
 	p := m.pendingOf(b.Request)
 	if p == nil || p.Effects.Operation != request.Transfer || p.Effects.Wallet != b.Wallet || b.Attempt != 1 {
@@ -392,7 +396,7 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 	m.pending = slices.DeleteFunc(m.pending, func(x Pending) bool { return x.ID == g.ID })
 	at0, _ := slices.BinarySearchFunc(m.signed, g.Seq, func(x Signed, seq uint64) int { return int(x.Seq) - int(seq) })
 	m.signed = slices.Insert(m.signed, at0, g)
-	return nil
+	return m.exports(w, g.ID)
 }
 
 func (m *model) change(w int, b *entry.Permit) {

@@ -34,6 +34,7 @@ type Image struct {
 	Life     Life            `cbor:"16,keyasint"`
 	Blobs    lifeBlobs       `cbor:"17,keyasint"`
 	Warm     []warmRecord    `cbor:"18,keyasint"` // by wallet
+	Cold     *coldSection    `cbor:"19,keyasint,omitempty"`
 }
 
 type headSection struct {
@@ -77,6 +78,7 @@ func (s *State) Image() Image {
 		Life:     s.life,
 		Blobs:    s.blobs,
 		Warm:     s.warmImage(),
+		Cold:     s.coldImage(),
 	}
 	for id, x := range s.sessions {
 		m.Sessions = append(m.Sessions, sessionRecord{id, x})
@@ -89,23 +91,35 @@ func (s *State) Image() Image {
 	return m
 }
 
-// sections lists what the root covers, in order.
-func (m Image) sections() []any {
-	return []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked, m.Life, m.Blobs,
-		m.Warm}
+// section is a part of an image with its number.
+type section struct {
+	number byte
+	value  any
+}
+
+// sections lists what the root covers, in order. Sections from 19 on are left out where there is nothing in them: logs that are older than
+// they are keep their roots.
+func (m Image) sections() (out []section) {
+	for i, v := range []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked, m.Life, m.Blobs,
+		m.Warm} {
+		out = append(out, section{byte(i + 1), v})
+	}
+	if m.Cold != nil {
+		out = append(out, section{19, m.Cold})
+	}
+	return out
 }
 
 // Encode gives the canonical encoding and the root hash. Each section is encoded once for both.
 func (m Image) Encode() (encoding []byte, root [32]byte) {
 	sections := m.sections()
-	encoding = append(make([]byte, 0, m.sizeHint()), 0xa0|byte(len(sections))) // a map of so many, with keys from 1 on
+	encoding = append(make([]byte, 0, m.sizeHint()), 0xa0|byte(len(sections))) // a map of so many, with keys from 1 on, below 24
 	hashes := make([][32]byte, 0, len(sections))
-	for i, v := range sections {
-		number := byte(i + 1)
-		encoding = append(encoding, number)
+	for _, x := range sections {
+		encoding = append(encoding, x.number)
 		from := len(encoding)
-		encoding = canon.Append(encoding, v)
-		hashes = append(hashes, canon.HashBytes(canon.TagSection, []byte{0xa2, 1, number, 2}, encoding[from:])) // {1: number, 2: section}
+		encoding = canon.Append(encoding, x.value)
+		hashes = append(hashes, canon.HashBytes(canon.TagSection, []byte{0xa2, 1, x.number, 2}, encoding[from:])) // {1: number, 2: section}
 	}
 	return encoding, canon.Hash(canon.TagStateRoot, hashes)
 }
@@ -188,6 +202,9 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		s.signed[g.ID] = g
 		s.expiry.push(deadline{at: g.NotAfter, seq: g.Seq, request: g.ID})
 	}
+	if err := s.restoreCold(m.Cold); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
 	return s, nil
 }
 
@@ -201,8 +218,8 @@ func (s *State) restoreLife(m Image) error {
 	if len(s.blobs.Next) != want {
 		return fmt.Errorf("%d keys have a place for a blob under the next epoch, not %d", len(s.blobs.Next), want)
 	}
-	for _, h := range s.blobs.Next {
-		if h == [32]byte{} {
+	for i, h := range s.blobs.Next {
+		if h == [32]byte{} && here(s.keys[i]) {
 			s.lacking++
 		}
 	}

@@ -72,6 +72,8 @@ type State struct {
 	seedUses  []seedUse                // by key
 	warm      map[uint32][]WarmSession // by number of each warm wallet: its sessions, by asset
 	warmCount int                      // sessions
+
+	cold cold
 }
 
 // account is a paying address of an EVM wallet.
@@ -137,6 +139,7 @@ func New() *State {
 		done:         newChain(doneChunk),
 		doneIndex:    map[custody.RequestID]place{},
 		warm:         map[uint32][]WarmSession{},
+		cold:         cold{away: map[uint32]*Away{}, open: map[custody.RequestID]uint32{}},
 	}
 }
 

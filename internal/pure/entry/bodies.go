@@ -170,7 +170,7 @@ type AddressBatch struct {
 	Root   [32]byte         `cbor:"5,keyasint"` // RFC 6962 tree over the addresses' text
 }
 
-// Effect records what an approved request other than a transfer did; exactly one of document, wallet, addresses, life and warm is present, but
+// Effect records what an approved request other than a transfer did; exactly one of document, wallet, addresses, life, warm and move is present, but
 // for a wallet's first address. A new document is
 // recorded whole. Body class: confidential.
 type Effect struct {
@@ -214,6 +214,9 @@ type Life struct {
 	Doomed    *BlobList   `cbor:"6,keyasint,omitempty"`
 	Allowed   *points.Set `cbor:"7,keyasint,omitempty"` // control points that are on from now
 	Frozen    *points.Set `cbor:"8,keyasint,omitempty"` // and that are frozen
+
+	Added   []byte `cbor:"9,keyasint,omitempty"`  // offline domain that belongs to the authority from now on
+	Removed []byte `cbor:"10,keyasint,omitempty"` // and that doesn't any more
 }
 
 // Blob names a blob of a key.

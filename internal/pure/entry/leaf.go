@@ -56,6 +56,8 @@ const (
 	KindReencipher Kind = "reencipher"
 	KindErased     Kind = "erased"
 	KindTamper     Kind = "tamper"
+
+	KindOffline Kind = "offline"
 )
 
 // Engine1 is the id of the decision engine that this version writes: decoders, rule evaluation and bounds as in docs/spec.

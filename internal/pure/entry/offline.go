@@ -15,4 +15,5 @@ type Move struct {
 	Import      custody.KeyID       `cbor:"4,keyasint"`           // id of the key that the seed is sealed to
 	Public      []byte              `cbor:"5,keyasint,omitempty"` // that key, where it is the online domain's
 	Copy        []byte              `cbor:"6,keyasint,omitempty"` // hash of the sealed copy, where it leaves for the offline domain
+	Doomed      *BlobList           `cbor:"7,keyasint,omitempty"` // where it leaves: all blobs that the log has given up then, the seed's among them
 }

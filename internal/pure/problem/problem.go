@@ -34,6 +34,7 @@ const (
 	Starting         Kind = "starting"           // the core is not open yet; the detail says what it waits for
 	Zeroized         Kind = "zeroized"           // the domain's working keys were destroyed; a restore by the recovery quorum brings them back
 	WarmClosed       Kind = "warm-closed"        // the wallet is warm, and no session of it is open that has room for this
+	KeyAway          Kind = "key-away"           // the wallet's key is in another domain, or on its way
 	Busy             Kind = "busy"               // over a rate or capacity limit; try again later
 	NodeUnavailable  Kind = "node-unavailable"   // a chain node does not answer
 	Insufficient     Kind = "insufficient-funds" // the wallet can't pay amount and fee
@@ -43,7 +44,7 @@ const (
 // Kinds lists every kind, for tables that must be total.
 func Kinds() []Kind {
 	return []Kind{Malformed, Unauthenticated, Forbidden, NotFound, RefusedByRule, QuorumNotMet, OutsideBounds, Expired, Conflict,
-		IdempotencyReuse, AlreadyDone, WrongNetwork, TooLarge, Unsupported, TimeUncertain, Locked, Stopped, Starting, Zeroized, WarmClosed, Busy, NodeUnavailable,
+		IdempotencyReuse, AlreadyDone, WrongNetwork, TooLarge, Unsupported, TimeUncertain, Locked, Stopped, Starting, Zeroized, WarmClosed, KeyAway, Busy, NodeUnavailable,
 		Insufficient, Internal}
 }
 

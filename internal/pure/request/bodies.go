@@ -141,6 +141,12 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &WarmOpenBody{}
 	case WarmClose:
 		b = &WarmCloseBody{}
+	case OfflineAdd:
+		b = &OfflineAddBody{}
+	case OfflineRemove:
+		b = &OfflineRemoveBody{}
+	case WalletMove:
+		b = &WalletMoveBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}

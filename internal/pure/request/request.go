@@ -50,11 +50,13 @@ const (
 func Operations() []Operation {
 	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
 		PersonKeyAdd, PersonKeyRemove, PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore,
-		WalletTemperature, WarmOpen, WarmClose}
+		WalletTemperature, WarmOpen, WarmClose, OfflineAdd, OfflineRemove, WalletMove}
 }
 
 // NeverAutomatic says whether no route may let o through without approvals: it opens a way to keys that only a quorum opens.
-func (o Operation) NeverAutomatic() bool { return o == WarmOpen || o == WalletTemperature }
+func (o Operation) NeverAutomatic() bool {
+	return o == WarmOpen || o == WalletTemperature || o == WalletMove
+}
 
 // Governance says whether o changes persons, groups, rules or the domain's life cycle. Such a request takes a reserved plan of the
 // document, never a route.
@@ -70,10 +72,11 @@ func (o Operation) EditsRules() bool {
 	}
 }
 
-// LifeCycle says whether o changes the life cycle of the domain: control points, epochs, zeroize, restore (docs/spec/domain.md).
+// LifeCycle says whether o changes the life cycle of the domain: control points, epochs, zeroize, restore (docs/spec/domain.md), and which
+// offline domains belong to it (docs/spec/cold.md).
 func (o Operation) LifeCycle() bool {
 	switch o {
-	case PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore:
+	case PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore, OfflineAdd, OfflineRemove:
 		return true
 	default:
 		return false

@@ -41,6 +41,8 @@ type Effects struct {
 
 	Until       int64       `cbor:"10,keyasint,omitempty" json:"until,omitempty"`       // end of a warm session, Unix seconds; Total is then what it is for
 	Temperature Temperature `cbor:"11,keyasint,omitempty" json:"temperature,omitempty"` // of the wallet from then on, where the request says so
+
+	Domain custody.HexBytes `cbor:"12,keyasint,omitempty" json:"domain,omitempty"` // that a wallet's key moves to, or that is added or removed
 }
 
 // ChangeRule says where what is left over may go.
