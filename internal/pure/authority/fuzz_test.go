@@ -9,15 +9,20 @@ import (
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/offline"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
 
-var kinds = []entry.Kind{entry.KindGenesis, entry.KindRequest, entry.KindApproval, entry.KindPermit, entry.KindResult, entry.KindRefusal, entry.KindEffect, entry.KindSession, entry.KindSnapshot, entry.KindWriter}
+var kinds = []entry.Kind{entry.KindGenesis, entry.KindRequest, entry.KindApproval, entry.KindPermit, entry.KindResult, entry.KindRefusal, entry.KindEffect, entry.KindSession, entry.KindSnapshot, entry.KindWriter, entry.KindOffline}
 
 // busyWorld has requests in every state, and seeds gives bodies of every kind that fit it.
 func busyWorld(t tester) (w *world, seeds []any) {
-	w = newWorld(t)
+	a := newAfar(t)
+	w = a.world
+	w.must(t, w.effect(t, w.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "lone", Chain: evm, Scheme: request.SchemeEVM}, "bob")))
+	a.away(t, "lone")
+	moves := w.approved(t, request.WalletMove, a.comes("lone", request.Hot), "bob", "carol")
 	signed := w.approved(t, request.Transfer, payEVM(5), "bob", "carol")
 	w.must(t, w.permit(t, signed, "a", account0(0), 1))
 	ready := w.approved(t, request.Transfer, payBTC(6), "bob", "carol")
@@ -28,7 +33,7 @@ func busyWorld(t tester) (w *world, seeds []any) {
 	seeds = []any{w.log[0].body, w.asked(t, who("bob"), w.request(who("bob"), request.Transfer, payEVM(7))), w.approval(t, waits, who("carol"), request.Approve), w.permit(t, ready, "b", inputs(1, 2), 3),
 		w.permit(t, signed, "c", account0(0), 2), w.result(signed), &entry.Refusal{Request: ready, Act: "permit", Kind: problem.OutsideBounds}, w.effect(t, wallet), w.effect(t, addresses),
 		&entry.Session{Opening: opening, Key: who("service").pub.Ref(), Sig: make([]byte, 64), Session: make([]byte, 16), Ephemeral: make([]byte, 32)},
-		&entry.Snapshot{Root: w.s.StateRoot()}, &entry.Writer{Epoch: 2}}
+		&entry.Snapshot{Root: w.s.StateRoot()}, &entry.Writer{Epoch: 2}, w.effect(t, moves), a.tells(t, nil, &offline.Import{Number: 1, Size: w.s.Next, Time: 1}, &offline.Refusal{Kind: "malformed", Detail: "no"})}
 	return w, seeds
 }
 
