@@ -11,6 +11,7 @@ import (
 
 	"strongroom/internal/core/domainkeys"
 	"strongroom/internal/core/keystore"
+	"strongroom/internal/core/signer"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/custody"
@@ -273,7 +274,7 @@ func (d *Domain) createWallet(ctx context.Context, id custody.RequestID, o *requ
 	}
 	defer seed.Wipe()
 	w := entry.Wallet{ID: o.Wallet, Chain: o.Chain, Scheme: o.Scheme, Key: k.ID, Account: o.Account}
-	if err := d.fillAccount(&w, seed); err != nil {
+	if err := signer.FillAccount(d.hd, &w, seed); err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "derive the account")
 	}
 	first := entry.AddressBatch{Wallet: w.ID, Count: 1}

@@ -93,31 +93,3 @@ func (d *Domain) unseal(ctx context.Context, k entry.NewKey, at authority.Moment
 	}
 	return seed, nil
 }
-
-// fillAccount derives a wallet's public account key from its seed.
-func (d *Domain) fillAccount(w *entry.Wallet, seed secret.Bytes) error {
-	path, err := authority.AccountPath(*w)
-	if err != nil {
-		return err
-	}
-	master, err := d.hd.Master(seed)
-	if err != nil {
-		return err
-	}
-	defer master.Wipe()
-	node, err := master.Derive(path)
-	if err != nil {
-		return err
-	}
-	defer node.Wipe()
-	x, err := node.Neuter()
-	if err != nil {
-		return err
-	}
-	pub := x.PublicKey.Compressed()
-	w.Master, w.Parent, w.ChainCode, w.Public = master.PublicKey().Fingerprint(), x.ParentFingerprint, x.ChainCode, pub[:]
-	if x.Depth != 3 || x.ChildNumber != w.Account|secp.HardenedBit {
-		return fmt.Errorf("account key of wallet %s has depth %d and number %d", w.ID, x.Depth, x.ChildNumber)
-	}
-	return nil
-}

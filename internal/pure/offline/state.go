@@ -43,6 +43,9 @@ type State struct {
 	moves   map[uint64]struct{} // entries of the authority that moved a wallet here, or away
 	permits map[uint64]Permitted
 	used    map[unit]use
+	outs    []Out
+	doomed  []entry.Blob
+	refused map[uint64]struct{} // entries of the authority that were refused since the last import
 }
 
 // Held is a wallet whose seed is here.
@@ -61,6 +64,12 @@ type Permitted struct {
 	Result *Result  // nil until it is signed
 }
 
+// Out is a wallet that was given back.
+type Out struct {
+	MovedOut
+	Seq uint64 // own entry
+}
+
 // unit is what only one payload, and those that replace it, may use: the nonce of an account, or an input.
 type unit struct {
 	account string
@@ -76,7 +85,8 @@ type use struct {
 
 // New gives the state before genesis.
 func New() *State {
-	return &State{held: map[custody.WalletID]Held{}, moves: map[uint64]struct{}{}, permits: map[uint64]Permitted{}, used: map[unit]use{}}
+	return &State{held: map[custody.WalletID]Held{}, moves: map[uint64]struct{}{}, permits: map[uint64]Permitted{}, used: map[unit]use{},
+		refused: map[uint64]struct{}{}}
 }
 
 // OpenGenesis reads the first entry of an offline domain, as it is carried, and gives the state after it.
@@ -108,6 +118,15 @@ func (s *State) Permitted(at uint64) (Permitted, bool) { p, ok := s.permits[at];
 func (s *State) Permits() []Permitted {
 	return slices.SortedFunc(maps.Values(s.permits), func(a, b Permitted) int { return cmp.Compare(a.Entry, b.Entry) })
 }
+
+// Outs gives the wallets that were given back, in order.
+func (s *State) Outs() []Out { return slices.Clone(s.outs) }
+
+// Doomed lists the blobs that must not be kept any more: used import keys, and seeds that were given back.
+func (s *State) Doomed() []entry.Blob { return slices.Clone(s.doomed) }
+
+// Refused says whether something in the authority's log was refused since the last import.
+func (s *State) Refused(at uint64) bool { _, ok := s.refused[at]; return ok }
 
 // Moved says whether a wallet_move of the authority was done here.
 func (s *State) Moved(at uint64) bool { _, ok := s.moves[at]; return ok }
@@ -193,7 +212,7 @@ func (s *State) apply(l entry.Leaf, hash [32]byte, body any) error {
 	case *MovedIn:
 		return s.applyMovedIn(b)
 	case *MovedOut:
-		return s.applyMovedOut(b)
+		return s.applyMovedOut(l, b)
 	case *Zeroized:
 		if err := checkText("the cause", b.Cause, entry.MaxCause); err != nil {
 			return err
@@ -223,7 +242,11 @@ func (s *State) applyRefusal(b *Refusal) error {
 	if err := checkText("the kind of a refusal", string(b.Kind), MaxName); err != nil {
 		return err
 	}
-	return checkText("the detail of a refusal", b.Detail, MaxDetail)
+	if err := checkText("the detail of a refusal", b.Detail, MaxDetail); err != nil {
+		return err
+	}
+	s.refused[b.Entry] = struct{}{}
+	return nil
 }
 
 func (s *State) applyImport(l entry.Leaf, b *Import) error {
@@ -238,6 +261,7 @@ func (s *State) applyImport(l entry.Leaf, b *Import) error {
 		return errors.New("the clock was behind the checkpoint")
 	}
 	s.Import = *b
+	clear(s.refused)
 	return nil
 }
 
@@ -265,22 +289,31 @@ func (s *State) applyPermit(l entry.Leaf, hash [32]byte, b *Permit) error {
 	if _, ok := s.held[b.Wallet]; !ok {
 		return fmt.Errorf("wallet %q is not here", b.Wallet)
 	}
-	units, err := unitsOf(b.Slot)
+	if err := s.CheckSlot(b.Request, b.Attempt, b.Slot); err != nil {
+		return err
+	}
+	units, _ := unitsOf(b.Slot)
+	for _, u := range units {
+		s.used[u] = use{b.Request, b.Attempt}
+	}
+	s.permits[b.Entry] = Permitted{Permit: *b, Seq: l.Seq, Hash: hash}
+	return nil
+}
+
+// CheckSlot says whether an attempt of a request may use a slot: nothing else has used any part of it, but earlier attempts of the same request.
+func (s *State) CheckSlot(r custody.RequestID, attempt uint32, slot entry.Slot) error {
+	units, err := unitsOf(slot)
 	if err != nil {
 		return err
 	}
 	for _, u := range units {
-		if was, ok := s.used[u]; ok && (was.request != b.Request || was.attempt >= b.Attempt) {
+		if was, ok := s.used[u]; ok && (was.request != r || was.attempt >= attempt) {
 			return fmt.Errorf("its slot is used by attempt %d of request %s", was.attempt, was.request)
 		}
 	}
 	if len(s.used)+len(units) > MaxUsed {
 		return fmt.Errorf("more than %d slots are used", MaxUsed)
 	}
-	for _, u := range units {
-		s.used[u] = use{b.Request, b.Attempt}
-	}
-	s.permits[b.Entry] = Permitted{Permit: *b, Seq: l.Seq, Hash: hash}
 	return nil
 }
 
@@ -342,11 +375,12 @@ func (s *State) applyMovedIn(b *MovedIn) error {
 	}
 	s.held[b.Wallet] = Held{Wallet: b.Wallet, Key: b.Key, Blob: b.Blob, Entry: b.Entry}
 	s.moves[b.Entry] = struct{}{}
+	s.doomed = append(s.doomed, entry.Blob{Key: s.Key.ID, Hash: s.Key.Blob})
 	s.Key = b.Next
 	return nil
 }
 
-func (s *State) applyMovedOut(b *MovedOut) error {
+func (s *State) applyMovedOut(l entry.Leaf, b *MovedOut) error {
 	h, ok := s.held[b.Wallet]
 	switch {
 	case !ok || h.Key != b.Key:
@@ -355,6 +389,8 @@ func (s *State) applyMovedOut(b *MovedOut) error {
 		return fmt.Errorf("the move of entry %d is done", b.Entry)
 	case b.Entry >= s.Import.Size:
 		return fmt.Errorf("the move of entry %d is not among the %d entries that were imported", b.Entry, s.Import.Size)
+	case b.Entry < h.Entry:
+		return fmt.Errorf("the move of entry %d is from before the wallet came, in entry %d", b.Entry, h.Entry)
 	}
 	for _, p := range s.permits {
 		if p.Wallet == b.Wallet && p.Result == nil {
@@ -363,6 +399,8 @@ func (s *State) applyMovedOut(b *MovedOut) error {
 	}
 	delete(s.held, b.Wallet)
 	s.moves[b.Entry] = struct{}{}
+	s.outs = append(s.outs, Out{*b, l.Seq})
+	s.doomed = append(s.doomed, entry.Blob{Key: h.Key, Hash: h.Blob})
 	return nil
 }
 
