@@ -149,8 +149,10 @@ func (w *work) admit(ctx context.Context) error {
 	b, s := w.bundle, w.state
 	w.again = b.Number == s.Import.Number && w.hash == s.Import.Bundle
 	switch {
-	case b.Authority != s.Authority || b.Online != custody.DomainID(s.Authority):
+	case b.Authority != s.Authority:
 		return fmt.Errorf("it is of authority %s; this domain follows %s", b.Authority, s.Authority)
+	case b.Online != custody.DomainID(s.Authority):
+		return fmt.Errorf("it is by domain %s; the authority's own is %s", b.Online, custody.DomainID(s.Authority))
 	case b.Offline != s.Domain:
 		return fmt.Errorf("it is for domain %s; this is %s", b.Offline, s.Domain)
 	case !w.again && b.Number <= s.Import.Number:

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -21,7 +22,9 @@ import (
 	"strongroom/internal/core/keystore/files"
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/securedomain/domaintest"
+	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
 	pure "strongroom/internal/pure/offline"
 	"strongroom/internal/secret"
 	"strongroom/internal/secret/secrettest"
@@ -250,3 +253,8 @@ func (h *house) cold(id custody.WalletID) {
 		h.t.Fatalf("%+v", r)
 	}
 }
+
+// kindOf gives the kind of a body of the online side.
+func kindOf(body any) entry.Kind { return kinds[fmt.Sprintf("%T", body)] }
+
+var deriver = authority.Derive
