@@ -325,7 +325,7 @@ func (w *work) answer(out io.Writer) error {
 		return err
 	}
 	head.Signature = w.ids.SignIdentity(head.Message())
-	sealed, err := parcel.NewWriter(w.cfg.Arena, out, w.bundle.Reply, w.follow.state.Identity, pure.ResultLabel(w.hash))
+	sealed, err := parcel.NewWriter(w.cfg.Arena, out, w.bundle.Reply, w.follow.state.Identity, pure.ResultLabel(w.ID(), w.bundle.Number))
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type OfflineDomain struct {
 	Result    uint64            `cbor:"11,keyasint,omitempty"` // entry of the last result
 	Knows     uint64            `cbor:"12,keyasint,omitempty"` // entries of this log that it has imported, as far as is known
 	Zeroized  bool              `cbor:"13,keyasint,omitempty"`
+	Number    uint64            `cbor:"15,keyasint,omitempty"` // of the last bundle
 	Removed   uint64            `cbor:"14,keyasint,omitempty"` // effect that gave it up; it never comes again
 }
 

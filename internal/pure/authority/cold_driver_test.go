@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"strongroom/internal/pure/backup"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
@@ -87,7 +88,7 @@ func (b *box) result(t tester, s *State) *entry.Offline {
 	if !ok {
 		t.Fatalf("the offline domain %s was not added", b.name)
 	}
-	key, err := tlog.NewKey(OfflineOrigin(b.id), b.key.Public().(ed25519.PublicKey))
+	key, err := tlog.NewKey(backup.Origin(b.id), b.key.Public().(ed25519.PublicKey))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,6 +178,9 @@ func (d *driver) box(t *rapid.T) *box {
 // boxActs lets an offline domain do some of what waits for it, and brings its result; now and then something is wrong.
 func (d *driver) boxActs(t *rapid.T, b *box) {
 	known, _ := d.s.OfflineDomain(b.id)
+	if rapid.Bool().Draw(t, "bundle") {
+		d.submit(t, &entry.Offline{Domain: b.id, Number: known.Number + 1 + rapid.SampledFrom([]uint64{0, 0, 0, 0, 1}).Draw(t, "number")})
+	}
 	b.back(int(known.Size())) // what was refused was never so
 	next := known.Import
 	b.write(t, d.s.Authority, &offline.Import{Number: uint64(b.n + 1), Size: d.s.Next - rapid.Uint64Range(0, 1).Draw(t, "knows"), Time: 1})

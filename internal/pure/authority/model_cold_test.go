@@ -199,6 +199,10 @@ func (m *model) noColdSeed(seed custody.KeyID) error {
 // offline takes what an offline domain did.
 func (m *model) offline(l entry.Leaf, b *entry.Offline) error {
 	d := m.offlineOf(b.Domain[:])
+	if d != nil && b.Number > 0 {
+		d.Number++
+		return ensure(b.Number == d.Number, len(b.Records) == 0, len(b.Checkpoint) == 0, len(b.Taken) == 0)
+	}
 	if d == nil || len(b.Records) == 0 || len(b.Checkpoint) == 0 {
 		return errModel
 	}

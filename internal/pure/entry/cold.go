@@ -12,13 +12,14 @@ const (
 	KindImportKey  = "mlkem768-x25519"
 )
 
-// Offline records what an offline domain did: the entries of its log that follow those that are known, as its result brought them. Body class:
-// confidential.
+// Offline records what passes between this domain and an offline one: a bundle that is about to go there, or what the offline domain did, by the
+// entries of its log that follow those that are known, as its result brought them. Body class: confidential.
 type Offline struct {
 	Domain     custody.DomainID `cbor:"1,keyasint"`
 	Records    []OfflineRecord  `cbor:"2,keyasint"`
 	Checkpoint []byte           `cbor:"3,keyasint"`           // of its log, signed by its log key: these entries and those before, no others
 	Taken      []TakenKey       `cbor:"4,keyasint,omitempty"` // of each key that came back, in order of the records that say so
+	Number     uint64           `cbor:"5,keyasint,omitempty"` // of a bundle, which has nothing of 2 to 4
 }
 
 // OfflineRecord is an entry of an offline domain's log. Of one whose body nothing follows from, salt and body may be left out.

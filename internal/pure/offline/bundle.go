@@ -118,8 +118,11 @@ func (b Bundle) Fresh(now, bound, checkpoint int64) error {
 // BundleLabel is what a bundle is sealed for, to the transport key of the offline domain with its identity key.
 func BundleLabel(d custody.DomainID) string { return fmt.Sprintf("offline-bundle-%x", d[:16]) }
 
-// ResultLabel is what a result is sealed for, to the reply key of a bundle with the online domain's identity key.
-func ResultLabel(bundle [32]byte) string { return fmt.Sprintf("offline-result-%x", bundle[:16]) }
+// ResultLabel is what a result is sealed for, to the reply key of a bundle with the online domain's identity key: the answer of an offline domain
+// to the bundle with a number. Both are in the online domain's log; the bundle itself is not.
+func ResultLabel(d custody.DomainID, number uint64) string {
+	return fmt.Sprintf("offline-result-%x-%d", d[:12], number)
+}
 
 // Answer is the head of what comes back from an offline domain. Behind it come the entries [From, Size) of its log and sealed copies.
 type Answer struct {
