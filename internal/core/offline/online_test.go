@@ -56,7 +56,8 @@ type online struct {
 	at       map[custody.RequestID]uint64 // entry of each request
 	copies   [][]byte
 	n        int
-	number   uint64
+	number   uint64 // of the last bundle
+	said     bool   // the next bundle has its number already
 	witness  []domaintest.Person
 	quorum   uint64
 	custody  bool // has a recovery record
@@ -364,10 +365,22 @@ type parts struct {
 	label  string
 }
 
+// announce gives the next bundle its number, in the log.
+func (o *online) announce(d *Domain) {
+	o.t.Helper()
+	o.number, o.said = o.number+1, true
+	if _, ok := o.s.OfflineDomain(d.ID()); ok {
+		o.must(&entry.Offline{Domain: d.ID(), Number: o.number})
+	}
+}
+
 // parts prepares a bundle with the entries from one on.
 func (o *online) parts(d *Domain, from uint64) *parts {
 	o.t.Helper()
-	o.number++
+	if !o.said {
+		o.announce(d)
+	}
+	o.said = false
 	known, last := uint64(1), [32]byte{}
 	if x, ok := o.s.OfflineDomain(d.ID()); ok {
 		known, last = x.Size(), x.Last
@@ -416,8 +429,8 @@ type result struct {
 }
 
 // open opens an answer.
-func (o *online) open(sealed []byte, bundle [32]byte) (*result, error) {
-	r, err := parcel.Open(o.arena, bytes.NewReader(sealed), o.reply, o.s.Identity, pure.ResultLabel(bundle))
+func (o *online) open(sealed []byte, b pure.Bundle) (*result, error) {
+	r, err := parcel.Open(o.arena, bytes.NewReader(sealed), o.reply, o.s.Identity, pure.ResultLabel(b.Offline, b.Number))
 	if err != nil {
 		return nil, err
 	}
@@ -453,9 +466,9 @@ func (o *online) open(sealed []byte, bundle [32]byte) (*result, error) {
 }
 
 // take records an answer: results, and what the offline domain did.
-func (o *online) take(sealed []byte, bundle [32]byte) *result {
+func (o *online) take(sealed []byte, b pure.Bundle) *result {
 	o.t.Helper()
-	r, err := o.open(sealed, bundle)
+	r, err := o.open(sealed, b)
 	if err != nil {
 		o.t.Fatal(err)
 	}

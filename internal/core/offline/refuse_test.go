@@ -113,7 +113,7 @@ func TestAltered(t *testing.T) {
 		"another signer":        {func(p *parts) { p.signer = keyOf("somebody") }, "not signed"},
 		"by the log key":        {func(p *parts) { p.signer = h.logKey }, "not signed"},
 		"another transport key": {func(p *parts) { p.to = h.reply.Public() }, "does not open"},
-		"another use":           {func(p *parts) { p.label = pure.ResultLabel([32]byte{}) }, "does not open"},
+		"another use":           {func(p *parts) { p.label = pure.ResultLabel(p.head.Offline, 1) }, "does not open"},
 		"the last entry":        {func(p *parts) { p.recs = p.recs[:len(p.recs)-1] }, "ends at entry"},
 		"the first entry":       {func(p *parts) { p.recs = p.recs[1:] }, "left out"},
 		"one in between":        {func(p *parts) { p.recs = slices.Delete(p.recs, 1, 2) }, "left out"},
@@ -130,6 +130,7 @@ func TestAltered(t *testing.T) {
 		"an altered checkpoint": {func(p *parts) { p.head.Checkpoint = flip(p.head.Checkpoint) }, "checkpoint"},
 		"knows more of us":      {func(p *parts) { p.head.Known = 1000 }, "set back"},
 		"knows us otherwise":    {func(p *parts) { p.head.KnownLast[0] ^= 1 }, "set back"},
+		"a number of its own":   {func(p *parts) { p.head.Number += 1000 }, "the log knows of bundles up to"},
 	} {
 		p := h.newParts()
 		x.spoil(p)
@@ -182,6 +183,7 @@ func TestLies(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
 			h.cold("savings")
+			h.announce(h.v.d) // before the log stops to be what the test folds
 			lie(h)
 			h.refuses(h.seal(h.newParts()), "entry")
 		})
@@ -245,14 +247,14 @@ func TestWitnesses(t *testing.T) {
 	p.head.NotAfter = h.clock.Wall.Load()/1e9 + 3600
 	h.refuses(h.seal(p), "wants to live")
 	// Two old cosignatures and one of now: a quorum vouches for the old time only.
-	old := h.newParts().head.Checkpoint
+	p = h.newParts()
+	old := p.head.Checkpoint
 	h.clock.Advance(-25 * time.Hour)
 	h.witness = h.witness[:2]
 	stale := h.checkpoint(2)
 	three(h.online)
 	h.clock.Advance(25 * time.Hour)
 	lines := strings.SplitAfter(string(old), "\n")
-	p = h.newParts()
 	p.head.Checkpoint = append(stale, lines[len(lines)-2]...)
 	h.refuses(h.seal(p), "wants to live")
 	p = h.newParts()
@@ -389,11 +391,11 @@ func TestAgain(t *testing.T) {
 		if err != nil || !r.Again || len(r.Signed) != 0 || r.Size != size || h.ops.asked != 1 {
 			t.Fatalf("%+v, %v", r, err)
 		}
-		x, err := h.online.open(first, parts.head.Hash())
+		x, err := h.online.open(first, parts.head)
 		if err != nil {
 			t.Fatal(err)
 		}
-		y, err := h.online.open(second, parts.head.Hash())
+		y, err := h.online.open(second, parts.head)
 		if err != nil || !bytes.Equal(canon.Encode(x.recs), canon.Encode(y.recs)) {
 			t.Fatalf("another answer: %v", err)
 		}

@@ -252,11 +252,14 @@ func (w *work) verify(ctx context.Context) error {
 	return nil
 }
 
-// known says whether the authority's log has taken this domain in, and knows the own log as it is.
+// known says whether the authority's log has taken this domain in, has the bundle's number, and knows the own log as it is.
 func (w *work) known(ctx context.Context) error {
 	d, ok := w.follow.state.OfflineDomain(w.ID())
 	if !ok {
 		return errors.New("this domain does not belong to the authority: it was not added, or was removed")
+	}
+	if d.Number < w.bundle.Number {
+		return fmt.Errorf("its number is %d; the log knows of bundles up to %d", w.bundle.Number, d.Number)
 	}
 	return w.ownEntry(ctx, d.Size(), d.Last)
 }

@@ -131,7 +131,7 @@ func (v *vault) config(create bool) (Config, error) {
 	if err != nil {
 		return c, err
 	}
-	c.Store, c.Follow, c.Anchor, c.Blobs = own, follow, anchor, blobs
+	c.Store, c.Follow, c.Anchor, c.Blobs, c.List = own, follow, anchor, blobs, blobs.List
 	if v.faults != nil {
 		a := securedomain.Config{Store: own, Anchor: anchor, Blobs: blobs, Root: root}
 		v.faults.Wrap(&a)
@@ -241,7 +241,7 @@ func (h *house) carry() (*result, Report) {
 		h.t.Fatal(err)
 	}
 	h.wait(time.Second)
-	return h.take(answer, p.head.Hash()), report
+	return h.take(answer, p.head), report
 }
 
 // cold makes a wallet and moves its seed into the vault.
