@@ -258,3 +258,35 @@ func (h *house) cold(id custody.WalletID) {
 func kindOf(body any) entry.Kind { return kinds[fmt.Sprintf("%T", body)] }
 
 var deriver = authority.Derive
+
+// lose removes a folder of a closed vault.
+func (v *vault) lose(name string) {
+	v.t.Helper()
+	if err := os.RemoveAll(filepath.Join(v.dir, name)); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// damage changes a byte in the middle of what the largest file of a folder holds.
+func (v *vault) damage(name string) {
+	v.t.Helper()
+	var largest string
+	var size int64
+	list, err := os.ReadDir(filepath.Join(v.dir, name))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for _, e := range list {
+		if i, err := e.Info(); err == nil && i.Mode().IsRegular() && i.Size() > size {
+			largest, size = filepath.Join(v.dir, name, e.Name()), i.Size()
+		}
+	}
+	b, err := os.ReadFile(largest)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	b[len(bytes.TrimRight(b, "\x00"))/2] ^= 1
+	if err := os.WriteFile(largest, b, 0o600); err != nil {
+		v.t.Fatal(err)
+	}
+}
