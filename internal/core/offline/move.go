@@ -141,6 +141,9 @@ func (w *work) moveIn(ctx context.Context, m move) error {
 	case mv.Import != w.state.Key.ID:
 		return problem.New(problem.Conflict, "the seed was sealed to import key %s; the open one is %s", mv.Import, w.state.Key.ID)
 	}
+	if a, away := w.follow.state.Away(mv.Wallet); !away || a.Move != m.seq || a.Way != authority.Leaving || !a.Erased {
+		return problem.New(problem.Conflict, "the online domain has not said that it erased the seed: export again")
+	}
 	sealed, ok := w.copies[[32]byte(mv.Copy)]
 	if !ok {
 		return problem.New(problem.Conflict, "the sealed copy of the seed is not in the bundle: export again")

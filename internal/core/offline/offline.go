@@ -52,7 +52,8 @@ type Config struct {
 	Store  auditlog.Store // of its own log
 	Anchor auditlog.Anchor
 	Blobs  keystore.Blobs
-	Follow auditlog.Store // of the authority's entries that were imported; not trusted, and may be lost: a full bundle brings it back
+	List   func(ctx context.Context) ([]keystore.Ref, error) // lists Blobs
+	Follow auditlog.Store                                    // of the authority's entries that were imported; not trusted, and may be lost: a full bundle brings it back
 	Clock  timeguard.Clock
 	Logger *slog.Logger
 
@@ -61,8 +62,8 @@ type Config struct {
 }
 
 func (c *Config) check() error {
-	if c.Arena == nil || c.Root == nil || c.Store == nil || c.Anchor == nil || c.Blobs == nil || c.Follow == nil || c.Clock == nil || c.Logger == nil {
-		return errors.New("offline domain: arena, root, store, anchor, blobs, follow, clock and logger are required")
+	if c.Arena == nil || c.Root == nil || c.Store == nil || c.Anchor == nil || c.Blobs == nil || c.List == nil || c.Follow == nil || c.Clock == nil || c.Logger == nil {
+		return errors.New("offline domain: arena, root, store, anchor, blobs and their list, follow, clock and logger are required")
 	}
 	return nil
 }
@@ -224,11 +225,26 @@ func (d *Domain) settle(ctx context.Context) error {
 	return err
 }
 
-// eraseDoomed erases the blobs that the log has given up.
+// eraseDoomed erases the blobs of keys that the log does not name, or has given up: those that a crash left behind before their entry, used
+// import keys, and seeds that were given back. Sealed copies stay: they open elsewhere only.
 func (d *Domain) eraseDoomed(ctx context.Context) error {
-	for _, b := range d.state.Doomed() {
-		if err := d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: b.Key, Hash: b.Hash}); err != nil {
-			return fmt.Errorf("erase a blob of key %s: %w", b.Key, err)
+	keep := map[keystore.Ref]bool{{Key: d.state.Key.ID, Hash: d.state.Key.Blob}: true}
+	for _, h := range d.state.Wallets() {
+		keep[keystore.Ref{Key: h.Key, Hash: h.Blob}] = true
+	}
+	list, err := d.cfg.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range d.state.Doomed() { // also what the list leaves out
+		list = append(list, keystore.Ref{Key: b.Key, Hash: b.Hash})
+	}
+	for _, ref := range list {
+		if keep[ref] || ref.Key == authority.SealedCopies {
+			continue
+		}
+		if err := d.cfg.Blobs.Delete(ctx, ref); err != nil {
+			return fmt.Errorf("erase a blob of key %s: %w", ref.Key, err)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@
 package offline
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -124,17 +123,14 @@ func (w *work) confirmed(ctx context.Context, by Operators, items []Item) error 
 	return w.wait(ctx, last)
 }
 
-// signable lists the permits that have no result, are of a wallet that is here, and may be signed now. Others of these wallets are refused.
+// signable lists the permits that wait for this domain, are of a wallet that is here, and may be signed now. Others of these wallets are
+// refused.
 func (w *work) signable(ctx context.Context) ([]Item, error) {
-	var open []*authority.Signed
-	for _, g := range w.follow.state.Unsettled() {
-		if _, done := w.state.Permitted(g.Permit); !done {
-			open = append(open, g)
-		}
-	}
-	slices.SortFunc(open, func(a, b *authority.Signed) int { return cmp.Compare(a.Permit, b.Permit) })
 	var items []Item
-	for _, g := range open {
+	for _, g := range w.follow.state.ExportedTo(w.ID()) {
+		if _, done := w.state.Permitted(g.Permit); done {
+			continue
+		}
 		leaf, body, err := w.follow.entry(ctx, g.Permit)
 		if err != nil {
 			return nil, err

@@ -141,7 +141,7 @@ func (w *work) take(ctx context.Context, sealed io.Reader) error {
 	if err := w.fold(ctx, in); err != nil {
 		return err
 	}
-	return w.verify()
+	return w.verify(ctx)
 }
 
 // admit checks what a head says of itself, and its signature where the signer is known already.
@@ -149,8 +149,10 @@ func (w *work) admit(ctx context.Context) error {
 	b, s := w.bundle, w.state
 	w.again = b.Number == s.Import.Number && w.hash == s.Import.Bundle
 	switch {
-	case b.Authority != s.Authority || b.Online != custody.DomainID(s.Authority):
+	case b.Authority != s.Authority:
 		return fmt.Errorf("it is of authority %s; this domain follows %s", b.Authority, s.Authority)
+	case b.Online != custody.DomainID(s.Authority):
+		return fmt.Errorf("it is by domain %s; the authority's own is %s", b.Online, custody.DomainID(s.Authority))
 	case b.Offline != s.Domain:
 		return fmt.Errorf("it is for domain %s; this is %s", b.Offline, s.Domain)
 	case !w.again && b.Number <= s.Import.Number:
@@ -159,15 +161,9 @@ func (w *work) admit(ctx context.Context) error {
 		return fmt.Errorf("it begins with entry %d; %d are here: export with --full", b.From, w.follow.size())
 	case b.Size < s.Import.Size:
 		return fmt.Errorf("it has %d entries of the authority; %d were imported before", b.Size, s.Import.Size)
-	case b.Known > s.Next:
-		return fmt.Errorf("the online domain knows %d entries of this domain's log, which has %d: this machine was set back; restore a newer backup", b.Known, s.Next)
 	}
-	last, err := w.records(ctx, b.Known-1, b.Known)
-	if err != nil {
+	if err := w.ownEntry(ctx, b.Known, b.KnownLast); err != nil {
 		return err
-	}
-	if entry.Hash(last[0].Leaf) != b.KnownLast {
-		return fmt.Errorf("the online domain knows another entry %d of this domain's log: this machine was set back, and went on", b.Known-1)
 	}
 	if w.follow.size() > 0 {
 		return b.Verify(w.follow.state.Identity)
@@ -230,7 +226,7 @@ func (w *work) entry(ctx context.Context, seq uint64, r pure.Record) error {
 }
 
 // verify checks checkpoint, cosignatures and time once all entries are folded.
-func (w *work) verify() error {
+func (w *work) verify(ctx context.Context) error {
 	key, err := w.follow.logKey()
 	if err != nil {
 		return err
@@ -245,10 +241,41 @@ func (w *work) verify() error {
 	if err := w.follow.tail.Reaches(w.root); err != nil {
 		return err
 	}
+	if err := w.known(ctx); err != nil {
+		return err
+	}
 	if err := w.fresh(); !w.again {
 		return err
 	} else if err != nil {
 		w.stale = true
+	}
+	return nil
+}
+
+// known says whether the authority's log has taken this domain in, has the bundle's number, and knows the own log as it is.
+func (w *work) known(ctx context.Context) error {
+	d, ok := w.follow.state.OfflineDomain(w.ID())
+	if !ok {
+		return errors.New("this domain does not belong to the authority: it was not added, or was removed")
+	}
+	if d.Number < w.bundle.Number {
+		return fmt.Errorf("its number is %d; the log knows of bundles up to %d", w.bundle.Number, d.Number)
+	}
+	return w.ownEntry(ctx, d.Size(), d.Last)
+}
+
+// ownEntry says whether the own log has an entry, the last of a size, with a leaf hash: where others know it otherwise, this machine was set
+// back.
+func (w *work) ownEntry(ctx context.Context, size uint64, leaf [32]byte) error {
+	if size > w.state.Next {
+		return fmt.Errorf("the online domain knows %d entries of this domain's log, which has %d: this machine was set back; restore a newer backup", size, w.state.Next)
+	}
+	recs, err := w.cfg.Store.Read(ctx, size-1, 1)
+	if err != nil || len(recs) == 0 {
+		return errors.Join(err, fmt.Errorf("read own entry %d", size-1))
+	}
+	if entry.Hash(recs[0].Leaf) != leaf {
+		return fmt.Errorf("the online domain knows another entry %d of this domain's log: this machine was set back, and went on", size-1)
 	}
 	return nil
 }
