@@ -57,6 +57,9 @@ type (
 	AppKeyRevoke      = request.AppKeyRevokeBody
 	AppCaller         = request.AppCaller
 	AppFunction       = request.AppFunction
+	WalletMove        = request.WalletMoveBody
+	OfflineAdd        = request.OfflineAddBody
+	OfflineRemove     = request.OfflineRemoveBody
 	PointsSet         = request.PointsSetBody
 	EpochLoad         = request.EpochLoadBody
 	EpochCommit       = request.EpochCommitBody

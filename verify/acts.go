@@ -148,6 +148,9 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 	if _, is := c.req.Decoded.(*request.SlotReconcileBody); is != (b.Slots != nil) {
 		return errors.New("the effect frees slots, and the request does not ask for that, or the other way round")
 	}
+	if _, is := c.req.Decoded.(*request.WalletMoveBody); is != (b.Move != nil) {
+		return errors.New("the effect moves a wallet's key, and the request does not, or the other way round")
+	}
 	switch o := c.req.Decoded.(type) {
 	case *request.TransferBody:
 		err = errors.New("a transfer has permits, not an effect")
@@ -165,6 +168,8 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 		err = warmMade(o, b)
 	case request.AppBody:
 		err = appMade(o, b)
+	case *request.WalletMoveBody:
+		err = moveMade(o, b)
 	case request.LifeBody:
 		err = lifeMade(o, b)
 	default:
@@ -244,6 +249,23 @@ func appMade(o request.AppBody, b *entry.Effect) error {
 	return nil
 }
 
+// moveMade checks that an effect moves the key that the request names to where it says. With which import key, follows from the state, which a proof
+// does not show; of a key that comes back the core made it.
+func moveMade(o *request.WalletMoveBody, b *entry.Effect) error {
+	if b.Document != nil || b.Wallet != nil || b.Addresses != nil || b.Life != nil || b.Warm != nil {
+		return errors.New("the effect holds more than a move")
+	}
+	m := b.Move
+	if m.Wallet != o.Wallet || string(m.To[:]) != string(o.To) || m.Temperature != o.Temperature {
+		return errors.New("the effect is not the move that was asked for")
+	}
+	goes := o.Temperature == request.Cold
+	if goes != (len(m.Copy) == 32) || goes == (len(m.Public) > 0) || goes == (b.Key != nil) || b.Key != nil && b.Key.ID != m.Import {
+		return errors.New("a key that goes has a sealed copy, one that comes back an import key")
+	}
+	return nil
+}
+
 // lifeMade checks that an effect on the life cycle is about the working key that the request names. What else it says follows from the
 // state, which a proof does not show.
 func lifeMade(o request.LifeBody, b *entry.Effect) error {
@@ -265,6 +287,9 @@ func lifeMade(o request.LifeBody, b *entry.Effect) error {
 	case *request.RestoreBody:
 		epoch, pattern = o.Epoch, o.Pattern
 	case *request.ReanchorCancelBody: // about the re-anchoring, which the file shows
+	}
+	if added, removed := offlineMade(o); !bytes.Equal(added, b.Life.Added) || !bytes.Equal(removed, b.Life.Removed) {
+		return errors.New("the effect is about another offline domain than the request")
 	}
 	if b.Life.Epoch != epoch || pattern != nil && !bytes.Equal(pattern, b.Life.Pattern) {
 		return errors.New("the effect is about another working key than the request")
@@ -288,4 +313,17 @@ func (c *checker) documentMade(rules *policy.Rules, b *entry.Effect) error {
 		return errors.New("the recorded document is not what the request makes of the one before")
 	}
 	return nil
+}
+
+// offlineMade gives the offline domain that a request adds or removes.
+func offlineMade(o request.LifeBody) (added, removed []byte) {
+	switch o := o.(type) {
+	case *request.OfflineAddBody:
+		id := o.ID()
+		return id[:], nil
+	case *request.OfflineRemoveBody:
+		return nil, o.Domain
+	default:
+		return nil, nil
+	}
 }

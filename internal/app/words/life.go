@@ -42,6 +42,10 @@ func life(b request.LifeBody) []string {
 		out = []string{fmt.Sprintf("bring the zeroized domain back with the working key of epoch %d, pattern %x, that custodians have restored", b.Epoch, []byte(b.Pattern))}
 	case *request.ReanchorCancelBody:
 		out = []string{fmt.Sprintf("CANCEL the re-anchoring of entry %d: it never takes effect, and this log does nothing more unless it is re-anchored again", b.Reanchor)}
+	case *request.OfflineAddBody:
+		out = []string{fmt.Sprintf("take in the offline domain %q, id %s", b.Name, b.ID()), "compare the id with what its machine shows: keys of wallets can be moved there from then on"}
+	case *request.OfflineRemoveBody:
+		out = []string{fmt.Sprintf("give up the offline domain %x for ever: it holds no wallet", []byte(b.Domain))}
 	default:
 		return []string{fmt.Sprintf("something this version can't describe (%T); do not sign it", b)}
 	}

@@ -64,6 +64,16 @@ func (d *Domain) Serve(m *gate.Mux) {
 	d.serveBackups(m)
 	handle(m, message.MethodEP11, d.EP11)
 	show(d, m, message.MethodApps, func(_ context.Context, in message.List) (message.Apps, error) { return d.Apps(in), nil })
+	d.serveOffline(m)
+}
+
+// serveOffline registers the methods of offline domains. Bundles are sealed to them, and results to this domain: who carries them through serve
+// reads nothing.
+func (d *Domain) serveOffline(m *gate.Mux) {
+	show(d, m, message.MethodOfflineList, func(context.Context, message.Empty) (message.OfflineDomains, error) { return d.OfflineDomains(), nil })
+	handle(m, message.MethodOfflineExport, d.OfflineExport)
+	handle(m, message.MethodOfflineNext, d.OfflineNext)
+	handle(m, message.MethodOfflineImport, d.OfflineImport)
 }
 
 // serveBackups registers the methods of backups. What they give is sealed, so that whoever may read status may ask for it.

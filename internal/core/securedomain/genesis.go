@@ -3,7 +3,6 @@
 package securedomain
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -21,7 +20,6 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
-	"strongroom/internal/pure/tlog"
 	"strongroom/internal/secret"
 )
 
@@ -172,51 +170,6 @@ func create(ctx context.Context, cfg Config, ids *domainkeys.Identity, g entry.G
 // recordGenesis writes the first entry and waits until it is pinned.
 func recordGenesis(ctx context.Context, cfg Config, ids *domainkeys.Identity, id custody.DomainID, rec auditlog.Record) error {
 	pub := ids.LogKey()
-	key, err := tlog.NewKey(entry.Origin(id, 1), pub[:])
-	if err != nil {
-		return err
-	}
-	if err := takeEmptyPin(ctx, cfg.Anchor, ids, key); err != nil {
-		return err
-	}
-	log, err := auditlog.Open(ctx, auditlog.Config{Store: cfg.Store, Anchor: cfg.Anchor, Key: key, Writer: 1, Entries: logEntries(ids),
-		Sign: func(m []byte) ([]byte, error) { return ids.SignLog(m), nil }})
-	if err != nil {
-		return err
-	}
-	h, err := log.Append(ctx, rec)
-	if err == nil {
-		err = h.Wait(ctx)
-	}
-	return errors.Join(err, log.Close())
-}
-
-// takeEmptyPin makes the pin of a creation that was cut off, before its genesis was acknowledged, the pin of this one.
-func takeEmptyPin(ctx context.Context, anchor auditlog.Anchor, ids *domainkeys.Identity, key tlog.Key) error {
-	p, err := anchor.Read(ctx)
-	if errors.Is(err, auditlog.ErrNoPin) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	origin, _, _ := bytes.Cut(p.Checkpoint, []byte("\n"))
-	pub := ids.LogKey()
-	was, err := tlog.NewKey(string(origin), pub[:])
-	if err != nil {
-		return fmt.Errorf("pin: %w", err)
-	}
-	c, err := tlog.OpenCheckpoint(p.Checkpoint, was)
-	if err != nil {
-		return fmt.Errorf("pin: %w", err)
-	}
-	if c.Size > 0 {
-		return problem.New(problem.Conflict, "the anchor knows %d entries of %s, which the log does not have: restore it", c.Size, c.Origin)
-	}
-	var empty tlog.Frontier
-	signed, err := tlog.SignCheckpoint(tlog.Checkpoint{Origin: key.Origin(), Root: empty.Root()}, key, func(m []byte) ([]byte, error) { return ids.SignLog(m), nil })
-	if err != nil {
-		return err
-	}
-	return anchor.Pin(ctx, auditlog.Pin{Checkpoint: signed, Frontier: empty.Marshal()})
+	return auditlog.Begin(ctx, auditlog.Config{Store: cfg.Store, Anchor: cfg.Anchor, Entries: logEntries(ids),
+		Sign: func(m []byte) ([]byte, error) { return ids.SignLog(m), nil }}, entry.Origin(id, 1), pub, rec)
 }

@@ -60,6 +60,9 @@ func (d *Domain) seedOf(w entry.Wallet) (seed keyring.Seed, err error) {
 		if !ok {
 			return keyring.Seed{}, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
 		}
+		if !authority.Here(k) {
+			return keyring.Seed{}, problem.New(problem.KeyAway, "the key of wallet %q is not in this domain", w.ID)
+		}
 		if k.Blob == was.Blob {
 			return keyring.Seed{}, err
 		}
@@ -72,20 +75,9 @@ func (d *Domain) seedOf(w entry.Wallet) (seed keyring.Seed, err error) {
 
 // unseal opens the blob of a seed; only the current one, as the log names it. Its attributes say whether the ring may keep what follows from it.
 func (d *Domain) unseal(ctx context.Context, k entry.NewKey, at authority.Moment) (keyring.Seed, error) {
-	if err := d.withKeys(); err != nil {
+	seed, h, err := d.openHeader(ctx, k, at)
+	if err != nil {
 		return keyring.Seed{}, err
-	}
-	under, err := d.working.get(k.Epoch)
-	if err != nil {
-		return keyring.Seed{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be opened", k.ID)
-	}
-	blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: k.ID, Hash: k.Blob})
-	if err != nil {
-		return keyring.Seed{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be read", k.ID)
-	}
-	seed, h, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, under, at), under.Key())
-	if err != nil {
-		return keyring.Seed{}, problem.Wrap(problem.Internal, err, "the blob of key %s does not open", k.ID)
 	}
 	if !h.Permits(keystore.Derive, keystore.BIP32) {
 		seed.Wipe()
@@ -94,30 +86,26 @@ func (d *Domain) unseal(ctx context.Context, k entry.NewKey, at authority.Moment
 	return keyring.Seed{Key: seed, Keep: h.Attributes&keystore.Cacheable != 0}, nil
 }
 
-// fillAccount derives a wallet's public account key from its seed.
-func (d *Domain) fillAccount(w *entry.Wallet, seed secret.Bytes) error {
-	path, err := authority.AccountPath(*w)
+// openBlob opens the blob of a key for what it is, which the caller knows.
+func (d *Domain) openBlob(ctx context.Context, k entry.NewKey, at authority.Moment) (secret.Bytes, error) {
+	material, _, err := d.openHeader(ctx, k, at)
+	return material, err
+}
+
+func (d *Domain) openHeader(ctx context.Context, k entry.NewKey, at authority.Moment) (seed secret.Bytes, h keystore.Header, err error) {
+	if err := d.withKeys(); err != nil {
+		return seed, h, err
+	}
+	under, err := d.working.get(k.Epoch)
 	if err != nil {
-		return err
+		return seed, h, problem.Wrap(problem.Internal, err, "the blob of key %s can't be opened", k.ID)
 	}
-	master, err := d.hd.Master(seed)
+	blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: k.ID, Hash: k.Blob})
 	if err != nil {
-		return err
+		return seed, h, problem.Wrap(problem.Internal, err, "the blob of key %s can't be read", k.ID)
 	}
-	defer master.Wipe()
-	node, err := master.Derive(path)
-	if err != nil {
-		return err
+	if seed, h, err = keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, under, at), under.Key()); err != nil {
+		return seed, h, problem.Wrap(problem.Internal, err, "the blob of key %s does not open", k.ID)
 	}
-	defer node.Wipe()
-	x, err := node.Neuter()
-	if err != nil {
-		return err
-	}
-	pub := x.PublicKey.Compressed()
-	w.Master, w.Parent, w.ChainCode, w.Public = master.PublicKey().Fingerprint(), x.ParentFingerprint, x.ChainCode, pub[:]
-	if x.Depth != 3 || x.ChildNumber != w.Account|secp.HardenedBit {
-		return fmt.Errorf("account key of wallet %s has depth %d and number %d", w.ID, x.Depth, x.ChildNumber)
-	}
-	return nil
+	return seed, h, nil
 }

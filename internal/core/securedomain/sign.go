@@ -5,17 +5,14 @@ package securedomain
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 
+	"strongroom/internal/core/signer"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
-	"strongroom/internal/pure/btc"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
-	"strongroom/internal/pure/eth"
 	"strongroom/internal/pure/problem"
-	"strongroom/internal/pure/request"
 )
 
 // Sign decides on a payload for a request, records the permit, and releases the signed transaction once the permit is durable.
@@ -116,8 +113,8 @@ func (d *Domain) permit(id custody.RequestID, asked authority.Asked, payload []b
 	return p, rec, err
 }
 
-// resign signs the latest permit of a request again: the same bytes. For a warm wallet what was released is read back instead, if the log
-// has it: its key is not used for that.
+// resign signs the latest permit of a request again: the same bytes. What was released is read back instead, if the log has it, for a wallet whose
+// key is not used for that: a warm or a cold one, or one whose key came back since; another domain may have signed then.
 func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed, error) {
 	seq, hash := g.Permit, g.PermitLeaf
 	leaf, body, err := d.readKnown(ctx, seq, hash)
@@ -130,11 +127,12 @@ func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed
 	}
 	d.mu.Lock()
 	w, _, ok := d.state.Wallet(p.Wallet)
+	elsewhere := g.Permit < d.state.BackSince(p.Wallet)
 	d.mu.Unlock()
 	if !ok {
 		return message.Signed{}, problem.New(problem.Internal, "the permit's wallet does not exist")
 	}
-	if g.Result != 0 && d.keys.Confined(w.ID) {
+	if g.Result != 0 && (elsewhere || d.keys.Confined(w.ID)) {
 		return d.signedBefore(ctx, g.ID, g.Result, nil)
 	}
 	return d.signNow(ctx, w, p, recorded{seq: seq, hash: hash, leaf: leaf})
@@ -149,10 +147,13 @@ func (d *Domain) release(ctx context.Context, w entry.Wallet, p *entry.Permit, r
 	return d.signNow(ctx, w, p, rec)
 }
 
-// signNow signs a permit that is durable.
+// signNow signs a permit that is durable, unless an offline domain has the key: then the permit is what goes there.
 func (d *Domain) signNow(ctx context.Context, w entry.Wallet, p *entry.Permit, rec recorded) (message.Signed, error) {
 	if err := d.Cause(); err != nil {
 		return message.Signed{}, problem.Wrap(problem.Stopped, err, "the core has found a fault and signs nothing")
+	}
+	if out, away := d.away(w, p, rec.seq); away {
+		return out, nil
 	}
 	if err := d.switches.Load().check(authority.SchemePoint(w.Scheme)); err != nil {
 		return message.Signed{}, err
@@ -184,87 +185,12 @@ func (d *Domain) result(b *entry.Result) error {
 	return err
 }
 
-// signPermit makes the signatures of a permit, each verified by the curve backend before it is returned. Auxiliary randomness
-// follows from the permit's entry, so that signing it again gives the same bytes.
+// signPermit makes the signatures of a permit, each verified before it is returned. Auxiliary randomness follows from the permit's entry, so
+// that signing it again gives the same bytes.
 func (d *Domain) signPermit(w entry.Wallet, p *entry.Permit, leaf [32]byte) ([][]byte, error) {
 	var aux [32]byte
 	if err := d.withIdentity(func() error { aux = d.ids.Aux(leaf); return nil }); err != nil {
 		return nil, err
 	}
-	if w.Scheme == request.SchemeEVM {
-		tx, err := eth.DecodeUnsigned(p.Payload)
-		if err != nil {
-			return nil, problem.Wrap(problem.Internal, err, "decode the payload")
-		}
-		digest, err := tx.SigningHash()
-		if err != nil {
-			return nil, problem.Wrap(problem.Internal, err, "signing hash")
-		}
-		sig, err := d.signEthereum(w, p.Keys[0], digest, aux)
-		return [][]byte{sig}, err
-	}
-	psbt, err := btc.DecodePSBT(p.Payload)
-	if err != nil {
-		return nil, problem.Wrap(problem.Internal, err, "decode the payload")
-	}
-	h, err := btc.NewSighasher(psbt.Tx, psbt.Prevouts())
-	if err != nil {
-		return nil, problem.Wrap(problem.Internal, err, "signature hash")
-	}
-	sigs := make([][]byte, len(p.Keys))
-	for i, k := range p.Keys {
-		digest, err := h.Hash(i)
-		if err != nil {
-			return nil, problem.Wrap(problem.Internal, err, "signature hash of input %d", i)
-		}
-		if sigs[i], err = d.signBitcoin(w, k, digest, aux); err != nil {
-			return nil, err
-		}
-	}
-	return sigs, nil
-}
-
-func (d *Domain) signEthereum(w entry.Wallet, k entry.KeyPath, digest, aux [32]byte) (out []byte, err error) {
-	pub, err := d.derive(w, k)
-	if err != nil {
-		return nil, problem.Wrap(problem.Internal, err, "derive the public key")
-	}
-	err = d.withKey(w, k, pub, func(sk []byte) error {
-		sig, recid, err := d.curve.SignECDSA(sk, pub.Public.Compressed(), digest, aux)
-		out = append(append(make([]byte, 0, 65), sig[:]...), recid)
-		return err
-	})
-	if err == nil && out[64] > 1 {
-		err = fmt.Errorf("recovery id %d has no y parity", out[64]) // r overflowed: probability 2^-127
-	}
-	return out, signFailure(err)
-}
-
-func (d *Domain) signBitcoin(w entry.Wallet, k entry.KeyPath, digest, aux [32]byte) (out []byte, err error) {
-	pub, err := d.derive(w, k)
-	if err != nil {
-		return nil, problem.Wrap(problem.Internal, err, "derive the public key")
-	}
-	err = d.withKey(w, k, pub, func(sk []byte) error {
-		if w.Scheme == request.SchemeP2TR {
-			sig, err := d.curve.SignTaproot(sk, pub.Public.Compressed(), nil, digest, aux)
-			out = sig[:]
-			return err
-		}
-		sig, _, err := d.curve.SignECDSA(sk, pub.Public.Compressed(), digest, aux)
-		if err != nil {
-			return err
-		}
-		der, err := btc.EncodeDER(sig)
-		out = append(der, btc.SighashAll)
-		return err
-	})
-	return out, signFailure(err)
-}
-
-func signFailure(err error) error {
-	if err == nil || problem.KindOf(err) != problem.Internal { // the key was refused, not the signature
-		return err
-	}
-	return problem.Wrap(problem.Internal, err, "signing failed; nothing was released")
+	return signer.Signer{Curve: d.curve, Derive: d.derive, Key: d.withKey}.Permit(w, p, aux)
 }

@@ -109,9 +109,10 @@ type State string
 
 // The states of a request. Wire format.
 const (
-	StatePending   State = "pending" // approvals are missing
-	StateReady     State = "ready"   // a transfer that may be signed
-	StateSigned    State = "signed"  // has a permit; can be replaced in its slot
+	StatePending   State = "pending"  // approvals are missing
+	StateReady     State = "ready"    // a transfer that may be signed
+	StateSigned    State = "signed"   // has a permit; can be replaced in its slot
+	StateExported  State = "exported" // likewise, and waits for its signatures from an offline domain
 	StateExecuted  State = "executed"
 	StateRefused   State = "refused"
 	StateRejected  State = "rejected"
@@ -168,6 +169,8 @@ type Signed struct {
 	Permit  uint64 `cbor:"2,keyasint"` // entry
 	TxID    string `cbor:"3,keyasint"`
 	Bytes   []byte `cbor:"4,keyasint"` // ready to broadcast
+
+	Exported bool `cbor:"5,keyasint,omitempty"` // the permit waits for its signatures from an offline domain; nothing was released yet
 }
 
 // ByID asks about a request.
@@ -233,6 +236,15 @@ type Wallet struct {
 
 	Temperature request.Temperature `cbor:"5,keyasint"`
 	Sessions    []WarmSession       `cbor:"6,keyasint,omitempty"` // of a warm wallet, by asset
+	Away        *Away               `cbor:"7,keyasint,omitempty"` // of a cold wallet
+}
+
+// Away says where the key of a cold wallet is.
+type Away struct {
+	Domain custody.DomainID `cbor:"1,keyasint"` // offline domain
+	Name   string           `cbor:"2,keyasint"`
+	Way    string           `cbor:"3,keyasint"` // "leaving", "held" or "coming"
+	Move   uint64           `cbor:"4,keyasint"` // entry of the latest move
 }
 
 // WarmSession is a session of a warm wallet.

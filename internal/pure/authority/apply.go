@@ -51,6 +51,8 @@ func DecodeBody(kind entry.Kind, version uint, b []byte) (any, error) {
 		v = &entry.Gap{}
 	case entry.KindUses:
 		v = &entry.Uses{}
+	case entry.KindOffline:
+		v = &entry.Offline{}
 	default:
 		return nil, fmt.Errorf("entry kind %q is not known", kind)
 	}
@@ -120,6 +122,8 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 		apply, err = s.applyGap(l, b)
 	case *entry.Uses:
 		apply, err = s.applyUses(l, b)
+	case *entry.Offline:
+		apply, err = s.applyOffline(l, b)
 	default:
 		err = fmt.Errorf("body of type %T is not known", body)
 	}
@@ -167,6 +171,8 @@ func kindOf(body any) entry.Kind {
 		return entry.KindGap
 	case *entry.Uses:
 		return entry.KindUses
+	case *entry.Offline:
+		return entry.KindOffline
 	default:
 		return ""
 	}

@@ -95,6 +95,9 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 	if _, is := body.(request.AppBody); is != (b.App != nil) || is && b.Warm != nil {
 		return nil, errors.New("the effect is on applications, and the request is not, or the other way round")
 	}
+	if _, is := body.(*request.WalletMoveBody); is != (b.Move != nil) {
+		return nil, errors.New("the effect moves a wallet's key, and the request does not, or the other way round")
+	}
 	var apply func()
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
@@ -107,6 +110,8 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		apply, err = s.applyWarm(l, o, b)
 	case request.AppBody:
 		apply, err = s.applyApp(l, o, b)
+	case *request.WalletMoveBody:
+		apply, err = s.applyMove(l, o, b)
 	case request.LifeBody:
 		apply, err = s.applyLife(r, b)
 	case *request.SlotReconcileBody:
@@ -172,7 +177,7 @@ func (s *State) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 		return nil, errors.New("the wallet's first address must be number 0")
 	}
 	if k := b.Key; k != nil {
-		if k.ID != w.Key || k.Purpose != "custody" || k.Kind != "hd-seed" || k.Epoch != s.Epoch || k.ID.Check() != nil {
+		if k.ID != w.Key || k.Purpose != "custody" || k.Kind != "hd-seed" || k.Epoch != s.Epoch || k.ID.Check() != nil || !Here(*k) {
 			return nil, errors.New("the new key is not a custody seed of the current epoch")
 		}
 		if _, ok := s.keyIndex[k.ID]; ok {
@@ -181,8 +186,10 @@ func (s *State) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 		if err := s.checkNext(k); err != nil {
 			return nil, err
 		}
-	} else if _, ok := s.keyIndex[w.Key]; !ok || w.Key != o.Seed {
+	} else if i, ok := s.keyIndex[w.Key]; !ok || w.Key != o.Seed || !isSeed(s.keys[i]) {
 		return nil, fmt.Errorf("seed %s does not exist", o.Seed)
+	} else if _, away := s.coldSeed(o.Seed); away {
+		return nil, errors.New("the seed is a cold wallet's")
 	} else if _, warm := s.warmSeed(o.Seed); warm {
 		return nil, errors.New("the seed is a warm wallet's")
 	}

@@ -51,6 +51,9 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 			return nil, err
 		}
 	}
+	if err := s.MayPermit(b.Wallet); err != nil {
+		return nil, err
+	}
 	if g, ok := s.signed[b.Request]; ok {
 		return s.replace(l, leaf, b, g)
 	}
@@ -84,7 +87,7 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 		Slot: SlotHash(p.Effects.Wallet, b.Slot), Fee: b.Fee,
 		FeeCap: FeeCap(p.Bounds, p.Decision, b.Decision), NotAfter: p.Bounds.NotAfter,
 		Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: leaf, Approvals: b.Approvals, Refused: p.Refused,
-		Asset: p.Effects.Asset}
+		Asset: p.Effects.Asset, wallet: b.Wallet}
 	return func() {
 		take()
 		takeWarm()
@@ -92,6 +95,7 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 		s.use(b.Decision.Limits, l)
 		s.unwait(p)
 		s.signed[p.ID] = g
+		s.export(wi, p.ID)
 	}, nil
 }
 
@@ -177,6 +181,7 @@ func (s *State) replace(l entry.Leaf, leaf [32]byte, b *entry.Permit, g *Signed)
 		s.useChange(wi, b.Change)
 		g.Permit, g.Result, g.Attempt, g.Payload, g.Fee, g.PermitLeaf = l.Seq, 0, b.Attempt, b.PayloadHash, b.Fee, leaf
 		g.Trail = append(g.Trail, l.Seq)
+		s.export(wi, g.ID)
 	}, nil
 }
 
@@ -202,6 +207,7 @@ func (s *State) applyResult(l entry.Leaf, b *entry.Result) (func(), error) {
 	}
 	return func() {
 		g.Result = l.Seq
+		delete(s.cold.open, g.ID)
 		g.Trail = append(g.Trail, l.Seq)
 		if g.NotAfter < l.Time/1e9 { // an earlier entry may have taken its deadline, perhaps with a smaller bound
 			s.expiry.push(deadline{at: g.NotAfter, seq: g.Seq, request: g.ID})

@@ -50,6 +50,8 @@ func (s *State) Audit(l entry.Leaf, body any, derive Deriver, history History) e
 		err = s.auditEffect(b, at, derive)
 	case *entry.Session:
 		err = s.auditSession(b, at)
+	case *entry.Offline:
+		err = s.auditOffline(b)
 	case *entry.Reanchor:
 		err = s.auditReanchor(b, history)
 	case *entry.Snapshot, *entry.Writer, *entry.Reencipher, *entry.Erased, *entry.Tamper, *entry.Gap, *entry.Uses: // nothing is decided
@@ -301,6 +303,12 @@ func (s *State) auditEffect(b *entry.Effect, at Moment, derive Deriver) error {
 	}
 	if b.Life != nil && again.Life != nil && p.Effects.Operation == request.EpochLoad {
 		again.Life.Pattern, again.Life.Sealed, again.Life.Identity = b.Life.Pattern, b.Life.Sealed, b.Life.Identity // the core made them
+	}
+	if b.Move != nil && again.Move != nil { // the core made these
+		again.Key, again.Move.Copy, again.Move.Public = b.Key, b.Move.Copy, b.Move.Public
+		if b.Key != nil {
+			again.Move.Import = b.Move.Import
+		}
 	}
 	return same(b, again)
 }

@@ -175,6 +175,8 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 		e.Warm = &d.is.warm
 	case request.AppBody:
 		e.App = &d.is.app
+	case *request.WalletMoveBody:
+		e.Move = &d.is.move
 	case request.LifeBody:
 		e.Life = &d.is.life
 	case *request.SlotReconcileBody:

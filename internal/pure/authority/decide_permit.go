@@ -47,6 +47,9 @@ func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, 
 	if err := s.free(s.walletIndex[w.ID]); err != nil {
 		return nil, err
 	}
+	if err := s.MayPermit(w.ID); err != nil {
+		return nil, err
+	}
 	out, err := CheckPayload(w, next[1]+ChangeGap, asked, payload, derive)
 	if err != nil {
 		return nil, err

@@ -37,6 +37,10 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 			c, err = s.changeApps(o, at)
 		}
 		x.app = c.effect
+	case *request.WalletMoveBody:
+		var c moveChange
+		c, err = s.changeMove(o)
+		w, x.move = c.wallet, c.effect
 	default:
 		// A document takes long to check: only people may make the core do so.
 		if p, ok := s.Rules.Principal(r.Initiator); !ok || p.Kind != policy.Human {
@@ -79,6 +83,7 @@ type described struct {
 	warm     entry.Warm       // of an operation on a wallet's temperature
 	slots    entry.Slots      // of a reconciliation
 	app      entry.App        // of an operation on applications
+	move     entry.Move       // of a wallet's key, but for what the core makes
 }
 
 func (s *State) wallet(id custody.WalletID) (entry.Wallet, [2]uint32, error) {
@@ -97,8 +102,11 @@ func (s *State) mayCreate(o *request.WalletCreateBody) error {
 	if o.Seed == "" {
 		return nil
 	}
-	if _, ok := s.Key(o.Seed); !ok {
+	if k, ok := s.Key(o.Seed); !ok || !isSeed(k) {
 		return problem.New(problem.NotFound, "seed %s does not exist", o.Seed)
+	}
+	if other, away := s.coldSeed(o.Seed); away {
+		return problem.New(problem.KeyAway, "seed %s is of the wallet %q, which is cold: it is in an offline domain; take a new seed", o.Seed, other)
 	}
 	if other, warm := s.warmSeed(o.Seed); warm {
 		return problem.New(problem.Conflict, "seed %s is of the wallet %q, which is warm: it opens for that wallet only; take a new seed", o.Seed, other)
@@ -133,6 +141,14 @@ func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.
 		describeWarm(o, &f, &e)
 	case request.AppBody:
 		describeApp(o, &f, &e)
+	case *request.WalletMoveBody:
+		f.Wallet, f.Chain = o.Wallet, w.Chain
+		e.Wallet, e.Chain, e.Temperature, e.Domain = o.Wallet, w.Chain, o.Temperature, o.To
+	case *request.OfflineAddBody:
+		id := o.ID()
+		e.Domain = id[:]
+	case *request.OfflineRemoveBody:
+		e.Domain = o.Domain
 	}
 	return f, e, b, err
 }

@@ -28,6 +28,7 @@ type driver struct {
 	sessions [][]byte
 	slots    map[string]custody.RequestID // by slot: the request whose payloads use it
 	effects  map[request.Operation]int
+	boxes    []*box
 }
 
 func newDriver(t tester) *driver {
@@ -299,7 +300,7 @@ func (d *driver) body(t *rapid.T) any {
 func (d *driver) step(t *rapid.T) {
 	d.advance(rapid.SampledFrom([]time.Duration{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, time.Second, time.Second, time.Minute, time.Minute, time.Hour, 12 * time.Hour, 8 * 24 * time.Hour}).Draw(t, "later"))
 	d.bound = int64(rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, time.Minute}).Draw(t, "bound"))
-	if n := rapid.IntRange(0, 15).Draw(t, "story"); n < 2 {
+	if n := rapid.IntRange(0, 18).Draw(t, "story"); n < 2 {
 		d.story(t)
 	} else if n < 5 {
 		d.lifeStory(t)
@@ -312,6 +313,8 @@ func (d *driver) step(t *rapid.T) {
 		d.reanchorStory(t)
 	} else if n < 9 {
 		d.appStory(t)
+	} else if n < 11 {
+		d.coldStory(t)
 	} else if body := d.body(t); body != nil {
 		d.submit(t, body)
 	}
@@ -473,14 +476,15 @@ func TestFoldIsTheModel(t *testing.T) {
 		for op, n := range d.effects {
 			counts[string(op)] += n
 		}
+		d.countCold(counts)
 	})
 	t.Log(counts)
 	for _, op := range request.Operations() {
-		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose || op == request.SlotReconcile || op == request.AppGrant || op == request.AppRevoke || op == request.AppKeyRevoke) {
+		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose || op == request.WalletMove || op == request.SlotReconcile || op == request.AppGrant || op == request.AppRevoke || op == request.AppKeyRevoke) {
 			t.Errorf("no %s took effect: the draws are one-sided", op)
 		}
 	}
-	for _, k := range []string{"request", "approval", "permit", "result", "refusal", "effect", "session", "snapshot", "writer", "reencipher", "erased", "tamper", "reanchor", "gap", "uses", "void", "executed", "signed", "refused", "rejected", "cancelled", "expired"} {
+	for _, k := range []string{"request", "approval", "permit", "result", "refusal", "effect", "session", "snapshot", "writer", "reencipher", "erased", "tamper", "reanchor", "gap", "uses", "offline", "void", "executed", "signed", "refused", "rejected", "cancelled", "expired"} {
 		if counts[k] == 0 {
 			t.Errorf("no %s came about: the draws are one-sided", k)
 		}

@@ -9,16 +9,21 @@ import (
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/offline"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
 
 var kinds = []entry.Kind{entry.KindGenesis, entry.KindRequest, entry.KindApproval, entry.KindPermit, entry.KindResult, entry.KindRefusal, entry.KindEffect, entry.KindSession, entry.KindSnapshot, entry.KindWriter,
-	entry.KindReanchor, entry.KindGap, entry.KindUses}
+	entry.KindReanchor, entry.KindGap, entry.KindUses, entry.KindOffline}
 
 // busyWorld has requests in every state, and seeds gives bodies of every kind that fit it.
 func busyWorld(t tester) (w *world, seeds []any) {
-	w = newWorld(t)
+	a := newAfar(t)
+	w = a.world
+	w.must(t, w.effect(t, w.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "lone", Chain: evm, Scheme: request.SchemeEVM}, "bob")))
+	a.away(t, "lone")
+	moves := w.approved(t, request.WalletMove, a.comes("lone", request.Hot), "bob", "carol")
 	signed := w.approved(t, request.Transfer, payEVM(5), "bob", "carol")
 	w.must(t, w.permit(t, signed, "a", account0(0), 1))
 	ready := w.approved(t, request.Transfer, payBTC(6), "bob", "carol")
@@ -26,13 +31,13 @@ func busyWorld(t tester) (w *world, seeds []any) {
 	wallet := w.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "next", Chain: evm, Scheme: request.SchemeEVM}, "bob")
 	addresses := w.approved(t, request.AddressCreate, request.AddressCreateBody{Wallet: "hot", Count: 2})
 	w.s.life.Allowed = w.s.life.Allowed.Or(appPoints)
-	a := apps{w}
-	seq, again := a.grant(t, a.body("app")), a.approved(t, request.AppGrant, a.body("app"), "bob", "carol")
+	g := apps{w}
+	seq, again := g.grant(t, g.body("app")), g.approved(t, request.AppGrant, g.body("app"), "bob", "carol")
 	opening := canon.Encode(request.SessionOpening{V: 1, Authority: w.s.Authority, Domain: w.s.Domain, Service: who("service").id, Ephemeral: make([]byte, 32), NotAfter: w.now/1e9 + 60})
 	seeds = []any{w.log[0].body, w.asked(t, who("bob"), w.request(who("bob"), request.Transfer, payEVM(7))), w.approval(t, waits, who("carol"), request.Approve), w.permit(t, ready, "b", inputs(1, 2), 3),
 		w.permit(t, signed, "c", account0(0), 2), w.result(signed), &entry.Refusal{Request: ready, Act: "permit", Kind: problem.OutsideBounds}, w.effect(t, wallet), w.effect(t, addresses),
 		&entry.Session{Opening: opening, Key: who("service").pub.Ref(), Sig: make([]byte, 64), Session: make([]byte, 16), Ephemeral: make([]byte, 32)},
-		&entry.Snapshot{Root: w.s.StateRoot()}, &entry.Writer{Epoch: 2}, w.reanchorDocument(func(b *entry.Reanchor) { b.Known = w.checkpointOf(1, b.Size+3, [32]byte{1}) }), w.effect(t, again), used(seq, 1, 2, 0x1041)}
+		&entry.Snapshot{Root: w.s.StateRoot()}, &entry.Writer{Epoch: 2}, w.reanchorDocument(func(b *entry.Reanchor) { b.Known = w.checkpointOf(1, b.Size+3, [32]byte{1}) }), w.effect(t, again), used(seq, 1, 2, 0x1041), w.effect(t, moves), a.tells(t, nil, &offline.Import{Number: 1, Size: w.s.Next, Time: 1}, &offline.Refusal{Kind: "malformed", Detail: "no"})}
 	return w, seeds
 }
 

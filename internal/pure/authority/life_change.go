@@ -48,6 +48,10 @@ func (s *State) changeLife(r *request.Parsed) (c lifeChange, err error) {
 		c, err = s.restoreEpoch(o)
 	case *request.ReanchorCancelBody:
 		c, err = s.cancelReanchor(o)
+	case *request.OfflineAddBody:
+		c, err = s.addOffline(o)
+	case *request.OfflineRemoveBody:
+		c, err = s.removeOffline(o)
 	default:
 		err = fmt.Errorf("body of type %T is not known", b)
 	}
@@ -150,7 +154,12 @@ func (s *State) commitEpoch(o *request.EpochCommitBody) (c lifeChange, err error
 	c.effect = entry.Life{Epoch: next.Epoch, Pattern: next.Pattern}
 	c.commit = func(*entry.Life) {
 		s.renew(func(r *Register) { r.Committed = true })
-		s.blobs.Next, s.lacking = make([][32]byte, len(s.keys)), len(s.keys)
+		s.blobs.Next, s.lacking = make([][32]byte, len(s.keys)), 0
+		for _, k := range s.keys {
+			if Here(k) {
+				s.lacking++
+			}
+		}
 	}
 	return c, nil
 }
@@ -199,11 +208,12 @@ func (s *State) activate(next *Register) {
 		r.WorkingKey = next.Sealed
 		s.life.Recovery = &r
 	}
-	s.blobs.Previous = make([]entry.Blob, len(s.keys))
+	s.blobs.Previous = make([]entry.Blob, 0, len(s.keys))
 	for i := range s.keys {
-		k := &s.keys[i]
-		s.blobs.Previous[i] = entry.Blob{Key: k.ID, Hash: k.Blob}
-		k.Epoch, k.Blob = next.Epoch, s.blobs.Next[i]
+		if k := &s.keys[i]; Here(*k) {
+			s.blobs.Previous = append(s.blobs.Previous, entry.Blob{Key: k.ID, Hash: k.Blob})
+			k.Epoch, k.Blob = next.Epoch, s.blobs.Next[i]
+		}
 	}
 	s.blobs.Next, s.lacking = nil, 0
 	s.Epoch, s.Pattern = next.Epoch, next.Pattern
@@ -347,7 +357,7 @@ func (s *State) applyReencipher(b *entry.Reencipher) (func(), error) {
 	at := make([]int, len(b.Blobs))
 	for n, x := range b.Blobs {
 		i, ok := s.keyIndex[x.Key]
-		if !ok || i <= last || x.Hash == [32]byte{} || x.Hash == s.keys[i].Blob || s.blobs.Next[i] != [32]byte{} {
+		if !ok || i <= last || x.Hash == [32]byte{} || x.Hash == s.keys[i].Blob || !Here(s.keys[i]) || s.blobs.Next[i] != [32]byte{} {
 			return nil, fmt.Errorf("blob %d: key %s does not exist, is out of order, or has a blob of the epoch already", n, x.Key)
 		}
 		at[n], last = i, i
@@ -364,7 +374,7 @@ func (s *State) applyErased(b *entry.Erased) (func(), error) {
 	if len(s.blobs.Doomed) == 0 || entry.ListOf(s.blobs.Doomed) != b.Blobs {
 		return nil, errors.New("these are not the blobs that the log has given up")
 	}
-	return func() { s.blobs.Doomed = nil }, nil
+	return func() { s.blobs.Doomed = nil; s.erasedBlobs() }, nil
 }
 
 func (s *State) applyTamper(b *entry.Tamper) (func(), error) {

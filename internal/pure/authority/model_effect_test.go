@@ -36,6 +36,9 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 	if _, is := body.(request.AppBody); is != (b.App != nil) {
 		return errModel
 	}
+	if _, is := body.(*request.WalletMoveBody); is != (b.Move != nil) {
+		return errModel
+	}
 	switch o := body.(type) {
 	case request.AppBody:
 		err = m.appEffect(l, at, o, b)
@@ -43,6 +46,8 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 		return errModel
 	case *request.SlotReconcileBody:
 		err = m.reconcile(o, b)
+	case *request.WalletMoveBody:
+		err = m.moveEffect(l, o, b)
 	case request.WarmBody:
 		err = m.warmEffect(l, at, o, b)
 	case *request.WalletCreateBody:
@@ -86,25 +91,19 @@ func (m *model) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 		return err
 	}
 	if k == nil {
-		if w.Key != o.Seed || !haveKey(o.Seed) {
+		seed := slices.IndexFunc(m.keys, func(x entry.NewKey) bool { return x.ID == o.Seed && x.Purpose == "custody" })
+		if w.Key != o.Seed || seed < 0 {
 			return errModel
 		}
 	} else {
-		if err := ensure(k.ID == w.Key, k.Purpose == "custody", k.Kind == "hd-seed", k.Epoch == m.head.Epoch, k.ID.Check() == nil, !haveKey(k.ID)); err != nil {
+		if err := ensure(k.ID == w.Key, k.Purpose == "custody", k.Kind == "hd-seed", k.Epoch == m.head.Epoch, k.ID.Check() == nil, !haveKey(k.ID), k.Blob != [32]byte{}); err != nil {
 			return err
 		}
-		both := m.life.next != nil && m.life.next.committed
-		if both != (len(k.Next) == 32) || !both && len(k.Next) != 0 || both && bytes.Equal(k.Next, make([]byte, 32)) {
-			return errModel
+		if err := m.bear(k); err != nil {
+			return err
 		}
-		born := *k
-		if both {
-			m.life.next.blobs[k.ID] = [32]byte(k.Next)
-			born.Next = nil
-		}
-		m.keys = append(m.keys, born)
 	}
-	if m.noWarmSeed(w.Key) != nil {
+	if m.noWarmSeed(w.Key) != nil || m.noColdSeed(w.Key) != nil {
 		return errModel
 	}
 	if o.Temperature == request.Warm {
@@ -112,6 +111,21 @@ func (m *model) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 	}
 	m.wallets, m.next, m.born = append(m.wallets, *w), append(m.next, [2]uint32{1, 0}), append(m.born, l.Seq)
 	m.asked = append(m.asked, asked)
+	return nil
+}
+
+// bear takes a new key, with its blob under the next epoch exactly if one is committed.
+func (m *model) bear(k *entry.NewKey) error {
+	both := m.life.next != nil && m.life.next.committed
+	if both != (len(k.Next) == 32) || !both && len(k.Next) != 0 || both && bytes.Equal(k.Next, make([]byte, 32)) {
+		return errModel
+	}
+	born := *k
+	if both {
+		m.life.next.blobs[k.ID] = [32]byte(k.Next)
+		born.Next = nil
+	}
+	m.keys = append(m.keys, born)
 	return nil
 }
 

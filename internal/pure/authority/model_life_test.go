@@ -126,7 +126,7 @@ func (m *model) aliveFor(body any) bool {
 		return !m.life.zeroized
 	case *entry.Request:
 		return still(b.Effects.Operation)
-	case *entry.Session, *entry.Permit, *entry.Uses:
+	case *entry.Session, *entry.Permit, *entry.Uses, *entry.Offline:
 		return still("")
 	default:
 		id, _ := requestOf(body)
@@ -208,7 +208,7 @@ func (m *model) lifeEffect(l entry.Leaf, body request.LifeBody, b *entry.Effect)
 		of(n)
 	case *request.EpochActivateBody:
 		n := life.next
-		if !m.mayUse(points.RotateEpoch) || !is(n, o.Epoch, o.Pattern) || !n.committed || len(n.blobs) != len(m.keys) {
+		if !m.mayUse(points.RotateEpoch) || !is(n, o.Epoch, o.Pattern) || !n.committed || len(n.blobs) != m.keysHere() {
 			return errModel
 		}
 		m.activate(n)
@@ -253,7 +253,9 @@ func (m *model) lifeEffect(l entry.Leaf, body request.LifeBody, b *entry.Effect)
 		}
 		m.anchor.cancelled = true
 	default:
-		return errModel
+		if err := m.offlineEffect(l, o, &want); err != nil {
+			return err
+		}
 	}
 	life.counter++
 	return ensure(bytes.Equal(canon.Encode(e), canon.Encode(&want)))
@@ -280,10 +282,23 @@ func (m *model) activate(n *modelRegister) {
 	}
 	for i := range m.keys {
 		k := &m.keys[i]
+		if k.Blob == [32]byte{} {
+			continue // it is elsewhere
+		}
 		was.blobs[k.ID] = k.Blob
 		k.Epoch, k.Blob = n.epoch, n.blobs[k.ID]
 	}
 	m.head.Epoch, m.head.Pattern, life.next, life.previous = n.epoch, n.pattern, nil, was
+}
+
+// keysHere counts the keys that have a blob.
+func (m *model) keysHere() (n int) {
+	for _, k := range m.keys {
+		if k.Blob != [32]byte{} {
+			n++
+		}
+	}
+	return n
 }
 
 // lost lists what goes with all working keys.
@@ -320,7 +335,7 @@ func (m *model) lifeFact(l entry.Leaf, body any) error {
 		for _, x := range b.Blobs {
 			i := slices.IndexFunc(m.keys, func(k entry.NewKey) bool { return k.ID == x.Key })
 			_, has := n.blobs[x.Key]
-			if i <= last || has || x.Hash == [32]byte{} || x.Hash == m.keys[i].Blob {
+			if i <= last || has || x.Hash == [32]byte{} || x.Hash == m.keys[i].Blob || m.keys[i].Blob == [32]byte{} {
 				return errModel
 			}
 			n.blobs[x.Key], last = x.Hash, i
@@ -330,6 +345,9 @@ func (m *model) lifeFact(l entry.Leaf, body any) error {
 			return errModel
 		}
 		m.life.doomed = nil
+		for i := range m.cold.away {
+			m.cold.away[i].Erased = m.cold.away[i].Way == Leaving
+		}
 	case *entry.Tamper:
 		if b.Check() != nil {
 			return errModel

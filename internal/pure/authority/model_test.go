@@ -41,6 +41,7 @@ type model struct {
 	anchor   modelAnchor
 	grants   []modelGrant
 	revoked  []revokedKey
+	cold     modelCold
 }
 
 type ended struct {
@@ -67,6 +68,7 @@ func (m model) clone() model {
 	m.accounts, m.nonces, m.spent, m.sessions = slices.Clone(m.accounts), slices.Clone(m.nonces), slices.Clone(m.spent), slices.Clone(m.sessions)
 	m.life, m.warm, m.anchor = m.life.clone(), m.cloneWarm(), m.anchor.clone()
 	m.grants, m.revoked = m.cloneApps(), slices.Clone(m.revoked)
+	m.cold = m.cold.clone()
 	m.pending, m.signed, m.done = slices.Clone(m.pending), slices.Clone(m.signed), slices.Clone(m.done)
 	for i := range m.pending {
 		m.pending[i].Approvals, m.pending[i].Trail = slices.Clone(m.pending[i].Approvals), slices.Clone(m.pending[i].Trail)
@@ -96,6 +98,7 @@ func (m model) root() [32]byte {
 	img.Life, img.Blobs = m.lifeImage()
 	img.Warm, img.Apps = m.warmImage(), m.appImage()
 	img.Anchoring = m.anchor.image()
+	img.Cold = m.coldImage()
 	img.Wallets, img.Accounts, img.Spent, img.Done = wallets.state(), accounts.state(), spent.state(), done.state()
 	for i := range m.pending {
 		img.Pending = append(img.Pending, &m.pending[i])
@@ -155,6 +158,7 @@ func (m *model) do(l entry.Leaf, hash [32]byte, body any) error {
 			return errModel
 		}
 		g.Result, g.Trail = l.Seq, append(g.Trail, l.Seq)
+		m.settled(b.Request)
 	case *entry.Refusal:
 		return m.refusal(l, b)
 	case *entry.Effect:
@@ -176,6 +180,8 @@ func (m *model) do(l entry.Leaf, hash [32]byte, body any) error {
 		return m.gap(l, b)
 	case *entry.Uses:
 		return m.uses(at, b)
+	case *entry.Offline:
+		return m.offline(l, b)
 	default:
 		return errModel
 	}
@@ -384,7 +390,7 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 		}
 		g.Permit, g.Result, g.Attempt, g.Payload, g.Fee, g.PermitLeaf, g.Trail = l.Seq, 0, b.Attempt, b.PayloadHash, b.Fee, hash, append(g.Trail, l.Seq)
 		m.change(w, b)
-		return nil
+		return m.exports(w, b.Request)
 	}
 	p := m.pendingOf(b.Request)
 	if p == nil || p.Effects.Operation != request.Transfer || p.Effects.Wallet != b.Wallet || b.Attempt != 1 {
@@ -406,7 +412,7 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 	m.pending = slices.DeleteFunc(m.pending, func(x Pending) bool { return x.ID == g.ID })
 	at0, _ := slices.BinarySearchFunc(m.signed, g.Seq, func(x Signed, seq uint64) int { return int(x.Seq) - int(seq) })
 	m.signed = slices.Insert(m.signed, at0, g)
-	return nil
+	return m.exports(w, g.ID)
 }
 
 func (m *model) change(w int, b *entry.Permit) {

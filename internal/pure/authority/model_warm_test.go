@@ -98,7 +98,7 @@ func (m *model) pay(wallet int, asset custody.AssetID, amount, fee custody.Uint2
 
 func (m *model) warmEffect(l entry.Leaf, at Moment, o request.WarmBody, b *entry.Effect) error {
 	n := m.walletNumber(o.Of())
-	if n < 0 || b.Life != nil || b.Wallet != nil || b.Key != nil || b.Addresses != nil || b.Document != nil || b.Warm == nil {
+	if n < 0 || m.awayOf(n) != nil || b.Life != nil || b.Wallet != nil || b.Key != nil || b.Addresses != nil || b.Document != nil || b.Warm == nil {
 		return errModel
 	}
 	want := entry.Warm{Wallet: o.Of()}

@@ -316,8 +316,19 @@ func (s *State) witnessesSoFar(history History) (tlog.Witnesses, error) {
 	if !ok {
 		return tlog.Witnesses{}, errors.New("entry 0 is no genesis")
 	}
+	return s.Witnesses(g)
+}
+
+// Witnesses gives the log witnesses that the domain has now, g being its genesis; the empty set where its anchor has none.
+func (s *State) Witnesses(g *entry.Genesis) (tlog.Witnesses, error) {
+	if s.anchoring != nil {
+		return AnchorWitnesses(s.Anchor, s.anchoring.Witnesses, s.anchoring.Quorum)
+	}
 	return LogWitnesses(g)
 }
+
+// Origin is the origin of the checkpoints of the domain's log, in its present incarnation.
+func (s *State) Origin() string { return entry.Origin(s.Domain, s.Anchoring().Incarnation) }
 
 // restoreAnchoring takes what re-anchoring has made from an image. Keys and wallets are there already.
 func (s *State) restoreAnchoring(m Image) error {

@@ -76,7 +76,12 @@ type Signed struct {
 	Refused   [3]uint8 `cbor:"16,keyasint"` // refusals so far, by act
 
 	Asset custody.AssetID `cbor:"17,keyasint"` // that it pays
+
+	wallet custody.WalletID // that pays; empty after a restore, when only the permit's entry tells it
 }
+
+// Wallet gives the wallet that pays; false if only the permit's entry tells it, because the state was restored since.
+func (g *Signed) Wallet() (custody.WalletID, bool) { return g.wallet, g.wallet != "" }
 
 // Own lists the entries of the request so far, ascending; its own entry is the first.
 func (p *Pending) Own() []uint64 {

@@ -37,6 +37,7 @@ type Image struct {
 
 	// Later sections are left out while they say nothing, so that older logs keep their roots.
 
+	Cold      *coldSection  `cbor:"19,keyasint,omitempty"` // offline domains, and wallets whose keys are away
 	Anchoring *Anchoring    `cbor:"20,keyasint,omitempty"` // nil if the domain was never re-anchored
 	Apps      *appSection   `cbor:"21,keyasint,omitempty"` // grants to applications, and revoked keys
 	Meters    []meterRecord `cbor:"22,keyasint,omitempty"` // by key; what limits have counted
@@ -84,6 +85,7 @@ func (s *State) Image() Image {
 		Blobs:    s.blobs,
 		Warm:     s.warmImage(),
 
+		Cold:      s.coldImage(),
 		Anchoring: s.anchoring,
 		Apps:      s.appImage(),
 		Meters:    s.meterImage(),
@@ -105,11 +107,15 @@ type section struct {
 	value  any
 }
 
-// sections lists what the root covers, in order.
+// sections lists what the root covers, in order. Sections from 19 on are left out where there is nothing in them: logs that are older than
+// they are keep their roots.
 func (m Image) sections() (out []section) {
 	for i, v := range []any{m.Head, m.Document, m.Keys, m.Wallets, m.Next, m.Accounts, m.Nonces, m.Spent, m.Sessions, m.Pending, m.Signed, m.Done, m.Docs, m.Born, m.Asked, m.Life, m.Blobs,
 		m.Warm} {
 		out = append(out, section{byte(i + 1), v})
+	}
+	if m.Cold != nil {
+		out = append(out, section{19, m.Cold})
 	}
 	if m.Anchoring != nil {
 		out = append(out, section{20, m.Anchoring})
@@ -227,6 +233,9 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		s.signed[g.ID] = g
 		s.expiry.push(deadline{at: g.NotAfter, seq: g.Seq, request: g.ID})
 	}
+	if err := s.restoreCold(m.Cold); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
 	return s, nil
 }
 
@@ -240,8 +249,8 @@ func (s *State) restoreLife(m Image) error {
 	if len(s.blobs.Next) != want {
 		return fmt.Errorf("%d keys have a place for a blob under the next epoch, not %d", len(s.blobs.Next), want)
 	}
-	for _, h := range s.blobs.Next {
-		if h == [32]byte{} {
+	for i, h := range s.blobs.Next {
+		if h == [32]byte{} && Here(s.keys[i]) {
 			s.lacking++
 		}
 	}

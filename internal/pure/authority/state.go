@@ -78,6 +78,7 @@ type State struct {
 
 	meters map[meterKey]*meter // what limits have counted
 	apps   appState
+	cold   cold
 }
 
 // account is a paying address of an EVM wallet.
@@ -145,6 +146,7 @@ func New() *State {
 		warm:         map[uint32][]WarmSession{},
 		meters:       map[meterKey]*meter{},
 		apps:         newAppState(),
+		cold:         cold{away: map[uint32]*Away{}, open: map[custody.RequestID]uint32{}, back: map[uint32]uint64{}},
 	}
 }
 

@@ -60,6 +60,9 @@ func (s *State) warmSeed(id custody.KeyID) (custody.WalletID, bool) {
 // Temperature gives a wallet's temperature; hot, if there is no such wallet.
 func (s *State) Temperature(id custody.WalletID) request.Temperature {
 	if i, ok := s.walletIndex[id]; ok {
+		if _, away := s.cold.away[uint32(i)]; away {
+			return request.Cold
+		}
 		if _, warm := s.warm[uint32(i)]; warm {
 			return request.Warm
 		}
@@ -148,6 +151,9 @@ func (s *State) changeWarm(o request.WarmBody, at Moment) (c warmChange, err err
 	n := uint32(s.walletIndex[c.wallet.ID])
 	list, warm := s.warm[n]
 	c.effect.Wallet = c.wallet.ID
+	if _, away := s.cold.away[n]; away {
+		return c, problem.New(problem.Conflict, "wallet %q is cold: a wallet_move brings it back, hot or warm", c.wallet.ID)
+	}
 	switch o := o.(type) {
 	case *request.WalletTemperatureBody:
 		err = s.changeTemperature(&c, n, o, list, warm)

@@ -79,7 +79,7 @@ func firstDocument() policy.Document {
 			{ID: "pay", Priority: 2, Plan: two, When: policy.Match{Operations: []request.Operation{request.Transfer}}},
 			{ID: "wallets", Priority: 3, Plan: one, When: policy.Match{Operations: []request.Operation{request.WalletCreate}}},
 			{ID: "addresses", Priority: 4, Auto: true, When: policy.Match{Operations: []request.Operation{request.AddressCreate}}},
-			{ID: "warm", Priority: 5, Plan: two, When: policy.Match{Operations: []request.Operation{request.WalletTemperature, request.WarmOpen}}},
+			{ID: "warm", Priority: 5, Plan: two, When: policy.Match{Operations: []request.Operation{request.WalletMove, request.WalletTemperature, request.WarmOpen}}},
 			{ID: "cool", Priority: 6, Auto: true, When: policy.Match{Operations: []request.Operation{request.WarmClose}}},
 			{ID: "apps", Priority: 7, Plan: two, When: policy.Match{Operations: []request.Operation{request.AppGrant, request.AppKeyRevoke}}},
 			{ID: "stop", Priority: 8, Auto: true, When: policy.Match{Operations: []request.Operation{request.AppRevoke}}},
@@ -316,6 +316,9 @@ func receiptsOf(r *request.Recovery) (out []request.ShareReceipt) {
 
 // made fills in what the core makes for an effect.
 func (w *world) made(o request.Body, e *entry.Effect) {
+	if e.Move != nil {
+		w.madeMove(e)
+	}
 	if b, ok := o.(*request.EpochLoadBody); ok {
 		mark := func(what string) []byte {
 			h := sha256.Sum256(fmt.Appendf(nil, "%s of epoch %d, made at entry %d", what, b.Epoch, w.s.Next))

@@ -69,15 +69,20 @@ const (
 	TagImport       Tag = "strongroom/share-import/v1"    // share on its way to a load
 	TagImporter     Tag = "strongroom/importer/v1"        // importer key of a load, as people compare it
 
-	TagAppParent  Tag = "strongroom/app-parent/v1"  // application parent key of an epoch
-	TagAppBlob    Tag = "strongroom/app-blob/v1"    // key that an application holds
-	TagAppPublic  Tag = "strongroom/app-public/v1"  // authentication of an application's public key
-	TagAppState   Tag = "strongroom/app-state/v1"   // operation of an application between its parts
-	TagAppSession Tag = "strongroom/app-session/v1" // session of an application's login
-	TagAppBound   Tag = "strongroom/app-bound/v1"   // key and attributes wrapped together
-	TagAppCall    Tag = "strongroom/app-call/v1"    // call of a gateway for an application, MACed with its session's key
-	TagAppOwner   Tag = "strongroom/app-owner/v1"   // who holds keys for applications: gateway and caller
-	TagAppLogin   Tag = "strongroom/app-login/v1"   // key from which the ids of login sessions follow
+	TagAppParent      Tag = "strongroom/app-parent/v1"      // application parent key of an epoch
+	TagAppBlob        Tag = "strongroom/app-blob/v1"        // key that an application holds
+	TagAppPublic      Tag = "strongroom/app-public/v1"      // authentication of an application's public key
+	TagAppState       Tag = "strongroom/app-state/v1"       // operation of an application between its parts
+	TagAppSession     Tag = "strongroom/app-session/v1"     // session of an application's login
+	TagAppBound       Tag = "strongroom/app-bound/v1"       // key and attributes wrapped together
+	TagAppCall        Tag = "strongroom/app-call/v1"        // call of a gateway for an application, MACed with its session's key
+	TagAppOwner       Tag = "strongroom/app-owner/v1"       // who holds keys for applications: gateway and caller
+	TagAppLogin       Tag = "strongroom/app-login/v1"       // key from which the ids of login sessions follow
+	TagOfflineBundle  Tag = "strongroom/offline-bundle/v1"  // head of a bundle to an offline domain, signed by the online one
+	TagOfflineResult  Tag = "strongroom/offline-result/v1"  // head of a result of an offline domain, signed by it
+	TagOfflineConfirm Tag = "strongroom/offline-confirm/v1" // what the operators of an offline domain sign
+	TagOfflineMove    Tag = "strongroom/offline-move/v1"    // what a seed that moves between domains is sealed for
+	TagOfflineKey     Tag = "strongroom/offline-key/v1"     // keys that an offline domain is sealed to
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
@@ -88,5 +93,5 @@ func Tags() []Tag {
 		TagRecord, TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList, TagStatus, TagReanchor,
 		TagBackup, TagManifest, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare,
 		TagShareReceipt, TagImport, TagImporter, TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession, TagAppBound,
-		TagAppCall, TagAppOwner, TagAppLogin}
+		TagAppCall, TagAppOwner, TagAppLogin, TagOfflineBundle, TagOfflineResult, TagOfflineConfirm, TagOfflineMove, TagOfflineKey}
 }

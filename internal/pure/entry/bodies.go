@@ -170,7 +170,7 @@ type AddressBatch struct {
 	Root   [32]byte         `cbor:"5,keyasint"` // RFC 6962 tree over the addresses' text
 }
 
-// Effect records what an approved request other than a transfer did; exactly one of document, wallet, addresses, life, warm, slots and app is present, but
+// Effect records what an approved request other than a transfer did; exactly one of document, wallet, addresses, life, warm, slots, app and move is present, but
 // for a wallet's first address. A new document is
 // recorded whole. Body class: confidential.
 type Effect struct {
@@ -188,6 +188,7 @@ type Effect struct {
 
 	Slots *Slots `cbor:"12,keyasint,omitempty"` // whose slots are free again
 	App   *App   `cbor:"13,keyasint,omitempty"` // what became of grants to applications, or of their keys
+	Move  *Move  `cbor:"14,keyasint,omitempty"` // where a wallet's seed goes
 }
 
 // Warm is what wallet_temperature, warm_open and warm_close do. docs/spec/warm.md.
@@ -215,6 +216,9 @@ type Life struct {
 	Doomed    *BlobList   `cbor:"6,keyasint,omitempty"`
 	Allowed   *points.Set `cbor:"7,keyasint,omitempty"` // control points that are on from now
 	Frozen    *points.Set `cbor:"8,keyasint,omitempty"` // and that are frozen
+
+	Added   []byte `cbor:"9,keyasint,omitempty"`  // offline domain that belongs to the authority from now on
+	Removed []byte `cbor:"10,keyasint,omitempty"` // and that doesn't any more
 }
 
 // Blob names a blob of a key.

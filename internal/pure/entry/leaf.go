@@ -60,6 +60,7 @@ const (
 	KindReanchor Kind = "reanchor"
 	KindGap      Kind = "gap"
 	KindUses     Kind = "uses" // its second body is [UseRecords]
+	KindOffline  Kind = "offline"
 )
 
 // Engine1 is the id of the decision engine that this version writes: decoders, rule evaluation and bounds as in docs/spec.

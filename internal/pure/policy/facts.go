@@ -29,7 +29,7 @@ func attributes(o request.Operation) has {
 		return has{wallet: true, chain: true, count: true}
 	case request.WarmOpen:
 		return has{wallet: true, chain: true, asset: true, total: true}
-	case request.WalletTemperature, request.WarmClose:
+	case request.WalletTemperature, request.WarmClose, request.WalletMove:
 		return has{wallet: true, chain: true}
 	case request.AppGrant:
 		return has{grant: true, app: true}

@@ -151,6 +151,12 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &AppRevokeBody{}
 	case AppKeyRevoke:
 		b = &AppKeyRevokeBody{}
+	case OfflineAdd:
+		b = &OfflineAddBody{}
+	case OfflineRemove:
+		b = &OfflineRemoveBody{}
+	case WalletMove:
+		b = &WalletMoveBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}

@@ -42,7 +42,7 @@ func commitments() []byte {
 func frozenLife() map[string]string {
 	out := map[string]string{}
 	for _, op := range request.Operations() {
-		if r := example(op); op.LifeCycle() && bodies()[op] != nil {
+		if r := example(op); op.LifeCycle() && bodies()[op] != nil && offline()[op] == nil {
 			hash := r.Hash()
 			out[string(op)], out[string(op)+" hash"] = hex.EncodeToString(r.Encode()), hex.EncodeToString(hash[:])
 		}

@@ -57,13 +57,13 @@ const (
 func Operations() []Operation {
 	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
 		PersonKeyAdd, PersonKeyRemove, PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore,
-		WalletTemperature, WarmOpen, WarmClose, AppGrant, AppRevoke, AppKeyRevoke, ReanchorCancel, SlotReconcile}
+		WalletTemperature, WarmOpen, WarmClose, AppGrant, AppRevoke, AppKeyRevoke, OfflineAdd, OfflineRemove, WalletMove, ReanchorCancel, SlotReconcile}
 }
 
 // NeverAutomatic says whether no route may let o through without approvals: it opens a way to keys that only a quorum opens, or shuts one
 // that nobody can open again.
 func (o Operation) NeverAutomatic() bool {
-	return o == WarmOpen || o == WalletTemperature || o == AppGrant || o == AppKeyRevoke
+	return o == WarmOpen || o == WalletTemperature || o == WalletMove || o == AppGrant || o == AppKeyRevoke
 }
 
 // Governance says whether o changes persons, groups, rules or the domain's life cycle, or frees slots that are held. Such a request takes a
@@ -80,10 +80,11 @@ func (o Operation) EditsRules() bool {
 	}
 }
 
-// LifeCycle says whether o changes the life cycle of the domain: control points, epochs, zeroize, restore, the end of a re-anchoring (docs/spec/domain.md).
+// LifeCycle says whether o changes the life cycle of the domain: control points, epochs, zeroize, restore, the end of a re-anchoring
+// (docs/spec/domain.md), and which offline domains belong to it (docs/spec/cold.md).
 func (o Operation) LifeCycle() bool {
 	switch o {
-	case PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore, ReanchorCancel:
+	case PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore, ReanchorCancel, OfflineAdd, OfflineRemove:
 		return true
 	default:
 		return false

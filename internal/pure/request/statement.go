@@ -42,7 +42,8 @@ type Effects struct {
 	Until       int64       `cbor:"10,keyasint,omitempty" json:"until,omitempty"`       // end of a warm session, Unix seconds; Total is then what it is for
 	Temperature Temperature `cbor:"11,keyasint,omitempty" json:"temperature,omitempty"` // of the wallet from then on, where the request says so
 
-	App *AppEffects `cbor:"14,keyasint,omitempty" json:"app,omitempty"` // of a grant to an application; Until is then its end
+	Domain custody.HexBytes `cbor:"12,keyasint,omitempty" json:"domain,omitempty"` // that a wallet's key moves to, or that is added or removed
+	App    *AppEffects      `cbor:"14,keyasint,omitempty" json:"app,omitempty"`    // of a grant to an application; Until is then its end
 }
 
 // ChangeRule says where what is left over may go.

@@ -16,12 +16,13 @@ type Temperature string
 const (
 	Hot  Temperature = "hot"  // whenever the rules allow a transfer
 	Warm Temperature = "warm" // inside a warm session only
+	Cold Temperature = "cold" // in an offline domain only, which has them (docs/spec/cold.md)
 )
 
 // Check says whether t is known.
 func (t Temperature) Check() error {
-	if t != Hot && t != Warm {
-		return fmt.Errorf("temperature %q is neither %q nor %q", string(t), Hot, Warm)
+	if t != Hot && t != Warm && t != Cold {
+		return fmt.Errorf("temperature %q is neither %q, %q nor %q", string(t), Hot, Warm, Cold)
 	}
 	return nil
 }
@@ -61,6 +62,9 @@ func (b *WarmOpenBody) Of() custody.WalletID { return b.Wallet }
 func (b *WarmCloseBody) Of() custody.WalletID { return b.Wallet }
 
 func (b *WalletTemperatureBody) check() error {
+	if b.To == Cold {
+		return fmt.Errorf("a wallet becomes %s, and stops to be, with a %s", Cold, WalletMove)
+	}
 	if err := b.To.Check(); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func TestWarmBodies(t *testing.T) {
 func TestNeverAutomatic(t *testing.T) {
 	t.Parallel()
 	for _, o := range request.Operations() {
-		if want := o == request.WarmOpen || o == request.WalletTemperature || o == request.AppGrant || o == request.AppKeyRevoke; o.NeverAutomatic() != want {
+		if want := o == request.WarmOpen || o == request.WalletTemperature || o == request.WalletMove || o == request.AppGrant || o == request.AppKeyRevoke; o.NeverAutomatic() != want {
 			t.Errorf("%s: %v", o, o.NeverAutomatic())
 		}
 	}

@@ -13,9 +13,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"strongroom/internal/core/durable"
 	"strongroom/internal/core/keystore"
+	"strongroom/internal/pure/custody"
 )
 
 var _ keystore.Blobs = (*Store)(nil)
@@ -128,4 +131,31 @@ func (s *Store) path(ctx context.Context, ref keystore.Ref) (string, error) {
 	}
 	id := string(ref.Key)
 	return filepath.Join(s.dir, id[:2], id+"-"+hex.EncodeToString(ref.Hash[:])+".blob"), nil
+}
+
+// List gives the blobs that are there, by key; files of other names are left out. It is for an owner that erases what it does not know.
+func (s *Store) List(ctx context.Context) ([]keystore.Ref, error) {
+	var out []keystore.Ref
+	for i := range 256 {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		names, err := s.disk.List(filepath.Join(s.dir, hex.EncodeToString([]byte{byte(i)})))
+		if err != nil {
+			return nil, fmt.Errorf("list blobs: %w", err)
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			id, rest, _ := strings.Cut(name, "-")
+			hash, err := hex.DecodeString(strings.TrimSuffix(rest, ".blob"))
+			ref := keystore.Ref{Key: custody.KeyID(id)}
+			if err != nil || copy(ref.Hash[:], hash) != len(ref.Hash) {
+				continue
+			}
+			if path, err := s.path(ctx, ref); err == nil && filepath.Base(path) == name {
+				out = append(out, ref)
+			}
+		}
+	}
+	return out, nil
 }

@@ -311,7 +311,7 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 		}
 		h.closers = append(h.closers, end)
 	}
-	h.Options.Faults.wrap(&c)
+	h.Options.Faults.Wrap(&c)
 	return c, nil
 }
 

@@ -152,8 +152,8 @@ func (f *Faults) Crash() {
 	f.down = true
 }
 
-// restart is a new process on the same disk.
-func (f *Faults) restart() {
+// Restart is a new process on the same disk.
+func (f *Faults) Restart() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.down, f.dead = false, nil
@@ -240,8 +240,8 @@ func (f *Faults) do(op Op, call func() error) error {
 	return err
 }
 
-// wrap puts f between a domain and what it stands on.
-func (f *Faults) wrap(c *securedomain.Config) {
+// Wrap puts f between a domain and what it stands on.
+func (f *Faults) Wrap(c *securedomain.Config) {
 	if f == nil {
 		return
 	}
@@ -258,7 +258,7 @@ func (h *Harness) Crash() {
 		h.D = nil
 	}
 	h.Close()
-	h.Options.Faults.restart()
+	h.Options.Faults.Restart()
 }
 
 type store struct {
