@@ -266,11 +266,11 @@ func (w *work) known(ctx context.Context) error {
 
 // ownEntry says whether the own log has an entry, the last of a size, with a leaf hash: where others know it otherwise, this machine was set
 // back.
-func (w *work) ownEntry(ctx context.Context, size uint64, leaf [32]byte) error {
-	if size > w.state.Next {
-		return fmt.Errorf("the online domain knows %d entries of this domain's log, which has %d: this machine was set back; restore a newer backup", size, w.state.Next)
+func (d *Domain) ownEntry(ctx context.Context, size uint64, leaf [32]byte) error {
+	if size > d.state.Next {
+		return fmt.Errorf("the online domain knows %d entries of this domain's log, which has %d: this machine was set back; restore a newer backup", size, d.state.Next)
 	}
-	recs, err := w.cfg.Store.Read(ctx, size-1, 1)
+	recs, err := d.cfg.Store.Read(ctx, size-1, 1)
 	if err != nil || len(recs) == 0 {
 		return errors.Join(err, fmt.Errorf("read own entry %d", size-1))
 	}
