@@ -17,9 +17,13 @@ import (
 	"strongroom/internal/pure/tlog"
 )
 
+// ErrUnattended says that nobody is at the machine who could confirm: everything else of a bundle is done, permits wait.
+var ErrUnattended = errors.New("no operators are there: permits wait for them")
+
 // Operators are the people at the machine.
 type Operators interface {
-	// Review shows permits, and gives the entries of those that are to be signed. An error ends the work; what was imported stays.
+	// Review shows permits, and gives the entries of those that are to be signed. [ErrUnattended] leaves them for another run; any other error
+	// ends the work, and what was imported stays.
 	Review(ctx context.Context, r Review) ([]uint64, error)
 	// Confirm gives the signatures of two operators over [pure.Confirmation.Message].
 	Confirm(ctx context.Context, c pure.Confirmation) ([]pure.Signature, error)
@@ -35,7 +39,8 @@ type Report struct {
 	MovedOut []custody.WalletID `json:"movedOut,omitempty"`
 	Signed   []Signed           `json:"signed,omitempty"`
 	Refused  []Refused          `json:"refused,omitempty"`
-	Size     uint64             `json:"size"` // entries of the own log
+	Waiting  int                `json:"waiting,omitempty"` // permits that nobody was there to confirm
+	Size     uint64             `json:"size"`              // entries of the own log
 }
 
 // Signed is a permit that has its result.
