@@ -35,6 +35,7 @@ type Purpose string
 const (
 	Custody Purpose = "custody" // signs decoded effects of approved requests, and nothing else
 	App     Purpose = "app"     // serves applications under a grant; never becomes a wallet
+	Import  Purpose = "import"  // opens what another domain has sealed to it, once
 )
 
 // Kind says what the sealed bytes are: a kind of the table of algorithms.
@@ -147,8 +148,8 @@ func (h Header) check(t algorithm.Table) error {
 	if err := h.Key.Check(); err != nil {
 		return err
 	}
-	if h.Purpose != Custody && h.Purpose != App {
-		return fmt.Errorf("purpose %q is neither %q nor %q", string(h.Purpose), Custody, App)
+	if h.Purpose != Custody && h.Purpose != App && h.Purpose != Import {
+		return fmt.Errorf("purpose %q is neither %q, %q nor %q", string(h.Purpose), Custody, App, Import)
 	}
 	of, ok := t.Material(h.Kind)
 	if !ok {
@@ -161,6 +162,8 @@ func (h Header) check(t algorithm.Table) error {
 		return err
 	}
 	switch {
+	case h.Purpose == Import && (h.Kind != algorithm.KindGeneric || h.Attributes&permissions != 0 || len(h.Mechanisms) != 0):
+		return fmt.Errorf("a key of purpose %q is a %q without permissions and mechanisms", string(Import), string(algorithm.KindGeneric))
 	case of.Public == 0 && len(h.Public) > maxPublic:
 		return fmt.Errorf("public key of %d bytes, more than %d", len(h.Public), maxPublic)
 	case of.Public != 0 && len(h.Public) != 0 && len(h.Public) != of.Public:

@@ -11,6 +11,7 @@
 package parcel
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -174,4 +175,18 @@ func (r *Reader) piece(most int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: it ends inside a piece: %w", ErrParcel, err)
 	}
 	return b, nil
+}
+
+// KeyOf returns the SHA-256 of the public key that a parcel is sealed to. Nothing has been authenticated then: it is for finding the key.
+func KeyOf(sealed []byte) ([32]byte, error) {
+	r := Reader{r: bytes.NewReader(sealed)}
+	first, err := r.piece(recovery.MaxSealed)
+	if err != nil {
+		return [32]byte{}, ErrParcel
+	}
+	id, err := recovery.KeyOf(first)
+	if err != nil {
+		return id, fmt.Errorf("%w: %w", ErrParcel, err)
+	}
+	return id, nil
 }

@@ -267,7 +267,7 @@ func (d *Domain) pack(ctx context.Context, r *backupRun) error {
 // namedBlobs gives the blobs that an entry names and that are in use.
 func (d *Domain) namedBlobs(ctx context.Context, r *backupRun, rec auditlog.Record) (out []format.Blob, err error) {
 	l, err := entry.DecodeLeaf(rec.Leaf)
-	if err != nil || l.Kind != entry.KindEffect && l.Kind != entry.KindReencipher {
+	if err != nil || l.Kind != entry.KindEffect && l.Kind != entry.KindReencipher && l.Kind != entry.KindOffline {
 		return nil, err
 	}
 	o, err := d.openRecord(rec)
@@ -304,9 +304,16 @@ func blobsOf(body any) (out []keystore.Ref) {
 				out = append(out, keystore.Ref{Key: b.Key.ID, Hash: [32]byte(b.Key.Next)})
 			}
 		}
+		if b.Move != nil && len(b.Move.Copy) == 32 {
+			out = append(out, keystore.Ref{Key: authority.SealedCopies, Hash: [32]byte(b.Move.Copy)})
+		}
 	case *entry.Reencipher:
 		for _, x := range b.Blobs {
 			out = append(out, keystore.Ref(x))
+		}
+	case *entry.Offline:
+		for _, k := range b.Taken {
+			out = append(out, keystore.Ref{Key: k.Key, Hash: k.Blob})
 		}
 	}
 	return out

@@ -95,7 +95,13 @@ func (d *Domain) recheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.checkCopies(ctx); err != nil {
+		return err
+	}
 	for _, k := range s.Keys() {
+		if !authority.Here(k) {
+			continue
+		}
 		if err := d.recheckKey(ctx, k.ID, authority.Moment{Time: s.Time}); err != nil {
 			return err
 		}
@@ -113,6 +119,9 @@ func (d *Domain) recheckKey(ctx context.Context, id custody.KeyID, at authority.
 		d.mu.Unlock()
 		if !ok {
 			return fmt.Errorf("key %s is in the log, but not in the state in use", id)
+		}
+		if !authority.Here(k) {
+			return nil // it has moved away since
 		}
 		if k.Blob == was {
 			return fmt.Errorf("blob of key %s: %w", id, err)

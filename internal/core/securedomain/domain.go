@@ -77,6 +77,7 @@ type Domain struct {
 
 	checks   checker
 	backups  backups
+	parcels  parcels
 	batches  sync.Mutex // guards nothing: one batch of addresses is derived at a time, so that they don't take every processor
 	snapshot snapshotter
 	closing  sync.RWMutex   // held for reading while ids is used, for writing while Close wipes it
@@ -454,5 +455,5 @@ func openBody(ids *domainkeys.Identity, l entry.Leaf, i int, ref entry.BodyRef, 
 // want says which blob a key's is, as the state tells, under the working key of its epoch.
 func (d *Domain) want(k entry.NewKey, under *domainkeys.DWK, at authority.Moment) keystore.Want {
 	return keystore.Want{Authority: d.state.Authority, Domain: d.state.Domain, Epoch: k.Epoch, Pattern: under.Pattern,
-		Key: k.ID, Purpose: keystore.Custody, Now: (at.Time + at.Bound) / 1e9}
+		Key: k.ID, Purpose: keystore.Purpose(k.Purpose), Now: (at.Time + at.Bound) / 1e9}
 }

@@ -62,6 +62,16 @@ func (d *Domain) Serve(m *gate.Mux) {
 		return d.Check(in), nil
 	})
 	d.serveBackups(m)
+	d.serveOffline(m)
+}
+
+// serveOffline registers the methods of offline domains. Bundles are sealed to them, and results to this domain: who carries them through serve
+// reads nothing.
+func (d *Domain) serveOffline(m *gate.Mux) {
+	show(d, m, message.MethodOfflineList, func(context.Context, message.Empty) (message.OfflineDomains, error) { return d.OfflineDomains(), nil })
+	handle(m, message.MethodOfflineExport, d.OfflineExport)
+	handle(m, message.MethodOfflineNext, d.OfflineNext)
+	handle(m, message.MethodOfflineImport, d.OfflineImport)
 }
 
 // serveBackups registers the methods of backups. What they give is sealed, so that whoever may read status may ask for it.

@@ -32,6 +32,9 @@ func (d *Domain) Execute(ctx context.Context, id custody.RequestID) (message.Sta
 	}
 	for range maxPrepares {
 		made, err := d.prepare(ctx, id)
+		if errors.Is(err, errOvertaken) {
+			continue
+		}
 		if err != nil {
 			return "", err
 		}
@@ -56,7 +59,7 @@ func (d *Domain) Execute(ctx context.Context, id custody.RequestID) (message.Sta
 		}
 		return message.StateExecuted, nil
 	}
-	return "", problem.New(problem.Busy, "others make addresses of the same wallet; try again")
+	return "", problem.New(problem.Busy, "others were quicker with the same wallet; try again")
 }
 
 // makesEpoch says whether a request that waits makes a working key, or takes one back. One at a time does.
@@ -70,8 +73,9 @@ func (d *Domain) makesEpoch(id custody.RequestID) bool {
 // maxPrepares is how often a batch of addresses is derived for one call, when others take its place meanwhile.
 const maxPrepares = 3
 
-// errOvertaken says that another batch of addresses took the place of the one that was prepared.
-var errOvertaken = errors.New("another batch of addresses came first")
+// errOvertaken says that what was prepared does not fit any more: another batch of addresses took its place, an epoch began, or the wallet got a
+// permit.
+var errOvertaken = errors.New("something else came first")
 
 // creation is what takes long or must be durable before the effect is decided for good: for a wallet its key, whose blob no entry
 // names yet, and for addresses their root.
@@ -83,6 +87,7 @@ type creation struct {
 
 	load    *loaded         // the working key of a load
 	working *domainkeys.DWK // that a restore has put back, or that an activation needs and that was not loaded
+	move    *moved          // of a wallet's key
 }
 
 // epochs are those that a new key gets blobs of.
@@ -108,6 +113,11 @@ func (d *Domain) discard(ctx context.Context, made *creation, cause error) {
 	}
 	if made.load != nil {
 		d.discardLoad(ctx, made.load)
+	}
+	if m := made.move; m != nil && len(m.copy) == 32 {
+		if err := d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: authority.SealedCopies, Hash: [32]byte(m.copy)}); err != nil {
+			d.slog.WarnContext(ctx, "sealed seed of a move that did not happen stays", slog.String("wallet", string(m.wallet)), slog.Any("error", err))
+		}
 	}
 	if made.key == nil {
 		return
@@ -158,6 +168,9 @@ func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, 
 		d.mu.Unlock()
 		k, err := d.restored(ctx, o)
 		return &creation{working: k}, err
+	case *request.WalletMoveBody:
+		d.mu.Unlock()
+		return d.makeMove(ctx, id, o, e)
 	case *request.EpochActivateBody:
 		d.mu.Unlock()
 		k, err := d.activates(ctx, o)
@@ -224,6 +237,11 @@ func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *
 	if e.Addresses != nil && e.Addresses.From != made.batch.From || made.key != nil && made.epochs != d.epochsNow() {
 		return recorded{}, nil, errOvertaken
 	}
+	if e.Move != nil {
+		if err := d.fitsMove(e, made); err != nil {
+			return recorded{}, nil, err
+		}
+	}
 	e.Wallet, e.Key, e.Addresses = made.wallet, made.key, made.batch
 	if m := made.load; m != nil {
 		e.Life.Pattern, e.Life.Sealed, e.Life.Identity = m.effect.Pattern, m.effect.Sealed, m.effect.Identity
@@ -239,6 +257,9 @@ func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *
 	}
 	if e.Warm != nil {
 		d.warmChanged(e.Warm, at)
+	}
+	if e.Move != nil {
+		d.movedNow(e.Move)
 	}
 	if w := e.Wallet; w != nil && d.state.Temperature(w.ID) == request.Warm {
 		d.keys.Confine(w.ID)
@@ -294,10 +315,11 @@ func (d *Domain) newSeed(ctx context.Context, id custody.RequestID, under epochs
 	if err != nil {
 		return seed, k, err
 	}
-	k.Blob, err = d.keepBlob(ctx, k.ID, id, under.current, seed)
+	h := keystore.Header{Key: k.ID, Purpose: keystore.Custody, Kind: keystore.HDSeed, Attributes: seedAttributes, Mechanisms: seedMechanisms(), CreatedBy: id}
+	k.Blob, err = d.keepBlob(ctx, h, under.current, seed)
 	if err == nil && under.next != 0 {
 		var next [32]byte
-		next, err = d.keepBlob(ctx, k.ID, id, under.next, seed)
+		next, err = d.keepBlob(ctx, h, under.next, seed)
 		k.Next = next[:]
 	}
 	if err != nil {
@@ -306,17 +328,16 @@ func (d *Domain) newSeed(ctx context.Context, id custody.RequestID, under epochs
 	return seed, k, err
 }
 
-// keepBlob makes and keeps the blob of a new seed under the working key of an epoch.
-func (d *Domain) keepBlob(ctx context.Context, key custody.KeyID, by custody.RequestID, epoch uint64, seed secret.Bytes) (hash [32]byte, err error) {
+// keepBlob makes and keeps the blob of a key under the working key of an epoch; the header says what it is, and not yet where.
+func (d *Domain) keepBlob(ctx context.Context, h keystore.Header, epoch uint64, material secret.Bytes) (hash [32]byte, err error) {
 	under, err := d.working.get(epoch)
 	if err != nil {
 		return hash, err
 	}
-	h := keystore.Header{V: 1, Authority: d.Authority(), Domain: d.ID(), Epoch: epoch, Pattern: under.Pattern, Key: key, Purpose: keystore.Custody,
-		Kind: keystore.HDSeed, Class: keystore.Core, Attributes: seedAttributes, Mechanisms: seedMechanisms(), CreatedBy: by}
-	blob, hash, err := keystore.Seal(under.Key(), h, seed)
+	h.V, h.Authority, h.Domain, h.Epoch, h.Pattern, h.Class = 1, d.Authority(), d.ID(), epoch, under.Pattern, keystore.Core
+	blob, hash, err := keystore.Seal(under.Key(), h, material)
 	if err != nil {
 		return hash, err
 	}
-	return hash, d.cfg.Blobs.Put(ctx, keystore.Ref{Key: key, Hash: hash}, blob)
+	return hash, d.cfg.Blobs.Put(ctx, keystore.Ref{Key: h.Key, Hash: hash}, blob)
 }

@@ -60,6 +60,9 @@ func (d *Domain) seedOf(w entry.Wallet) (seed secret.Bytes, err error) {
 		if !ok {
 			return secret.Bytes{}, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
 		}
+		if !authority.Here(k) {
+			return secret.Bytes{}, problem.New(problem.KeyAway, "the key of wallet %q is not in this domain", w.ID)
+		}
 		if k.Blob == was.Blob {
 			return secret.Bytes{}, err
 		}
@@ -72,24 +75,34 @@ func (d *Domain) seedOf(w entry.Wallet) (seed secret.Bytes, err error) {
 
 // unseal opens the blob of a seed; only the current one, as the log names it.
 func (d *Domain) unseal(ctx context.Context, k entry.NewKey, at authority.Moment) (secret.Bytes, error) {
-	if err := d.withKeys(); err != nil {
-		return secret.Bytes{}, err
-	}
-	under, err := d.working.get(k.Epoch)
-	if err != nil {
-		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be opened", k.ID)
-	}
-	blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: k.ID, Hash: k.Blob})
-	if err != nil {
-		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s can't be read", k.ID)
-	}
-	seed, h, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, under, at), under.Key())
-	if err != nil {
-		return secret.Bytes{}, problem.Wrap(problem.Internal, err, "the blob of key %s does not open", k.ID)
-	}
-	if !h.Permits(keystore.Derive, keystore.BIP32) {
+	seed, h, err := d.openHeader(ctx, k, at)
+	if err == nil && !h.Permits(keystore.Derive, keystore.BIP32) {
 		seed.Wipe()
 		return secret.Bytes{}, problem.New(problem.Forbidden, "key %s may not derive", k.ID)
 	}
-	return seed, nil
+	return seed, err
+}
+
+// openBlob opens the blob of a key for what it is, which the caller knows.
+func (d *Domain) openBlob(ctx context.Context, k entry.NewKey, at authority.Moment) (secret.Bytes, error) {
+	material, _, err := d.openHeader(ctx, k, at)
+	return material, err
+}
+
+func (d *Domain) openHeader(ctx context.Context, k entry.NewKey, at authority.Moment) (seed secret.Bytes, h keystore.Header, err error) {
+	if err := d.withKeys(); err != nil {
+		return seed, h, err
+	}
+	under, err := d.working.get(k.Epoch)
+	if err != nil {
+		return seed, h, problem.Wrap(problem.Internal, err, "the blob of key %s can't be opened", k.ID)
+	}
+	blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: k.ID, Hash: k.Blob})
+	if err != nil {
+		return seed, h, problem.Wrap(problem.Internal, err, "the blob of key %s can't be read", k.ID)
+	}
+	if seed, h, err = keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, under, at), under.Key()); err != nil {
+		return seed, h, problem.Wrap(problem.Internal, err, "the blob of key %s does not open", k.ID)
+	}
+	return seed, h, nil
 }

@@ -239,10 +239,14 @@ func (d *Domain) workOnce(ctx context.Context) (busy bool, err error) {
 // eraseDoomed erases the blobs that the log has given up, and records it.
 func (d *Domain) eraseDoomed(ctx context.Context) (busy bool, err error) {
 	d.mu.Lock()
-	doomed := d.state.Doomed()
+	doomed, last := d.state.Doomed(), d.state.Next-1
 	d.mu.Unlock()
 	if len(doomed) == 0 {
 		return false, nil
+	}
+	// What gave them up must be durable: a log that does not know of it needs them.
+	if err := d.waitFor(ctx, last); err != nil {
+		return false, err
 	}
 	for _, b := range doomed {
 		if err := d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: b.Key, Hash: b.Hash}); err != nil {

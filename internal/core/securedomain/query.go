@@ -95,6 +95,11 @@ func (d *Domain) signedView(ctx context.Context, g authority.Signed) (message.Re
 		return v, err
 	}
 	_, v.Signed, err = d.released(ctx, g.Permit, g.Result)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, waits := d.state.Exported(g.ID); waits && g.Result == 0 && err == nil {
+		v.State, v.Signed.Exported = message.StateExported, true
+	}
 	return v, err
 }
 

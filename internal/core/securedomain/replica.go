@@ -85,9 +85,17 @@ func (r *replica) blob(b format.Blob) error {
 	if _, ok := r.blobs[ref]; ok {
 		return errors.New("it is there twice")
 	}
+	if b.Key == authority.SealedCopies { // a seed on its way to an offline domain: only that opens it
+		r.blobs[ref] = false
+		return nil
+	}
 	h, err := keystore.ReadHeader(b.Blob)
 	if err != nil {
 		return err
+	}
+	k, ok := r.state.Key(b.Key)
+	if !ok {
+		return errors.New("the log names no such key")
 	}
 	under, err := r.working(h.Epoch)
 	if err != nil { // its working key was destroyed since, or is not here yet
@@ -95,7 +103,7 @@ func (r *replica) blob(b format.Blob) error {
 		return nil
 	}
 	want := keystore.Want{Authority: r.manifest.Authority, Domain: r.manifest.Domain, Epoch: h.Epoch, Pattern: under.Pattern, Key: b.Key,
-		Purpose: keystore.Custody, Session: h.Session, Now: 1} // it is not used
+		Purpose: keystore.Purpose(k.Purpose), Session: h.Session, Now: 1} // it is not used
 	seed, _, err := keystore.Open(r.arena, b.Blob, ref.Hash, want, under.Key())
 	switch {
 	case errors.Is(err, secret.ErrWiped): // destroyed meanwhile
@@ -110,11 +118,18 @@ func (r *replica) blob(b format.Blob) error {
 	return nil
 }
 
-// inUse lists the blobs that a state needs: of each key the current one, and the one under the next epoch.
+// inUse lists the blobs that a state needs: of each key that is here the current one, and the one under the next epoch; of each that is on its
+// way to an offline domain the sealed copy.
 func inUse(s *authority.State) []keystore.Ref {
 	keys := s.Keys()
 	out := make([]keystore.Ref, 0, len(keys))
+	for _, hash := range s.Leaving() {
+		out = append(out, keystore.Ref{Key: authority.SealedCopies, Hash: hash})
+	}
 	for _, k := range keys {
+		if !authority.Here(k) {
+			continue
+		}
 		out = append(out, keystore.Ref{Key: k.ID, Hash: k.Blob})
 		if next, ok := s.NextBlob(k.ID); ok {
 			out = append(out, keystore.Ref{Key: k.ID, Hash: next})

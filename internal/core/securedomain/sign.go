@@ -146,10 +146,13 @@ func (d *Domain) release(ctx context.Context, w entry.Wallet, p *entry.Permit, r
 	return d.signNow(ctx, w, p, rec)
 }
 
-// signNow signs a permit that is durable.
+// signNow signs a permit that is durable, unless an offline domain has the key: then the permit is what goes there.
 func (d *Domain) signNow(ctx context.Context, w entry.Wallet, p *entry.Permit, rec recorded) (message.Signed, error) {
 	if err := d.Cause(); err != nil {
 		return message.Signed{}, problem.Wrap(problem.Stopped, err, "the core has found a fault and signs nothing")
+	}
+	if out, away := d.away(w, p, rec.seq); away {
+		return out, nil
 	}
 	if err := d.switches.Load().check(authority.SchemePoint(w.Scheme)); err != nil {
 		return message.Signed{}, err

@@ -201,6 +201,9 @@ func (d *Domain) signAtOnce(ctx context.Context, r *request.Parsed, e *entry.Req
 	}
 	v := message.Request{ID: id, State: message.StateSigned, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
 		Signed: &signed, Seq: rec.seq, Last: prec.seq}
+	if signed.Exported {
+		v.State = message.StateExported
+	}
 	v.Receipt = d.receipt(v, place{rec.seq, rec.hash}, r.Digest, e.Evidence)
 	return v, nil
 }

@@ -17,9 +17,9 @@ import (
 // each signature anew, after it has looked at state and clock; whatever ends a session confines the wallet again. So a key of a warm wallet is
 // open inside a session only, although the fold alone would keep permits from being made outside one. docs/spec/warm.md.
 
-// confineAll confines the warm wallets of a state that was folded or that lost all sessions. The caller holds mu, or is the only one.
+// confineAll confines the warm and the cold wallets of a state that was folded or that lost all sessions. The caller holds mu, or is the only one.
 func (d *Domain) confineAll() {
-	for _, id := range d.state.WarmWallets(false) {
+	for _, id := range append(d.state.WarmWallets(false), d.state.ColdWallets()...) {
 		d.keys.Confine(id)
 	}
 }
@@ -77,8 +77,11 @@ func (d *Domain) admitted(w entry.Wallet, id custody.RequestID) (session uint64,
 	if !ok {
 		return 0, problem.New(problem.Conflict, "request %s has ended", id)
 	}
-	if d.state.Temperature(w.ID) == request.Hot { // since a moment
+	switch d.state.Temperature(w.ID) {
+	case request.Hot: // since a moment
 		return 0, nil
+	case request.Cold: // likewise
+		return 0, problem.New(problem.KeyAway, "the key of wallet %q has just moved to an offline domain", w.ID)
 	}
 	x, err := d.state.WarmSession(w.ID, g.Asset, at)
 	if err != nil {
@@ -92,8 +95,8 @@ func (d *Domain) admitted(w entry.Wallet, id custody.RequestID) (session uint64,
 // inSession says whether a transfer that waits has a session with room for it, if its wallet is warm: nil, or the problem that names the
 // session that is missing. The fee is not known yet. The caller holds mu.
 func (d *Domain) inSession(p *authority.Pending, at authority.Moment) error {
-	if d.state.Temperature(p.Effects.Wallet) == request.Hot {
-		return nil
+	if d.state.Temperature(p.Effects.Wallet) != request.Warm {
+		return d.state.MayPermit(p.Effects.Wallet)
 	}
 	x, err := d.state.WarmSession(p.Effects.Wallet, p.Effects.Asset, at)
 	if err == nil && x.Remaining.Cmp(p.Effects.Total) < 0 {

@@ -101,9 +101,10 @@ type State string
 
 // The states of a request. Wire format.
 const (
-	StatePending   State = "pending" // approvals are missing
-	StateReady     State = "ready"   // a transfer that may be signed
-	StateSigned    State = "signed"  // has a permit; can be replaced in its slot
+	StatePending   State = "pending"  // approvals are missing
+	StateReady     State = "ready"    // a transfer that may be signed
+	StateSigned    State = "signed"   // has a permit; can be replaced in its slot
+	StateExported  State = "exported" // likewise, and waits for its signatures from an offline domain
 	StateExecuted  State = "executed"
 	StateRefused   State = "refused"
 	StateRejected  State = "rejected"
@@ -159,6 +160,8 @@ type Signed struct {
 	Permit  uint64 `cbor:"2,keyasint"` // entry
 	TxID    string `cbor:"3,keyasint"`
 	Bytes   []byte `cbor:"4,keyasint"` // ready to broadcast
+
+	Exported bool `cbor:"5,keyasint,omitempty"` // the permit waits for its signatures from an offline domain; nothing was released yet
 }
 
 // ByID asks about a request.

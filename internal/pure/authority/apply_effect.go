@@ -158,7 +158,7 @@ func (s *State) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 		return nil, errors.New("the wallet's first address must be number 0")
 	}
 	if k := b.Key; k != nil {
-		if k.ID != w.Key || k.Purpose != "custody" || k.Kind != "hd-seed" || k.Epoch != s.Epoch || k.ID.Check() != nil || !here(*k) {
+		if k.ID != w.Key || k.Purpose != "custody" || k.Kind != "hd-seed" || k.Epoch != s.Epoch || k.ID.Check() != nil || !Here(*k) {
 			return nil, errors.New("the new key is not a custody seed of the current epoch")
 		}
 		if _, ok := s.keyIndex[k.ID]; ok {

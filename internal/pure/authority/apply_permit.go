@@ -48,7 +48,7 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 			return nil, err
 		}
 	}
-	if err := s.mayPermit(b.Wallet); err != nil {
+	if err := s.MayPermit(b.Wallet); err != nil {
 		return nil, err
 	}
 	if g, ok := s.signed[b.Request]; ok {

@@ -152,6 +152,16 @@ func (s *State) AwayIn(id custody.DomainID) (wallets []entry.Wallet, where []*Aw
 	return wallets, where
 }
 
+// Leaving lists the sealed copies of the seeds that are on their way to offline domains, by wallet.
+func (s *State) Leaving() (out [][32]byte) {
+	for _, n := range slices.Sorted(maps.Keys(s.cold.away)) {
+		if a := s.cold.away[n]; a.Way == Leaving {
+			out = append(out, [32]byte(a.Copy))
+		}
+	}
+	return out
+}
+
 // ColdWallets lists the wallets whose keys are not here, in order of birth.
 func (s *State) ColdWallets() (out []custody.WalletID) {
 	for _, n := range slices.Sorted(maps.Keys(s.cold.away)) {
@@ -188,8 +198,8 @@ func (c *cold) changed(n uint32, change func(*Away)) {
 	c.away[n] = &a
 }
 
-// mayPermit says whether a wallet may have a permit, whose key may be on its way back.
-func (s *State) mayPermit(id custody.WalletID) error {
+// MayPermit says whether a wallet may have a permit, whose key may be on its way back.
+func (s *State) MayPermit(id custody.WalletID) error {
 	a, ok := s.Away(id)
 	switch {
 	case !ok:

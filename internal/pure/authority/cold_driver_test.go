@@ -108,7 +108,7 @@ func (w *world) madeMove(e *entry.Effect) {
 		return
 	}
 	k := importKey(fmt.Sprint("of entry ", w.s.Next))
-	e.Key = &entry.NewKey{ID: k.ID, Purpose: "import", Kind: "mlkem768-x25519", Epoch: w.s.Epoch, Blob: k.Blob}
+	e.Key = &entry.NewKey{ID: k.ID, Purpose: "import", Kind: "generic-secret", Epoch: w.s.Epoch, Blob: k.Blob}
 	if n := w.s.life.Next; n != nil && n.Committed {
 		next := sha256.Sum256([]byte("next blob of " + k.ID))
 		e.Key.Next = next[:]

@@ -141,8 +141,28 @@ func (s *State) applyOffline(l entry.Leaf, b *entry.Offline) (func(), error) {
 	if len(b.Checkpoint) == 0 {
 		return nil, errors.New("has no checkpoint of the offline domain")
 	}
+	x, err := s.followOffline(b, acts, s.settledOffline)
+	if err != nil {
+		return nil, err
+	}
+	x.domain.Frontier, x.domain.Last, x.domain.Result = tail.Frontier.Marshal(), tail.Last, l.Seq
+	return x.commit, nil
+}
+
+// FitsOffline says whether what an offline domain did fits the state, without what the log lacks of its results.
+func (s *State) FitsOffline(b *entry.Offline) error {
+	acts, _, err := s.ReadOffline(b.Domain, b.Records)
+	if err != nil {
+		return err
+	}
+	_, err = s.followOffline(b, acts, func(*offline.Result) error { return nil })
+	return err
+}
+
+// followOffline follows what an offline domain did; settled says whether something that it signed stands in the log.
+func (s *State) followOffline(b *entry.Offline, acts []OfflineAct, settled func(*offline.Result) error) (*offlineSteps, error) {
 	i := s.offlineAt(b.Domain)
-	x := &offlineSteps{s: s, at: i, domain: s.cold.domains[i], wallets: map[uint32]Away{}, taken: b.Taken}
+	x := &offlineSteps{s: s, at: i, domain: s.cold.domains[i], wallets: map[uint32]Away{}, taken: b.Taken, settled: settled}
 	for _, a := range acts {
 		if err := x.take(a); err != nil {
 			return nil, err
@@ -151,8 +171,7 @@ func (s *State) applyOffline(l entry.Leaf, b *entry.Offline) (func(), error) {
 	if len(x.taken) > 0 {
 		return nil, errors.New("names keys that did not come back")
 	}
-	x.domain.Frontier, x.domain.Last, x.domain.Result = tail.Frontier.Marshal(), tail.Last, l.Seq
-	return x.commit, nil
+	return x, nil
 }
 
 // applyBundle takes that a bundle goes to an offline domain.
@@ -177,6 +196,7 @@ type offlineSteps struct {
 	arrived []entry.TakenKey // keys that came back
 	doomed  []entry.Blob
 	taken   []entry.TakenKey // of the entry, that no act has used
+	settled func(*offline.Result) error
 }
 
 // wallet gives where a wallet's key is after the acts so far.
@@ -201,7 +221,7 @@ func (x *offlineSteps) take(a OfflineAct) error {
 		}
 		x.domain.Knows = a.Import.Size
 	case a.Result != nil:
-		return x.signed(a.Result)
+		return x.settled(a.Result)
 	case a.MovedIn != nil:
 		return x.movedIn(a.MovedIn)
 	case a.MovedOut != nil:
@@ -214,10 +234,10 @@ func (x *offlineSteps) take(a OfflineAct) error {
 	return nil
 }
 
-// signed says whether what the offline domain has signed stands in the log already: its result comes before this entry.
-func (x *offlineSteps) signed(b *offline.Result) error {
-	for id := range x.s.cold.open {
-		if g := x.s.signed[id]; g.Permit == b.Entry {
+// settledOffline says whether what an offline domain has signed stands in the log already: its result comes before the entry that tells of it.
+func (s *State) settledOffline(b *offline.Result) error {
+	for id := range s.cold.open {
+		if g := s.signed[id]; g.Permit == b.Entry {
 			return fmt.Errorf("the permit of entry %d was signed, and its result is not in the log", b.Entry)
 		}
 	}

@@ -206,8 +206,8 @@ func isSeed(k entry.NewKey) bool {
 	return k.Purpose == entry.PurposeCustody && k.Kind == entry.KindSeed
 }
 
-// here says whether a key has a blob in this domain. One that has none has moved away, or was a used import key.
-func here(k entry.NewKey) bool { return k.Blob != [32]byte{} }
+// Here says whether a key has a blob in this domain. One that has none has moved away, or was a used import key.
+func Here(k entry.NewKey) bool { return k.Blob != [32]byte{} }
 
 // applyMove takes the effect of a wallet_move.
 func (s *State) applyMove(l entry.Leaf, o *request.WalletMoveBody, b *entry.Effect) (func(), error) {
@@ -250,7 +250,7 @@ func (s *State) checkMove(back bool, b *entry.Effect) error {
 	if k == nil || len(b.Move.Copy) != 0 || len(b.Move.Public) != offline.PublicSize || k.ID != b.Move.Import {
 		return errors.New("a key that comes back has an import key here, and no sealed copy")
 	}
-	if k.ID.Check() != nil || k.Purpose != entry.PurposeImport || k.Kind != entry.KindImportKey || k.Epoch != s.Epoch || !here(*k) {
+	if k.ID.Check() != nil || k.Purpose != entry.PurposeImport || k.Kind != entry.KindImportKey || k.Epoch != s.Epoch || !Here(*k) {
 		return errors.New("the import key is not one of the current epoch")
 	}
 	if _, ok := s.keyIndex[k.ID]; ok {

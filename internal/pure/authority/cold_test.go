@@ -366,7 +366,7 @@ func oneSeat(s *State) error {
 	for _, w := range s.walletList {
 		_, away := s.Away(w.ID)
 		k, _ := s.Key(w.Key)
-		if away == here(k) || away != (s.Temperature(w.ID) == request.Cold) {
+		if away == Here(k) || away != (s.Temperature(w.ID) == request.Cold) {
 			return errors.New("wallet " + string(w.ID) + " is here and away, or nowhere")
 		}
 		if n := len(s.blobsOf(s.keyIndex[w.Key])); away && n > 0 {

@@ -44,7 +44,7 @@ func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, 
 	if !ok {
 		return nil, problem.New(problem.NotFound, "wallet %q does not exist", asked.Effects.Wallet)
 	}
-	if err := s.mayPermit(w.ID); err != nil {
+	if err := s.MayPermit(w.ID); err != nil {
 		return nil, err
 	}
 	out, err := CheckPayload(w, next[1]+ChangeGap, asked, payload, derive)

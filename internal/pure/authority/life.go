@@ -73,7 +73,7 @@ func (s *State) Lacking() int { return s.lacking }
 // the position to go on from.
 func (s *State) Unreenciphered(from, n int) (out []entry.NewKey, next int) {
 	for next = max(from, 0); next < len(s.blobs.Next) && len(out) < n; next++ {
-		if s.blobs.Next[next] == [32]byte{} && here(s.keys[next]) {
+		if s.blobs.Next[next] == [32]byte{} && Here(s.keys[next]) {
 			out = append(out, s.keys[next])
 		}
 	}

@@ -151,7 +151,7 @@ func (s *State) commitEpoch(o *request.EpochCommitBody) (c lifeChange, err error
 		s.renew(func(r *Register) { r.Committed = true })
 		s.blobs.Next, s.lacking = make([][32]byte, len(s.keys)), 0
 		for _, k := range s.keys {
-			if here(k) {
+			if Here(k) {
 				s.lacking++
 			}
 		}
@@ -205,7 +205,7 @@ func (s *State) activate(next *Register) {
 	}
 	s.blobs.Previous = make([]entry.Blob, 0, len(s.keys))
 	for i := range s.keys {
-		if k := &s.keys[i]; here(*k) {
+		if k := &s.keys[i]; Here(*k) {
 			s.blobs.Previous = append(s.blobs.Previous, entry.Blob{Key: k.ID, Hash: k.Blob})
 			k.Epoch, k.Blob = next.Epoch, s.blobs.Next[i]
 		}
@@ -350,7 +350,7 @@ func (s *State) applyReencipher(b *entry.Reencipher) (func(), error) {
 	at := make([]int, len(b.Blobs))
 	for n, x := range b.Blobs {
 		i, ok := s.keyIndex[x.Key]
-		if !ok || i <= last || x.Hash == [32]byte{} || x.Hash == s.keys[i].Blob || !here(s.keys[i]) || s.blobs.Next[i] != [32]byte{} {
+		if !ok || i <= last || x.Hash == [32]byte{} || x.Hash == s.keys[i].Blob || !Here(s.keys[i]) || s.blobs.Next[i] != [32]byte{} {
 			return nil, fmt.Errorf("blob %d: key %s does not exist, is out of order, or has a blob of the epoch already", n, x.Key)
 		}
 		at[n], last = i, i

@@ -155,7 +155,7 @@ func (m *model) moveEffect(l entry.Leaf, o *request.WalletMoveBody, b *entry.Eff
 	a := m.awayOf(n)
 	if want.To == m.head.Domain {
 		k := b.Key
-		if a == nil || a.Way != Held || o.Temperature == request.Cold || !m.mayUse(points.MoveIn) || k == nil || k.Purpose != "import" || k.Kind != "mlkem768-x25519" || k.Epoch != m.head.Epoch ||
+		if a == nil || a.Way != Held || o.Temperature == request.Cold || !m.mayUse(points.MoveIn) || k == nil || k.Purpose != "import" || k.Kind != "generic-secret" || k.Epoch != m.head.Epoch ||
 			k.Blob == [32]byte{} || k.ID != b.Move.Import || len(b.Move.Public) != 1216 || slices.ContainsFunc(m.keys, func(x entry.NewKey) bool { return x.ID == k.ID }) {
 			return errModel
 		}

@@ -219,7 +219,7 @@ func (s *State) restoreLife(m Image) error {
 		return fmt.Errorf("%d keys have a place for a blob under the next epoch, not %d", len(s.blobs.Next), want)
 	}
 	for i, h := range s.blobs.Next {
-		if h == [32]byte{} && here(s.keys[i]) {
+		if h == [32]byte{} && Here(s.keys[i]) {
 			s.lacking++
 		}
 	}

@@ -9,7 +9,7 @@ const (
 	PurposeCustody = "custody" // signs for wallets
 	PurposeImport  = "import"  // a seed that comes from another domain is sealed to it, once
 	KindSeed       = "hd-seed"
-	KindImportKey  = "mlkem768-x25519"
+	KindImportKey  = "generic-secret" // that the key pair follows from, 32 bytes
 )
 
 // Offline records what passes between this domain and an offline one: a bundle that is about to go there, or what the offline domain did, by the
