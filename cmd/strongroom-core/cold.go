@@ -69,7 +69,7 @@ func runCold(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if len(args) == 0 {
 		return errors.New("cold what? create, genesis, sign, status, zeroize, backup or restore")
 	}
-	c := &coldFlags{o: coreapp.Options{Log: slog.New(slog.NewJSONHandler(stderr, nil))}}
+	c := &coldFlags{o: coreapp.Options{Log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}}
 	if err := c.parse(args[0], args[1:], stderr); err != nil {
 		return err
 	}

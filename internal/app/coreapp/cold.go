@@ -245,7 +245,7 @@ func ColdZeroize(ctx context.Context, o Options, cause string) error {
 
 // ColdBackedUp is what a backup of an offline domain tells.
 type ColdBackedUp struct {
-	Domain   custody.DomainID `json:"domain"`
+	Domain   custody.HexBytes `json:"domain"`
 	Manifest string           `json:"manifest"`
 	Entries  uint64           `json:"entries"`
 	Copies   bool             `json:"sealedCopies"`
@@ -271,7 +271,7 @@ func ColdBackup(ctx context.Context, o Options, to string) (out ColdBackedUp, er
 		if err != nil {
 			return err
 		}
-		out = ColdBackedUp{Domain: m.Domain, Manifest: m.Name(), Entries: m.End(), Copies: len(m.Copies.WorkingKey) > 0}
+		out = ColdBackedUp{Domain: m.Domain[:], Manifest: m.Name(), Entries: m.End(), Copies: len(m.Copies.WorkingKey) > 0}
 		return durable.Replace(disk, filepath.Join(to, m.Name()), m.Encode())
 	})
 	return out, err

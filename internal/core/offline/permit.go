@@ -265,7 +265,7 @@ func (w *work) settlePermits(ctx context.Context) error {
 		if err := w.record(ctx, w.guess(), out); err != nil {
 			return err
 		}
-		w.report.Signed = append(w.report.Signed, Signed{Entry: r.Entry, Request: r.Request, TxID: out.TxID})
+		w.report.Signed = append(w.report.Signed, Signed{Entry: r.Entry, Request: r.Request[:], TxID: out.TxID})
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ type Operators interface {
 
 // Report says what came of a bundle.
 type Report struct {
-	Domain   custody.DomainID   `json:"domain"`
+	Domain   custody.HexBytes   `json:"domain"`
 	Number   uint64             `json:"number"`  // of the bundle
 	Entries  uint64             `json:"entries"` // of the authority that are known now
 	Again    bool               `json:"again,omitempty"`
@@ -45,9 +45,9 @@ type Report struct {
 
 // Signed is a permit that has its result.
 type Signed struct {
-	Entry   uint64            `json:"entry"` // of the permit, in the authority's log
-	Request custody.RequestID `json:"request"`
-	TxID    string            `json:"txid"`
+	Entry   uint64           `json:"entry"` // of the permit, in the authority's log
+	Request custody.HexBytes `json:"request"`
+	TxID    string           `json:"txid"`
 }
 
 // Refused is something that was not done.
@@ -92,7 +92,8 @@ func (d *Domain) Work(ctx context.Context, bundle io.Reader, answer io.Writer, b
 
 // act does what the bundle brings, in order.
 func (w *work) act(ctx context.Context, by Operators) error {
-	w.report = Report{Domain: w.ID(), Number: w.bundle.Number, Entries: w.follow.size(), Again: w.again}
+	id := w.ID()
+	w.report = Report{Domain: id[:], Number: w.bundle.Number, Entries: w.follow.size(), Again: w.again}
 	if !w.again {
 		if err := w.follow.flush(ctx); err != nil {
 			return err
