@@ -152,7 +152,8 @@ func tokenCall(contract string, o Output) (*request.Call, error) {
 		DataHash: sha256.Sum256(eth.EncodeTransfer(to, eth.Uint256(o.Amount)))}, nil
 }
 
-// checkOther checks the effects of what is no transfer: they name the wallet, and what a warm session is for, at most.
+// checkOther checks the effects of what is no transfer: they name the wallet, where its key goes, an offline domain, and what a warm
+// session is for, at most.
 func checkOther(body Body, e *Effects, b Bounds) error {
 	want := Effects{Operation: e.Operation, BodyHash: e.BodyHash}
 	switch o := body.(type) {
@@ -163,6 +164,16 @@ func checkOther(body Body, e *Effects, b Bounds) error {
 		if err := e.Chain.Check(); err != nil {
 			return err
 		}
+	case *request.WalletMoveBody:
+		want.Wallet, want.Chain, want.Temperature, want.Domain = o.Wallet, e.Chain, o.Temperature, o.To
+		if err := e.Chain.Check(); err != nil {
+			return err
+		}
+	case *request.OfflineAddBody:
+		id := o.ID()
+		want.Domain = id[:]
+	case *request.OfflineRemoveBody:
+		want.Domain = o.Domain
 	case *request.WarmOpenBody:
 		want.Wallet, want.Chain, want.Asset, want.Total, want.Until = o.Wallet, o.Asset.Chain(), o.Asset, o.Amount, o.NotAfter
 	case request.WarmBody:

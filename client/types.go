@@ -52,6 +52,9 @@ type (
 	WalletTemperature = request.WalletTemperatureBody
 	WarmOpen          = request.WarmOpenBody
 	WarmClose         = request.WarmCloseBody
+	WalletMove        = request.WalletMoveBody
+	OfflineAdd        = request.OfflineAddBody
+	OfflineRemove     = request.OfflineRemoveBody
 	PointsSet         = request.PointsSetBody
 	EpochLoad         = request.EpochLoadBody
 	EpochCommit       = request.EpochCommitBody

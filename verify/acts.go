@@ -142,6 +142,9 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 	if _, is := c.req.Decoded.(request.WarmBody); is != (b.Warm != nil) {
 		return errors.New("the effect is on a wallet's temperature, and the request is not, or the other way round")
 	}
+	if _, is := c.req.Decoded.(*request.WalletMoveBody); is != (b.Move != nil) {
+		return errors.New("the effect moves a wallet's key, and the request does not, or the other way round")
+	}
 	switch o := c.req.Decoded.(type) {
 	case *request.TransferBody:
 		err = errors.New("a transfer has permits, not an effect")
@@ -155,6 +158,8 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 		err = rootOf(c.wallet, *a)
 	case request.WarmBody:
 		err = warmMade(o, b)
+	case *request.WalletMoveBody:
+		err = moveMade(o, b)
 	case request.LifeBody:
 		err = lifeMade(o, b)
 	default:
@@ -208,6 +213,23 @@ func warmMade(o request.WarmBody, b *entry.Effect) error {
 	return nil
 }
 
+// moveMade checks that an effect moves the key that the request names to where it says. With which import key, follows from the state, which a proof
+// does not show; of a key that comes back the core made it.
+func moveMade(o *request.WalletMoveBody, b *entry.Effect) error {
+	if b.Document != nil || b.Wallet != nil || b.Addresses != nil || b.Life != nil || b.Warm != nil {
+		return errors.New("the effect holds more than a move")
+	}
+	m := b.Move
+	if m.Wallet != o.Wallet || string(m.To[:]) != string(o.To) || m.Temperature != o.Temperature {
+		return errors.New("the effect is not the move that was asked for")
+	}
+	goes := o.Temperature == request.Cold
+	if goes != (len(m.Copy) == 32) || goes == (len(m.Public) > 0) || goes == (b.Key != nil) || b.Key != nil && b.Key.ID != m.Import {
+		return errors.New("a key that goes has a sealed copy, one that comes back an import key")
+	}
+	return nil
+}
+
 // lifeMade checks that an effect on the life cycle is about the working key that the request names. What else it says follows from the
 // state, which a proof does not show.
 func lifeMade(o request.LifeBody, b *entry.Effect) error {
@@ -228,6 +250,9 @@ func lifeMade(o request.LifeBody, b *entry.Effect) error {
 		epoch, pattern = o.Epoch, o.Pattern
 	case *request.RestoreBody:
 		epoch, pattern = o.Epoch, o.Pattern
+	}
+	if added, removed := offlineMade(o); !bytes.Equal(added, b.Life.Added) || !bytes.Equal(removed, b.Life.Removed) {
+		return errors.New("the effect is about another offline domain than the request")
 	}
 	if b.Life.Epoch != epoch || pattern != nil && !bytes.Equal(pattern, b.Life.Pattern) {
 		return errors.New("the effect is about another working key than the request")
@@ -251,4 +276,17 @@ func (c *checker) documentMade(rules *policy.Rules, b *entry.Effect) error {
 		return errors.New("the recorded document is not what the request makes of the one before")
 	}
 	return nil
+}
+
+// offlineMade gives the offline domain that a request adds or removes.
+func offlineMade(o request.LifeBody) (added, removed []byte) {
+	switch o := o.(type) {
+	case *request.OfflineAddBody:
+		id := o.ID()
+		return id[:], nil
+	case *request.OfflineRemoveBody:
+		return nil, o.Domain
+	default:
+		return nil, nil
+	}
 }

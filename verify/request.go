@@ -111,6 +111,8 @@ func (c *checker) facts(rules *policy.Rules) error {
 		wallet = b.Wallet
 	case request.WarmBody:
 		wallet = b.Of()
+	case *request.WalletMoveBody:
+		wallet = b.Wallet
 	}
 	if wallet != "" {
 		w, ok := c.wallets[wallet]

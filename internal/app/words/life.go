@@ -40,6 +40,10 @@ func life(b request.LifeBody) []string {
 			fmt.Sprintf("with the phrase %q", b.Phrase)}
 	case *request.RestoreBody:
 		out = []string{fmt.Sprintf("bring the zeroized domain back with the working key of epoch %d, pattern %x, that custodians have restored", b.Epoch, []byte(b.Pattern))}
+	case *request.OfflineAddBody:
+		out = []string{fmt.Sprintf("take in the offline domain %q, id %s", b.Name, b.ID()), "compare the id with what its machine shows: keys of wallets can be moved there from then on"}
+	case *request.OfflineRemoveBody:
+		out = []string{fmt.Sprintf("give up the offline domain %x for ever: it holds no wallet", []byte(b.Domain))}
 	default:
 		return []string{fmt.Sprintf("something this version can't describe (%T); do not sign it", b)}
 	}

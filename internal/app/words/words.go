@@ -119,6 +119,8 @@ func body(b request.Body, source string) []string {
 		return []string{fmt.Sprintf("remove %q from the address book", b.ID)}
 	case request.WarmBody:
 		return warm(b)
+	case *request.WalletMoveBody:
+		return move(b)
 	case request.LifeBody:
 		return life(b)
 	case *request.PersonKeyAddBody:
@@ -165,6 +167,9 @@ func effects(e request.Effects, b request.Bounds) []string {
 		}
 		if e.Temperature != "" {
 			s += ", " + string(e.Temperature) + " from then on"
+		}
+		if len(e.Domain) > 0 {
+			s += fmt.Sprintf(", domain %x", []byte(e.Domain))
 		}
 		return []string{s}
 	}

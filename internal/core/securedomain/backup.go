@@ -432,7 +432,7 @@ func (d *Domain) CheckClose(_ context.Context, in message.BackupRun) (out messag
 		}
 	}
 	out = c.so()
-	out.Keys = uint64(len(c.replica.state.Keys()))
+	out.Keys = uint64(c.replica.keysHere())
 	return out, c.fault
 }
 

@@ -272,6 +272,9 @@ func refusedZeroized(t *testing.T, h *domaintest.Harness, open message.Request) 
 		request.EpochFinalize: request.EpochFinalizeBody{Counter: l.Counter + 1, Epoch: l.Epoch, Pattern: l.Pattern},
 		request.EpochCancel:   request.EpochCancelBody{Counter: l.Counter + 1, Epoch: l.Epoch, Pattern: l.Pattern},
 		request.Zeroize:       request.ZeroizeBody{Counter: l.Counter + 1, Phrase: request.ZeroizePhrase(h.D.ID())},
+		request.OfflineAdd:    request.OfflineAddBody{Counter: l.Counter + 1, Name: "vault", Leaf: []byte{1}, Salt: make([]byte, 16), Body: []byte{1}},
+		request.OfflineRemove: request.OfflineRemoveBody{Counter: l.Counter + 1, Domain: bytes.Repeat([]byte{1}, 32)},
+		request.WalletMove:    request.WalletMoveBody{Wallet: "hot", To: bytes.Repeat([]byte{1}, 32), Temperature: request.Cold},
 	}
 	for _, op := range request.Operations() {
 		body, ok := asks[op]

@@ -223,6 +223,10 @@ func (d *Domain) Wallet(id custody.WalletID) (message.Wallet, error) {
 func (d *Domain) walletView(id custody.WalletID) (message.Wallet, bool) {
 	w, next, ok := d.state.Wallet(id)
 	v := message.Wallet{Wallet: w, NextReceive: next[0], NextChange: next[1], Temperature: d.state.Temperature(id)}
+	if a, away := d.state.Away(id); away {
+		at := d.state.AwayAt(a)
+		v.Away = &message.Away{Domain: at.ID, Name: at.Name, Way: a.Way.String(), Move: a.Move}
+	}
 	at := d.moment(d.cfg.Clock.Now())
 	for _, x := range d.state.WarmSessions(id) {
 		v.Sessions = append(v.Sessions, message.WarmSession{Asset: x.Asset, Amount: x.Amount, Remaining: x.Remaining, NotAfter: x.NotAfter, Seq: x.Seq,

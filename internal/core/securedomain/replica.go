@@ -138,6 +138,16 @@ func inUse(s *authority.State) []keystore.Ref {
 	return out
 }
 
+// keysHere counts the keys that have a blob in the domain.
+func (r *replica) keysHere() (n int) {
+	for _, k := range r.state.Keys() {
+		if authority.Here(k) {
+			n++
+		}
+	}
+	return n
+}
+
 // end says whether all of the domain is there. needOpen asks that each current blob has been opened.
 func (r *replica) end(needOpen bool) error {
 	m := r.manifest

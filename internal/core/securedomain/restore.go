@@ -98,7 +98,7 @@ func restore(ctx context.Context, cfg RestoreConfig, ids *domainkeys.Identity, m
 			return nil, err
 		}
 	}
-	return &Restored{Manifest: m, Profile: r.state.Profile, Keys: len(r.state.Keys())}, nil
+	return &Restored{Manifest: m, Profile: r.state.Profile, Keys: r.keysHere()}, nil
 }
 
 // loaderOf loads working keys from a root, each once, also those that a restore by custodians has put back.

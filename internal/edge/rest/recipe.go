@@ -43,6 +43,9 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     wallet_temperature     1 wallet, 2 to: "hot" or "warm"
     warm_open              1 wallet, 2 asset (CAIP-19), 3 amount, 4 notAfter (Unix seconds)
     warm_close             1 wallet
+    wallet_move            1 wallet, 2 to: bytes, id of the domain, 3 temperature: "cold" in an offline domain, else "hot" or "warm"
+    offline_add            1 counter, 2 name, 3 leaf, 4 salt, 5 body: bytes, the offline domain's first entry
+    offline_remove         1 counter, 2 domain: bytes, its id
     domain_points_set      1 counter, 2 allow, 3 deny, 4 freeze: byte strings of 32; point n is bit n%%8 of byte n/8
     domain_epoch_load      1 counter, 2 epoch, 3 recovery?: {1 public: bytes, 2 threshold, 3 shares, 4 commitments: bytes, 5 transcript: bytes, 8 custodians: array of keys}
     domain_epoch_commit    1 counter, 2 epoch, 3 pattern: bytes, 4 receipts?: array of {1 receipt: bytes, 2 signature: bytes}

@@ -19,7 +19,7 @@ import (
 
 // states are the values of the state parameter.
 func states() []message.State {
-	return []message.State{message.StatePending, message.StateReady, message.StateSigned, message.StateExecuted, message.StateRefused,
+	return []message.State{message.StatePending, message.StateReady, message.StateSigned, message.StateExported, message.StateExecuted, message.StateRefused,
 		message.StateRejected, message.StateCancelled, message.StateExpired}
 }
 
@@ -42,6 +42,8 @@ func (s *Server) listRequests(c *call) error {
 	switch want {
 	case message.StatePending, message.StateReady, message.StateExpired:
 		q.Open = true // the cache does not tell these apart
+	case message.StateExported:
+		q.State = message.StateSigned // likewise
 	default:
 		q.State = want
 	}
@@ -146,7 +148,7 @@ func (s *Server) getRequest(c *call) error {
 		if v.Attempts, err = s.cfg.Transfers.Attempts(c.ctx(), id); err != nil {
 			return about(id, err)
 		}
-		if v.State == string(message.StateReady) || v.State == string(message.StateSigned) && len(v.Attempts) == 0 {
+		if v.State == string(message.StateReady) || v.State == string(message.StateExported) || v.State == string(message.StateSigned) && len(v.Attempts) == 0 {
 			if v.Note, err = s.cfg.Transfers.Note(c.ctx(), id, v.Effects.Chain); err != nil {
 				return about(id, err)
 			}

@@ -282,7 +282,7 @@ func (c *Core) newWallet(o *request.WalletCreateBody) (*entry.Wallet, *entry.New
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	k := &entry.NewKey{ID: custody.KeyID(hex.EncodeToString(id[:])), Purpose: "custody", Kind: "hd-seed", Epoch: 1}
+	k := &entry.NewKey{ID: custody.KeyID(hex.EncodeToString(id[:])), Purpose: "custody", Kind: "hd-seed", Epoch: 1, Blob: [32]byte{1}}
 	w := &entry.Wallet{ID: o.Wallet, Chain: o.Chain, Scheme: o.Scheme, Key: k.ID, Account: o.Account, Master: [4]byte(id[:4]), Parent: [4]byte(id[4:8])}
 	rand.Read(w.ChainCode[:])
 	p := pub.Compressed()

@@ -227,6 +227,15 @@ type Wallet struct {
 
 	Temperature request.Temperature `cbor:"5,keyasint"`
 	Sessions    []WarmSession       `cbor:"6,keyasint,omitempty"` // of a warm wallet, by asset
+	Away        *Away               `cbor:"7,keyasint,omitempty"` // of a cold wallet
+}
+
+// Away says where the key of a cold wallet is.
+type Away struct {
+	Domain custody.DomainID `cbor:"1,keyasint"` // offline domain
+	Name   string           `cbor:"2,keyasint"`
+	Way    string           `cbor:"3,keyasint"` // "leaving", "held" or "coming"
+	Move   uint64           `cbor:"4,keyasint"` // entry of the latest move
 }
 
 // WarmSession is a session of a warm wallet.

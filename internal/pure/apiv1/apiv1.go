@@ -60,7 +60,7 @@ type Request struct {
 	Authority string            `json:"authority" doc:"64 hex digits"`
 	Domain    string            `json:"domain" doc:"64 hex digits"`
 	Initiator custody.PersonID  `json:"initiator" doc:"p_ and 16 characters"`
-	Operation request.Operation `json:"operation" doc:"transfer, wallet_create, address_create, policy_change, person_enrol, person_revoke, group_set, whitelist_add, whitelist_remove, person_key_add, person_key_remove, domain_points_set, domain_epoch_load, domain_epoch_commit, domain_epoch_activate, domain_epoch_finalize, domain_epoch_cancel, domain_zeroize, domain_restore, wallet_temperature, warm_open or warm_close"`
+	Operation request.Operation `json:"operation" doc:"transfer, wallet_create, address_create, policy_change, person_enrol, person_revoke, group_set, whitelist_add, whitelist_remove, person_key_add, person_key_remove, domain_points_set, domain_epoch_load, domain_epoch_commit, domain_epoch_activate, domain_epoch_finalize, domain_epoch_cancel, domain_zeroize, domain_restore, wallet_temperature, warm_open, warm_close, wallet_move, offline_add or offline_remove"`
 	Body      json.RawMessage   `json:"body" doc:"the operation's body"`
 	NotAfter  int64             `json:"notAfter" doc:"Unix seconds; nothing is done later"`
 }
@@ -144,6 +144,12 @@ func NewBody(o request.Operation) request.Body {
 		return &request.WarmOpenBody{}
 	case request.WarmClose:
 		return &request.WarmCloseBody{}
+	case request.OfflineAdd:
+		return &request.OfflineAddBody{}
+	case request.OfflineRemove:
+		return &request.OfflineRemoveBody{}
+	case request.WalletMove:
+		return &request.WalletMoveBody{}
 	default:
 		return nil
 	}

@@ -141,6 +141,9 @@ func (s *State) Away(id custody.WalletID) (*Away, bool) {
 	return a, ok
 }
 
+// AwayAt gives the offline domain that a wallet's key is in, or on its way to or from.
+func (s *State) AwayAt(a *Away) OfflineDomain { return s.cold.domains[a.Domain] }
+
 // AwayIn lists the wallets whose keys are in an offline domain, or on their way there or back, in order of birth. The caller must not
 // change what it gets.
 func (s *State) AwayIn(id custody.DomainID) (wallets []entry.Wallet, where []*Away) {

@@ -129,7 +129,7 @@ func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.
 		f.Wallet, f.Chain = o.Wallet, w.Chain
 		e.Wallet, e.Chain, e.Temperature, e.Domain = o.Wallet, w.Chain, o.Temperature, o.To
 	case *request.OfflineAddBody:
-		id := entry.Hash(o.Leaf)
+		id := o.ID()
 		e.Domain = id[:]
 	case *request.OfflineRemoveBody:
 		e.Domain = o.Domain

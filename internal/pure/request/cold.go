@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/tlog"
 )
 
 // Operations on offline domains and on keys that move between domains (docs/spec/cold.md).
@@ -40,6 +41,9 @@ type WalletMoveBody struct {
 	To          custody.HexBytes `cbor:"2,keyasint" json:"to"`          // id of the domain, 32 bytes
 	Temperature Temperature      `cbor:"3,keyasint" json:"temperature"` // of the wallet there: cold in an offline domain, else hot or warm
 }
+
+// ID gives the id of the offline domain: the leaf hash of its first entry.
+func (b *OfflineAddBody) ID() custody.DomainID { return custody.DomainID(tlog.LeafHash(b.Leaf)) }
 
 // Number implements [LifeBody].
 func (b *OfflineAddBody) Number() uint64 { return b.Counter }

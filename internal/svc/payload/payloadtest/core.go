@@ -215,7 +215,7 @@ func (c *Core) AddWallet(t testing.TB, id custody.WalletID, chain custody.ChainI
 	c.accounts[id] = account
 	c.execute(t, req, func(e *entry.Effect) {
 		e.Wallet = &w
-		e.Key = &entry.NewKey{ID: w.Key, Purpose: "custody", Kind: "hd-seed", Epoch: 1}
+		e.Key = &entry.NewKey{ID: w.Key, Purpose: "custody", Kind: "hd-seed", Epoch: 1, Blob: [32]byte{1}}
 		b := entry.AddressBatch{Wallet: id, Count: 1}
 		if b.Root, err = authority.BatchRoot(w, b, c.Derive); err != nil {
 			t.Fatal(err)
