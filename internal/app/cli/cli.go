@@ -52,7 +52,7 @@ type root struct {
 	Policy    policyCmd    `cmd:"" help:"The rule document."`
 	Wallet    walletCmd    `cmd:"" help:"Wallets."`
 	Warm      warmCmd      `cmd:"" help:"Sessions of warm wallets."`
-	Cold      coldCmd      `cmd:"" help:"Offline domains: wallets whose keys are on a machine without network."`
+	Cold      coldCmd      `cmd:"" help:"Cold wallets: offline domains, and what is carried to them and back."`
 	Address   addressCmd   `cmd:"" help:"Addresses of wallets."`
 	Request   requestCmd   `cmd:"" help:"Ask, approve, follow."`
 	Proof     proofCmd     `cmd:"" help:"Proof files."`

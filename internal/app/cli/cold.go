@@ -4,265 +4,371 @@ package cli
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
-	"strongroom/client"
+	"strongroom/internal/app/coldtalk"
 	"strongroom/internal/app/words"
-	"strongroom/internal/gate/message"
-	"strongroom/internal/pure/canon"
+	"strongroom/internal/edge/keyfile"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/offline"
-	"strongroom/internal/pure/request"
+	"strongroom/internal/secret"
 )
 
-// coldCmd is about offline domains and what is carried to them and back.
+// coldCmd is about cold wallets: offline domains, and what is carried to them and back.
 type coldCmd struct {
-	List   coldList   `cmd:"" help:"The offline domains, and which wallets' keys are there."`
-	Add    coldAdd    `cmd:"" help:"Ask to take an offline domain in, by the file that its machine has written; people must approve it."`
-	Remove coldRemove `cmd:"" help:"Ask to give an offline domain up, that holds no wallet; people must approve it."`
-	Export coldExport `cmd:"" help:"Write a bundle: what an offline domain has to know and to sign. It is taken there within 24 hours."`
-	Import coldImport `cmd:"" help:"Take in the result that an offline domain has written."`
+	coldOnline
+	coldMachine
+	coldCarry
 }
 
-type coldList struct{}
+// coldMachine is done on the machine of an offline domain, which has no network.
+type coldMachine struct {
+	Create  coldCreate  `cmd:"" help:"Make an offline domain on a machine without network, and write its first entry for the request that adds it."`
+	Sign    coldSign    `cmd:"" help:"Take a bundle in, do what it brings, have two operators confirm, sign, and write the result."`
+	Status  coldStatus  `cmd:"" help:"How an offline domain stands: what it has imported, which wallets it holds."`
+	Backup  coldBackup  `cmd:"" help:"Add to a backup of an offline domain: before each result is carried away."`
+	Restore coldRestore `cmd:"" help:"Make the offline domain of a backup, in a folder that has its root of trust."`
+	Zeroize coldZeroize `cmd:"" help:"DESTROY the working key of an offline domain at once. Custodians can bring it back."`
+}
 
-// Run lists.
-func (c *coldList) Run(e *env) error {
-	cl, err := e.client()
+// runCold has strongroom-core do a command of an offline domain, and reads its report.
+func (e *env) runCold(c coreFlags, pass secret.Bytes, report any, command string, more ...string) error {
+	args := append([]string{"cold", command}, c.args("", more...)[1:]...)
+	out, err := e.runCore(pass, args...)
+	if err != nil || report == nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(out), report); err != nil {
+		return fmt.Errorf("%s cold %s: %w", coreProgram, command, err)
+	}
+	return nil
+}
+
+type coldCreate struct {
+	coreFlags
+	Name      string `required:"" placeholder:"NAME" help:"What people call it: small letters, digits and hyphens."`
+	Authority string `required:"" placeholder:"HEX" help:"Id of the authority that it follows, for ever; 'strongroom domain show' prints it. Compare it with what the first persons wrote down."`
+	Profile   string `enum:"evaluation,production" default:"evaluation" help:"evaluation or production, as the authority's."`
+	Out       string `required:"" placeholder:"FILE" help:"Where the domain's first entry is written. It is public."`
+}
+
+// coldCreated is what strongroom-core says.
+type coldCreated struct {
+	Domain    string `json:"domain"`
+	Name      string `json:"name"`
+	Authority string `json:"authority"`
+	Genesis   string `json:"genesis"`
+}
+
+// Run makes the domain.
+func (c *coldCreate) Run(e *env) error {
+	pass, err := c.passphrase(e, true)
 	if err != nil {
 		return err
 	}
-	list, err := cl.OfflineDomains(e.ctx)
+	defer pass.Wipe()
+	var r coldCreated
+	if err := e.runCold(c.coreFlags, pass, &r, "create", "--name", c.Name, "--authority", c.Authority, "--profile", c.Profile, "--out", c.Out); err != nil {
+		return err
+	}
+	e.hint("carry %s to the online domain, and add it there: 'strongroom cold add %s'; compare the id %s on both machines", c.Out, filepath.Base(c.Out), r.Domain)
+	return e.show(r, func() error {
+		return e.pairs([]pair{{"offline domain", r.Domain}, {"name", r.Name}, {"authority", r.Authority}, {"first entry", r.Genesis}})
+	})
+}
+
+type coldSign struct {
+	coreFlags
+	Bundle     string   `arg:"" help:"File of the bundle."`
+	Out        string   `required:"" placeholder:"FILE" help:"Where the result is written."`
+	Operator   []string `sep:"none" placeholder:"FILE" help:"Approval key of an operator; two different people's are needed where something is to be signed. Without, everything else is done, and permits wait."`
+	OperatorFD []int    `name:"operator-fd" placeholder:"N" help:"Read the passphrase of an operator's key from this file descriptor; in the order of --operator."`
+	Leave      []uint64 `placeholder:"ENTRY" help:"Do not sign the permit of this entry; the online domain is told so."`
+	BackupTo   string   `name:"backup" placeholder:"FOLDER" help:"Add to the backup in this folder, before the result is carried away."`
+	Yes        bool     `short:"y" help:"Do not ask before signing."`
+}
+
+// coldReport is what strongroom-core says of a bundle.
+type coldReport struct {
+	Domain   string             `json:"domain"`
+	Number   uint64             `json:"number"`
+	Entries  uint64             `json:"entries"`
+	Again    bool               `json:"again,omitempty"`
+	MovedIn  []custody.WalletID `json:"movedIn,omitempty"`
+	MovedOut []custody.WalletID `json:"movedOut,omitempty"`
+	Signed   []struct {
+		Entry   uint64 `json:"entry"`
+		Request string `json:"request"`
+		TxID    string `json:"txid"`
+	} `json:"signed,omitempty"`
+	Refused []struct {
+		Entry  uint64 `json:"entry"`
+		Kind   string `json:"kind"`
+		Detail string `json:"detail"`
+	} `json:"refused,omitempty"`
+	Waiting int    `json:"waiting,omitempty"`
+	Size    uint64 `json:"size"`
+	Result  string `json:"result"`
+}
+
+// Run signs.
+func (c *coldSign) Run(e *env) error {
+	if n := len(c.Operator); n != 0 && n != offline.Operators {
+		return usage("--operator is given %d times: two operators confirm, or none", offline.Operators)
+	}
+	pass, err := c.passphrase(e, false)
 	if err != nil {
 		return err
 	}
-	if list == nil {
-		list = []client.OfflineDomain{}
+	defer pass.Wipe()
+	r, err := c.sign(e, pass)
+	if err != nil {
+		return err
 	}
-	return e.show(list, func() error {
-		var rows [][]string
-		for _, d := range list {
-			var wallets []string
-			for _, w := range d.Wallets {
-				wallets = append(wallets, string(w.Wallet)+" ("+w.Way+")")
-			}
-			state := "ready"
-			switch {
-			case d.Zeroized:
-				state = "zeroized"
-			case d.Busy:
-				state = "a key is on its way"
-			}
-			rows = append(rows, []string{d.Name, d.ID[:16], strings.Join(wallets, ", "), fmt.Sprint(d.Open), fmt.Sprint(d.Number), state})
+	r.Result = c.Out
+	if c.BackupTo != "" {
+		if err := e.runCold(c.coreFlags, pass, nil, "backup", "--to", c.BackupTo); err != nil {
+			return hint(err, "the result is in %s: do not carry it away before 'strongroom cold backup' has worked", c.Out)
 		}
-		return e.table([]string{"offline domain", "id", "wallets", "to sign", "bundles", "state"}, rows)
-	})
+	}
+	return e.show(r, func() error { return e.pairs(r.pairs()) })
 }
 
-type coldAdd struct {
-	File string `arg:"" type:"existingfile" help:"File that 'strongroom-core cold create' has written."`
-	Name string `placeholder:"NAME" help:"How people call it; default: the name in the file."`
-	sending
+func (r coldReport) pairs() []pair {
+	out := []pair{{"offline domain", r.Domain}, {"bundle", strconv.FormatUint(r.Number, 10)}, {"entries imported", strconv.FormatUint(r.Entries, 10)}}
+	for _, w := range r.MovedIn {
+		out = append(out, pair{"came", string(w)})
+	}
+	for _, w := range r.MovedOut {
+		out = append(out, pair{"left", string(w)})
+	}
+	for _, s := range r.Signed {
+		out = append(out, pair{"signed", fmt.Sprintf("%d  %s", s.Entry, s.TxID)})
+	}
+	for _, s := range r.Refused {
+		out = append(out, pair{"not done", fmt.Sprintf("%d  %s: %s", s.Entry, s.Kind, s.Detail)})
+	}
+	if r.Waiting > 0 {
+		out = append(out, pair{"waiting for operators", strconv.Itoa(r.Waiting)})
+	}
+	return append(out, pair{"result", r.Result})
 }
 
-// Run asks.
-func (c *coldAdd) Run(e *env) error {
-	b, err := os.ReadFile(c.File)
+// sign runs the core, which shows on standard error what it is asked for, and answers its questions through two pipes.
+func (c *coldSign) sign(e *env, pass secret.Bytes) (r coldReport, err error) {
+	args := append([]string{"cold", "sign"}, c.args("", "--bundle", c.Bundle, "--out", c.Out)[1:]...)
+	talk := func(coldtalk.Question) (coldtalk.Reply, error) {
+		return coldtalk.Reply{}, errors.New("no operators are there")
+	}
+	if len(c.Operator) > 0 {
+		talk = func(q coldtalk.Question) (coldtalk.Reply, error) { return c.answer(e, q) }
+	}
+	out, err := e.runTalking(pass, len(c.Operator) > 0, talk, args...)
 	if err != nil {
-		return err
+		return r, err
 	}
-	body, err := genesisOf(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.File, err)
+	if err := json.Unmarshal(out, &r); err != nil {
+		return r, fmt.Errorf("%s cold sign: %w", coreProgram, err)
 	}
-	if c.Name != "" {
-		body.Name = c.Name
-	}
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
-		body.Counter = l.Counter + 1
-		return body, nil
-	})
+	return r, nil
 }
 
-// genesisOf reads the first entry of an offline domain.
-func genesisOf(b []byte) (*client.OfflineAdd, error) {
-	var r offline.Record
-	if err := canon.Decode(b, &r); err != nil {
-		return nil, fmt.Errorf("this is no first entry of an offline domain: %w", err)
-	}
-	s, err := offline.OpenGenesis(r)
-	if err != nil {
-		return nil, err
-	}
-	return &client.OfflineAdd{Name: s.Name, Leaf: r.Leaf, Salt: r.Salt, Body: r.Body}, nil
-}
-
-type coldRemove struct {
-	Name string `arg:"" help:"Name or id of the offline domain."`
-	sending
-}
-
-// Run asks.
-func (c *coldRemove) Run(e *env) error {
-	id, err := offlineID(e, c.Name)
-	if err != nil {
-		return err
-	}
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
-		return &client.OfflineRemove{Counter: l.Counter + 1, Domain: id}, nil
-	})
-}
-
-// offlineID gives the id of an offline domain by name or id.
-func offlineID(e *env, name string) ([]byte, error) {
-	if id, err := hex.DecodeString(name); err == nil && len(id) == 32 {
-		return id, nil
-	}
-	cl, err := e.client()
-	if err != nil {
-		return nil, err
-	}
-	list, err := cl.OfflineDomains(e.ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range list {
-		if d.Name == name {
-			return hex.DecodeString(d.ID)
+// answer answers a question of the core: which of the permits that it has shown are wanted, or the operators' signatures.
+func (c *coldSign) answer(e *env, q coldtalk.Question) (out coldtalk.Reply, err error) {
+	if len(q.Statement) == 0 {
+		for _, p := range q.Permits {
+			if !slices.Contains(c.Leave, p) {
+				out.Permits = append(out.Permits, p)
+			}
 		}
+		if len(out.Permits) == 0 {
+			return out, nil
+		}
+		return out, e.confirm(c.Yes, fmt.Sprintf("Sign %d of them (%s)? Compare with what was asked for, and the time with a watch.", len(out.Permits), entries(out.Permits)))
 	}
-	return nil, hint(fmt.Errorf("no offline domain is called %q", name), "'strongroom cold list' shows them")
-}
-
-type coldExport struct {
-	To     string `required:"" placeholder:"FILE" help:"Where the bundle is written; must not exist."`
-	Domain string `placeholder:"NAME" help:"Name or id of the offline domain; default: the only one."`
-	Full   bool   `help:"With the whole log: the first bundle, and where the offline machine says that it lacks entries."`
-}
-
-// Run writes the bundle, complete or not at all.
-func (c *coldExport) Run(e *env) (err error) {
-	cl, err := e.client()
+	s, err := offline.DecodeConfirmation(q.Statement)
 	if err != nil {
-		return err
+		return out, err
 	}
-	if _, err := os.Lstat(c.To); err == nil {
-		return fmt.Errorf("%s exists", c.To)
-	}
-	f, err := os.CreateTemp(filepath.Dir(c.To), ".bundle-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
+	for i, path := range c.Operator {
+		sig, err := c.confirmAs(e, i, path, s)
 		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
+			return out, err
 		}
-	}()
-	b, err := cl.ExportBundle(e.ctx, f, c.Domain, c.Full)
-	if err == nil {
-		err = f.Sync()
+		out.Signatures = append(out.Signatures, sig)
 	}
-	if err == nil {
-		err = f.Close()
+	return out, nil
+}
+
+// confirmAs has an operator sign a confirmation.
+func (c *coldSign) confirmAs(e *env, i int, path string, s offline.Confirmation) (offline.Signature, error) {
+	fd := -1
+	if i < len(c.OperatorFD) {
+		fd = c.OperatorFD[i]
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), c.To)
-	}
-	if err != nil {
-		return err
-	}
-	return e.show(b, func() error {
-		return e.pairs([]pair{{"bundle", fmt.Sprintf("%d to the offline domain %q, %s", b.Number, b.Name, b.Domain)}, {"file", c.To},
-			{"log", fmt.Sprintf("entries %d to %d", b.From, b.Size)}, {"to sign", fmt.Sprintf("%d permits", b.Permits)}, {"keys", fmt.Sprint(b.Copies)},
-			{"take it there before", words.Unix(b.NotAfter)}})
+	e.say("Operator %d confirms %d permits of bundle %s, at %s by this machine's clock.", i+1, len(s.Permits), words.Groups(s.Bundle[:8]), words.Time(time.Unix(0, s.Time)))
+	k, err := keyfile.Open(e.arena, path, func() (secret.Bytes, error) {
+		return e.passphrase(fd, fmt.Sprintf("Passphrase of %s: ", path), "--operator-fd")
 	})
+	if err != nil {
+		return offline.Signature{}, err
+	}
+	defer k.Wipe()
+	sig, err := k.Sign(s.Message())
+	return offline.Signature{Person: k.Person(), Key: k.Public().Ref(), Sig: sig}, err
 }
 
-type coldImport struct {
-	File string `arg:"" type:"existingfile" help:"Result that 'strongroom-core cold sign' has written."`
+func entries(list []uint64) string {
+	out := make([]string, len(list))
+	for i, n := range list {
+		out[i] = strconv.FormatUint(n, 10)
+	}
+	return strings.Join(out, ", ")
 }
 
-// Run takes it in.
-func (c *coldImport) Run(e *env) error {
-	cl, err := e.client()
+type coldStatus struct{ coreFlags }
+
+// coldStanding is what strongroom-core says.
+type coldStanding struct {
+	Domain    string             `json:"domain"`
+	Name      string             `json:"name"`
+	Authority string             `json:"authority"`
+	Profile   string             `json:"profile"`
+	Entries   uint64             `json:"entries"`
+	Import    uint64             `json:"import"`
+	Imported  uint64             `json:"imported"`
+	Time      int64              `json:"importTime"`
+	Full      bool               `json:"needsFull"`
+	Wallets   []custody.WalletID `json:"wallets"`
+	Unsigned  int                `json:"unsigned"`
+	Copies    bool               `json:"recoveryCopies"`
+	Zeroized  bool               `json:"zeroized"`
+	Locked    bool               `json:"workingKeyAbsent"`
+	Missing   []custody.WalletID `json:"missing"`
+}
+
+// Run asks the core.
+func (c *coldStatus) Run(e *env) error {
+	pass, err := c.passphrase(e, false)
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(c.File)
+	defer pass.Wipe()
+	var s coldStanding
+	if err := e.runCold(c.coreFlags, pass, &s, "status"); err != nil {
+		return err
+	}
+	return e.show(s, func() error { return e.pairs(s.pairs()) })
+}
+
+func (s coldStanding) pairs() []pair {
+	yes := map[bool]string{true: "yes", false: "no"}
+	out := []pair{{"offline domain", s.Domain}, {"name", s.Name}, {"authority", s.Authority}, {"profile", s.Profile}, {"entries", strconv.FormatUint(s.Entries, 10)}}
+	last := "nothing was imported"
+	if s.Import > 0 {
+		last = fmt.Sprintf("bundle %d, %d entries, of %s", s.Import, s.Imported, words.Unix(s.Time))
+	}
+	out = append(out, pair{"imported", last}, pair{"next bundle", map[bool]string{true: "a full one (--full)", false: "what is new"}[s.Full]})
+	for _, w := range s.Wallets {
+		what := "here"
+		if slices.Contains(s.Missing, w) {
+			what = "MISSING: restore the backup"
+		}
+		out = append(out, pair{"wallet " + string(w), what})
+	}
+	return append(out, pair{"permits not signed yet", strconv.Itoa(s.Unsigned)}, pair{"sealed for custodians", yes[s.Copies]}, pair{"zeroized", yes[s.Zeroized]},
+		pair{"working key", map[bool]string{true: "absent", false: "there"}[s.Locked]})
+}
+
+type coldBackup struct {
+	coreFlags
+	To string `required:"" placeholder:"FOLDER" help:"Folder of the backup, best on another disk. It is made if it is not there. Anybody may hold it: packs are sealed."`
+}
+
+// coldBackedUp is what strongroom-core says.
+type coldBackedUp struct {
+	Domain   string `json:"domain"`
+	Manifest string `json:"manifest"`
+	Entries  uint64 `json:"entries"`
+	Copies   bool   `json:"sealedCopies"`
+}
+
+// Run backs up.
+func (c *coldBackup) Run(e *env) error {
+	pass, err := c.passphrase(e, false)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, message.MaxResult+1))
-	if err != nil {
+	defer pass.Wipe()
+	var r coldBackedUp
+	if err := e.runCold(c.coreFlags, pass, &r, "backup", "--to", c.To); err != nil {
 		return err
 	}
-	if len(b) > message.MaxResult {
-		return errors.New(c.File + ": no result is so large")
-	}
-	r, err := cl.ImportResult(e.ctx, b)
-	if err != nil {
-		return err
+	if !r.Copies {
+		e.hint("nothing is sealed to custodians: this backup needs the domain's own root of trust; keep a copy of that too, or lose the seeds with it")
 	}
 	return e.show(r, func() error {
-		ps := []pair{{"from", fmt.Sprintf("%s, %s", r.Name, r.Domain)}, {"entry", fmt.Sprint(r.Entry)}}
-		for _, id := range r.Signed {
-			ps = append(ps, pair{"signed", id})
-		}
-		for _, w := range r.MovedIn {
-			ps = append(ps, pair{"key arrived there", string(w)})
-		}
-		for _, w := range r.MovedOut {
-			ps = append(ps, pair{"key came back", string(w)})
-		}
-		for _, x := range r.Refused {
-			ps = append(ps, pair{"not done", fmt.Sprintf("entry %d: %s: %s", x.Entry, x.Kind, x.Detail)})
-		}
-		return e.pairs(ps)
+		return e.pairs([]pair{{"offline domain", r.Domain}, {"manifest", filepath.Join(c.To, r.Manifest)}, {"entries", strconv.FormatUint(r.Entries, 10)}})
 	})
 }
 
-type walletMove struct {
-	Name        string `arg:"" help:"Wallet."`
-	To          string `arg:"" help:"Name or id of an offline domain, or 'online': back to this domain."`
-	Temperature string `default:"hot" enum:"hot,warm" help:"Of a wallet that comes back: hot or warm."`
-	sending
+type coldRestore struct {
+	coreFlags
+	From     string `required:"" placeholder:"FOLDER" help:"Folder of the backup."`
+	Manifest string `placeholder:"NAME" help:"Restore an older day: the name of a manifest in the folder. Default: the newest."`
 }
 
-// Run asks.
-func (c *walletMove) Run(e *env) error {
-	b := &client.WalletMove{Wallet: client.WalletID(c.Name), Temperature: request.Cold}
-	var err error
-	if c.To == "online" {
-		b.Temperature = request.Temperature(c.Temperature)
-		b.To, err = onlineID(e)
-	} else {
-		b.To, err = offlineID(e, c.To)
-	}
+// Run restores.
+func (c *coldRestore) Run(e *env) error {
+	pass, err := c.passphrase(e, false)
 	if err != nil {
 		return err
 	}
-	cl, err := e.client()
+	defer pass.Wipe()
+	more := []string{"--from", c.From}
+	if c.Manifest != "" {
+		more = append(more, "--manifest", c.Manifest)
+	}
+	var r restoredReport
+	if err := e.runCold(c.coreFlags, pass, &r, "restore", more...); err != nil {
+		return err
+	}
+	e.hint("the next bundle must be a full one: 'strongroom cold export --full' on the online machine")
+	return e.show(r, func() error {
+		return e.pairs([]pair{{"offline domain", hex.EncodeToString(r.Domain[:])}, {"entries", strconv.FormatUint(r.Entries, 10)}, {"wallets", strconv.Itoa(r.Keys)}})
+	})
+}
+
+type coldZeroize struct {
+	coreFlags
+	Cause string `default:"strongroom cold zeroize" placeholder:"TEXT" help:"What is recorded as the cause."`
+	Yes   bool   `short:"y" help:"Do not ask."`
+}
+
+// Run destroys the working key.
+func (c *coldZeroize) Run(e *env) error {
+	if _, err := os.Stat(filepath.Join(c.Data, "log")); err != nil {
+		return fmt.Errorf("%s is not the folder of an offline domain: %w", c.Data, err)
+	}
+	if err := e.confirm(c.Yes, fmt.Sprintf("This DESTROYS the working key of the offline domain in %s. No seed in it opens until custodians restore it. Go on?", c.Data)); err != nil {
+		return err
+	}
+	pass, err := c.passphrase(e, false)
 	if err != nil {
 		return err
 	}
-	return c.send(e, cl, b)
-}
-
-// onlineID gives the id of the domain that serve serves.
-func onlineID(e *env) ([]byte, error) {
-	cl, err := e.client()
-	if err != nil {
-		return nil, err
+	defer pass.Wipe()
+	if err := e.runCold(c.coreFlags, pass, nil, "zeroize", "--cause", c.Cause); err != nil {
+		return err
 	}
-	s, err := cl.Status(e.ctx)
-	if err != nil {
-		return nil, err
-	}
-	return hex.DecodeString(s.Domain)
+	e.say("The working key is destroyed.")
+	return nil
 }
