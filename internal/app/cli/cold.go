@@ -24,6 +24,7 @@ import (
 
 // coldCmd is about cold wallets: offline domains, and what is carried to them and back.
 type coldCmd struct {
+	coldOnline
 	coldMachine
 	coldCarry
 }

@@ -94,7 +94,7 @@ func (d *Domain) OfflineExport(ctx context.Context, in message.OfflineExport) (o
 		return out, err
 	}
 	if _, err := d.eraseDoomed(ctx); err != nil { // of a key that leaves: before that its copy stays here
-		return out, err
+		return out, problem.Wrap(problem.Internal, err, "what a key that left has given up can't be erased, so that its sealed seed may not go yet")
 	}
 	to, rec, err := d.numberBundle(in.Domain)
 	if err != nil {

@@ -46,6 +46,8 @@ type story struct {
 	session []byte // open session of the service, or nil
 	mac     []byte
 	warm    bool // the story is that of a warm wallet
+	box     *box // or of a cold one, if there is one
+	memory  *domaintest.Memory
 
 	receipts []message.Receipt
 	entries  map[uint64]custody.RequestID // acknowledged entries of requests
@@ -64,6 +66,9 @@ func newStory(h *domaintest.Harness, scheme request.Scheme) *story {
 func (s *story) tell() error {
 	if s.warm {
 		return s.tellWarm()
+	}
+	if s.box != nil {
+		return s.tellCold()
 	}
 	if err := s.wallet("hot", domaintest.Chain, request.SchemeEVM); err != nil {
 		return err

@@ -22,6 +22,7 @@ type machine struct {
 	log, anchor *disktest.Mem
 	faults      *domaintest.Faults
 	warm        bool // it tells the story of a warm wallet
+	box         *box // or of a cold one, if there is one
 }
 
 // factory makes machines with the same new domain. In short mode tests take every stride-th fault.
@@ -30,6 +31,7 @@ type factory struct {
 	log, anchor *disktest.Mem
 	memory      *domaintest.Memory
 	warm        bool
+	box         *box
 }
 
 func newFactory(t *testing.T) *factory {
@@ -45,6 +47,9 @@ func (f *factory) machine(t testing.TB) *machine {
 	m := &machine{log: f.log.Clone(), anchor: f.anchor.Clone(), faults: &domaintest.Faults{}, warm: f.warm}
 	m.Harness = f.base.Clone(t, domaintest.Options{SnapshotEvery: 6, TakeOver: true, Faults: m.faults, Log: m.log, Anchor: m.anchor,
 		Memory: f.memory.Clone()})
+	if f.box != nil {
+		m.box = f.box.clone(t, m.Clock)
+	}
 	return m
 }
 
@@ -116,7 +121,7 @@ func survive(t *testing.T, m *machine, op domaintest.Op, n int, when domaintest.
 		scheme = request.SchemeP2TR
 	}
 	s := newStory(m.Harness, scheme)
-	s.warm = m.warm
+	s.warm, s.box, s.memory = m.warm, m.box, m.Options.Memory
 	m.faults.FailAt(op, n, when, crash)
 	told := 0
 	for try := 0; told < 2 && try < 8; try++ {
@@ -248,7 +253,7 @@ func TestPowerCutAtEveryChange(t *testing.T) {
 func (s *story) otherSlots() {
 	t := s.h.T
 	t.Helper()
-	if s.warm {
+	if s.warm || s.box != nil {
 		return
 	}
 	w := s.wallets["cold"].Wallet

@@ -113,8 +113,8 @@ func (d *Domain) permit(id custody.RequestID, asked authority.Asked, payload []b
 	return p, rec, err
 }
 
-// resign signs the latest permit of a request again: the same bytes. For a warm wallet what was released is read back instead, if the log
-// has it: its key is not used for that.
+// resign signs the latest permit of a request again: the same bytes. What was released is read back instead, if the log has it, for a wallet whose
+// key is not used for that: a warm or a cold one, or one whose key came back since; another domain may have signed then.
 func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed, error) {
 	seq, hash := g.Permit, g.PermitLeaf
 	leaf, body, err := d.readKnown(ctx, seq, hash)
@@ -127,11 +127,12 @@ func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed
 	}
 	d.mu.Lock()
 	w, _, ok := d.state.Wallet(p.Wallet)
+	elsewhere := g.Permit < d.state.BackSince(p.Wallet)
 	d.mu.Unlock()
 	if !ok {
 		return message.Signed{}, problem.New(problem.Internal, "the permit's wallet does not exist")
 	}
-	if g.Result != 0 && d.keys.Confined(w.ID) {
+	if g.Result != 0 && (elsewhere || d.keys.Confined(w.ID)) {
 		return d.signedBefore(ctx, g.ID, g.Result, nil)
 	}
 	return d.signNow(ctx, w, p, recorded{seq: seq, hash: hash, leaf: leaf})

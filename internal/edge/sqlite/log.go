@@ -15,6 +15,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/svc/feed"
+	"strongroom/internal/svc/transfer"
 )
 
 // Log is the part of the cache that follows the core's log: a [feed.Cache], and what lists requests.
@@ -70,7 +71,7 @@ func (l Log) Fold(ctx context.Context, entries []feed.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	touched, order, err := gather(entries)
+	g, err := gather(entries)
 	if err != nil {
 		return err
 	}
@@ -88,29 +89,34 @@ func (l Log) Fold(ctx context.Context, entries []feed.Entry) error {
 			return err
 		}
 		defer w.close()
-		for _, id := range order {
-			if err := w.put(ctx, touched[id]); err != nil {
+		for _, id := range g.order {
+			if err := w.put(ctx, g.touched[id]); err != nil {
 				return fmt.Errorf("request %s: %w", id, err)
 			}
 		}
-		return nil
+		if g.arrived {
+			_, err = tx.ExecContext(ctx, `UPDATE transfers SET poke = poke + 1, next = 0 WHERE settled = 0
+				AND EXISTS (SELECT 1 FROM attempts a WHERE a.request = transfers.request AND a.state = ?)`, string(transfer.Exported))
+		}
+		return err
 	})
 }
 
 // gather folds a batch in memory.
-func gather(entries []feed.Entry) (map[custody.RequestID]*row, []custody.RequestID, error) {
-	g := gathered{touched: map[custody.RequestID]*row{}}
+func gather(entries []feed.Entry) (*gathered, error) {
+	g := &gathered{touched: map[custody.RequestID]*row{}}
 	for _, e := range entries {
 		if err := g.add(e); err != nil {
-			return nil, nil, fmt.Errorf("entry %d: %w", e.Leaf.Seq, err)
+			return nil, fmt.Errorf("entry %d: %w", e.Leaf.Seq, err)
 		}
 	}
-	return g.touched, g.order, nil
+	return g, nil
 }
 
 type gathered struct {
 	touched map[custody.RequestID]*row
 	order   []custody.RequestID
+	arrived bool // something from an offline domain
 }
 
 func (g *gathered) at(id custody.RequestID) *row {
@@ -123,6 +129,9 @@ func (g *gathered) at(id custody.RequestID) *row {
 
 func (g *gathered) add(e feed.Entry) error {
 	switch e.Leaf.Kind {
+	case entry.KindOffline:
+		g.arrived = true // perhaps with what exported attempts wait for
+		return nil
 	case entry.KindGenesis, entry.KindResult, entry.KindSession, entry.KindSnapshot, entry.KindWriter,
 		entry.KindReencipher, entry.KindErased, entry.KindTamper:
 		return nil // nothing in the cache follows from these: they are not decoded

@@ -87,6 +87,13 @@ type coldSection struct {
 	Domains []OfflineDomain `cbor:"1,keyasint,omitempty"` // in the order in which they were added
 	Away    []Away          `cbor:"2,keyasint,omitempty"` // by wallet
 	Open    []exportRecord  `cbor:"3,keyasint,omitempty"` // by permit
+	Back    []backRecord    `cbor:"4,keyasint,omitempty"` // by wallet
+}
+
+// backRecord is a wallet whose key was away and came back.
+type backRecord struct {
+	Wallet uint32 `cbor:"1,keyasint"`
+	Since  uint64 `cbor:"2,keyasint"` // entry that brought it last
 }
 
 // exportRecord is a request whose latest permit waits for its signatures from an offline domain.
@@ -106,6 +113,7 @@ type cold struct {
 	domains []OfflineDomain
 	away    map[uint32]*Away             // by wallet
 	open    map[custody.RequestID]uint32 // requests whose latest permit waits for its signatures from there, with their wallet
+	back    map[uint32]uint64            // by wallet: entry that brought its key back last
 }
 
 // OfflineDomains lists the offline domains in the order in which they were added, without those that were removed.
@@ -139,6 +147,15 @@ func (s *State) Away(id custody.WalletID) (*Away, bool) {
 	}
 	a, ok := s.cold.away[uint32(i)]
 	return a, ok
+}
+
+// BackSince gives the entry that brought the key of a wallet back last; 0 if it was never away. Permits before it may have been signed elsewhere.
+func (s *State) BackSince(id custody.WalletID) uint64 {
+	i, ok := s.walletIndex[id]
+	if !ok {
+		return 0
+	}
+	return s.cold.back[uint32(i)]
 }
 
 // AwayAt gives the offline domain that a wallet's key is in, or on its way to or from.
@@ -249,6 +266,9 @@ func (s *State) coldImage() *coldSection {
 	slices.SortFunc(m.Open, func(a, b exportRecord) int {
 		return cmp.Compare(s.signed[a.Request].Permit, s.signed[b.Request].Permit)
 	})
+	for _, n := range slices.Sorted(maps.Keys(s.cold.back)) {
+		m.Back = append(m.Back, backRecord{n, s.cold.back[n]})
+	}
 	return m
 }
 
@@ -276,6 +296,12 @@ func (s *State) restoreCold(m *coldSection) error {
 			return errors.New("a request waits for an offline domain, and has no permit or no cold wallet")
 		}
 		s.cold.open[x.Request] = x.Wallet
+	}
+	for i, x := range m.Back {
+		if int(x.Wallet) >= len(s.walletList) || i > 0 && m.Back[i-1].Wallet >= x.Wallet {
+			return errors.New("wallets whose keys came back are out of order, or don't exist")
+		}
+		s.cold.back[x.Wallet] = x.Since
 	}
 	s.cold.domains = m.Domains
 	return nil

@@ -299,6 +299,7 @@ func (x *offlineSteps) commit() {
 		}
 		s.dropBlobs(s.keyIndex[a.Import])
 		delete(s.cold.away, n)
+		s.cold.back[n] = s.Next
 		if a.Back == request.Warm {
 			s.setSessions(n, nil)
 		}

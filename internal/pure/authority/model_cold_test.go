@@ -20,6 +20,7 @@ type modelCold struct {
 	domains []modelOffline
 	away    []Away
 	open    []exportRecord
+	back    []backRecord
 }
 
 type modelOffline struct {
@@ -29,6 +30,7 @@ type modelOffline struct {
 
 func (c modelCold) clone() modelCold {
 	c.domains, c.away, c.open = slices.Clone(c.domains), slices.Clone(c.away), slices.Clone(c.open)
+	c.back = slices.Clone(c.back)
 	for i := range c.domains {
 		c.domains[i].hashes = slices.Clone(c.domains[i].hashes)
 	}
@@ -52,6 +54,7 @@ func (m *model) coldImage() *coldSection {
 	out.Open = slices.SortedFunc(slices.Values(m.cold.open), func(a, b exportRecord) int {
 		return int(m.signedOf(a.Request).Permit) - int(m.signedOf(b.Request).Permit)
 	})
+	out.Back = slices.SortedFunc(slices.Values(m.cold.back), func(a, b backRecord) int { return int(a.Wallet) - int(b.Wallet) })
 	return out
 }
 
@@ -272,6 +275,8 @@ func (m *model) offlineAct(d *modelOffline, body any, taken []entry.TakenKey) ([
 			m.warm = append(m.warm, modelWarm{wallet: n})
 		}
 		m.cold.open = slices.DeleteFunc(m.cold.open, func(x exportRecord) bool { return int(x.Wallet) == n })
+		m.cold.back = slices.DeleteFunc(m.cold.back, func(x backRecord) bool { return int(x.Wallet) == n })
+		m.cold.back = append(m.cold.back, backRecord{uint32(n), m.head.Next})
 		m.cold.away = slices.DeleteFunc(m.cold.away, func(x Away) bool { return int(x.Wallet) == n })
 		return taken[1:], nil
 	}

@@ -139,7 +139,7 @@ func New() *State {
 		done:         newChain(doneChunk),
 		doneIndex:    map[custody.RequestID]place{},
 		warm:         map[uint32][]WarmSession{},
-		cold:         cold{away: map[uint32]*Away{}, open: map[custody.RequestID]uint32{}},
+		cold:         cold{away: map[uint32]*Away{}, open: map[custody.RequestID]uint32{}, back: map[uint32]uint64{}},
 	}
 }
 

@@ -58,10 +58,10 @@ func (s *steps) follow(ctx context.Context, c Chain) error {
 	return s.bump(ctx, c)
 }
 
-// standing gives the newest attempt with a permit.
+// standing gives the newest attempt that was signed.
 func (s *steps) standing() *Attempt {
 	for i := len(s.list) - 1; i >= 0; i-- {
-		if s.list[i].Permitted() {
+		if s.list[i].Permitted() && s.list[i].State != Exported {
 			return &s.list[i]
 		}
 	}
@@ -176,7 +176,7 @@ func (s *steps) bump(ctx context.Context, c Chain) error {
 		return nil
 	}
 	a := s.standing()
-	if newest := s.newest(); newest.State == Preparing {
+	if newest := s.newest(); newest.State == Preparing || newest.State == Exported {
 		return nil // a replacement is under way
 	}
 	v, err := s.ask(ctx)

@@ -71,6 +71,9 @@ func (s *steps) run(ctx context.Context) error {
 			break
 		}
 	}
+	if a := s.newest(); a != nil && a.State == Exported {
+		return s.collect(ctx, c, *a)
+	}
 	if a := s.newest(); a == nil || !a.Permitted() {
 		signed, err := s.first(ctx, c)
 		if err != nil && s.standing() != nil {
@@ -97,8 +100,8 @@ func (s *steps) first(ctx context.Context, c Chain) (bool, error) {
 		return false, err
 	}
 	switch v.State {
-	case message.StateSigned:
-		return true, s.adopt(ctx, v)
+	case message.StateSigned, message.StateExported:
+		return s.adopted(ctx, v)
 	case message.StatePending:
 		note := "waits for approvals"
 		if v.Missing != nil {
@@ -170,9 +173,9 @@ func (s *steps) sign(ctx context.Context, a Attempt) (bool, error) {
 		if err := s.keep(ctx, a); err != nil {
 			return false, err
 		}
-		if v.State == message.StateSigned {
+		if v.State == message.StateSigned || v.State == message.StateExported {
 			if v.Signed != nil && v.Signed.Attempt >= a.Number {
-				return true, s.adopt(ctx, v)
+				return s.adopted(ctx, v)
 			}
 			s.planBump(s.now()) // the replacement was refused; the attempt before it stands
 			return a.Number > 1, nil
@@ -184,10 +187,55 @@ func (s *steps) sign(ctx context.Context, a Attempt) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		return true, s.adopt(ctx, v)
+		return s.adopted(ctx, v)
+	}
+	if x.Exported {
+		a.State, a.Permit, a.Note = Exported, x.Permit, ""
+		s.wait(pendingPoll, waitsOffline)
+		return false, s.keep(ctx, a)
 	}
 	a.State, a.Permit, a.TxID, a.Signed, a.Note = Signed, x.Permit, chain.TxID(x.TxID), x.Bytes, ""
 	return true, s.keep(ctx, a)
+}
+
+// waitsOffline is why an exported attempt does not go on.
+const waitsOffline = "waits for the offline core: export a bundle, and import its result"
+
+// collect asks for what an offline domain may have signed meanwhile. Earlier attempts are watched all the time.
+func (s *steps) collect(ctx context.Context, c Chain, a Attempt) error {
+	x, err := gate.Call[message.Sign, message.Signed](ctx, s.w.cfg.Core, message.MethodSign, message.Sign{ID: s.t.Request})
+	if err != nil {
+		return err
+	}
+	if x.Permit != a.Permit { // replaced meanwhile by somebody else
+		if _, err := s.catchUp(ctx, a); err != nil {
+			return err
+		}
+	} else if !x.Exported {
+		a.State, a.TxID, a.Signed = Signed, chain.TxID(x.TxID), x.Bytes
+		if err := s.keep(ctx, a); err != nil {
+			return err
+		}
+	}
+	if s.standing() != nil {
+		err = s.follow(ctx, c)
+	}
+	if a := s.newest(); err == nil && a.State == Exported && !s.t.Settled {
+		s.wait(pendingPoll, waitsOffline)
+	}
+	return err
+}
+
+// adopted is adopt, and says whether there is an attempt that was signed.
+func (s *steps) adopted(ctx context.Context, v message.Request) (bool, error) {
+	if err := s.adopt(ctx, v); err != nil {
+		return false, err
+	}
+	if s.standing() == nil {
+		s.wait(pendingPoll, waitsOffline)
+		return false, nil
+	}
+	return true, nil
 }
 
 // refused says whether a problem of this kind is the core's final word on a payload.
@@ -245,6 +293,11 @@ func (s *steps) adopt(ctx context.Context, v message.Request) error {
 			return err
 		}
 		a.TxID, a.Signed = chain.TxID(x.TxID), x.Bytes
+		for i := range list {
+			if x.Exported && list[i].TxID == "" { // nor was an earlier one, which this replaces
+				list[i].State = Exported
+			}
+		}
 	}
 	for i := range list { // what was known of the same permits stays known
 		if i < len(s.list) && s.list[i].Permit == list[i].Permit && s.list[i].Permitted() {

@@ -31,6 +31,7 @@ type State string
 const (
 	Preparing     State = "preparing"      // the payload is kept; the core may have been asked to sign it
 	SignFailed    State = "sign_failed"    // the core refused the payload; the slot is not taken
+	Exported      State = "exported"       // the permit waits for its signatures from an offline domain
 	Signed        State = "signed"         // the core released it; no node is known to have it
 	InMempool     State = "in_mempool"     // a node has it
 	Dropped       State = "dropped"        // a node had it and lost it

@@ -227,6 +227,8 @@ func (w *Worker) Sign(ctx context.Context, id custody.RequestID) (message.Signed
 		return message.Signed{}, err
 	}
 	switch {
+	case v.State == message.StateExported:
+		return message.Signed{}, problem.New(problem.KeyAway, "the permit of entry %d waits for its signatures from an offline domain; export a bundle, and import its result", v.Signed.Permit)
 	case v.Signed != nil:
 		return *v.Signed, nil
 	case v.Missing != nil:
