@@ -41,6 +41,8 @@ const usage = `strongroom-core holds the keys of one domain and serves it at a d
                                                       make the domain of a backup, in a folder with its root of trust and no log
   strongroom-core ceremony --data DIR --script FILE --socket PATH
                                                       do the core's part of a key ceremony; 'strongroom ceremony run' leads through it
+  strongroom-core cold create|genesis|sign|status|zeroize|backup|restore --data DIR …
+                                                      an offline domain: one that holds cold wallets on a machine without network
   strongroom-core self-test [--list]                  run the self-tests, or list their names
   strongroom-core probe   --pkcs11-module PATH [--pkcs11-token LABEL]
                                                       tell what a PKCS#11 library and its token can do, as JSON; no domain is needed
@@ -65,6 +67,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
 		_, err := io.WriteString(stdout, usage)
 		return err
+	}
+	if args[0] == "cold" {
+		return runCold(ctx, args[1:], stdout, stderr)
 	}
 	f := flag.NewFlagSet("strongroom-core "+args[0], flag.ContinueOnError)
 	f.SetOutput(stderr)

@@ -54,6 +54,7 @@ type root struct {
 	Wallet    walletCmd    `cmd:"" help:"Wallets."`
 	Warm      warmCmd      `cmd:"" help:"Sessions of warm wallets."`
 	App       appCmd       `cmd:"" help:"Grants: what applications may do with keys of their own."`
+	Cold      coldCmd      `cmd:"" help:"Cold wallets: offline domains, and what is carried to them and back."`
 	Address   addressCmd   `cmd:"" help:"Addresses of wallets."`
 	Request   requestCmd   `cmd:"" help:"Ask, approve, follow."`
 	Proof     proofCmd     `cmd:"" help:"Proof files."`

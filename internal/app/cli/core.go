@@ -12,9 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
+	"strongroom/internal/app/coldtalk"
 	"strongroom/internal/secret"
 )
 
@@ -118,4 +120,62 @@ func lastError(words string) string {
 		}
 	}
 	return strings.Join(said, "; ")
+}
+
+// runTalking is runCore for a command that asks back: the core writes its questions to one pipe and reads the replies from another (package
+// coldtalk). What it says to people goes to standard error at once. Without talking it gets no pipes.
+func (e *env) runTalking(pass secret.Bytes, talking bool, talk func(coldtalk.Question) (coldtalk.Reply, error), args ...string) ([]byte, error) {
+	cmd, pipe, err := coreCommand(e.ctx, pass, args...)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	words := &safeBuffer{}
+	cmd.Stdout, cmd.Stderr = &out, io.MultiWriter(withoutErrors{e.Err}, words)
+	ends := []*os.File{pipe}
+	done := make(chan error, 1)
+	if !talking {
+		done <- nil
+	} else {
+		questions, asks, err := os.Pipe()
+		if err != nil {
+			return nil, errors.Join(err, pipe.Close())
+		}
+		replies, answers, err := os.Pipe()
+		if err != nil {
+			return nil, errors.Join(err, pipe.Close(), questions.Close(), asks.Close())
+		}
+		first := 3 + len(cmd.ExtraFiles)
+		cmd.Args = append(cmd.Args, "--questions-fd", strconv.Itoa(first), "--replies-fd", strconv.Itoa(first+1))
+		cmd.ExtraFiles = append(cmd.ExtraFiles, asks, replies)
+		ends = append(ends, asks, replies)
+		go func() { // ends when the core closes its end
+			err := coldtalk.Serve(answers, questions, talk)
+			done <- errors.Join(err, answers.Close(), questions.Close())
+		}()
+	}
+	err = cmd.Start()
+	for _, f := range ends {
+		err = errors.Join(err, f.Close())
+	}
+	if err == nil {
+		err = cmd.Wait()
+	}
+	talkErr := <-done
+	var left *exec.ExitError
+	if errors.As(err, &left) {
+		return nil, fmt.Errorf("%s %s: %s", coreProgram, strings.Join(args[:2], " "), cmp.Or(lastError(words.text()), left.Error()))
+	}
+	return out.Bytes(), errors.Join(err, talkErr)
+}
+
+// withoutErrors leaves out the lines in which the core says why it ends: they are said once, by this program. The core writes whole lines.
+type withoutErrors struct{ w io.Writer }
+
+// Write implements [io.Writer].
+func (f withoutErrors) Write(b []byte) (int, error) {
+	if bytes.HasPrefix(b, []byte(coreProgram+": error: ")) {
+		return len(b), nil
+	}
+	return f.w.Write(b)
 }

@@ -25,6 +25,7 @@ type walletCmd struct {
 	Reconcile walletReconcile `cmd:"" help:"Ask to let a wallet sign again that is held since entries of the log were lost: say what the chain shows."`
 
 	Temperature walletTemperature `cmd:"" help:"When a wallet's key may be used."`
+	Move        walletMove        `cmd:"" help:"Ask to move a wallet's key to an offline domain, or back; people must approve it."`
 }
 
 type walletCreate struct {
@@ -120,9 +121,13 @@ func (c *walletShow) shown(e *env, cl *client.Client) error {
 		return err
 	}
 	return e.show(w, func() error {
+		where := string(w.Temperature)
+		if w.Away != nil {
+			where += fmt.Sprintf(", its key is %s: offline domain %q, %s", w.Away.Way, w.Away.Name, w.Away.Domain)
+		}
 		return e.pairs([]pair{{"wallet", string(w.ID)}, {"chain", fmt.Sprintf("%s (%s)", w.Chain, words.Chain(w.Chain))}, {"scheme", string(w.Scheme)},
 			{"seed", fmt.Sprintf("%s, account %d", w.Seed, w.Account)}, {"first address", w.Address},
-			{"addresses", fmt.Sprintf("%d receiving, %d change", w.NextReceive, w.NextChange)}, {"public key", fmt.Sprintf("%x", w.Public)}, {"temperature", string(w.Temperature)}})
+			{"addresses", fmt.Sprintf("%d receiving, %d change", w.NextReceive, w.NextChange)}, {"public key", fmt.Sprintf("%x", w.Public)}, {"temperature", where}})
 	})
 }
 

@@ -10,13 +10,17 @@ import (
 	"os"
 	"path/filepath"
 
+	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/auditlog/anchor/file"
 	"strongroom/internal/core/auditlog/segment"
 	"strongroom/internal/core/durable"
+	"strongroom/internal/core/hsm"
+	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/keystore/files"
 	"strongroom/internal/core/securedomain"
 	"strongroom/internal/pure/backup"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/secret"
 )
 
 // restoringLog is where a restore writes the log, until all of it is there.
@@ -62,6 +66,9 @@ func RestoreBackup(ctx context.Context, o Options, from, manifest string, behind
 	return out, takeLog(o)
 }
 
+// errNoManifest says that a folder is no backup.
+var errNoManifest = errors.New("it has no manifest: it is no backup, or its first one was interrupted")
+
 // readManifest reads a manifest of a folder; the newest if it has no name.
 func readManifest(from, name string) ([]byte, error) {
 	if name == "" {
@@ -75,7 +82,7 @@ func readManifest(from, name string) ([]byte, error) {
 			}
 		}
 		if name == "" {
-			return nil, fmt.Errorf("%s has no manifest: it is no backup, or its first one was interrupted", from)
+			return nil, fmt.Errorf("%s: %w", from, errNoManifest)
 		}
 	}
 	if _, ok := backup.ParseManifestName(name); !ok {
@@ -90,59 +97,72 @@ func readManifest(from, name string) ([]byte, error) {
 
 // restore opens what the restore needs, and restores.
 func (p *parts) restore(ctx context.Context, o Options, from string, manifest []byte, behind bool) (*securedomain.Restored, error) {
-	a, lockErr, err := arena(o)
+	s, err := p.restoring(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	p.closers = append(p.closers, a.Close)
-	if p.health, err = newAssurance(ctx, a, o.FailSelfTest); err != nil {
-		return nil, err
+	r, err := securedomain.Restore(ctx, securedomain.RestoreConfig{Arena: s.arena, Root: s.root, Store: s.store, Blobs: s.blobs, Anchor: s.anchor, Manifest: manifest, Behind: behind,
+		Pack: packsOf(from)})
+	if err == nil {
+		err = refuseUnlocked(r.Profile, s.lockErr)
 	}
-	root, err := p.openRoot(ctx, o, a, false)
+	return r, err
+}
+
+// restoreParts is what a restore writes to.
+type restoreParts struct {
+	arena   *secret.Arena
+	lockErr error
+	root    hsm.Root
+	store   auditlog.Store
+	anchor  auditlog.Anchor
+	blobs   keystore.Blobs
+}
+
+// restoring opens what a restore needs: the root of trust, an empty log of another name, the local anchor, the blobs.
+func (p *parts) restoring(ctx context.Context, o Options) (s restoreParts, err error) {
+	if s.arena, s.lockErr, err = arena(o); err != nil {
+		return s, err
+	}
+	p.closers = append(p.closers, s.arena.Close)
+	if p.health, err = newAssurance(ctx, s.arena, o.FailSelfTest); err != nil {
+		return s, err
+	}
+	s.root, err = p.openRoot(ctx, o, s.arena, false)
 	if errors.Is(err, securedomain.ErrNoDomain) {
-		return nil, fmt.Errorf("%s has no root of trust: put the domain's there (%s), or let its custodians restore it first ('strongroom ceremony restore')",
+		return s, fmt.Errorf("%s has no root of trust: put the domain's there (%s), or let its custodians restore it first ('strongroom ceremony restore')",
 			o.Data, filepath.Join(o.Data, "root"))
 	}
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	if err := os.RemoveAll(filepath.Join(o.Data, restoringLog)); err != nil { // of a restore that was cut off
-		return nil, err
+		return s, err
 	}
 	logDir, err := openDir(o, restoringLog)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	store, err := segment.Open(logDir, segment.Options{})
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	p.closers = append(p.closers, store.Close)
 	anchorDir, err := openDir(o, "anchor")
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	anchor, err := file.Open(anchorDir) // log witnesses and TPM are asked at the next start
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	p.closers = append(p.closers, anchor.Close)
 	blobs, err := files.Open(filepath.Join(o.Data, "blobs"))
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	r, err := securedomain.Restore(ctx, securedomain.RestoreConfig{Arena: a, Root: root, Store: store, Blobs: blobs, Anchor: anchor, Manifest: manifest, Behind: behind,
-		Pack: func(_ context.Context, x backup.Pack) ([]byte, error) {
-			b, err := durable.OS().Read(filepath.Join(from, x.Name()), backup.MaxPack)
-			if err != nil {
-				return nil, fmt.Errorf("%s is named by the manifest and can't be read: %w", x.Name(), err)
-			}
-			return b, nil
-		}})
-	if err == nil {
-		err = refuseUnlocked(r.Profile, lockErr)
-	}
-	return r, err
+	s.store, s.anchor, s.blobs = store, anchor, blobs
+	return s, nil
 }
 
 // takeLog gives the restored log its name.

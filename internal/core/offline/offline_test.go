@@ -42,7 +42,7 @@ func TestThereAndBack(t *testing.T) {
 	if it := h.ops.seen[0].Items; len(it) != 1 || it[0].Effects.Total != custody.U64(1000) || it[0].Initiator != h.alice.ID || len(it[0].Approvers) != 2 || it[0].Effects.Outputs[0].Address != domaintest.Whitelisted {
 		t.Errorf("the operators saw %+v", it)
 	}
-	if _, open := h.s.Exported(r.Signed[0].Request); open {
+	if _, open := h.s.Exported(custody.RequestID(r.Signed[0].Request)); open {
 		t.Error("the online side still waits")
 	}
 	home := h.s.Domain

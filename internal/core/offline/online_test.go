@@ -59,7 +59,8 @@ type online struct {
 	said     bool   // the next bundle has its number already
 	witness  []domaintest.Person
 	quorum   uint64
-	custody  bool // has a recovery record
+	custody  bool                // has a recovery record
+	resealed func(*entry.Effect) // changes the effect of the next move that goes out
 	document func(*policy.Document)
 }
 
@@ -185,12 +186,22 @@ func (o *online) must(body any) uint64 {
 	return l.Seq
 }
 
+func (o *online) request(by domaintest.Person, op request.Operation, body any) request.Request {
+	o.n++
+	return request.Request{V: 1, Authority: o.s.Authority, Domain: o.s.Domain, Initiator: by.ID, Key: fmt.Sprintf("k-%d", o.n), Operation: op, Body: canon.Encode(body),
+		NotAfter: o.clock.Wall.Load()/1e9 + 7*24*3600}
+}
+
+// transferRequest asks to pay the chain's coin to the destination that is in the address book.
+func (o *online) transferRequest(by domaintest.Person, w custody.WalletID, amount uint64) request.Request {
+	return o.request(by, request.Transfer, request.TransferBody{Wallet: w, Asset: domaintest.Chain.Native(),
+		Outputs: []request.Output{{Address: domaintest.Whitelisted, Amount: custody.U64(amount)}}, FeeCap: custody.U64(21000 * 1000)})
+}
+
 // ask writes a request.
 func (o *online) ask(by domaintest.Person, op request.Operation, body any) custody.RequestID {
 	o.t.Helper()
-	o.n++
-	r := request.Request{V: 1, Authority: o.s.Authority, Domain: o.s.Domain, Initiator: by.ID, Key: fmt.Sprintf("k-%d", o.n), Operation: op, Body: canon.Encode(body),
-		NotAfter: o.clock.Wall.Load()/1e9 + 7*24*3600}
+	r := o.request(by, op, body)
 	p, err := request.Parse(r.Encode())
 	if err != nil {
 		o.t.Fatal(err)
@@ -278,6 +289,9 @@ func (o *online) fillMove(e *entry.Effect) {
 	h := keystore.Hash(sealed)
 	e.Move.Copy = h[:]
 	o.copies = append(o.copies, sealed)
+	if o.resealed != nil {
+		o.resealed(e)
+	}
 }
 
 // erase says that all doomed blobs are erased.

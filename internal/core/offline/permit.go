@@ -64,6 +64,10 @@ func (w *work) permits(ctx context.Context, by Operators) error {
 	}
 	keep, err := by.Review(ctx, Review{Domain: w.ID(), Name: w.state.Name, Authority: w.state.Authority, Number: w.bundle.Number, Checkpoint: w.checkpoint,
 		Now: at, Items: items})
+	if errors.Is(err, ErrUnattended) {
+		w.report.Waiting = len(items)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("review: %w", err)
 	}
@@ -260,7 +264,7 @@ func (w *work) settlePermits(ctx context.Context) error {
 		if err := w.record(ctx, w.guess(), out); err != nil {
 			return err
 		}
-		w.report.Signed = append(w.report.Signed, Signed{Entry: r.Entry, Request: r.Request, TxID: out.TxID})
+		w.report.Signed = append(w.report.Signed, Signed{Entry: r.Entry, Request: r.Request[:], TxID: out.TxID})
 	}
 	return nil
 }

@@ -16,9 +16,13 @@ import (
 	"strongroom/internal/pure/tlog"
 )
 
+// ErrUnattended says that nobody is at the machine who could confirm: everything else of a bundle is done, permits wait.
+var ErrUnattended = errors.New("no operators are there: permits wait for them")
+
 // Operators are the people at the machine.
 type Operators interface {
-	// Review shows permits, and gives the entries of those that are to be signed. An error ends the work; what was imported stays.
+	// Review shows permits, and gives the entries of those that are to be signed. [ErrUnattended] leaves them for another run; any other error
+	// ends the work, and what was imported stays.
 	Review(ctx context.Context, r Review) ([]uint64, error)
 	// Confirm gives the signatures of two operators over [pure.Confirmation.Message].
 	Confirm(ctx context.Context, c pure.Confirmation) ([]pure.Signature, error)
@@ -26,7 +30,7 @@ type Operators interface {
 
 // Report says what came of a bundle.
 type Report struct {
-	Domain   custody.DomainID   `json:"domain"`
+	Domain   custody.HexBytes   `json:"domain"`
 	Number   uint64             `json:"number"`  // of the bundle
 	Entries  uint64             `json:"entries"` // of the authority that are known now
 	Again    bool               `json:"again,omitempty"`
@@ -34,14 +38,15 @@ type Report struct {
 	MovedOut []custody.WalletID `json:"movedOut,omitempty"`
 	Signed   []Signed           `json:"signed,omitempty"`
 	Refused  []Refused          `json:"refused,omitempty"`
-	Size     uint64             `json:"size"` // entries of the own log
+	Waiting  int                `json:"waiting,omitempty"` // permits that nobody was there to confirm
+	Size     uint64             `json:"size"`              // entries of the own log
 }
 
 // Signed is a permit that has its result.
 type Signed struct {
-	Entry   uint64            `json:"entry"` // of the permit, in the authority's log
-	Request custody.RequestID `json:"request"`
-	TxID    string            `json:"txid"`
+	Entry   uint64           `json:"entry"` // of the permit, in the authority's log
+	Request custody.HexBytes `json:"request"`
+	TxID    string           `json:"txid"`
 }
 
 // Refused is something that was not done.
@@ -86,7 +91,8 @@ func (d *Domain) Work(ctx context.Context, bundle io.Reader, answer io.Writer, b
 
 // act does what the bundle brings, in order.
 func (w *work) act(ctx context.Context, by Operators) error {
-	w.report = Report{Domain: w.ID(), Number: w.bundle.Number, Entries: w.follow.size(), Again: w.again}
+	id := w.ID()
+	w.report = Report{Domain: id[:], Number: w.bundle.Number, Entries: w.follow.size(), Again: w.again}
 	if !w.again {
 		if err := w.follow.flush(ctx); err != nil {
 			return err
@@ -265,11 +271,11 @@ func (w *work) known(ctx context.Context) error {
 
 // ownEntry says whether the own log has an entry, the last of a size, with a leaf hash: where others know it otherwise, this machine was set
 // back.
-func (w *work) ownEntry(ctx context.Context, size uint64, leaf [32]byte) error {
-	if size > w.state.Next {
-		return fmt.Errorf("the online domain knows %d entries of this domain's log, which has %d: this machine was set back; restore a newer backup", size, w.state.Next)
+func (d *Domain) ownEntry(ctx context.Context, size uint64, leaf [32]byte) error {
+	if size > d.state.Next {
+		return fmt.Errorf("the online domain knows %d entries of this domain's log, which has %d: this machine was set back; restore a newer backup", size, d.state.Next)
 	}
-	recs, err := w.cfg.Store.Read(ctx, size-1, 1)
+	recs, err := d.cfg.Store.Read(ctx, size-1, 1)
 	if err != nil || len(recs) == 0 {
 		return errors.Join(err, fmt.Errorf("read own entry %d", size-1))
 	}

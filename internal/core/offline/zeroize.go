@@ -81,29 +81,29 @@ func (d *Domain) Zeroize(ctx context.Context, cause string) error {
 
 // Status is what an offline domain tells of itself.
 type Status struct {
-	Domain    custody.DomainID    `json:"domain"`
-	Name      string              `json:"name"`
-	Authority custody.AuthorityID `json:"authority"`
-	Profile   custody.Profile     `json:"profile"`
-	Root      string              `json:"root"`
-	Anchor    string              `json:"anchor"`
-	Entries   uint64              `json:"entries"`
-	Import    uint64              `json:"import"`           // number of the last bundle, 0 before the first
-	Imported  uint64              `json:"imported"`         // entries of the authority
-	Time      int64               `json:"importTime"`       // of its checkpoint, Unix seconds
-	Full      bool                `json:"needsFull"`        // the authority's entries are not here: the next bundle must be a full one
-	Wallets   []custody.WalletID  `json:"wallets"`          // whose seeds are here
-	Unsigned  int                 `json:"unsigned"`         // permits that are recorded and have no result
-	Copies    bool                `json:"recoveryCopies"`   // custodians can bring the working key back
-	Zeroized  bool                `json:"zeroized"`         //
-	Locked    bool                `json:"workingKeyAbsent"` // the root of trust has no working key
-	Missing   []custody.WalletID  `json:"missing"`          // wallets whose blobs are not there
+	Domain    custody.HexBytes   `json:"domain"`
+	Name      string             `json:"name"`
+	Authority custody.HexBytes   `json:"authority"`
+	Profile   custody.Profile    `json:"profile"`
+	Root      string             `json:"root"`
+	Anchor    string             `json:"anchor"`
+	Entries   uint64             `json:"entries"`
+	Import    uint64             `json:"import"`           // number of the last bundle, 0 before the first
+	Imported  uint64             `json:"imported"`         // entries of the authority
+	Time      int64              `json:"importTime"`       // of its checkpoint, Unix seconds
+	Full      bool               `json:"needsFull"`        // the authority's entries are not here: the next bundle must be a full one
+	Wallets   []custody.WalletID `json:"wallets"`          // whose seeds are here
+	Unsigned  int                `json:"unsigned"`         // permits that are recorded and have no result
+	Copies    bool               `json:"recoveryCopies"`   // custodians can bring the working key back
+	Zeroized  bool               `json:"zeroized"`         //
+	Locked    bool               `json:"workingKeyAbsent"` // the root of trust has no working key
+	Missing   []custody.WalletID `json:"missing"`          // wallets whose blobs are not there
 }
 
 // Status tells how the domain stands.
 func (d *Domain) Status(ctx context.Context) Status {
 	s := d.state
-	out := Status{Domain: s.Domain, Name: s.Name, Authority: s.Authority, Profile: s.Profile, Root: s.Root, Anchor: s.Anchor, Entries: s.Next, Import: s.Import.Number,
+	out := Status{Domain: s.Domain[:], Name: s.Name, Authority: s.Authority[:], Profile: s.Profile, Root: s.Root, Anchor: s.Anchor, Entries: s.Next, Import: s.Import.Number,
 		Imported: s.Import.Size, Time: s.Import.Time, Full: d.follow.size() < s.Import.Size || s.Import.Number == 0, Copies: s.Recovery != nil, Zeroized: s.Zeroized, Locked: d.working == nil}
 	for _, h := range s.Wallets() {
 		out.Wallets = append(out.Wallets, h.Wallet)

@@ -28,7 +28,7 @@ func (s *Server) operations() []*operation {
 		{id: "createRequest", services: ownOnly, method: post, path: "/v1/requests", summary: "Ask for something", create: true, body: apiv1.Submission{}, cbor: true,
 			reply: view, status: http.StatusCreated, handle: s.submit},
 		{id: "listRequests", services: ownOnly, method: get, path: "/v1/requests", summary: "Requests, oldest first", reply: apiv1.RequestList{}, handle: s.listRequests,
-			query: with(param{"state", "pending, ready, signed, executed, refused, rejected, cancelled, expired or void", false},
+			query: with(param{"state", "pending, ready, signed, exported, executed, refused, rejected, cancelled, expired or void", false},
 				param{"operation", "only of this operation", false}, param{"wallet", "only of this wallet", false})},
 		{id: "getRequest", services: ownOnly, method: get, path: "/v1/requests/{id}", summary: "One request", reply: view, handle: s.getRequest},
 		{id: "getStatement", services: ownOnly, method: get, path: "/v1/requests/{id}/statement", summary: "What an approver signs", reply: apiv1.StatementView{}, handle: s.getStatement,
@@ -48,6 +48,13 @@ func (s *Server) operations() []*operation {
 		{id: "listBalances", services: everybody, method: get, path: "/v1/wallets/{id}/balances", summary: "What a wallet holds, as nodes say", reply: apiv1.BalanceList{}, handle: s.listBalances},
 
 		{id: "listAppGrants", method: get, path: "/v1/app-grants", summary: "Grants to applications, oldest first", query: page, reply: apiv1.AppGrantList{}, handle: s.listAppGrants},
+		{id: "listOfflineDomains", services: everybody, method: get, path: "/v1/offline-domains", summary: "Offline domains, and the wallets whose keys are there", reply: apiv1.OfflineDomainList{}, handle: s.listOffline},
+		{id: "createOfflineBundle", method: post, path: "/v1/offline-bundles", summary: "Begin a sealed bundle to an offline domain", body: apiv1.OfflineBundleIn{},
+			reply: apiv1.OfflineBundle{}, status: http.StatusCreated, handle: s.beginBundle},
+		{id: "getOfflineBundle", method: get, path: "/v1/offline-bundles/{id}", summary: "The next part of a bundle, from a byte on; empty at its end", media: apiv1.Bytes,
+			query: []param{{"offset", "first byte; the last part given can be asked for again", true}}, handle: s.bundlePart},
+		{id: "createOfflineResult", method: post, path: "/v1/offline-results", summary: "Hand in the sealed result of an offline domain, part by part", body: apiv1.OfflineResultIn{},
+			reply: apiv1.OfflineResult{}, handle: s.takeResult},
 
 		{id: "getPolicy", method: get, path: "/v1/policy", summary: "The current rule document", reply: apiv1.PolicyView{}, handle: s.getPolicy},
 		{id: "listPersons", method: get, path: "/v1/persons", summary: "Persons and services of the rule document", reply: apiv1.PersonList{}, handle: s.listPersons},

@@ -93,6 +93,9 @@ func walletView(w message.Wallet) apiv1.Wallet {
 	v := apiv1.Wallet{ID: e.ID, Chain: e.Chain, Scheme: e.Scheme, Seed: e.Key, Account: e.Account, Public: e.Public, ChainCode: e.ChainCode[:],
 		Master: apiv1.Hex(e.Master[:]), Parent: apiv1.Hex(e.Parent[:]), NextReceive: w.NextReceive, NextChange: w.NextChange, Address: w.Address,
 		Temperature: cmp.Or(w.Temperature, request.Hot)}
+	if a := w.Away; a != nil {
+		v.Away = &apiv1.Away{Domain: a.Domain.String(), Name: a.Name, Way: a.Way, Move: a.Move}
+	}
 	for _, x := range w.Sessions {
 		v.WarmSessions = append(v.WarmSessions, apiv1.WarmSession{Asset: x.Asset, Amount: x.Amount, Remaining: x.Remaining, NotAfter: x.NotAfter, Entry: x.Seq, Open: !x.Ended})
 	}

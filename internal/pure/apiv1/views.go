@@ -313,8 +313,9 @@ type Wallet struct {
 	NextChange  uint32           `json:"nextChange"`
 	Address     string           `json:"address" doc:"receiving address 0"`
 
-	Temperature  request.Temperature `json:"temperature" doc:"hot or warm"`
+	Temperature  request.Temperature `json:"temperature" doc:"hot, warm or cold"`
 	WarmSessions []WarmSession       `json:"warmSessions,omitempty" doc:"of a warm wallet"`
+	Away         *Away               `json:"away,omitempty" doc:"of a cold wallet: where its key is"`
 }
 
 // WarmSession is a session of a warm wallet: its transfers of the asset can be signed until it ends or is used up.

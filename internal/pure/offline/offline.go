@@ -58,6 +58,18 @@ type Record struct {
 	Body []byte `cbor:"3,keyasint"`
 }
 
+// Encode gives the canonical encoding: the file of an offline domain's genesis.
+func (r Record) Encode() []byte { return canon.Encode(r) }
+
+// DecodeRecord reads a record.
+func DecodeRecord(b []byte) (Record, error) {
+	var r Record
+	if err := canon.Decode(b, &r); err != nil {
+		return r, fmt.Errorf("%w: record: %w", ErrCourier, err)
+	}
+	return r, nil
+}
+
 // Open checks that the body is the first that the leaf names, and gives the leaf, decoded, with its hash.
 func (r Record) Open() (entry.Leaf, [32]byte, error) {
 	l, err := entry.DecodeLeaf(r.Leaf)

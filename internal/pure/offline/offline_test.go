@@ -39,13 +39,13 @@ func genesis() *offline.Genesis {
 
 // world is a log under way.
 type world struct {
-	t *testing.T
+	t testing.TB
 	*offline.State
 	writer uint64
 	recs   []offline.Record
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	w := &world{t: t, State: offline.New(), writer: 1}
 	w.must(genesis())
 	return w

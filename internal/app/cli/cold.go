@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"strongroom/internal/app/coldtalk"
+	"strongroom/internal/app/words"
+	"strongroom/internal/edge/keyfile"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/offline"
+	"strongroom/internal/secret"
+)
+
+// coldCmd is about cold wallets: offline domains, and what is carried to them and back.
+type coldCmd struct {
+	coldOnline
+	coldMachine
+	coldCarry
+}
+
+// coldMachine is done on the machine of an offline domain, which has no network.
+type coldMachine struct {
+	Create  coldCreate  `cmd:"" help:"Make an offline domain on a machine without network, and write its first entry for the request that adds it."`
+	Sign    coldSign    `cmd:"" help:"Take a bundle in, do what it brings, have two operators confirm, sign, and write the result."`
+	Status  coldStatus  `cmd:"" help:"How an offline domain stands: what it has imported, which wallets it holds."`
+	Backup  coldBackup  `cmd:"" help:"Add to a backup of an offline domain: before each result is carried away."`
+	Restore coldRestore `cmd:"" help:"Make the offline domain of a backup, in a folder that has its root of trust."`
+	Zeroize coldZeroize `cmd:"" help:"DESTROY the working key of an offline domain at once. Custodians can bring it back."`
+}
+
+// runCold has strongroom-core do a command of an offline domain, and reads its report.
+func (e *env) runCold(c coreFlags, pass secret.Bytes, report any, command string, more ...string) error {
+	args := append([]string{"cold", command}, c.args("", more...)[1:]...)
+	out, err := e.runCore(pass, args...)
+	if err != nil || report == nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(out), report); err != nil {
+		return fmt.Errorf("%s cold %s: %w", coreProgram, command, err)
+	}
+	return nil
+}
+
+type coldCreate struct {
+	coreFlags
+	Name      string `required:"" placeholder:"NAME" help:"What people call it: small letters, digits and hyphens."`
+	Authority string `required:"" placeholder:"HEX" help:"Id of the authority that it follows, for ever; 'strongroom domain show' prints it. Compare it with what the first persons wrote down."`
+	Profile   string `enum:"evaluation,production" default:"evaluation" help:"evaluation or production, as the authority's."`
+	Out       string `required:"" placeholder:"FILE" help:"Where the domain's first entry is written. It is public."`
+}
+
+// coldCreated is what strongroom-core says.
+type coldCreated struct {
+	Domain    string `json:"domain"`
+	Name      string `json:"name"`
+	Authority string `json:"authority"`
+	Genesis   string `json:"genesis"`
+}
+
+// Run makes the domain.
+func (c *coldCreate) Run(e *env) error {
+	pass, err := c.passphrase(e, true)
+	if err != nil {
+		return err
+	}
+	defer pass.Wipe()
+	var r coldCreated
+	if err := e.runCold(c.coreFlags, pass, &r, "create", "--name", c.Name, "--authority", c.Authority, "--profile", c.Profile, "--out", c.Out); err != nil {
+		return err
+	}
+	e.hint("carry %s to the online domain, and add it there: 'strongroom cold add %s'; compare the id %s on both machines", c.Out, filepath.Base(c.Out), r.Domain)
+	return e.show(r, func() error {
+		return e.pairs([]pair{{"offline domain", r.Domain}, {"name", r.Name}, {"authority", r.Authority}, {"first entry", r.Genesis}})
+	})
+}
+
+type coldSign struct {
+	coreFlags
+	Bundle     string   `arg:"" help:"File of the bundle."`
+	Out        string   `required:"" placeholder:"FILE" help:"Where the result is written."`
+	Operator   []string `sep:"none" placeholder:"FILE" help:"Approval key of an operator; two different people's are needed where something is to be signed. Without, everything else is done, and permits wait."`
+	OperatorFD []int    `name:"operator-fd" placeholder:"N" help:"Read the passphrase of an operator's key from this file descriptor; in the order of --operator."`
+	Leave      []uint64 `placeholder:"ENTRY" help:"Do not sign the permit of this entry; the online domain is told so."`
+	BackupTo   string   `name:"backup" placeholder:"FOLDER" help:"Add to the backup in this folder, before the result is carried away."`
+	Yes        bool     `short:"y" help:"Do not ask before signing."`
+}
+
+// coldReport is what strongroom-core says of a bundle.
+type coldReport struct {
+	Domain   string             `json:"domain"`
+	Number   uint64             `json:"number"`
+	Entries  uint64             `json:"entries"`
+	Again    bool               `json:"again,omitempty"`
+	MovedIn  []custody.WalletID `json:"movedIn,omitempty"`
+	MovedOut []custody.WalletID `json:"movedOut,omitempty"`
+	Signed   []struct {
+		Entry   uint64 `json:"entry"`
+		Request string `json:"request"`
+		TxID    string `json:"txid"`
+	} `json:"signed,omitempty"`
+	Refused []struct {
+		Entry  uint64 `json:"entry"`
+		Kind   string `json:"kind"`
+		Detail string `json:"detail"`
+	} `json:"refused,omitempty"`
+	Waiting int    `json:"waiting,omitempty"`
+	Size    uint64 `json:"size"`
+	Result  string `json:"result"`
+}
+
+// Run signs.
+func (c *coldSign) Run(e *env) error {
+	if n := len(c.Operator); n != 0 && n != offline.Operators {
+		return usage("--operator is given %d times: two operators confirm, or none", offline.Operators)
+	}
+	pass, err := c.passphrase(e, false)
+	if err != nil {
+		return err
+	}
+	defer pass.Wipe()
+	r, err := c.sign(e, pass)
+	if err != nil {
+		return err
+	}
+	r.Result = c.Out
+	if c.BackupTo != "" {
+		if err := e.runCold(c.coreFlags, pass, nil, "backup", "--to", c.BackupTo); err != nil {
+			return hint(err, "the result is in %s: do not carry it away before 'strongroom cold backup' has worked", c.Out)
+		}
+	}
+	return e.show(r, func() error { return e.pairs(r.pairs()) })
+}
+
+func (r coldReport) pairs() []pair {
+	out := []pair{{"offline domain", r.Domain}, {"bundle", strconv.FormatUint(r.Number, 10)}, {"entries imported", strconv.FormatUint(r.Entries, 10)}}
+	for _, w := range r.MovedIn {
+		out = append(out, pair{"came", string(w)})
+	}
+	for _, w := range r.MovedOut {
+		out = append(out, pair{"left", string(w)})
+	}
+	for _, s := range r.Signed {
+		out = append(out, pair{"signed", fmt.Sprintf("%d  %s", s.Entry, s.TxID)})
+	}
+	for _, s := range r.Refused {
+		out = append(out, pair{"not done", fmt.Sprintf("%d  %s: %s", s.Entry, s.Kind, s.Detail)})
+	}
+	if r.Waiting > 0 {
+		out = append(out, pair{"waiting for operators", strconv.Itoa(r.Waiting)})
+	}
+	return append(out, pair{"result", r.Result})
+}
+
+// sign runs the core, which shows on standard error what it is asked for, and answers its questions through two pipes.
+func (c *coldSign) sign(e *env, pass secret.Bytes) (r coldReport, err error) {
+	args := append([]string{"cold", "sign"}, c.args("", "--bundle", c.Bundle, "--out", c.Out)[1:]...)
+	talk := func(coldtalk.Question) (coldtalk.Reply, error) {
+		return coldtalk.Reply{}, errors.New("no operators are there")
+	}
+	if len(c.Operator) > 0 {
+		talk = func(q coldtalk.Question) (coldtalk.Reply, error) { return c.answer(e, q) }
+	}
+	out, err := e.runTalking(pass, len(c.Operator) > 0, talk, args...)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(out, &r); err != nil {
+		return r, fmt.Errorf("%s cold sign: %w", coreProgram, err)
+	}
+	return r, nil
+}
+
+// answer answers a question of the core: which of the permits that it has shown are wanted, or the operators' signatures.
+func (c *coldSign) answer(e *env, q coldtalk.Question) (out coldtalk.Reply, err error) {
+	if len(q.Statement) == 0 {
+		for _, p := range q.Permits {
+			if !slices.Contains(c.Leave, p) {
+				out.Permits = append(out.Permits, p)
+			}
+		}
+		if len(out.Permits) == 0 {
+			return out, nil
+		}
+		return out, e.confirm(c.Yes, fmt.Sprintf("Sign %d of them (%s)? Compare with what was asked for, and the time with a watch.", len(out.Permits), entries(out.Permits)))
+	}
+	s, err := offline.DecodeConfirmation(q.Statement)
+	if err != nil {
+		return out, err
+	}
+	for i, path := range c.Operator {
+		sig, err := c.confirmAs(e, i, path, s)
+		if err != nil {
+			return out, err
+		}
+		out.Signatures = append(out.Signatures, sig)
+	}
+	return out, nil
+}
+
+// confirmAs has an operator sign a confirmation.
+func (c *coldSign) confirmAs(e *env, i int, path string, s offline.Confirmation) (offline.Signature, error) {
+	fd := -1
+	if i < len(c.OperatorFD) {
+		fd = c.OperatorFD[i]
+	}
+	e.say("Operator %d confirms %d permits of bundle %s, at %s by this machine's clock.", i+1, len(s.Permits), words.Groups(s.Bundle[:8]), words.Time(time.Unix(0, s.Time)))
+	k, err := keyfile.Open(e.arena, path, func() (secret.Bytes, error) {
+		return e.passphrase(fd, fmt.Sprintf("Passphrase of %s: ", path), "--operator-fd")
+	})
+	if err != nil {
+		return offline.Signature{}, err
+	}
+	defer k.Wipe()
+	sig, err := k.Sign(s.Message())
+	return offline.Signature{Person: k.Person(), Key: k.Public().Ref(), Sig: sig}, err
+}
+
+func entries(list []uint64) string {
+	out := make([]string, len(list))
+	for i, n := range list {
+		out[i] = strconv.FormatUint(n, 10)
+	}
+	return strings.Join(out, ", ")
+}
+
+type coldStatus struct{ coreFlags }
+
+// coldStanding is what strongroom-core says.
+type coldStanding struct {
+	Domain    string             `json:"domain"`
+	Name      string             `json:"name"`
+	Authority string             `json:"authority"`
+	Profile   string             `json:"profile"`
+	Entries   uint64             `json:"entries"`
+	Import    uint64             `json:"import"`
+	Imported  uint64             `json:"imported"`
+	Time      int64              `json:"importTime"`
+	Full      bool               `json:"needsFull"`
+	Wallets   []custody.WalletID `json:"wallets"`
+	Unsigned  int                `json:"unsigned"`
+	Copies    bool               `json:"recoveryCopies"`
+	Zeroized  bool               `json:"zeroized"`
+	Locked    bool               `json:"workingKeyAbsent"`
+	Missing   []custody.WalletID `json:"missing"`
+}
+
+// Run asks the core.
+func (c *coldStatus) Run(e *env) error {
+	pass, err := c.passphrase(e, false)
+	if err != nil {
+		return err
+	}
+	defer pass.Wipe()
+	var s coldStanding
+	if err := e.runCold(c.coreFlags, pass, &s, "status"); err != nil {
+		return err
+	}
+	return e.show(s, func() error { return e.pairs(s.pairs()) })
+}
+
+func (s coldStanding) pairs() []pair {
+	yes := map[bool]string{true: "yes", false: "no"}
+	out := []pair{{"offline domain", s.Domain}, {"name", s.Name}, {"authority", s.Authority}, {"profile", s.Profile}, {"entries", strconv.FormatUint(s.Entries, 10)}}
+	last := "nothing was imported"
+	if s.Import > 0 {
+		last = fmt.Sprintf("bundle %d, %d entries, of %s", s.Import, s.Imported, words.Unix(s.Time))
+	}
+	out = append(out, pair{"imported", last}, pair{"next bundle", map[bool]string{true: "a full one (--full)", false: "what is new"}[s.Full]})
+	for _, w := range s.Wallets {
+		what := "here"
+		if slices.Contains(s.Missing, w) {
+			what = "MISSING: restore the backup"
+		}
+		out = append(out, pair{"wallet " + string(w), what})
+	}
+	return append(out, pair{"permits not signed yet", strconv.Itoa(s.Unsigned)}, pair{"sealed for custodians", yes[s.Copies]}, pair{"zeroized", yes[s.Zeroized]},
+		pair{"working key", map[bool]string{true: "absent", false: "there"}[s.Locked]})
+}
+
+type coldBackup struct {
+	coreFlags
+	To string `required:"" placeholder:"FOLDER" help:"Folder of the backup, best on another disk. It is made if it is not there. Anybody may hold it: packs are sealed."`
+}
+
+// coldBackedUp is what strongroom-core says.
+type coldBackedUp struct {
+	Domain   string `json:"domain"`
+	Manifest string `json:"manifest"`
+	Entries  uint64 `json:"entries"`
+	Copies   bool   `json:"sealedCopies"`
+}
+
+// Run backs up.
+func (c *coldBackup) Run(e *env) error {
+	pass, err := c.passphrase(e, false)
+	if err != nil {
+		return err
+	}
+	defer pass.Wipe()
+	var r coldBackedUp
+	if err := e.runCold(c.coreFlags, pass, &r, "backup", "--to", c.To); err != nil {
+		return err
+	}
+	if !r.Copies {
+		e.hint("nothing is sealed to custodians: this backup needs the domain's own root of trust; keep a copy of that too, or lose the seeds with it")
+	}
+	return e.show(r, func() error {
+		return e.pairs([]pair{{"offline domain", r.Domain}, {"manifest", filepath.Join(c.To, r.Manifest)}, {"entries", strconv.FormatUint(r.Entries, 10)}})
+	})
+}
+
+type coldRestore struct {
+	coreFlags
+	From     string `required:"" placeholder:"FOLDER" help:"Folder of the backup."`
+	Manifest string `placeholder:"NAME" help:"Restore an older day: the name of a manifest in the folder. Default: the newest."`
+}
+
+// Run restores.
+func (c *coldRestore) Run(e *env) error {
+	pass, err := c.passphrase(e, false)
+	if err != nil {
+		return err
+	}
+	defer pass.Wipe()
+	more := []string{"--from", c.From}
+	if c.Manifest != "" {
+		more = append(more, "--manifest", c.Manifest)
+	}
+	var r restoredReport
+	if err := e.runCold(c.coreFlags, pass, &r, "restore", more...); err != nil {
+		return err
+	}
+	e.hint("the next bundle must be a full one: 'strongroom cold export --full' on the online machine")
+	return e.show(r, func() error {
+		return e.pairs([]pair{{"offline domain", hex.EncodeToString(r.Domain[:])}, {"entries", strconv.FormatUint(r.Entries, 10)}, {"wallets", strconv.Itoa(r.Keys)}})
+	})
+}
+
+type coldZeroize struct {
+	coreFlags
+	Cause string `default:"strongroom cold zeroize" placeholder:"TEXT" help:"What is recorded as the cause."`
+	Yes   bool   `short:"y" help:"Do not ask."`
+}
+
+// Run destroys the working key.
+func (c *coldZeroize) Run(e *env) error {
+	if _, err := os.Stat(filepath.Join(c.Data, "log")); err != nil {
+		return fmt.Errorf("%s is not the folder of an offline domain: %w", c.Data, err)
+	}
+	if err := e.confirm(c.Yes, fmt.Sprintf("This DESTROYS the working key of the offline domain in %s. No seed in it opens until custodians restore it. Go on?", c.Data)); err != nil {
+		return err
+	}
+	pass, err := c.passphrase(e, false)
+	if err != nil {
+		return err
+	}
+	defer pass.Wipe()
+	if err := e.runCold(c.coreFlags, pass, nil, "zeroize", "--cause", c.Cause); err != nil {
+		return err
+	}
+	e.say("The working key is destroyed.")
+	return nil
+}
