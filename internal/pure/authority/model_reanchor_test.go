@@ -272,4 +272,3 @@ func (d *driver) drawReconcile(t *rapid.T) request.SlotReconcileBody {
 	}
 	return b
 }
-

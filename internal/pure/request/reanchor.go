@@ -27,7 +27,7 @@ type ReanchorCancelBody struct {
 // again. An Ethereum wallet has accounts, a Bitcoin wallet spent inputs; both may be empty: the chain shows nothing that the log does not know.
 type SlotReconcileBody struct {
 	Wallet   custody.WalletID `cbor:"1,keyasint" json:"wallet"`
-	Accounts []WalletNonce   `cbor:"2,keyasint,omitempty" json:"accounts,omitempty"` // by rising index
+	Accounts []WalletNonce    `cbor:"2,keyasint,omitempty" json:"accounts,omitempty"` // by rising index
 	Spent    []SpentInput     `cbor:"3,keyasint,omitempty" json:"spent,omitempty"`    // by transaction id, then index
 }
 
