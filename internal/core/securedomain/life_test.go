@@ -272,10 +272,11 @@ func refusedZeroized(t *testing.T, h *domaintest.Harness, open message.Request) 
 		request.EpochFinalize: request.EpochFinalizeBody{Counter: l.Counter + 1, Epoch: l.Epoch, Pattern: l.Pattern},
 		request.EpochCancel:   request.EpochCancelBody{Counter: l.Counter + 1, Epoch: l.Epoch, Pattern: l.Pattern},
 		request.Zeroize:       request.ZeroizeBody{Counter: l.Counter + 1, Phrase: request.ZeroizePhrase(h.D.ID())},
+		request.SlotReconcile: request.SlotReconcileBody{Wallet: "hot"},
 	}
 	for _, op := range request.Operations() {
 		body, ok := asks[op]
-		if !ok && op != request.Restore && op != request.PersonRevoke {
+		if !ok && op != request.Restore && op != request.PersonRevoke && op != request.ReanchorCancel {
 			t.Errorf("%s is not tried", op)
 		}
 		if !ok {
