@@ -192,7 +192,8 @@ func (p *remains) atDoor(ctx context.Context, o Options, a Reanchor, do func(con
 
 // fold folds the log, and considers what pin, tiles, TPM, files and log witnesses know.
 func (p *remains) fold(ctx context.Context, o Options, a Reanchor) (err error) {
-	p.left, err = securedomain.Remain(ctx, securedomain.ReanchorConfig{Arena: p.cfg.Arena, Root: p.cfg.Root, Store: p.cfg.Store, Local: p.local, Clock: p.cfg.Clock})
+	p.left, err = securedomain.Remain(ctx, securedomain.ReanchorConfig{Arena: p.cfg.Arena, Root: p.cfg.Root, Store: p.cfg.Store, Local: p.local, Clock: p.cfg.Clock,
+		Tiles: filepath.Join(o.Data, tilesFolder)})
 	if err != nil {
 		return err
 	}
@@ -206,7 +207,7 @@ func (p *remains) fold(ctx context.Context, o Options, a Reanchor) (err error) {
 	p.found(words)
 	for _, name := range p.tiles(o) {
 		if b, err := readSmall(name, tlog.MaxSigned); err == nil {
-			if c, err := p.left.Consider(b, "the published tiles"); err == nil {
+			if c, err := p.left.Consider(ctx, b, "the published tiles"); err == nil {
 				p.found(fmt.Sprintf("the published tiles have %d entries of %s", c.Size, c.Origin))
 			}
 		}
@@ -216,7 +217,7 @@ func (p *remains) fold(ctx context.Context, o Options, a Reanchor) (err error) {
 		if err != nil {
 			return err
 		}
-		c, err := p.left.Consider(b, name)
+		c, err := p.left.Consider(ctx, b, name)
 		if err != nil {
 			return err
 		}
@@ -225,7 +226,13 @@ func (p *remains) fold(ctx context.Context, o Options, a Reanchor) (err error) {
 	if err := p.askTPM(ctx, o); err != nil {
 		return err
 	}
-	return p.askWitnesses(ctx, o, a)
+	if err := p.askWitnesses(ctx, o, a); err != nil {
+		return err
+	}
+	if s := p.left.Forked(); s != "" {
+		p.found(s)
+	}
+	return nil
 }
 
 func (p *remains) found(words string) { p.report.Found = append(p.report.Found, words) }
@@ -262,7 +269,7 @@ func (p *remains) askTPM(ctx context.Context, o Options) error {
 	if len(i.Checkpoint) == 0 {
 		return nil
 	}
-	c, err := p.left.Consider(i.Checkpoint, "the last mark for the TPM")
+	c, err := p.left.Consider(ctx, i.Checkpoint, "the last mark for the TPM")
 	if err != nil {
 		p.found(err.Error())
 		return nil
@@ -297,21 +304,21 @@ func (p *remains) askWitnesses(ctx context.Context, o Options, a Reanchor) error
 	if err != nil {
 		return err
 	}
-	binding, err := p.left.Binding(filepath.Join(o.Data, tilesFolder))
+	binding, err := p.left.Binding()
 	if err == nil {
 		w.Bind(binding)
 		var s witness.Survey
 		s, err = w.Ask(ctx, p.left.Head(), cmp.Or(a.Patience, surveyTime))
-		p.hear(s)
+		p.hear(ctx, s)
 	}
 	return errors.Join(err, w.Close())
 }
 
 // hear takes what log witnesses said.
-func (p *remains) hear(s witness.Survey) {
+func (p *remains) hear(ctx context.Context, s witness.Survey) {
 	p.confirmed = s.Confirmed
 	for _, h := range s.Heard {
-		switch c, err := p.left.Consider(h.Latest, "log witness "+h.Name); {
+		switch c, err := p.left.Consider(ctx, h.Latest, "log witness "+h.Name); {
 		case h.Cosigned:
 			p.found(fmt.Sprintf("log witness %s confirms the %d entries that are left", h.Name, p.left.Head().Size))
 		case err == nil:

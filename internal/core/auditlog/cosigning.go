@@ -59,19 +59,24 @@ func bind(cfg Config) *prover {
 	if !ok {
 		return nil
 	}
-	p := &prover{nodes: func() *nodeReader {
-		return &nodeReader{dir: cfg.Tiles.Dir, edge: (*publisher)(nil).edgeOf, store: cfg.Store, tiles: map[tlog.Tile][][32]byte{}}
-	}}
+	p := &prover{nodes: func() *nodeReader { return nodesOf(cfg.Store, cfg.Tiles.Dir) }}
 	c.Bind(Binding{Key: cfg.Key, Keys: cfg.Keys, Sign: cfg.Sign, Prove: p.prove})
 	return p
 }
 
 // Prover gives [Binding.Prove] for a log that is not open: from its store, and its folder of tiles, if it has one. The store must not change.
 func Prover(store Store, tiles string) func(ctx context.Context, old, size uint64, root [32]byte) ([][32]byte, error) {
-	p := &prover{nodes: func() *nodeReader {
-		return &nodeReader{dir: tiles, edge: (*publisher)(nil).edgeOf, store: store, tiles: map[tlog.Tile][][32]byte{}}
-	}}
+	p := &prover{nodes: func() *nodeReader { return nodesOf(store, tiles) }}
 	return p.prove
+}
+
+// RootAt gives the root of the tree over the first entries of a log that is not open. It reads all of them.
+func RootAt(ctx context.Context, store Store, size uint64) ([32]byte, error) {
+	return tlog.RootAt(nodesOf(store, "").reader(ctx), size)
+}
+
+func nodesOf(store Store, tiles string) *nodeReader {
+	return &nodeReader{dir: tiles, edge: (*publisher)(nil).edgeOf, store: store, tiles: map[tlog.Tile][][32]byte{}}
 }
 
 // prove is Binding.Prove.

@@ -62,7 +62,8 @@ func TestRestoreRefusals(t *testing.T) {
 		{"another phase", nil, resigned(func(m *format.Manifest) { m.Zeroized = true }), nil, "phase"},
 		{"copies that are not the record's", nil, resigned(func(m *format.Manifest) { m.Copies.Identity = []byte{1} }), format.ErrManifest, "sealed copy"},
 		{"copies without a record", nil, resigned(func(m *format.Manifest) { m.Recovery = nil }), format.ErrManifest, "without a recovery record"},
-		{"an unknown incarnation", nil, resigned(func(m *format.Manifest) { m.Incarnation = 2 }), format.ErrManifest, "incarnation"},
+		{"another incarnation", nil, resigned(func(m *format.Manifest) { m.Incarnation = 2 }), format.ErrManifest, "checkpoint"},
+		{"no incarnation", nil, resigned(func(m *format.Manifest) { m.Incarnation = 0 }), format.ErrManifest, "incarnation"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

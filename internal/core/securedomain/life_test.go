@@ -275,10 +275,11 @@ func refusedZeroized(t *testing.T, h *domaintest.Harness, open message.Request) 
 		request.OfflineAdd:    request.OfflineAddBody{Counter: l.Counter + 1, Name: "vault", Leaf: []byte{1}, Salt: make([]byte, 16), Body: []byte{1}},
 		request.OfflineRemove: request.OfflineRemoveBody{Counter: l.Counter + 1, Domain: bytes.Repeat([]byte{1}, 32)},
 		request.WalletMove:    request.WalletMoveBody{Wallet: "hot", To: bytes.Repeat([]byte{1}, 32), Temperature: request.Cold},
+		request.SlotReconcile: request.SlotReconcileBody{Wallet: "hot"},
 	}
 	for _, op := range request.Operations() {
 		body, ok := asks[op]
-		if !ok && op != request.Restore && op != request.PersonRevoke {
+		if !ok && op != request.Restore && op != request.PersonRevoke && op != request.ReanchorCancel {
 			t.Errorf("%s is not tried", op)
 		}
 		if !ok {

@@ -22,13 +22,14 @@ import (
 	"strongroom/internal/secret"
 )
 
-// ReanchorConfig is what re-anchoring needs of a domain that does not run. All fields are required. The caller closes what it gave.
+// ReanchorConfig is what re-anchoring needs of a domain that does not run. All fields but Tiles are required. The caller closes what it gave.
 type ReanchorConfig struct {
 	Arena *secret.Arena
 	Root  hsm.Root // with the identity
 	Store auditlog.Store
 	Local auditlog.Anchor // the pin file, without what stands on it
 	Clock timeguard.Clock
+	Tiles string // folder of the published tiles; only makes proofs quicker
 }
 
 // Remains is what is left of a log: every entry that is in the store, folded from the first. No pin is believed, because that is what is to be replaced;
@@ -42,6 +43,7 @@ type Remains struct {
 	first  *entry.Genesis
 	again  *entry.Reanchor // the last entry, if it is one
 	known  known
+	forked string // what shows another history of entries that are left, in words; empty: nothing
 }
 
 // known is the largest checkpoint of the log that was found.
@@ -159,28 +161,47 @@ func (r *Remains) Anchor() (kind string, witnesses []entry.LogWitness, quorum ui
 // Witnesses gives the log witnesses so far.
 func (r *Remains) Witnesses() (tlog.Witnesses, error) { return authority.AnchorWitnesses(r.Anchor()) }
 
-// Binding lets an anchor ask the log witnesses so far about what is left. tiles is the folder of the tiles, or empty.
-func (r *Remains) Binding(tiles string) (auditlog.Binding, error) {
+// Binding lets an anchor ask the log witnesses so far about what is left.
+func (r *Remains) Binding() (auditlog.Binding, error) {
 	pub := r.ids.LogKey()
 	key, err := tlog.NewKey(r.Head().Origin, pub[:])
 	if err != nil {
 		return auditlog.Binding{}, err
 	}
-	return auditlog.Binding{Key: key, Sign: func(m []byte) ([]byte, error) { return r.ids.SignLog(m), nil }, Prove: auditlog.Prover(r.cfg.Store, tiles)}, nil
+	return auditlog.Binding{Key: key, Sign: func(m []byte) ([]byte, error) { return r.ids.SignLog(m), nil }, Prove: auditlog.Prover(r.cfg.Store, r.cfg.Tiles)}, nil
 }
 
 // Consider takes a signed checkpoint that was found somewhere, which from says. It is refused unless the log's own key signed it, and kept if it is the
-// largest so far, of the latest incarnation.
-func (r *Remains) Consider(signed []byte, from string) (tlog.Checkpoint, error) {
+// largest so far, of the latest incarnation. One of entries that are left, with another root, shows that the log's key signed two histories.
+func (r *Remains) Consider(ctx context.Context, signed []byte, from string) (tlog.Checkpoint, error) {
 	c, k, err := openOwn(signed, r.state.Domain, r.state.LogKey[:])
 	if err != nil {
 		return c, fmt.Errorf("%s: %w", from, err)
+	}
+	if k == r.state.Anchoring().Incarnation && c.Size > 0 && c.Size <= r.tree.Size() {
+		root, err := r.rootAt(ctx, c.Size)
+		if err != nil {
+			return c, err
+		}
+		if root != c.Root {
+			r.forked = fmt.Sprintf("%s shows another history of the first %d entries: the log was forked", from, c.Size)
+		}
 	}
 	if cmp.Or(cmp.Compare(k, r.known.incarnation), cmp.Compare(c.Size, r.known.Size)) > 0 {
 		r.known = known{c, k, signed, from}
 	}
 	return c, nil
 }
+
+func (r *Remains) rootAt(ctx context.Context, size uint64) ([32]byte, error) {
+	if size == r.tree.Size() {
+		return r.tree.Root(), nil
+	}
+	return auditlog.RootAt(ctx, r.cfg.Store, size) // not from tiles: they may be of the other history
+}
+
+// Forked says what shows another history of entries that are left, in words, or nothing.
+func (r *Remains) Forked() string { return r.forked }
 
 // ConsiderPin considers the local pin. One that can't be read, or is of another domain, says nothing; words say what it said.
 func (r *Remains) ConsiderPin(ctx context.Context) (words string, err error) {
@@ -190,7 +211,7 @@ func (r *Remains) ConsiderPin(ctx context.Context) (words string, err error) {
 	}
 	var c tlog.Checkpoint
 	if err == nil {
-		c, err = r.Consider(p.Checkpoint, "the local pin")
+		c, err = r.Consider(ctx, p.Checkpoint, "the local pin")
 	}
 	if err != nil {
 		return fmt.Sprintf("the local pin says nothing: %v", err), nil
@@ -235,8 +256,8 @@ func (r *Remains) Draft(p Plan) (*entry.Reanchor, error) {
 
 // beyond says whether something is known that is not left: more entries, a later incarnation, or another tree.
 func (r *Remains) beyond() bool {
-	h, a := r.Head(), r.state.Anchoring()
-	return r.known.incarnation > a.Incarnation || r.known.incarnation == a.Incarnation && (r.known.Size > h.Size || r.known.Size == h.Size && r.known.Root != h.Root)
+	a := r.state.Anchoring()
+	return r.forked != "" || r.known.incarnation > a.Incarnation || r.known.incarnation == a.Incarnation && r.known.Size > r.tree.Size()
 }
 
 // now reads the clock; nothing is done while it is not certain, nor if it is far behind the log.
@@ -279,6 +300,9 @@ func (r *Remains) Check(b *entry.Reanchor) error {
 	}
 	if err := authority.AuditReanchor(r.state.Rules, r.state.LogKey, set, b); err != nil {
 		return err
+	}
+	if b.Whole && r.forked != "" {
+		return errors.New(r.forked)
 	}
 	if len(r.known.signed) == 0 {
 		return nil

@@ -13,6 +13,7 @@ import (
 
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/auditlog/disk/disktest"
+	"strongroom/internal/core/securedomain"
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/custody"
@@ -20,6 +21,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/tlog"
 	"strongroom/verify"
 )
 
@@ -298,4 +300,70 @@ func (s *setBack) cutOff(t *testing.T, log, anchor *disktest.Mem, doc *entry.Rea
 	again.reconciled(2)
 	again.pay(2)
 	again.Close()
+}
+
+// What anybody shows counts if the log's own key signed it: the largest, of the latest incarnation. One that shows another history of what is left is a fork, and keeps the
+// re-anchoring from being whole.
+func TestReanchorKnows(t *testing.T) {
+	t.Parallel()
+	s := newSetBack(t, 0)
+	r, err := s.Remain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	b, err := r.Binding()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, ctx := r.Head(), context.Background()
+	signed := func(incarnation, size uint64, root [32]byte, extensions ...string) []byte {
+		pub, _ := r.Keys()
+		key, err := tlog.NewKey(entry.Origin(r.Domain(), incarnation), pub[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := tlog.SignCheckpoint(tlog.Checkpoint{Origin: key.Origin(), Size: size, Root: root}, key, b.Sign, extensions...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	altered := append([]byte(nil), signed(1, 99, [32]byte{1})...)
+	altered[len(altered)-20] ^= 1
+	for why, x := range map[string][]byte{"nothing": nil, "altered": altered, "of another domain": []byte("strongroom/domain/" + strings.Repeat("0", 64) + "\n1\nAAAA\n\n")} {
+		if _, err := r.Consider(ctx, x, why); err == nil {
+			t.Errorf("%s: it counts", why)
+		}
+	}
+	draft := func(confirmed []byte) *entry.Reanchor {
+		doc, err := r.Draft(securedomain.Plan{Reason: "x", Anchor: "file", Confirmed: confirmed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return doc
+	}
+	pinned, _ := r.Known()
+	fresh := signed(1, h.Size, h.Root, "strongroom/start/v1 x")
+	if doc := draft(fresh); pinned.Size <= h.Size || doc.Whole || doc.Incarnation != 2 {
+		t.Errorf("the pin has %d entries, %d are left, and the document says %+v", pinned.Size, h.Size, doc)
+	}
+	for _, x := range []struct {
+		signed []byte
+		size   uint64
+		next   uint64
+	}{{signed(1, pinned.Size+5, [32]byte{1}), pinned.Size + 5, 2}, {signed(1, pinned.Size+1, [32]byte{1}), pinned.Size + 5, 2}, {signed(4, 3, [32]byte{1}), 3, 5}} {
+		if _, err := r.Consider(ctx, x.signed, "a test"); err != nil {
+			t.Fatal(err)
+		}
+		if k, _ := r.Known(); k.Size != x.size || draft(nil).Incarnation != x.next {
+			t.Errorf("known are %d entries, and the document begins incarnation %d; want %d and %d", k.Size, draft(nil).Incarnation, x.size, x.next)
+		}
+	}
+	if r.Forked() != "" {
+		t.Error(r.Forked())
+	}
+	if _, err := r.Consider(ctx, signed(1, 2, [32]byte{9}), "a test"); err != nil || r.Forked() == "" {
+		t.Errorf("another history of two entries: %v, %q", err, r.Forked())
+	}
 }

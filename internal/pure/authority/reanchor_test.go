@@ -58,6 +58,8 @@ func TestReanchorPhases(t *testing.T) {
 	}
 	due := &entry.Gap{Reanchor: at, From: at, To: at + 12}
 	w.advance(72*time.Hour - 1)
+	w.refused(t, "a gap before the time-lock has passed", due)
+	w.advance(time.Duration(w.bound) + 1)
 	w.refused(t, "a gap before the time-lock has surely passed", due)
 	w.gapped(t)
 	if o, _ := w.s.Done(open); o.End != EndVoid || len(w.s.sessions) != 0 || w.s.Anchoring().GapAt != w.now+w.bound {
@@ -122,6 +124,28 @@ func TestHeldSlots(t *testing.T) {
 		t.Error("a wallet of an old seed is held, one of a new seed is not")
 	}
 	wants(t, "below what the log knows", reanchoredAgain(t, w).asks("alice", request.SlotReconcile, body(4)), problem.Conflict)
+}
+
+// What a gap closes is closed though its time is not over: sessions of services, and of warm wallets. The nonce that the log has already can be said again.
+func TestGapCloses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	plans, none := w.s.Doc.Plans(), int64(0)
+	plans.ReanchorDelay = &none
+	w.s.Doc.Domain = &plans
+	w.must(t, w.effect(t, w.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "vault", Chain: evm, Scheme: request.SchemeEVM, Temperature: request.Warm}, "bob")))
+	w.must(t, w.effect(t, w.approved(t, request.WarmOpen, request.WarmOpenBody{Wallet: "vault", Asset: evm.Native(), Amount: custody.U64(9), NotAfter: w.now/1e9 + 3600}, "bob", "carol")))
+	w.must(t, mustSession(w))
+	w.must(t, w.permit(t, w.approved(t, request.Transfer, payEVM(5), "bob", "carol"), "a", account0(0), 1))
+	w.must(t, w.reanchorDocument(nil))
+	w.gapped(t)
+	if c := w.s.Counts(); c.Sessions != 0 || c.WarmSessions != 0 || c.Warm != 1 || c.Pending != 0 {
+		t.Errorf("%+v", c)
+	}
+	w.must(t, w.effect(t, w.approved(t, request.SlotReconcile, request.SlotReconcileBody{Wallet: "hot", Accounts: []request.WalletNonce{{Next: 1}}}, "bob", "carol")))
+	if w.s.NextNonce("hot", 0) != 1 {
+		t.Error("the nonce that the log has was changed")
+	}
 }
 
 func reanchoredAgain(t *testing.T, w *world) *world {
@@ -280,6 +304,7 @@ func TestReanchorDocumentRefused(t *testing.T) {
 	for why, spoil := range map[string]func(*entry.Reanchor, *world){
 		"an older incarnation":           func(b *entry.Reanchor, _ *world) { b.Incarnation = 1 },
 		"a longer log":                   func(b *entry.Reanchor, _ *world) { b.Size++ },
+		"another log":                    func(b *entry.Reanchor, _ *world) { b.Last[0] ^= 1 },
 		"another time-lock":              func(b *entry.Reanchor, _ *world) { b.Delay = 0 },
 		"past its time":                  func(b *entry.Reanchor, w *world) { b.NotAfter = w.now / 1e9 },
 		"for too long":                   func(b *entry.Reanchor, w *world) { b.NotAfter = w.now/1e9 + MaxReanchorAge + 1 },
