@@ -74,9 +74,9 @@ func FuzzBlob(f *testing.F) {
 	blob := b.generic(32, flags(ep11.CKA_SIGN))
 	_, pk := b.pair(ep11.OIDP256, nil, flags(ep11.CKA_VERIFY))
 	state := b.must(ep11.Call{Function: ep11.FnSignInit, Mechanism: mech(ep11.CKM_SHA256_HMAC), Key: blob}).State
-	f.Add(blob)
-	f.Add(pk)
-	f.Add(state)
+	f.Add(flip(blob, 40)) // not the good ones: each process that fuzzes has its own
+	f.Add(flip(pk, 80))
+	f.Add(flip(state, 40))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if _, _, err := b.e.Do(context.Background(), b.env, hmacWith(in)); err == nil && !bytes.Equal(in, blob) {
 			t.Fatal("an altered blob opens")

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// PublicKey is a public key as families hold it: raw, with the DER of its parameters (docs/spec/grep11.md lists the forms).
+// PublicKey is a public key as families hold it: raw, with the DER of its parameters (docs/spec/app-keys.md lists the forms).
 type PublicKey struct {
 	Type   uint64 // CKK
 	Params []byte
@@ -176,11 +176,12 @@ func Group(ckk uint64, b []byte) (p, q, g []byte, err error) {
 	if !ok && len(b) > 0 && len(b)%parts == 0 && b[0] != 0 { // of equal width; a prime has its first bit set
 		width := len(b) / parts
 		for i := range parts {
-			n[i] = bytes.TrimLeft(b[i*width:(i+1)*width], "\x00")
+			n[i] = b[i*width : (i+1)*width]
 		}
 		ok = true
 	}
 	for i := range parts {
+		n[i] = bytes.TrimLeft(n[i], "\x00")
 		ok = ok && len(n[i]) > 0 && len(n[i]) <= maxPrime
 	}
 	if !ok {
