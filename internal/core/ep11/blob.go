@@ -62,7 +62,9 @@ type object struct {
 func (o *object) wipe() { o.key.Secret.Wipe() }
 
 // secretKey says whether the object holds a secret.
-func (o *object) secretKey() bool { return o.Class == ep11.CKO_SECRET_KEY || o.Class == ep11.CKO_PRIVATE_KEY }
+func (o *object) secretKey() bool {
+	return o.Class == ep11.CKO_SECRET_KEY || o.Class == ep11.CKO_PRIVATE_KEY
+}
 
 // sealed makes the blob of a key under an epoch.
 func (o *object) sealed(epoch *Epoch) ([]byte, error) {

@@ -43,7 +43,12 @@ func (f *Failure) Error() string {
 }
 
 // Unwrap gives the code, so that errors.Is finds it.
-func (f *Failure) Unwrap() error { return f.Code }
+func (f *Failure) Unwrap() error {
+	if f == nil {
+		return nil
+	}
+	return f.Code
+}
 
 // maxDetail is the longest detail in bytes.
 const maxDetail = 256

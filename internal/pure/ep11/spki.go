@@ -176,11 +176,12 @@ func Group(ckk uint64, b []byte) (p, q, g []byte, err error) {
 	if !ok && len(b) > 0 && len(b)%parts == 0 && b[0] != 0 { // of equal width; a prime has its first bit set
 		width := len(b) / parts
 		for i := range parts {
-			n[i] = bytes.TrimLeft(b[i*width:(i+1)*width], "\x00")
+			n[i] = b[i*width : (i+1)*width]
 		}
 		ok = true
 	}
 	for i := range parts {
+		n[i] = bytes.TrimLeft(n[i], "\x00")
 		ok = ok && len(n[i]) > 0 && len(n[i]) <= maxPrime
 	}
 	if !ok {
