@@ -29,7 +29,8 @@ type config struct {
 	Delays  []time.Duration `json:"flush_delays_ns"`
 	Wallets []int           `json:"wallets"`
 	Entries []int           `json:"log_entries"`
-	OpenBao string          `json:"-"` // a file, see openBaoConfig; empty: left out
+	OpenBao string          `json:"-"`              // a file, see openBaoConfig; empty: left out
+	Only    string          `json:"only,omitempty"` // [onlyGREP11]; empty: all rows
 	Out     string          `json:"-"`
 }
 
@@ -52,6 +53,7 @@ func parse(args []string) (config, error) {
 	f.StringVar(&c.Server, "server", "", "the strongroom program, for the rows through REST")
 	f.IntVar(&c.Rounds, "rounds", 8, "rounds; medians are taken over them")
 	f.DurationVar(&c.Length, "length", 800*time.Millisecond, "how long each measurement runs")
+	f.StringVar(&c.Only, "only", "", "measure only these rows: "+onlyGREP11)
 	f.StringVar(&c.Out, "out", "", "write the result as JSON here")
 	if err := f.Parse(args); err != nil {
 		return c, err
@@ -66,6 +68,8 @@ func parse(args []string) (config, error) {
 	switch {
 	case c.Core == "" || f.NArg() > 0:
 		return c, errors.New("--core is required: the strongroom-core program; see --help")
+	case c.Only != "" && c.Only != onlyGREP11:
+		return c, errors.New("--only must be " + onlyGREP11)
 	case c.Rounds < 1 || c.Length < 10*time.Millisecond || *delay < 0:
 		return c, errors.New("--rounds must be at least 1, --length at least 10ms, and --flush-delay not negative")
 	}
@@ -104,7 +108,14 @@ func (c config) estimate() time.Duration {
 	for _, n := range c.Wallets {
 		wallets += n
 	}
-	d := time.Duration(c.Rounds*cells) * c.Length
+	apps := len(grep11Ops) + len(grep11Callers)*(1+2*len(grep11Ops))
+	if c.Only != "" {
+		cells = 0
+	}
+	d := time.Duration(c.Rounds*cells)*c.Length + time.Duration(max(c.Rounds/2, 1)*apps)*c.Length/2
+	if c.Only != "" {
+		return (d + 2*domainTime).Round(time.Second)
+	}
 	d += time.Duration(domains) * domainTime
 	d += time.Duration(float64(wallets)/walletsASecond*1e9) + time.Duration(float64(slices.Max(c.Entries))/entriesASecond*1e9)
 	return d.Round(time.Second)
@@ -123,15 +134,12 @@ func run(ctx context.Context, args []string) error {
 		say("no OpenBao beside it: %s=FILE enables that, a JSON file with endpoint, tokenFile and key", openBaoVariable)
 	}
 	r := newReport(c)
-	for _, delay := range c.Delays {
-		if err := governedRounds(ctx, c, delay, r); err != nil {
+	if c.Only == "" {
+		if err := domainRounds(ctx, c, r); err != nil {
 			return err
 		}
 	}
-	if err := walletRounds(ctx, c, r); err != nil {
-		return err
-	}
-	if err := logRounds(ctx, c, r); err != nil {
+	if err := grep11Rounds(ctx, c, r); err != nil {
 		return err
 	}
 	r.finish()
@@ -144,6 +152,22 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	return os.WriteFile(c.Out, append(b, '\n'), 0o644)
+}
+
+// onlyGREP11 leaves all rows out but those of keys of applications.
+const onlyGREP11 = "grep11"
+
+// domainRounds measures all but keys of applications.
+func domainRounds(ctx context.Context, c config, r *report) error {
+	for _, delay := range c.Delays {
+		if err := governedRounds(ctx, c, delay, r); err != nil {
+			return err
+		}
+	}
+	if err := walletRounds(ctx, c, r); err != nil {
+		return err
+	}
+	return logRounds(ctx, c, r)
 }
 
 // say tells how far the run is.

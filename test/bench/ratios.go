@@ -132,6 +132,7 @@ func (r *report) ratios() []ratio {
 		l.add("p99", many, p99, few, p99, shorter(1.2))
 	}
 	l.add("rate", durable, rate, inMemory, rate, faster(0.7))
+	l.grep11Ratios()
 	aa := doorRow(32) + again
 	l.add("control: rate", aa, rate, doorRow(32), rate, nil)
 	l.add("control: core CPU", aa, coreCPU, doorRow(32), coreCPU, nil)

@@ -144,6 +144,9 @@ func (r *report) print(w io.Writer) {
 	for _, k := range slices.Sorted(maps.Keys(r.Log)) {
 		fmt.Fprintf(w, "%s, 32 callers: %.0f\n", k, spreadOf(r.Log[k]).Mid)
 	}
+	if line := r.grep11Headline(); line != "" {
+		fmt.Fprintln(w, line)
+	}
 	if r.Others.Mid > noisy {
 		fmt.Fprintf(w, "noisy: others used %.2f cores (median of all); no verdict on rates and latencies, CPU ratios still hold\n", r.Others.Mid)
 	}
