@@ -37,14 +37,17 @@ type config struct {
 }
 
 // parts lists what can be measured, in order.
-func parts() []string { return []string{partCalls, partWallets, partLogs, partAnchors, partLife} }
+func parts() []string {
+	return []string{partCalls, partWallets, partLogs, partAnchors, partLife, partGREP11}
+}
 
 const (
 	partCalls   = "calls"   // governed requests beside bare operations, classes of keys and empty calls
 	partWallets = "wallets" // by the number of wallets
 	partLogs    = "logs"    // durability, and starts
 	partAnchors = "anchors"
-	partLife    = "life" // rotation and restore
+	partLife    = "life"   // rotation and restore
+	partGREP11  = "grep11" // keys for applications
 )
 
 func main() {
@@ -141,6 +144,8 @@ func (c config) size(part string) (cells, domains, wallets, entries int) {
 	case partAnchors:
 		domains = len(anchorKinds())
 		cells, wallets = domains*len(anchorCallers()), domains*(32+spareAccounts)
+	case partGREP11:
+		cells, domains = (len(grep11Ops)+len(grep11Callers)*(1+2*len(grep11Ops)))/4, 2 // half the rounds, half as long
 	case partLife:
 		domains, wallets = 2, 2*c.Keys // and once more that long for rotations and the restore
 	}
@@ -196,6 +201,8 @@ func measure(ctx context.Context, c config, part string, r *report) error {
 		return logRounds(ctx, c, r)
 	case partAnchors:
 		return anchorRounds(ctx, c, r)
+	case partGREP11:
+		return grep11Rounds(ctx, c, r)
 	default:
 		return lifeRounds(ctx, c, r)
 	}

@@ -149,6 +149,7 @@ func (r *report) ratios() []ratio {
 			l.add("core CPU", anchorRow(kind, n), coreCPU, anchorRow(anchorFile, n), coreCPU, nil)
 		}
 	}
+	l.grep11Ratios()
 	aa := doorRow(32) + again
 	l.add("control: rate", aa, rate, doorRow(32), rate, nil)
 	l.add("control: core CPU", aa, coreCPU, doorRow(32), coreCPU, nil)

@@ -159,6 +159,9 @@ func (r *report) print(w io.Writer) {
 	for _, f := range r.Figures {
 		fmt.Fprintf(w, "%s: %.4g\n", f.Name, f.Value)
 	}
+	if line := r.grep11Headline(); line != "" {
+		fmt.Fprintln(w, line)
+	}
 	if r.Others.Mid > noisy {
 		fmt.Fprintf(w, "noisy: others used %.2f cores (median of all); no verdict on rates and latencies, CPU ratios still hold\n", r.Others.Mid)
 	}

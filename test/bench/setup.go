@@ -148,6 +148,7 @@ func (d *domain) document() policy.Document {
 				Initiators: []custody.PersonID{d.service.id}, Assets: []custody.AssetID{chain.Native()}, AmountMax: &small, Expr: `feeCap <= amount("10000000")`}},
 			{ID: "two-of-three", Priority: 20, Plan: two, When: policy.Match{Operations: []request.Operation{request.Transfer}}},
 			{ID: "wallets", Priority: 30, Plan: one, When: policy.Match{Operations: []request.Operation{request.WalletCreate}}},
+			{ID: "apps", Priority: 40, Plan: one, When: policy.Match{Operations: []request.Operation{request.AppGrant}}},
 		}, ChangePlan: two}
 	officers := policy.Group{ID: "officers"}
 	for _, p := range append(slices.Clone(d.officers), d.service) {

@@ -19,6 +19,7 @@ import (
 type serveFlags struct {
 	Listen string   `placeholder:"HOST:PORT" help:"Where the REST API listens; default 127.0.0.1:7443."`
 	Name   []string `placeholder:"NAME" help:"Name or address in serve's certificate; default localhost. May be given more than once."`
+	TLSKey string   `name:"tls-key-from-module" placeholder:"FILE" help:"Keep the TLS key in the domain, as that of the caller local:serve of this service (its key file), which needs a grant; default: in memory."`
 	Pages  string   `placeholder:"ORIGIN" help:"Pages for people with a browser: where it finds them, for instance https://localhost:7443. Passkeys are good for this address only."`
 	Node   []string `placeholder:"CHAIN=URL" sep:"none" help:"Node of a chain, for instance bitcoin-regtest=http://127.0.0.1:18334,user=u,password-file=F,confirmations=1. After the URL: user, password-file, ca-file, confirmations, poll, bump-after, scan-from, token. May be given more than once."`
 	// Relay flags come besides those of the configuration file.
@@ -51,6 +52,9 @@ func (f serveFlags) apply(c *serveapp.Config) error {
 	}
 	if f.RelayCA != "" {
 		c.Relay.CAFile = f.RelayCA
+	}
+	if f.TLSKey != "" {
+		c.TLSKey = f.TLSKey
 	}
 	if f.Pages != "" {
 		c.Pages = &serveapp.Pages{Origin: f.Pages}
@@ -154,7 +158,15 @@ func (c *serveCmd) Run(e *env) error {
 
 // serve runs serve, and says on standard output when it is ready.
 func (e *env) serve(conf serveapp.Config, log *slog.Logger, ready func(url string)) error {
-	return serveapp.Run(e.ctx, conf, serveapp.Options{Log: log, Now: time.Now, Version: verifyapp.Version(), Ready: func(address string) {
+	var service serveapp.Service
+	if conf.TLSKey != "" {
+		key, err := e.open(conf.TLSKey)
+		if err != nil {
+			return err
+		}
+		service = key
+	}
+	return serveapp.Run(e.ctx, conf, serveapp.Options{Log: log, Now: time.Now, Version: verifyapp.Version(), Service: service, Ready: func(address string) {
 		url := "https://" + address
 		fmt.Fprintf(e.Out, "ready %s\n", url)
 		if ready != nil {

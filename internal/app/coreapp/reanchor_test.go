@@ -21,7 +21,7 @@ const lostPass = "correct horse battery staple"
 func lostDomain(t *testing.T) Options {
 	t.Helper()
 	o := Options{Data: filepath.Join(t.TempDir(), "data"), Memory: 4 << 20, Log: slog.New(slog.DiscardHandler), WeakPassphraseUnsafe: true, Anchor: AnchorFile}
-	if _, err := Create(t.Context(), entered(t, o, lostPass), signed(t, o)); err != nil {
+	if _, err := Create(t.Context(), entered(t, o, lostPass), signed(t, o), "", nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := run(t, o, lostPass); err != nil {

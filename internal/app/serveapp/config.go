@@ -37,6 +37,7 @@ type Config struct {
 	Pages  *Pages   `yaml:"pages"`  // for people with a browser; absent: none
 	Chains []Chain  `yaml:"chains"`
 	Relay  Relay    `yaml:"relay"`
+	TLSKey string   `yaml:"tlsKey"` // key file of a service: serve's TLS key is one of that service's caller local:serve, in the domain; absent: in memory
 }
 
 // Relay names what serve carries messages of the core to, which opens no connections itself: docs/spec/door.md. Names are those of the
@@ -123,7 +124,7 @@ func Read(path string) (Config, error) {
 
 // from makes the paths of a file absolute or relative to where we are.
 func (c *Config) from(dir string) {
-	places := []*string{&c.Door, &c.Data, &c.Tiles}
+	places := []*string{&c.Door, &c.Data, &c.Tiles, &c.TLSKey}
 	places = append(places, &c.Relay.CAFile)
 	for i := range c.Chains {
 		places = append(places, &c.Chains[i].PasswordFile, &c.Chains[i].CAFile)

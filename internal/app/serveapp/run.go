@@ -4,6 +4,7 @@ package serveapp
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"strongroom/internal/app/modulekey"
 	"strongroom/internal/app/words"
 	"strongroom/internal/edge/btcd"
 	"strongroom/internal/edge/pages"
@@ -21,6 +23,7 @@ import (
 	"strongroom/internal/edge/sqlite"
 	"strongroom/internal/edge/tlsca"
 	"strongroom/internal/gate"
+	"strongroom/internal/gate/gateway"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
@@ -40,12 +43,45 @@ const gcPercent = 400
 // workerTick is how often transfers are looked at, besides when the log has grown.
 const workerTick = time.Second
 
-// Options are what is not configured. All but Ready are required.
+// Options are what is not configured. All but Ready and Service are required.
 type Options struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Version string
 	Ready   func(address string) // called with host:port once serve listens
+	Service Service              // key of the service that [Config.TLSKey] names; nil without one
+}
+
+// Service is the key of a service. Its methods are safe for concurrent use.
+type Service interface {
+	Person() custody.PersonID
+	Public() request.PublicKey
+	// Sign gives 64 bytes: RFC 8032 for Ed25519, r and s over SHA-256 for P-256.
+	Sign(message []byte) ([]byte, error)
+}
+
+// Names of serve's TLS key in the domain.
+const (
+	tlsCaller  = "local:serve"
+	tlsKeyName = "tls-key.json"
+)
+
+// sessionLife is how long a session lasts under which the TLS key is used; then another is opened.
+const sessionLife = 12 * time.Hour
+
+// tlsKey gives where serve's TLS key is; nil: in memory.
+func tlsKey(cfg Config, o Options, core gate.Door) (func() (crypto.Signer, error), error) {
+	if cfg.TLSKey == "" {
+		return nil, nil
+	}
+	if o.Service == nil {
+		return nil, errors.New("serve: the key of the service that the TLS key belongs to is required")
+	}
+	g, err := gateway.New(gateway.Config{Door: core, Service: o.Service.Person(), Key: o.Service.Public().Ref(), Sign: o.Service.Sign, Now: o.Now, Life: sessionLife})
+	if err != nil {
+		return nil, err
+	}
+	return modulekey.New(modulekey.Door{Gateway: g, Caller: tlsCaller}, filepath.Join(cfg.Data, tlsKeyName)).Key, nil
 }
 
 // Run serves until ctx ends or a part fails for good. cfg must be filled ([Config.Fill]).
@@ -59,12 +95,16 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 	if err := privateFolder(cfg.Data); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	ca, err := tlsca.Open(tlsca.Config{Dir: cfg.Data, Names: cfg.Names, Now: o.Now})
+	core := gate.NewRedialer(cfg.Door)
+	defer func() { _ = core.Close() }() // its calls have ended
+	key, err := tlsKey(cfg, o, core)
 	if err != nil {
 		return err
 	}
-	core := gate.NewRedialer(cfg.Door)
-	defer func() { _ = core.Close() }() // its calls have ended
+	ca, err := tlsca.Open(tlsca.Config{Dir: cfg.Data, Names: cfg.Names, Now: o.Now, Key: key})
+	if err != nil {
+		return err
+	}
 	db, err := sqlite.Open(ctx, filepath.Join(cfg.Data, cacheName))
 	if err != nil {
 		return err

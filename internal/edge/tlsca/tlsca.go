@@ -5,7 +5,7 @@
 // active in the rule document, which serve checks on each call.
 //
 // The authority's key (P-256) is made on the first start, in one file with its certificate, readable by its owner only; it
-// refuses a file that others can read. The server's key lives in memory and is made anew well before its certificate ends.
+// refuses a file that others can read. The server's key lives in memory and is made anew well before its certificate ends; or elsewhere ([Config.Key]).
 // X.509 as in RFC 5280, TLS 1.3 only.
 package tlsca
 
@@ -50,11 +50,15 @@ const (
 // DefaultNames are the server's names where none are configured.
 func DefaultNames() []string { return []string{"localhost", "127.0.0.1", "::1"} }
 
-// Config says where the authority lives and how the server is called. All fields are required.
+// Config says where the authority lives and how the server is called. All fields but Key are required.
 type Config struct {
 	Dir   string   // serve's folder; made with mode 0700 if it is missing
 	Names []string // DNS names and IP addresses
 	Now   func() time.Time
+
+	// Key gives the server's key where it does not lie in memory here. It is asked at each handshake, and may give another one than before;
+	// while it fails no handshake succeeds. It is safe for concurrent use.
+	Key func() (crypto.Signer, error)
 }
 
 // Authority issues certificates. Its methods are safe for concurrent use.
@@ -220,17 +224,25 @@ func (a *Authority) ServerTLS() *tls.Config {
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return a.serverCertificate() }}
 }
 
-// serverCertificate gives the server's certificate, a new one when a third of its life is left.
+// serverCertificate gives the server's certificate, a new one when a third of its life is left, or when the key is another.
 func (a *Authority) serverCertificate() (*tls.Certificate, error) {
+	var key crypto.Signer
+	var err error
+	if a.cfg.Key != nil { // before the lock: it may have to be fetched
+		if key, err = a.cfg.Key(); err != nil {
+			return nil, fmt.Errorf("the server's key: %w", err)
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.cfg.Now()
-	if a.server != nil && now.Add(ServerLife/3).Before(a.server.Leaf.NotAfter) && !now.Before(a.server.Leaf.NotBefore) {
+	if a.server != nil && now.Add(ServerLife/3).Before(a.server.Leaf.NotAfter) && !now.Before(a.server.Leaf.NotBefore) && (key == nil || key == a.server.PrivateKey) {
 		return a.server, nil
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make the server's key: %w", err)
+	if key == nil {
+		if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+			return nil, fmt.Errorf("make the server's key: %w", err)
+		}
 	}
 	t := &x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{CommonName: a.cfg.Names[0]}, NotBefore: now.Add(-backdate),
 		NotAfter: earlier(now.Add(ServerLife), a.cert.NotAfter), KeyUsage: x509.KeyUsageDigitalSignature,
@@ -242,7 +254,7 @@ func (a *Authority) serverCertificate() (*tls.Certificate, error) {
 			t.DNSNames = append(t.DNSNames, n)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, &key.PublicKey, a.key)
+	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, key.Public(), a.key)
 	if err != nil {
 		return nil, fmt.Errorf("make the server's certificate: %w", err)
 	}

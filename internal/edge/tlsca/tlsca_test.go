@@ -13,6 +13,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -293,5 +294,52 @@ func TestHandshakes(t *testing.T) {
 	c.add(tlsca.ClientLife + time.Hour)
 	if _, _, err := handshake(t, server, stale); err == nil {
 		t.Error("a client certificate past its time was accepted")
+	}
+}
+
+// TestKeyElsewhere: the server's key is the one that is given, its certificate follows when it changes, and without it no handshake succeeds.
+func TestKeyElsewhere(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	var mu sync.Mutex
+	var key crypto.Signer = p256(t)
+	a, err := tlsca.Open(tlsca.Config{Dir: t.TempDir(), Names: tlsca.DefaultNames(), Now: c.Now, Key: func() (crypto.Signer, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if key == nil {
+			return nil, errors.New("gone")
+		}
+		return key, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost", Time: c.Now}
+	client.RootCAs.AddCert(a.Certificate())
+	server := a.ServerTLS()
+	var seen [][]byte
+	for range 2 {
+		for range 2 {
+			cert, _, err := handshake(t, server, client)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pub, ok := cert.PublicKey.(*ecdsa.PublicKey); !ok || !pub.Equal(key.Public()) {
+				t.Error("the certificate is of another key")
+			}
+			seen = append(seen, cert.Raw)
+		}
+		mu.Lock()
+		key = p256(t)
+		mu.Unlock()
+	}
+	if !bytes.Equal(seen[0], seen[1]) || bytes.Equal(seen[1], seen[2]) {
+		t.Error("a certificate is made anew when the key is, and not before")
+	}
+	mu.Lock()
+	key = nil
+	mu.Unlock()
+	if _, _, err := handshake(t, server, client); err == nil {
+		t.Error("a handshake without a key")
 	}
 }
