@@ -19,8 +19,8 @@ import (
 	"strongroom/internal/core/auditlog/disk"
 	"strongroom/internal/core/auditlog/remote"
 	"strongroom/internal/core/auditlog/segment"
+	"strongroom/internal/core/ep11"
 	"strongroom/internal/core/ep11/family/rsakey"
-	"strongroom/internal/core/ep11/suite"
 	"strongroom/internal/core/hsm/passphrase"
 	"strongroom/internal/core/hsm/tpm2"
 	"strongroom/internal/core/keystore/files"
@@ -208,7 +208,7 @@ func (p *parts) fill(ctx context.Context, o Options, create bool) error {
 	if err != nil {
 		return err
 	}
-	engine, err := suite.New()
+	engine, err := ep11.Complete()
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	wire "strongroom/api/gen/grep11"
-	"strongroom/internal/core/ep11/suite"
+	coreep11 "strongroom/internal/core/ep11"
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/edge/grep11"
 	"strongroom/internal/gate"
@@ -52,7 +52,7 @@ type live struct {
 
 func start(t testing.TB) *live {
 	t.Helper()
-	e, err := suite.New()
+	e, err := coreep11.Complete()
 	if err != nil {
 		t.Fatal(err)
 	}
