@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"strongroom/internal/core/auditlog"
@@ -227,12 +228,12 @@ func liars(t testing.TB) map[string]func(call) (int, []byte, error) {
 	answer := func(status int, body string) func(call) (int, []byte, error) {
 		return func(call) (int, []byte, error) { return status, []byte(body), nil }
 	}
-	n := 0
+	var n atomic.Int64
 	return map[string]func(call) (int, []byte, error){
 		"gone": down, "wrong key": wrongKey, "wrong root": wrongRoot, "larger size": answer(409, "1000000\n"), "garbage": answer(200, "\x00\x01 nonsense"),
 		"no size": answer(409, "many\n"), "smaller size": answer(409, "1\n"), "same size": answer(409, "0\n"), "fork": answer(422, ""), "unknown": answer(404, ""), "forbidden": answer(403, ""),
 		"broken": answer(500, ""), "redirect": answer(302, ""), "empty": answer(200, ""),
-		"ever other sizes": func(c call) (int, []byte, error) { n++; return 409, fmt.Appendf(nil, "%d\n", n%5), nil },
+		"ever other sizes": func(c call) (int, []byte, error) { return 409, fmt.Appendf(nil, "%d\n", n.Add(1)%5), nil },
 	}
 }
 
