@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"strongroom/internal/core/ep11/family"
-	"strongroom/internal/core/ep11/family/digest"
 	"strongroom/internal/pure/ep11"
 	"strongroom/internal/pure/points"
 )
@@ -169,6 +168,3 @@ func (w *work) generateRandom() (ep11.Answer, error) {
 	}
 	return ep11.Answer{Data: out}, nil
 }
-
-// isDigest says whether a mechanism hashes.
-func isDigest(mechanism uint64) bool { return digest.New(mechanism) != nil }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"testing"
 
 	"strongroom/internal/core/ep11/family"
@@ -178,7 +179,7 @@ func TestFault(t *testing.T) {
 		return family.Derived{}, family.ErrFault
 	}
 	_, err := b.do(ep11.Call{Function: ep11.FnDeriveKey, Mechanism: mech(ep11.CKM_SHA256_KEY_DERIVATION), Key: b.generic(32, flags(ep11.CKA_DERIVE))})
-	if err != family.ErrFault {
+	if !errors.Is(err, family.ErrFault) {
 		t.Errorf("got %v", err)
 	}
 	s.give = func(family.Tools, family.Derivation) (family.Derived, error) {

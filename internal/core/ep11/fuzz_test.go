@@ -5,6 +5,7 @@ package ep11
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -56,7 +57,7 @@ func FuzzCall(f *testing.F) {
 			c.Key2 = keys[int(two)%len(keys)]
 		}
 		a, _, err := b.e.Do(context.Background(), b.env, c)
-		if err != nil && (ep11.FailureOf(err).Code == ep11.CKR_GENERAL_ERROR || err == family.ErrFault) {
+		if err != nil && (ep11.FailureOf(err).Code == ep11.CKR_GENERAL_ERROR || errors.Is(err, family.ErrFault)) {
 			t.Fatalf("%s: %v", c.Function, err)
 		}
 		if n := b.env.Arena.Usage().Live; n != live {

@@ -5,6 +5,7 @@ package ep11
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/bits"
 	"testing"
 
@@ -178,7 +179,7 @@ func TestRandom(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, _, err := b.e.Do(ctx, b.env, ep11.Call{Function: ep11.FnGenerateRandom, Len: 1}); err != context.Canceled {
+	if _, _, err := b.e.Do(ctx, b.env, ep11.Call{Function: ep11.FnGenerateRandom, Len: 1}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -26,7 +26,7 @@ func (c nistCurve) sign(sk, public, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, family.ErrFault
 	}
-	key := &ecdsa.PrivateKey{PublicKey: *half, D: new(big.Int).SetBytes(sk)} //nolint:staticcheck // the only way to make a key without a multiplication
+	key := &ecdsa.PrivateKey{PublicKey: *half, D: new(big.Int).SetBytes(sk)}
 	defer forget(key)
 	der, err := ecdsa.SignASN1(rand.Reader, key, data)
 	if err != nil {

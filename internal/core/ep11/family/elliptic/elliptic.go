@@ -42,7 +42,7 @@ func Set() (family.Set, error) {
 		return family.Set{}, err
 	}
 	set := family.Set{Keys: map[family.KeyType]family.Generator{}}
-	var weierstrass, all []family.KeyType
+	var all []family.KeyType
 	for _, c := range []struct {
 		oid   string
 		curve scheme
@@ -56,8 +56,6 @@ func Set() (family.Set, error) {
 		rows := ecdsaMechanisms
 		if c.oid == ep11.OIDEd25519 {
 			rows = []uint64{ep11.CKM_IBM_ED25519_SHA512}
-		} else {
-			weierstrass = append(weierstrass, is)
 		}
 		for _, m := range rows {
 			set.Rows = append(set.Rows, family.Row{Mechanism: m, Keys: []family.KeyType{is}, Sign: pairs{c.curve}})
