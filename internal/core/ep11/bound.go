@@ -191,7 +191,7 @@ func (w *work) restored(head boundHeader, b ep11.Birth) (*object, error) {
 			return nil, err
 		}
 	}
-	o := &object{header: w.newHeader(head.Class, head.Type, attributes)}
+	o := &object{header: w.newHeader(head.Class, head.Type), Attributes: attributes}
 	if err := w.bind(&o.header, b.Template); err != nil {
 		return nil, err
 	}

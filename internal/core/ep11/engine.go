@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package ep11 is the engine of GREP11 in the core: it does the forty functions of Enterprise PKCS#11 on keys that clients hold as blobs
-// (docs/spec/grep11.md). It opens and seals blobs and operation states, keeps the rules of attributes, and calls the families of mechanisms
+// (docs/spec/app-keys.md). It opens and seals blobs and operation states, keeps the rules of attributes, and calls the families of mechanisms
 // for the arithmetic. It holds no key and no session: all that it works with is in the [Env] of a call.
 //
 // It refuses what has another owner, domain, epoch or session, is altered or has expired; a use that the key's attributes, the domain's

@@ -16,8 +16,8 @@ import (
 )
 
 // newHeader is the header of a key that this call makes, with a fresh id.
-func (w *work) newHeader(class, ckk uint64, attributes ep11.Template) header {
-	h := header{V: 1, Domain: w.env.Domain, Owner: w.env.Owner, Class: class, Type: ckk, Attributes: attributes, NotAfter: w.env.NotAfter, Grant: w.env.Grant}
+func (w *work) newHeader(class, ckk uint64) header {
+	h := header{V: 1, Domain: w.env.Domain, Owner: w.env.Owner, Class: class, Type: ckk, NotAfter: w.env.NotAfter, Grant: w.env.Grant}
 	rand.Read(h.Key[:]) // never fails: crypto/rand ends the process when the system has no randomness
 	return h
 }
@@ -120,7 +120,7 @@ func (w *work) born(b ep11.Birth, act points.Point) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &object{header: w.newHeader(b.Class, b.Type, attributes)}
+	o := &object{header: w.newHeader(b.Class, b.Type), Attributes: attributes}
 	if err := w.bind(&o.header, b.Template); err != nil {
 		return nil, err
 	}

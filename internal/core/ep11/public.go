@@ -33,17 +33,17 @@ func (w *work) authenticated(o *object, epoch *Epoch) ([]byte, error) {
 		return nil, ep11.CKR_PUBLIC_KEY_INVALID
 	}
 	h := o.header
-	h.V, h.Epoch, h.Pattern, h.Params, h.Public = 1, epoch.Number, epoch.Pattern, nil, nil
-	encoded := canon.Encode(h)
-	if len(encoded) > seal.MaxHeader {
-		return nil, ep11.Fail(ep11.CKR_ATTRIBUTE_VALUE_INVALID, "the attributes of the key are too long")
+	h.Params, h.Public = nil, nil
+	encoded, err := o.encoded(h, epoch)
+	if err != nil {
+		return nil, err
 	}
 	var session [sessionSize]byte
 	copy(session[:], h.Session)
 	var salt, mode [8]byte
 	rand.Read(salt[:]) // never fails: crypto/rand ends the process when the system has no randomness
 	b := cryptobyte.NewBuilder(spki)
-	for _, part := range [][]byte{h.Pattern[:], session[:], salt[:], mode[:], encoded} {
+	for _, part := range [][]byte{epoch.Pattern[:], session[:], salt[:], mode[:], encoded} {
 		b.AddASN1OctetString(part)
 	}
 	code, err := w.publicCode(epoch, b.BytesOrPanic()) // never panics: octet strings always fit
@@ -111,10 +111,11 @@ func (w *work) public(blob []byte) (o *object, rest []byte, err error) {
 		return nil, nil, errBlob
 	}
 	var bound [sessionSize]byte
-	if canon.Decode(encoded, &o.header) == nil {
-		copy(bound[:], o.Session)
+	if !o.decode(encoded) {
+		return nil, nil, errBlob
 	}
-	if o.V != 1 || o.Domain != w.env.Domain || o.Class != ep11.CKO_PUBLIC_KEY || o.Type != k.Type || o.Epoch != epoch.Number ||
+	copy(bound[:], o.Session)
+	if o.Domain != w.env.Domain || o.Class != ep11.CKO_PUBLIC_KEY || o.Type != k.Type || o.Epoch != epoch.Number ||
 		!bytes.Equal(pattern, o.Pattern[:]) || !bytes.Equal(session, bound[:]) {
 		return nil, nil, errBlob
 	}

@@ -222,3 +222,18 @@ func (b *bench) exported(key []byte) []byte {
 	wrapped := b.must(ep11.Call{Function: ep11.FnWrapKey, Mechanism: m, Key: key, Key2: kek}).Data
 	return b.must(ep11.Call{Function: ep11.FnDecryptSingle, Mechanism: m, Key: kek, Data: wrapped}).Data
 }
+
+// TestCounterWraps: a counter that overflows between two parts goes on as one that overflows within one.
+func TestCounterWraps(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	key := b.aes(16, flags(ep11.CKA_ENCRYPT))
+	for _, iv := range [][]byte{bytes.Repeat([]byte{0xff}, 16), append(make([]byte, 8), bytes.Repeat([]byte{0xff}, 8)...)} {
+		k := inParts{"", withIV(ep11.CKM_AES_CTR, iv), key, ep11.FnEncryptInit, ep11.FnEncryptUpdate, ep11.FnEncryptFinal, ep11.FnEncrypt, ep11.FnEncryptSingle}
+		data := make([]byte, 64)
+		want := b.must(ep11.Call{Function: ep11.FnEncryptSingle, Mechanism: k.m, Key: key, Data: data}).Data
+		if got, err := b.parts(k, data[:16], data[16:35], data[35:]); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%x: %v", iv, err)
+		}
+	}
+}

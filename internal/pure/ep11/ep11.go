@@ -2,7 +2,7 @@
 
 // Package ep11 has the words of Enterprise PKCS#11 that the gateway, the door and the core share: numbers and names of mechanisms,
 // attributes and return codes, the call and the answer of each of the forty functions as one canonical message, the table of mechanisms,
-// the rules of templates, and the DER forms of keys (docs/spec/grep11.md).
+// the rules of templates, and the DER forms of keys (docs/spec/app-keys.md).
 //
 // Names of constants are those of the standard. A refusal is a [Failure], which carries the return code that a caller sees and nothing that
 // tells which check failed. What is read here comes from callers: nothing panics on it, and everything has a bound.

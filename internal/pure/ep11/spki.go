@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// PublicKey is a public key as families hold it: raw, with the DER of its parameters (docs/spec/grep11.md lists the forms).
+// PublicKey is a public key as families hold it: raw, with the DER of its parameters (docs/spec/app-keys.md lists the forms).
 type PublicKey struct {
 	Type   uint64 // CKK
 	Params []byte
