@@ -100,10 +100,44 @@ func TestMoveInLater(t *testing.T) {
 	h.do(request.WalletCreate, walletBody("savings"))
 	to := h.v.d.ID()
 	h.do(request.WalletMove, request.WalletMoveBody{Wallet: "savings", To: to[:], Temperature: request.Cold})
+	p := h.transfer("savings", 5, 0) // waits with it
 	h.declines(problem.Conflict, "erased")
 	h.erase()
-	if _, r := h.carry(); len(r.MovedIn) != 1 {
+	if _, r := h.carry(); len(r.MovedIn) != 1 || len(r.Signed) != 1 || r.Signed[0].Entry != p {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Neither another authority's log, nor another past of the same, is taken in as the first.
+func TestOtherPasts(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g, err := h.v.d.Genesis(background)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := newHouse(t, withBank)
+	forged := other.parts(h.v.d, 0)
+	forged.head.Authority, forged.head.Online, forged.head.Known, forged.head.KnownLast = h.s.Authority, h.s.Domain, 1, entry.Hash(g.Leaf)
+	h.refuses(h.seal(forged), "begins authority")
+	h.do(request.WalletCreate, walletBody("one"))
+	h.carry()
+	twin := newHouse(t) // the same genesis, and then other entries
+	twin.add(g, "another-name")
+	for _, w := range []custody.WalletID{"one", "two", "three"} {
+		twin.do(request.WalletCreate, walletBody(w))
+	}
+	for twin.number <= h.number {
+		twin.announce(h.v.d)
+	}
+	h.v.close()
+	h.v.lose("authority")
+	h.v.reopen()
+	p := twin.parts(h.v.d, 0)
+	h.v.close()
+	_, _, err = h.v.work(twin.seal(p), h.ops)
+	if err == nil || !strings.Contains(err.Error(), "are not those that were imported before") {
+		t.Errorf("another past: %v", err)
 	}
 }
 

@@ -272,6 +272,9 @@ func TestChangedSince(t *testing.T) {
 		"an approver was revoked": {func(h *house) {
 			h.do(request.PersonRevoke, request.PersonRevokeBody{Person: h.carol.ID})
 		}, problem.QuorumNotMet},
+		"the approver's key was removed": {func(h *house) {
+			h.do(request.PersonKeyRemove, request.PersonKeyRemoveBody{Person: h.carol.ID, Key: h.carol.Pub.Ref()})
+		}, problem.QuorumNotMet},
 		"the initiator was revoked": {func(h *house) {
 			id := h.ask(h.bob, request.PersonRevoke, request.PersonRevokeBody{Person: h.alice.ID})
 			h.approve(id, h.alice, h.carol)
@@ -290,7 +293,13 @@ func TestChangedSince(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h, p := ready(t, func(o *online) {
-				o.document = func(d *policy.Document) { d.Floor.MinDistinctUsers = 1 }
+				o.document = func(d *policy.Document) { // so that carol keeps a key
+					for i, x := range d.Principals {
+						if x.ID == o.carol.ID {
+							d.Principals[i].Keys = append(x.Keys, domaintest.NewPerson("spare").Pub)
+						}
+					}
+				}
 				if name == "an approver was revoked" || name == "the initiator was revoked" {
 					dave := domaintest.NewPerson("dave") // so that plans can be met without one of the others
 					o.people = append(o.people, dave)
