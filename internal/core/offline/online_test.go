@@ -439,7 +439,6 @@ type result struct {
 	acts   []authority.OfflineAct
 	recs   []pure.Record
 	copies map[[32]byte][]byte
-	check  []byte
 }
 
 // open opens an answer.
