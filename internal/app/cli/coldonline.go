@@ -139,9 +139,9 @@ func offlineID(e *env, name string) ([]byte, error) {
 }
 
 type coldExport struct {
-	To     string `required:"" placeholder:"FILE" help:"Where the bundle is written; must not exist."`
-	Domain string `placeholder:"NAME" help:"Name or id of the offline domain; default: the only one."`
-	Full   bool   `help:"With the whole log: the first bundle, and where the offline machine says that it lacks entries."`
+	To   string `required:"" placeholder:"FILE" help:"Where the bundle is written; must not exist."`
+	Name string `placeholder:"NAME" help:"Name or id of the offline domain; default: the only one."`
+	Full bool   `help:"With the whole log: the first bundle, and where the offline machine says that it lacks entries."`
 }
 
 // Run writes the bundle, complete or not at all.
@@ -163,7 +163,7 @@ func (c *coldExport) Run(e *env) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	b, err := cl.ExportBundle(e.ctx, f, c.Domain, c.Full)
+	b, err := cl.ExportBundle(e.ctx, f, c.Name, c.Full)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -438,7 +438,6 @@ type result struct {
 	acts   []authority.OfflineAct
 	recs   []pure.Record
 	copies map[[32]byte][]byte
-	check  []byte
 }
 
 // open opens an answer.

@@ -280,6 +280,7 @@ type house struct {
 	ctx     context.Context
 	mu      sync.Mutex
 	now     time.Time
+	far     *farCore // between the worker and the core; nil: nothing
 }
 
 const need = 3 // confirmations
@@ -305,7 +306,11 @@ func (h *house) start() {
 	ctx, cancel := context.WithCancel(h.t.Context())
 	h.ctx = ctx
 	h.faults.crash = cancel
-	w, err := transfer.New(transfer.Config{Core: faultyCore{h.core, h.faults}, Store: h.store, Now: h.clock, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	door := gate.Door(h.core)
+	if h.far != nil {
+		door = h.far
+	}
+	w, err := transfer.New(transfer.Config{Core: faultyCore{door, h.faults}, Store: h.store, Now: h.clock, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Chains: map[custody.ChainID]transfer.Chain{coretest.Ethereum: {Builder: h.builder, Node: h.node, Nonces: h.node, Confirmations: need,
 			Poll: 10 * time.Second, BumpAfter: 5 * time.Minute}}})
 	if err != nil {
