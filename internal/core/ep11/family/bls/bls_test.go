@@ -203,7 +203,13 @@ func TestRefusals(t *testing.T) {
 	off := slices.Clone(k.Public)
 	off[96] ^= 1
 	outside := append([]byte{4}, g1Outside(t)...)
-	publics := map[string][]byte{"none": nil, "short": k.Public[:96], "long": append(slices.Clone(k.Public), 0), "off": off, "outside": outside,
+	half, rest := splitOutside(t, k.Public)
+	var packed bls12381.G1
+	if err := packed.SetBytes(k.Public[1:]); err != nil {
+		t.Fatal(err)
+	}
+	filled := append(append([]byte{4}, packed.BytesCompressed()...), make([]byte, 48)...)
+	publics := map[string][]byte{"two outside whose sum is a key": append(half, rest...), "compressed and filled up": filled, "none": nil, "short": k.Public[:96], "long": append(slices.Clone(k.Public), 0), "off": off, "outside": outside,
 		"infinity": append([]byte{4, 0x40}, make([]byte, 95)...), "zeros": append([]byte{4}, make([]byte, 96)...), "no prefix": append([]byte{3}, k.Public[1:]...),
 		"cancelled": append(slices.Clone(k.Public), negated(t, k.Public)...), "second is bad": append(slices.Clone(k.Public), off...)}
 	for name, bad := range publics {
@@ -286,6 +292,16 @@ func g1Outside(t *testing.T) []byte {
 	}
 	t.Fatal("no point found")
 	return nil
+}
+
+// splitOutside gives two points outside the group whose sum is a public key.
+func splitOutside(t *testing.T, public []byte) (a, b []byte) {
+	t.Helper()
+	var p, o, zero blst.P1
+	p.FromAffine(new(blst.P1Affine).Deserialize(public[1:]))
+	o.FromAffine(new(blst.P1Affine).Deserialize(g1Outside(t)))
+	sum := p.Add(&o)
+	return encode(sum.ToAffine()), encode(zero.Sub(&o).ToAffine())
 }
 
 // Law: the verdict on any bytes as a public key or signature is that of circl's groups and pairing.

@@ -2,10 +2,7 @@
 
 package lattice
 
-import (
-	"bytes"
-	"crypto/sha3"
-)
+import "bytes"
 
 // The DER of Dilithium keys. All parts have fixed sizes, so each form has one skeleton of headers, which is written, or compared byte by byte;
 // nothing depends on what the parts hold.
@@ -105,6 +102,3 @@ func (p dilithiumSet) decodePublic(der []byte) (packed []byte, ok bool) {
 	}
 	return append(bytes.Clone(der[len(rho):len(rho)+rhoSize]), der[len(der)-p.t1:]...), true
 }
-
-// hashOf is tr, the hash of a packed public key.
-func hashOf(packed []byte) []byte { return sha3.SumSHAKE256(packed, trSize) }

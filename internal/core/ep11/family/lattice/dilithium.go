@@ -4,7 +4,6 @@ package lattice
 
 import (
 	"bytes"
-	"crypto/subtle"
 
 	"github.com/cloudflare/circl/sign/dilithium/mode2"
 	"github.com/cloudflare/circl/sign/dilithium/mode3"
@@ -22,10 +21,10 @@ type dilithiumSet struct {
 	parts  []int // bytes of rho, key, tr, s1, s2, t0
 	sigLen int
 
-	// create makes the packed private key of a seed; publicOf computes the packed public key of one, packed again in again; signOf signs;
+	// create makes the packed private key of a seed; publicOf computes the packed public key of one; signOf signs;
 	// verifyOf verifies under a packed public key.
 	createOf func(seed *[seedSize]byte, packed []byte)
-	publicOf func(packed, again []byte) []byte
+	publicOf func(packed []byte) []byte
 	signOf   func(packed, message []byte) []byte
 	verifyOf func(public, message, sig []byte) bool
 }
@@ -46,11 +45,10 @@ func dilithiumSets() []dilithiumSet {
 				k.Pack((*[mode2.PrivateKeySize]byte)(packed))
 				*k = mode2.PrivateKey{}
 			},
-			func(packed, again []byte) []byte {
+			func(packed []byte) []byte {
 				var k mode2.PrivateKey
 				k.Unpack((*[mode2.PrivateKeySize]byte)(packed))
 				defer func() { k = mode2.PrivateKey{} }()
-				k.Pack((*[mode2.PrivateKeySize]byte)(again))
 				return k.Public().(*mode2.PublicKey).Bytes()
 			},
 			func(packed, message []byte) []byte {
@@ -74,11 +72,10 @@ func dilithiumSets() []dilithiumSet {
 				k.Pack((*[mode3.PrivateKeySize]byte)(packed))
 				*k = mode3.PrivateKey{}
 			},
-			func(packed, again []byte) []byte {
+			func(packed []byte) []byte {
 				var k mode3.PrivateKey
 				k.Unpack((*[mode3.PrivateKeySize]byte)(packed))
 				defer func() { k = mode3.PrivateKey{} }()
-				k.Pack((*[mode3.PrivateKeySize]byte)(again))
 				return k.Public().(*mode3.PublicKey).Bytes()
 			},
 			func(packed, message []byte) []byte {
@@ -102,11 +99,10 @@ func dilithiumSets() []dilithiumSet {
 				k.Pack((*[mode5.PrivateKeySize]byte)(packed))
 				*k = mode5.PrivateKey{}
 			},
-			func(packed, again []byte) []byte {
+			func(packed []byte) []byte {
 				var k mode5.PrivateKey
 				k.Unpack((*[mode5.PrivateKeySize]byte)(packed))
 				defer func() { k = mode5.PrivateKey{} }()
-				k.Pack((*[mode5.PrivateKeySize]byte)(again))
 				return k.Public().(*mode5.PublicKey).Bytes()
 			},
 			func(packed, message []byte) []byte {
@@ -165,10 +161,30 @@ func (p dilithiumSet) packed(sk []byte) (packed, t1 []byte, ok bool) {
 	return nil, nil, false
 }
 
+// inRange says whether the coefficients of s1 and s2 are at most eta in size. They are packed as eta minus the coefficient, in 3 bits for eta 2 and
+// 4 for eta 4, so that there is room for more; the time does not depend on what they are.
+func (p dilithiumSet) inRange(packed []byte) bool {
+	width, most := uint(3), uint32(4)
+	if p.oid == ep11.OIDDilithiumR365 { // it alone has eta 4
+		width, most = 4, 8
+	}
+	start := rhoSize + 32 + trSize
+	var window, over uint32
+	held := uint(0)
+	for _, b := range packed[start : start+p.parts[3]+p.parts[4]] {
+		window |= uint32(b) << held
+		for held += 8; held >= width; held -= width {
+			over |= most - window&(1<<width-1) // wraps below zero
+			window >>= width
+		}
+	}
+	return over>>31 == 0
+}
+
 // pairTest is what a private key must sign so that it verifies.
 const pairTest = "strongroom/dilithium/pair/v1"
 
-// public computes the public key. It refuses a private key whose parts are out of range or don't fit each other; t0 shows in a
+// public computes the public key. It refuses a private key whose parts are out of range or don't fit each other; tr and t0 show in a
 // signature. Another s2 in range goes unnoticed where t1 stays the same: its signatures verify too.
 func (p dilithiumSet) public(sk []byte) ([]byte, bool) {
 	packed, t1, ok := p.packed(sk)
@@ -176,11 +192,11 @@ func (p dilithiumSet) public(sk []byte) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	again := make([]byte, len(packed))
-	defer clear(again)
-	public := p.publicOf(packed, again)
-	if subtle.ConstantTimeCompare(packed, again) != 1 || t1 != nil && !bytes.Equal(t1, public[rhoSize:]) ||
-		!bytes.Equal(hashOf(public), packed[2*rhoSize:2*rhoSize+trSize]) {
+	if !p.inRange(packed) {
+		return nil, false
+	}
+	public := p.publicOf(packed)
+	if t1 != nil && !bytes.Equal(t1, public[rhoSize:]) {
 		return nil, false
 	}
 	if !p.verifyOf(public, []byte(pairTest), p.signOf(packed, []byte(pairTest))) {

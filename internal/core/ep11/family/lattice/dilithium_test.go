@@ -233,3 +233,68 @@ func TestDilithiumKeyOfTwo(t *testing.T) {
 		}
 	}
 }
+
+// TestDilithiumRange: each coefficient of s1 and s2 that is too large is seen, and none that isn't.
+func TestDilithiumRange(t *testing.T) {
+	t.Parallel()
+	for i, p := range dilithiumSets() {
+		width, most := []int{3, 4, 3}[i], []int{4, 8, 4}[i]
+		start := rhoSize + 32 + trSize
+		n := (p.parts[3] + p.parts[4]) * 8 / width
+		put := func(packed []byte, at, v int) {
+			for b := range width {
+				bit := at*width + b
+				packed[start+bit/8] = packed[start+bit/8]&^(1<<(bit%8)) | byte(v>>b&1)<<(bit%8)
+			}
+		}
+		packed := make([]byte, p.packedSize())
+		for at := range n {
+			put(packed, at, at%(most+1))
+		}
+		if !p.inRange(packed) {
+			t.Fatal("a key in range is refused")
+		}
+		for _, at := range []int{0, 1, 2, 7, 8, n / 2, n - 2, n - 1} {
+			for v := most + 1; v < 1<<width; v++ {
+				put(packed, at, v)
+				if p.inRange(packed) {
+					t.Fatalf("coefficient %d of %d is taken", at, v)
+				}
+				put(packed, at, most)
+			}
+		}
+	}
+}
+
+// TestDilithiumOutOfRangeIsRefused: a key that differs from a good one in one coefficient of s2, by so little that its public key and signatures stay
+// good, is refused because the coefficient is too large.
+func TestDilithiumOutOfRangeIsRefused(t *testing.T) {
+	t.Parallel()
+	tools := familytest.Tools(t)
+	for _, p := range dilithiumSets() {
+		k := generate(t, tools, p)
+		good, _, ok := p.packed(familytest.Peek(t, k.Secret))
+		if !ok {
+			t.Fatal("no key")
+		}
+		refused := 0
+		for at := range 40 {
+			packed := bytes.Clone(good)
+			packed[rhoSize+32+trSize+p.parts[3]+3*at] |= 0x0f // its first coefficient is 7 of 3 bits, or 15 of 4: too large
+			if !bytes.Equal(p.publicOf(packed), p.publicOf(good)) {
+				continue
+			}
+			sk := make([]byte, p.secretSizes()[0])
+			p.form(false).write(sk, packed, nil)
+			if _, ok := p.public(sk); ok && !p.inRange(packed) {
+				t.Fatal("a key out of range is one")
+			}
+			if !p.inRange(packed) {
+				refused++
+			}
+		}
+		if refused == 0 {
+			t.Error("no key was out of range, so this test shows nothing")
+		}
+	}
+}

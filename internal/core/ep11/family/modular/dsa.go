@@ -160,7 +160,7 @@ func (s signer) Sign(ctx context.Context, t family.Tools, _ ep11.Mechanism, k fa
 	if err != nil {
 		return nil, err
 	}
-	public, err := dsaKeys{s.fields}.Public(k)
+	public, err := dsaKeys(s).Public(k)
 	if err != nil || !f.verify(public, data, sig) {
 		return nil, family.ErrFault
 	}

@@ -175,15 +175,13 @@ func (s signer) verify(which uint64, public, message, sig []byte) error {
 		if e, err = s.group.Negate(e); err != nil {
 			return ep11.CKR_SIGNATURE_INVALID
 		}
-	} else if subtle.ConstantTimeCompare(e, r) != 1 { // r is a residue: each signature has one form
-		return ep11.CKR_SIGNATURE_INVALID
 	}
 	nonce, err := s.group.Combine(sig[part:], e, public)
 	if err != nil { // also for a public key that is none
 		return ep11.CKR_SIGNATURE_INVALID
 	}
 	want, _, err := s.challenge(which, nonce, public, message)
-	if err != nil || subtle.ConstantTimeCompare(want, r) != 1 {
+	if err != nil || subtle.ConstantTimeCompare(want, r) != 1 { // for type 5 want is a residue, so that r + n is no second form of r
 		return ep11.CKR_SIGNATURE_INVALID
 	}
 	return nil
