@@ -48,7 +48,6 @@ func wideGrant(h *domaintest.Harness, name string, more ...func(*request.AppGran
 }
 
 func flag(yes bool) ep11.Attribute   { return ep11.Attribute{Bool: &yes} }
-func number(n int64) ep11.Attribute  { return ep11.Attribute{Int: &n} }
 func octets(b string) ep11.Attribute { return ep11.Attribute{Bytes: []byte(b)} }
 
 // pairCall makes a pair on P-256.

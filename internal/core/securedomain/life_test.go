@@ -271,6 +271,9 @@ func refusedZeroized(t *testing.T, h *domaintest.Harness, open message.Request) 
 		request.EpochActivate: request.EpochActivateBody{Counter: l.Counter + 1, Epoch: l.Epoch, Pattern: l.Pattern},
 		request.EpochFinalize: request.EpochFinalizeBody{Counter: l.Counter + 1, Epoch: l.Epoch, Pattern: l.Pattern},
 		request.EpochCancel:   request.EpochCancelBody{Counter: l.Counter + 1, Epoch: l.Epoch, Pattern: l.Pattern},
+		request.AppGrant:      grantBody(h, "app"),
+		request.AppRevoke:     request.AppRevokeBody{Grant: "app"},
+		request.AppKeyRevoke:  request.AppKeyRevokeBody{Keys: []custody.KeyID{"00112233445566778899aabbccddeeff"}},
 		request.Zeroize:       request.ZeroizeBody{Counter: l.Counter + 1, Phrase: request.ZeroizePhrase(h.D.ID())},
 	}
 	for _, op := range request.Operations() {
