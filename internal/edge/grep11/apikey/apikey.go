@@ -195,7 +195,7 @@ func split(apiKey string) (id string, secret []byte, ok bool) {
 	}
 	id, text, ok := strings.Cut(rest, "_")
 	secret, err := encoding.DecodeString(text)
-	return id, secret, ok && err == nil && len(secret) == secretSize
+	return id, secret, ok && err == nil && len(secret) == secretSize && encoding.EncodeToString(secret) == text // one spelling: decoders are lenient
 }
 
 // match says whether an API key is one of those of a file, in a time that does not tell which part was wrong.

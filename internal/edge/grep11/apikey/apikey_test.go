@@ -184,6 +184,29 @@ func TestRefusesBadFiles(t *testing.T) {
 	}
 }
 
+// TestOneSpelling: the unused bits at the end of a key, and line ends inside it, are no other key for the same secret.
+func TestOneSpelling(t *testing.T) {
+	t.Parallel()
+	now := start
+	f := folder(t)
+	key, _, err := apikey.Add(f.keys, "a", now, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := f.open(t, &now)
+	for _, last := range "abcdefghijklmnopqrstuvwxyz234567" {
+		s := string(key[:len(key)-1]) + string(last)
+		if _, _, err := k.Exchange(s); (err == nil) != (s == string(key)) {
+			t.Errorf("ending in %c instead of %c: %v", last, key[len(key)-1], err)
+		}
+	}
+	for _, s := range []string{string(key) + "\n", string(key[:40]) + "\n" + string(key[40:])} {
+		if _, _, err := k.Exchange(s); err == nil {
+			t.Errorf("%q was taken", s)
+		}
+	}
+}
+
 // TestFileGoesBad: a keeper lets nobody in on what the file said before.
 func TestFileGoesBad(t *testing.T) {
 	t.Parallel()
