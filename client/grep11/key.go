@@ -253,7 +253,7 @@ func (k *Key) Decrypt(_ io.Reader, message []byte, opts crypto.DecrypterOpts) ([
 		return k.t.Decrypt(ctx, m, k.private, message)
 	case nil:
 		return k.t.Decrypt(ctx, Mechanism{Type: ep11.CKM_RSA_PKCS}, k.private, message)
-	case *rsa.PKCS1v15DecryptOptions:
+	case *rsa.PKCS1v15DecryptOptions: //nolint:staticcheck // CKM_RSA_PKCS is what callers have; it is for those who must
 		plain, err := k.t.Decrypt(ctx, Mechanism{Type: ep11.CKM_RSA_PKCS}, k.private, message)
 		if o.SessionKeyLen == 0 {
 			return plain, err

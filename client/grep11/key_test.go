@@ -104,21 +104,21 @@ func TestDecrypt(t *testing.T) {
 	key := generate(t, s, grep11.RSA2048, grep11.Decrypting)
 	pub := key.Public().(*rsa.PublicKey)
 	secret := []byte("0123456789abcdef")
-	old, err := rsa.EncryptPKCS1v15(rand.Reader, pub, secret)
+	old, err := rsa.EncryptPKCS1v15(rand.Reader, pub, secret) //nolint:staticcheck // CKM_RSA_PKCS is what callers have; it is for those who must
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []crypto.DecrypterOpts{nil, &rsa.PKCS1v15DecryptOptions{}, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 16}} {
+	for _, o := range []crypto.DecrypterOpts{nil, &rsa.PKCS1v15DecryptOptions{}, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 16}} { //nolint:staticcheck // CKM_RSA_PKCS is what callers have; it is for those who must
 		if b, err := key.Decrypt(nil, old, o); err != nil || !bytes.Equal(b, secret) {
 			t.Errorf("%T: %v", o, err)
 		}
 	}
 	bad := bytes.Clone(old)
 	bad[9] ^= 1
-	if b, err := key.Decrypt(nil, bad, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 16}); err != nil || len(b) != 16 || bytes.Equal(b, secret) {
+	if b, err := key.Decrypt(nil, bad, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 16}); err != nil || len(b) != 16 || bytes.Equal(b, secret) { //nolint:staticcheck // CKM_RSA_PKCS is what callers have; it is for those who must
 		t.Errorf("a bad padding shows: %v", err)
 	}
-	if b, err := key.Decrypt(nil, old, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 24}); err != nil || len(b) != 24 {
+	if b, err := key.Decrypt(nil, old, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 24}); err != nil || len(b) != 24 { //nolint:staticcheck // CKM_RSA_PKCS is what callers have; it is for those who must
 		t.Errorf("another length shows: %v", err)
 	}
 	if _, err := key.Decrypt(nil, bad, nil); !errors.Is(err, ep11.CKR_ENCRYPTED_DATA_INVALID) {
@@ -134,7 +134,7 @@ func TestDecrypt(t *testing.T) {
 		}
 	}
 	s.err = &ep11.Failure{Code: ep11.CKR_DEVICE_ERROR, Retry: true}
-	if _, err := key.Decrypt(nil, old, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 16}); err == nil {
+	if _, err := key.Decrypt(nil, old, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 16}); err == nil { //nolint:staticcheck // CKM_RSA_PKCS is what callers have; it is for those who must
 		t.Error("a random key although nobody answered")
 	}
 }

@@ -139,7 +139,7 @@ func (s *soft) Decrypt(_ context.Context, m grep11.Mechanism, key, data []byte) 
 		}
 		plain, err = rsa.DecryptOAEP(f(), nil, k.(*rsa.PrivateKey), data, m.OAEP.Label)
 	} else {
-		plain, err = rsa.DecryptPKCS1v15(nil, k.(*rsa.PrivateKey), data)
+		plain, err = rsa.DecryptPKCS1v15(nil, k.(*rsa.PrivateKey), data) //nolint:staticcheck // CKM_RSA_PKCS is what callers have; it is for those who must
 	}
 	if err != nil {
 		return nil, &ep11.Failure{Code: ep11.CKR_ENCRYPTED_DATA_INVALID}

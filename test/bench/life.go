@@ -90,7 +90,7 @@ func (d *domain) rotate(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	l, began := s.Life, time.Time{}
+	l := s.Life
 	next := l.NextEpoch
 	if err := d.govern(ctx, request.EpochLoad, request.EpochLoadBody{Counter: l.Counter + 1, Epoch: next}); err != nil {
 		return 0, err
@@ -102,7 +102,7 @@ func (d *domain) rotate(ctx context.Context) (float64, error) {
 		}
 		switch l = s.Life; {
 		case l.Next != nil && !l.Next.Committed:
-			began = time.Now()
+			began := time.Now()
 			err = d.govern(ctx, request.EpochCommit, request.EpochCommitBody{Counter: l.Counter + 1, Epoch: next, Pattern: l.Next.Pattern})
 			if err == nil {
 				err = d.settled(ctx)
@@ -172,7 +172,7 @@ func (d *domain) rotateBusy(ctx context.Context, acc *accounts) (blobs float64, 
 		m.longest = max(m.longest, longest[i])
 	}
 	m.rate = float64(total) / time.Since(began).Seconds()
-	return blobs, m, errors.Join(append(errs, err)...)
+	return blobs, m, errors.Join(errors.Join(errs...), err)
 }
 
 // restoreTime backs a domain up through its door, and times a restore beside a copy of its root of trust.
@@ -181,7 +181,7 @@ func restoreTime(ctx context.Context, c config, r *report, d *domain) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	say("backing %d keys up, and restoring them", c.Keys)
 	f, err := backupapp.Make(disk.OS(), filepath.Join(dir, "backup"))
 	if err != nil {

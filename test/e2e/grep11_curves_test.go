@@ -110,7 +110,7 @@ func (s *suite) node(curve string, public bool) map[uint64]*wire.AttributeValue 
 func (s *suite) seed(seed []byte) *wire.KeyBlob {
 	s.t.Helper()
 	pair := s.rsa(2048, []any{ep11.CKA_UNWRAP, true}, []any{ep11.CKA_WRAP, true})
-	wrapped, err := rsa.EncryptPKCS1v15(rand.Reader, rsaKey(s.t, pair.GetPubKeyBytes()), seed)
+	wrapped, err := rsa.EncryptPKCS1v15(rand.Reader, rsaKey(s.t, pair.GetPubKeyBytes()), seed) //nolint:staticcheck // CKM_RSA_PKCS is what callers have; it is for those who must
 	s.must("encrypt a seed", err)
 	u, err := s.UnwrapKey(s.ctx(), &wire.UnwrapKeyRequest{Wrapped: wrapped, Mech: mech(ep11.CKM_RSA_PKCS), KeK: pair.GetPrivKey(),
 		Template: attrs(ep11.CKA_CLASS, ep11.CKO_SECRET_KEY, ep11.CKA_KEY_TYPE, ep11.CKK_GENERIC_SECRET, ep11.CKA_VALUE_LEN, len(seed), ep11.CKA_DERIVE, true, ep11.CKA_IBM_USE_AS_DATA, true)})

@@ -61,7 +61,7 @@ func (f clockFlags) create(e *env, pass secret.Bytes, args []string) (out string
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	socket := filepath.Join(dir, "core.sock")
 	ctx, cancel := context.WithCancel(e.ctx)
 	carried := make(chan error, 1)

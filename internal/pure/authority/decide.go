@@ -33,6 +33,9 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 	if r.NotAfter*1e9 > at.Time-at.Bound+ttl*1e9 {
 		return nil, problem.New(problem.Malformed, "notAfter is more than %d seconds ahead, the longest that the rules allow", ttl)
 	}
+	if a := s.Anchoring(); r.NotAfter <= a.Fresh {
+		return nil, problem.New(problem.Conflict, "entries of the log were lost, and this may have been asked before, and done: ask anew, with a notAfter after %d (Unix seconds)", a.Fresh)
+	}
 	x, err := s.describe(r, kind, at, derive)
 	if err != nil {
 		return nil, err

@@ -18,17 +18,18 @@ import (
 // MaxMeters is how many groups of all limits are counted at a time. A request that needs one more is refused.
 const MaxMeters = 200_000
 
-// meterKey names a meter: what a limit counts, and for which group. Another measure, window or grouping under the same id counts anew.
+// meterKey names a meter: what a limit counts, and for which group. Another measure, window, calendar or grouping under the same id counts anew.
 type meterKey [32]byte
 
-func keyOf(l policy.Limit, group []string) meterKey {
+func (s *State) keyOf(l policy.Limit, group []string) meterKey {
 	return canon.Hash(canon.TagMeter, &struct {
 		ID      string          `cbor:"1,keyasint"`
 		Measure policy.Measure  `cbor:"2,keyasint"`
 		Window  policy.Window   `cbor:"3,keyasint"`
 		GroupBy []policy.Aspect `cbor:"4,keyasint"`
 		Group   []string        `cbor:"5,keyasint"`
-	}{l.ID, l.Measure, l.Window, l.GroupBy, group})
+		Offsets []policy.Offset `cbor:"6,keyasint,omitempty"` // of the window's calendar: they say where its periods are
+	}{l.ID, l.Measure, l.Window, l.GroupBy, group, s.Doc.Offsets(l.Window)})
 }
 
 // meter is what a limit has counted for one group. docs/spec/limits.md.
@@ -109,7 +110,7 @@ func (m *meter) add(r *policy.Rules, amount custody.Uint256, at Moment) {
 	if m.window.Unit == "" {
 		early = late
 	}
-	for place := early; place <= late; place++ {
+	for place := min(early, late); place <= max(early, late); place++ {
 		i, there := slices.BinarySearchFunc(m.used, place, func(u usedPart, p int64) int { return int(min(max(u.Place-p, -1), 1)) })
 		if !there {
 			m.used = slices.Insert(m.used, i, usedPart{Place: place})
@@ -127,7 +128,7 @@ func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) 
 		if !ok {
 			continue // for checkCharges to say
 		}
-		key := keyOf(l, c.Group)
+		key := s.keyOf(l, c.Group)
 		used, reserved := custody.Uint256{}, custody.Uint256{}
 		m, there := s.meters[key]
 		if there {
@@ -137,7 +138,7 @@ func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) 
 			unmet = append(unmet, problem.Unmet{Rule: l.ID, Criterion: "limit", Observed: fmt.Sprintf("%d groups are counted already", MaxMeters)})
 			continue
 		}
-		if all, ok := s.meters[keyOf(l, nil)]; ok && len(c.Group) > 0 {
+		if all, ok := s.meters[s.keyOf(l, nil)]; ok && len(c.Group) > 0 {
 			used = sum(used, all.within(s.Rules, at))
 		}
 		for _, o := range own {
@@ -223,7 +224,7 @@ func (s *State) checkCharges(d policy.Decision, own []reservation, at Moment) er
 // meterFor gives the meter of a charge, a new one if there is none.
 func (s *State) meterFor(c policy.Charge) (meterKey, *meter) {
 	l, _ := s.Rules.Limit(c.Limit)
-	key := keyOf(l, c.Group)
+	key := s.keyOf(l, c.Group)
 	m, ok := s.meters[key]
 	if !ok {
 		m = &meter{limit: c.Limit, group: c.Group, window: l.Window}
@@ -316,7 +317,7 @@ func (s *State) endUses(d deadline, l entry.Leaf) {
 func (s *State) recount() {
 	known := func(m *meter, key meterKey) bool {
 		l, ok := s.Rules.Limit(m.limit)
-		return ok && keyOf(l, m.group) == key
+		return ok && s.keyOf(l, m.group) == key
 	}
 	for _, p := range s.pending {
 		s.release(p)
@@ -346,7 +347,7 @@ func (s *State) meterImage() (out []meterRecord) {
 func (s *State) restoreMeters(m Image) error {
 	for i, r := range m.Meters {
 		l, ok := s.Rules.Limit(r.Limit)
-		if !ok || keyOf(l, r.Group) != r.Key || l.Window != r.Window || len(r.Used) == 0 || i > 0 && bytes.Compare(m.Meters[i-1].Key[:], r.Key[:]) >= 0 {
+		if !ok || s.keyOf(l, r.Group) != r.Key || l.Window != r.Window || len(r.Used) == 0 || i > 0 && bytes.Compare(m.Meters[i-1].Key[:], r.Key[:]) >= 0 {
 			return errors.New("the meters of limits are out of order, or not of this document")
 		}
 		x := &meter{limit: r.Limit, group: r.Group, window: r.Window, used: r.Used}

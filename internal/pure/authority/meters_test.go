@@ -456,3 +456,63 @@ func TestGapUsesLimitsUp(t *testing.T) {
 	w.advance(800 * 24 * time.Hour)
 	w.denied(t, 1, "ever")
 }
+
+// TestLimitWhereClocksFallBack: a day that comes twice, because local time falls back over midnight, is one day, whatever the bound of the
+// clock.
+func TestLimitWhereClocksFallBack(t *testing.T) {
+	t.Parallel()
+	w := worldOf(t, limitedDocument(limit("day", 100, policy.Window{Unit: policy.Day, Calendar: "office"})))
+	d := w.s.Doc
+	d.Version, d.PrevHash = 2, d.Hash()
+	d.Calendars = []policy.Calendar{{ID: "office", Offsets: []policy.Offset{{From: 0, Seconds: 3600}, {From: spring - 3600 + 60, Seconds: 0}}}} // at 00:01 it is 23:01 again
+	w.must(t, w.effect(t, w.approved(t, request.PolicyChange, request.PolicyChangeBody{Document: d.Encode()}, "bob", "carol")))
+	b := request.WalletCreateBody{Wallet: "hot", Chain: evm, Scheme: request.SchemeEVM}
+	w.must(t, w.effect(t, w.approved(t, request.WalletCreate, b, "bob")))
+	w.now = (spring - 3600 + 60) * 1e9
+	w.pay(t, 100)
+	w.denied(t, 1, "day")
+}
+
+// TestLimitOfAnotherCalendar: with other offsets a limit counts anew, and the diff says so to who approves.
+func TestLimitOfAnotherCalendar(t *testing.T) {
+	t.Parallel()
+	w := limitedWorld(t, limit("day", 100, policy.Window{Unit: policy.Day, Calendar: "office"}))
+	w.pay(t, 100)
+	d := w.s.Doc
+	d.Version, d.PrevHash = d.Version+1, d.Hash()
+	d.Calendars = []policy.Calendar{{ID: "office", Offsets: []policy.Offset{{From: 0, Seconds: 3600 - 86000}}}}
+	if got := strings.Join(policy.Diff(w.s.Doc, d), "\n"); !strings.Contains(got, "limit day is now, and counts anew from zero") || !strings.Contains(got, "-82400 s from 1970-01-01T00:00:00Z") {
+		t.Fatalf("got %s", got)
+	}
+	w.must(t, w.effect(t, w.approved(t, request.PolicyChange, request.PolicyChangeBody{Document: d.Encode()}, "bob", "carol")))
+	if m := w.s.readings(w.at()); len(m) != 0 {
+		t.Fatalf("%+v", m)
+	}
+}
+
+// TestWhatWasAskedBeforeAGap: in production, a request that may be one that was lost is refused until it has ended for certain.
+func TestWhatWasAskedBeforeAGap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.s.Profile = custody.Production
+	w.s.Doc.Floor.RequestTTL = 3600
+	at := w.now / 1e9
+	w.s.anchoring = &Anchoring{Incarnation: 2, GapAt: w.now, Fresh: at + 1 + 3600}
+	r := w.request(who("alice"), request.Transfer, payEVM(5))
+	r.NotAfter = at + 3500
+	parsed, err := request.Parse(r.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.s.DecideRequest(parsed, policy.BySignature, w.at(), Derive); err == nil || !strings.Contains(err.Error(), fmt.Sprint(at+3601)) {
+		t.Fatalf("got %v", err)
+	}
+	w.advance(2 * time.Hour)
+	r.NotAfter = w.now/1e9 + 600
+	if parsed, err = request.Parse(r.Encode()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.s.DecideRequest(parsed, policy.BySignature, w.at(), Derive); err != nil {
+		t.Fatal(err)
+	}
+}

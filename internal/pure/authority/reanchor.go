@@ -34,11 +34,12 @@ type Anchoring struct {
 	Leaf        [32]byte           `cbor:"3,keyasint"` // its leaf hash
 	Witnesses   []entry.LogWitness `cbor:"4,keyasint,omitempty"`
 	Quorum      uint64             `cbor:"5,keyasint,omitempty"`
-	Pending     *Reanchoring       `cbor:"6,keyasint,omitempty"` // whose gap entry is not there yet
-	GapAt       int64              `cbor:"7,keyasint,omitempty"` // latest time of the last gap in which entries may be lost, Unix nanoseconds: every limit counts as used up then
-	Held        uint64             `cbor:"8,keyasint,omitempty"` // so many keys, by birth, were there at that gap: slots of their wallets are held
-	Freed       []uint32           `cbor:"9,keyasint,omitempty"` // wallets of such keys that are reconciled, by number
-	Entries     []uint64           `cbor:"10,keyasint"`          // reanchor and gap entries, which every later proof carries
+	Pending     *Reanchoring       `cbor:"6,keyasint,omitempty"`  // whose gap entry is not there yet
+	GapAt       int64              `cbor:"7,keyasint,omitempty"`  // latest time of the last gap in which entries may be lost, Unix nanoseconds: every limit counts as used up then
+	Held        uint64             `cbor:"8,keyasint,omitempty"`  // so many keys, by birth, were there at that gap: slots of their wallets are held
+	Freed       []uint32           `cbor:"9,keyasint,omitempty"`  // wallets of such keys that are reconciled, by number
+	Entries     []uint64           `cbor:"10,keyasint"`           // reanchor and gap entries, which every later proof carries
+	Fresh       int64              `cbor:"11,keyasint,omitempty"` // Unix seconds: no request that was made before the last gap lives longer; what ends by then is refused
 }
 
 // Reanchoring is a re-anchoring whose time-lock runs, or that was cancelled.
@@ -48,6 +49,7 @@ type Reanchoring struct {
 	From      uint64 `cbor:"3,keyasint"`           // entries from here
 	To        uint64 `cbor:"4,keyasint"`           // to here, not included, are lost for certain
 	Whole     bool   `cbor:"5,keyasint,omitempty"` // log witnesses have confirmed that nothing is lost
+	Fresh     int64  `cbor:"7,keyasint,omitempty"` // becomes [Anchoring.Fresh]; 0 in the evaluation profile
 	Cancelled bool   `cbor:"6,keyasint,omitempty"`
 }
 
@@ -239,6 +241,9 @@ func (s *State) applyReanchor(l entry.Leaf, hash [32]byte, b *entry.Reanchor) (f
 		return nil, err
 	}
 	p := &Reanchoring{Entry: l.Seq, Until: l.Time + l.Bound + b.Delay*1e9, From: b.Size, To: max(b.Size, known.Size), Whole: b.Whole}
+	if s.Profile == custody.Production {
+		p.Fresh = (l.Time+l.Bound)/1e9 + 1 + s.Doc.Floor.RequestTTL
+	}
 	a := s.renewAnchoring()
 	if q := a.Pending; q != nil { // what that one found lost still is
 		p.From, p.To, p.Whole = min(p.From, q.From), max(p.To, q.To), p.Whole && q.Whole
@@ -288,7 +293,8 @@ func (s *State) applyGap(l entry.Leaf, b *entry.Gap) (func(), error) {
 	if b.Whole {
 		return func() { s.anchoring = a }, nil
 	}
-	a.GapAt, a.Held, a.Freed = l.Time+l.Bound, uint64(len(s.keys)), nil
+	fresh := s.anchoring.Pending.Fresh
+	a.GapAt, a.Held, a.Freed, a.Fresh = l.Time+l.Bound, uint64(len(s.keys)), nil, max(a.Fresh, fresh)
 	return func() {
 		s.anchoring = a
 		s.countHeld()

@@ -34,6 +34,12 @@ func (d Document) calendar(id string) (Calendar, bool) {
 	return d.Calendars[i], true
 }
 
+// Offsets gives the offsets of a window's calendar; nil for a window without one. The result must not be changed.
+func (d Document) Offsets(w Window) []Offset {
+	c, _ := d.calendar(w.Calendar)
+	return c.Offsets
+}
+
 func (d Document) checkCalendars() error {
 	if len(d.Calendars) > MaxCalendars {
 		return fmt.Errorf("has %d calendars, more than %d", len(d.Calendars), MaxCalendars)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
@@ -139,20 +140,23 @@ func diffFloor(a, b Floor, say func(string, ...any)) {
 
 func diffLimits(old, next Document, say func(string, ...any)) {
 	both(old.Calendars, next.Calendars, func(c Calendar) string { return c.ID },
-		func(c Calendar) { say("calendar %s is new: %s, %d offsets from UTC", c.ID, c.Zone, len(c.Offsets)) },
+		func(c Calendar) { say("calendar %s is new: %s", c.ID, c) },
 		func(c Calendar) { say("calendar %s (%s) is removed", c.ID, c.Zone) },
 		func(a, b Calendar) {
 			if !same(a, b) {
-				say("calendar %s is now %s, with other offsets from UTC or another name; it was %s", a.ID, b.Zone, a.Zone)
+				say("calendar %s is now: %s; it was: %s", a.ID, b, a)
 			}
 		})
 	both(old.Limits, next.Limits, func(l Limit) string { return l.ID },
 		func(l Limit) { say("limit %s is new, and begins to count now: %s", l.ID, l) },
 		func(l Limit) { say("limit %s is removed, and what it counted is forgotten; it was: %s", l.ID, l) },
 		func(a, b Limit) {
+			counts := func(a, b Limit) bool {
+				return a.Measure == b.Measure && a.Window == b.Window && slices.Equal(a.GroupBy, b.GroupBy) && slices.Equal(old.Offsets(a.Window), next.Offsets(b.Window))
+			}
 			switch {
-			case same(a, b):
-			case a.Measure == b.Measure && a.Window == b.Window && slices.Equal(a.GroupBy, b.GroupBy):
+			case same(a, b) && counts(a, b):
+			case counts(a, b):
 				say("limit %s is now: %s; it was: %s", a.ID, b, a)
 			default:
 				say("limit %s is now, and counts anew from zero: %s; it was: %s", a.ID, b, a)
@@ -227,6 +231,15 @@ func (r Route) String() string {
 		s += ", fee at most " + r.FeeCap.String()
 	}
 	return s
+}
+
+// String tells a calendar in words, with each offset: the zone's name is what its author says.
+func (c Calendar) String() string {
+	parts := make([]string, len(c.Offsets))
+	for i, o := range c.Offsets {
+		parts[i] = fmt.Sprintf("%+d s from %s", o.Seconds, time.Unix(o.From, 0).UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("called %q, local time is UTC %s", c.Zone, strings.Join(parts, ", "))
 }
 
 // String tells a limit in words.
