@@ -168,6 +168,8 @@ func TestEncapsulation(t *testing.T) {
 	call.Mechanism.Kyber.Blob = sk
 	b.refused(ep11.CKR_KEY_TYPE_INCONSISTENT, call)
 	b.env.Compat, call.Mechanism.Kyber.Blob = false, other
+	b.refused(ep11.CKR_MECHANISM_PARAM_INVALID, call)
+	call.Mechanism.Kyber.KDF = ep11.CKD_HYBRID_SHA256_KDF
 	b.refused(ep11.CKR_KEY_FUNCTION_NOT_PERMITTED, ep11.Call{Function: ep11.FnEncryptSingle, Mechanism: mech(ep11.CKM_AES_ECB), Key: b.must(call).Key, Data: make([]byte, 16)})
 }
 

@@ -154,7 +154,9 @@ func TestAttributesOnlyLose(t *testing.T) {
 
 func TestBirth(t *testing.T) {
 	t.Parallel()
-	base := Template{CKA_ALWAYS_SENSITIVE: Bool(true), CKA_NEVER_EXTRACTABLE: Bool(true)}
+	base := Template{CKA_ALWAYS_SENSITIVE: Bool(true), CKA_NEVER_EXTRACTABLE: Bool(true), CKA_EXTRACTABLE: Bool(false)}
+	open, bound := Template{CKA_EXTRACTABLE: Bool(true)}, Template{CKA_EXTRACTABLE: Bool(false), CKA_IBM_ATTRBOUND: Bool(true)}
+	leaving := Template{CKA_EXTRACTABLE: Bool(true)}
 	for _, tt := range []struct {
 		name string
 		b    Birth
@@ -173,6 +175,13 @@ func TestBirth(t *testing.T) {
 		{"encapsulated, profile", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Mechanism: CKM_IBM_KYBER, Base: base, Compat: true}, 0, map[uint64]bool{CKA_ENCRYPT: true, CKA_DECRYPT: true, CKA_WRAP: false}},
 		{"fixed", Birth{Origin: Generated, Class: CKO_SECRET_KEY, Type: CKK_AES, Template: Template{CKA_MODIFIABLE: Bool(false)}}, 0, map[uint64]bool{CKA_IBM_RESTRICTABLE: false}},
 		{"a child of a wallet that leaves", Birth{Origin: Derived, Class: CKO_PRIVATE_KEY, Type: CKK_EC, Mechanism: CKM_IBM_BTC_DERIVE, Base: base, Template: Template{CKA_EXTRACTABLE: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"hybrid, of two that stay", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Other: base}, 0, map[uint64]bool{CKA_NEVER_EXTRACTABLE: true, CKA_ALWAYS_SENSITIVE: true}},
+		{"hybrid, with one that left", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Other: open}, 0, map[uint64]bool{CKA_NEVER_EXTRACTABLE: false, CKA_ALWAYS_SENSITIVE: false}},
+		{"hybrid that leaves", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: open, Other: open, Compat: true, Template: leaving}, 0, map[uint64]bool{CKA_EXTRACTABLE: true}},
+		{"hybrid that leaves, of a public key", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: Template{}, Other: open, Template: leaving}, 0, map[uint64]bool{CKA_EXTRACTABLE: true}},
+		{"hybrid that leaves with one that stays", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: open, Other: base, Compat: true, Template: leaving}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"hybrid that leaves from one that stays", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Other: open, Compat: true, Template: leaving}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"hybrid, bound with an unbound one", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: bound, Other: base, Template: Template{CKA_IBM_ATTRBOUND: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
 		{"bound from unbound", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Template: Template{CKA_IBM_ATTRBOUND: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
 		{"trusted", Birth{Origin: Generated, Class: CKO_SECRET_KEY, Type: CKK_AES, Template: Template{CKA_TRUSTED: Bool(true)}}, CKR_ATTRIBUTE_READ_ONLY, nil},
 		{"another class", Birth{Origin: Generated, Class: CKO_SECRET_KEY, Type: CKK_AES, Template: Template{CKA_CLASS: Int(CKO_PUBLIC_KEY)}}, CKR_TEMPLATE_INCONSISTENT, nil},

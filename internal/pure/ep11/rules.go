@@ -25,6 +25,7 @@ type Birth struct {
 	Mechanism uint64   // CKM that makes it
 	Template  Template // as [Template.Normal] gives it
 	Base      Template // attributes of the base key of a derivation; nil for all others
+	Other     Template // attributes of the second secret of a hybrid derivation; nil for all others
 	Compat    bool     // the compatibility profile
 }
 
@@ -79,12 +80,27 @@ func (b Birth) New() (Template, error) {
 		flag(CKA_WRAP_WITH_TRUSTED, false)
 		flag(CKA_IBM_PROTKEY_EXTRACTABLE, false)
 		flag(CKA_IBM_PROTKEY_NEVER_EXTRACTABLE, true)
-		always := b.Origin == Generated || b.Origin == Derived && b.Base.Has(CKA_ALWAYS_SENSITIVE)
-		never := b.Origin == Generated || b.Origin == Derived && b.Base.Has(CKA_NEVER_EXTRACTABLE)
+		always := b.Origin == Generated || b.inherited(CKA_ALWAYS_SENSITIVE)
+		never := b.Origin == Generated || b.inherited(CKA_NEVER_EXTRACTABLE)
 		out[CKA_ALWAYS_SENSITIVE] = Bool(always && out.Has(CKA_SENSITIVE))
 		out[CKA_NEVER_EXTRACTABLE] = Bool(never && !out.Has(CKA_EXTRACTABLE))
 	}
 	return out, b.fits(out)
+}
+
+// inherited says whether a key is derived and all that it is derived from has an attribute.
+func (b Birth) inherited(cka uint64) bool {
+	return b.Origin == Derived && b.Base.Has(cka) && (b.Other == nil || b.Other.Has(cka))
+}
+
+// stays says whether something that a key is derived from is a secret that is not extractable. Public keys have no such attribute.
+func (b Birth) stays() bool {
+	for _, t := range []Template{b.Base, b.Other} {
+		if v := t[CKA_EXTRACTABLE].Bool; v != nil && !*v {
+			return true
+		}
+	}
+	return false
 }
 
 // uses are the defaults that clients of the service rely on (the compatibility profile): what they don't ask for and use.
@@ -130,11 +146,11 @@ func (b Birth) fits(out Template) error {
 	if b.Origin != Derived || b.Base == nil {
 		return nil
 	}
-	if out.Has(CKA_IBM_ATTRBOUND) && !b.Base.Has(CKA_IBM_ATTRBOUND) {
-		return Fail(CKR_TEMPLATE_INCONSISTENT, "a bound key is derived from a bound key only")
+	if out.Has(CKA_IBM_ATTRBOUND) && !b.inherited(CKA_IBM_ATTRBOUND) {
+		return Fail(CKR_TEMPLATE_INCONSISTENT, "a bound key is derived from bound keys only")
 	}
-	// A child of BIP-32 with its chain code gives its parent away.
-	if b.Mechanism == CKM_IBM_BTC_DERIVE && out.Has(CKA_EXTRACTABLE) && !b.Base.Has(CKA_EXTRACTABLE) {
+	// A child of BIP-32 with its chain code gives its parent away, and a hybrid key can begin with the second secret.
+	if (b.Mechanism == CKM_IBM_BTC_DERIVE || b.Other != nil) && out.Has(CKA_EXTRACTABLE) && b.stays() {
 		return Fail(CKR_TEMPLATE_INCONSISTENT, "an extractable key is not derived from one that isn't")
 	}
 	return nil
