@@ -148,11 +148,14 @@ func (w *work) derived(base, other *object, made family.Derived, t ep11.Template
 	}
 	if class == ep11.CKO_SECRET_KEY {
 		answer, err := w.secretAnswer(o, made.Key)
+		if err != nil {
+			return ep11.Answer{}, err
+		}
 		if made.ChainCode != nil {
 			answer.CheckSum = made.ChainCode
 		}
 		answer.CheckSum = append(answer.CheckSum, made.Cipher...)
-		return answer, err
+		return answer, nil
 	}
 	o.key, o.Params, o.Public = made.Key, made.Params, made.Public
 	answer := ep11.Answer{CheckSum: made.ChainCode}

@@ -161,13 +161,6 @@ func (w *work) unwrapSecret(o *object, plain secret.Bytes, t ep11.Template) (ep1
 		return ep11.Answer{}, err
 	}
 	defer k.Secret.Wipe()
-	of, ok := w.engine.keys[k.Kind()]
-	if !ok {
-		return ep11.Answer{}, ep11.Fail(ep11.CKR_TEMPLATE_INCONSISTENT, "keys of type 0x%x are not made", o.Type)
-	}
-	if _, err := of.Public(k); err != nil {
-		return ep11.Answer{}, err
-	}
 	return w.secretAnswer(o, k)
 }
 

@@ -149,9 +149,13 @@ func (b Birth) fits(out Template) error {
 	if out.Has(CKA_IBM_ATTRBOUND) && !b.inherited(CKA_IBM_ATTRBOUND) {
 		return Fail(CKR_TEMPLATE_INCONSISTENT, "a bound key is derived from bound keys only")
 	}
-	// A child of BIP-32 with its chain code gives its parent away, and a hybrid key can begin with the second secret.
-	if (b.Mechanism == CKM_IBM_BTC_DERIVE || b.Other != nil) && out.Has(CKA_EXTRACTABLE) && b.stays() {
+	// A child of BIP-32 with its chain code gives its parent away, and a hybrid key can begin with the second secret. Of all others the value
+	// depends on nothing but the base and the parameter: one that leaves is also the value of one that is to stay, or its beginning.
+	if (!b.Compat || b.Mechanism == CKM_IBM_BTC_DERIVE || b.Other != nil) && out.Has(CKA_EXTRACTABLE) && b.stays() {
 		return Fail(CKR_TEMPLATE_INCONSISTENT, "an extractable key is not derived from one that isn't")
+	}
+	if !b.Compat && out.Has(CKA_EXTRACTABLE) && !out.Has(CKA_WRAP_WITH_TRUSTED) && (b.Base.Has(CKA_WRAP_WITH_TRUSTED) || b.Other.Has(CKA_WRAP_WITH_TRUSTED)) {
+		return Fail(CKR_TEMPLATE_INCONSISTENT, "what is derived from a key that trusted keys wrap is wrapped by trusted keys only")
 	}
 	return nil
 }
