@@ -76,3 +76,21 @@ func TestDerivedKeysLeaveWithTheirBase(t *testing.T) {
 		b.must(derive(leaves, 32))
 	}
 }
+
+// TestDerivedKeysDontWrap: one value with WRAP and again with DECRYPT would export keys in clear, and with ENCRYPT and UNWRAP bring known ones in.
+func TestDerivedKeysDontWrap(t *testing.T) {
+	t.Parallel()
+	b := newComplete(t)
+	base := b.generic(32, flags(ep11.CKA_DERIVE))
+	for _, use := range []uint64{ep11.CKA_WRAP, ep11.CKA_UNWRAP} {
+		call := ep11.Call{Function: ep11.FnDeriveKey, Mechanism: mech(ep11.CKM_SHA256_KEY_DERIVATION), Key: base,
+			Template: and(flags(use), number(ep11.CKA_KEY_TYPE, ep11.CKK_AES), number(ep11.CKA_VALUE_LEN, 32))}
+		b.env.Compat = true
+		b.must(call)
+		b.env.Compat = false
+		b.refused(ep11.CKR_TEMPLATE_INCONSISTENT, call)
+		call.Template[use] = ep11.Bool(false)
+		made := b.must(call).Key
+		b.refused(ep11.CKR_ATTRIBUTE_READ_ONLY, ep11.Call{Function: ep11.FnSetAttribute, Key: made, Template: flags(use)})
+	}
+}

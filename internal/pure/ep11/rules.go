@@ -146,6 +146,10 @@ func (b Birth) fits(out Template) error {
 	if b.Origin != Derived || b.Base == nil {
 		return nil
 	}
+	// The same value can be derived with each use of a pair of [apart]; these two uses stand in those that give keys away.
+	if !b.Compat && b.Class == CKO_SECRET_KEY && (out.Has(CKA_WRAP) || out.Has(CKA_UNWRAP)) {
+		return Fail(CKR_TEMPLATE_INCONSISTENT, "a derived key doesn't wrap or unwrap here")
+	}
 	if out.Has(CKA_IBM_ATTRBOUND) && !b.inherited(CKA_IBM_ATTRBOUND) {
 		return Fail(CKR_TEMPLATE_INCONSISTENT, "a bound key is derived from bound keys only")
 	}
