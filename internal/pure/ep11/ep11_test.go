@@ -189,6 +189,11 @@ func TestBirth(t *testing.T) {
 		{"derived to wrap", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: open, Template: Template{CKA_WRAP: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
 		{"derived to unwrap", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: open, Template: Template{CKA_UNWRAP: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
 		{"derived to wrap, profile", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: open, Compat: true, Template: Template{CKA_WRAP: Bool(true), CKA_DECRYPT: Bool(true)}}, 0, map[uint64]bool{CKA_WRAP: true}},
+		{"derived from a bound one", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: bound}, 0, map[uint64]bool{CKA_IBM_ATTRBOUND: true}},
+		{"unbound from a bound one", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: bound, Compat: true, Template: Template{CKA_IBM_ATTRBOUND: Bool(false)}}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"from a bound and an unbound one", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: bound, Other: base, Compat: true}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"a bound one that signs", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Mechanism: CKM_SHA256_KEY_DERIVATION, Base: bound, Template: Template{CKA_SIGN: Bool(true)}}, 0, map[uint64]bool{CKA_IBM_ATTRBOUND: true, CKA_SIGN: true}},
+		{"a bound one that signs and another side knows", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Mechanism: CKM_ECDH1_DERIVE, Base: bound, Compat: true, Template: Template{CKA_SIGN: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
 		{"bound from unbound", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Template: Template{CKA_IBM_ATTRBOUND: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
 		{"trusted", Birth{Origin: Generated, Class: CKO_SECRET_KEY, Type: CKK_AES, Template: Template{CKA_TRUSTED: Bool(true)}}, CKR_ATTRIBUTE_READ_ONLY, nil},
 		{"another class", Birth{Origin: Generated, Class: CKO_SECRET_KEY, Type: CKK_AES, Template: Template{CKA_CLASS: Int(CKO_PUBLIC_KEY)}}, CKR_TEMPLATE_INCONSISTENT, nil},
@@ -303,5 +308,51 @@ func TestBounds(t *testing.T) {
 	}
 	if _, err := DecodeAnswer([]byte{0xff}); err == nil {
 		t.Error("an answer of nothing")
+	}
+}
+
+// TestRestored: a package gives a key what keys of its class have, and nothing else.
+func TestRestored(t *testing.T) {
+	t.Parallel()
+	for _, class := range []uint64{CKO_SECRET_KEY, CKO_PRIVATE_KEY} {
+		whole, err := Birth{Origin: Generated, Class: class, Template: Template{CKA_SIGN: Bool(true), CKA_IBM_ATTRBOUND: Bool(true), CKA_LABEL: Bytes([]byte("x")), CKA_EXTRACTABLE: Bool(true)}}.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range attributes {
+			if attributes[n].kept && attributes[n].arm == ArmBool && whole[n].Bool != nil {
+				whole[n] = Bool(true)
+			}
+		}
+		whole[CKA_CHECK_VALUE] = Bytes([]byte("abc"))
+		got, ok := whole.Restored(class)
+		if !ok || string(got[CKA_LABEL].Bytes) != "x" || *got[CKA_KEY_GEN_MECHANISM].Int != Unavailable {
+			t.Fatalf("class %d: %v, %v", class, got, ok)
+		}
+		for n, want := range map[uint64]bool{CKA_SIGN: true, CKA_IBM_ATTRBOUND: true, CKA_EXTRACTABLE: true, CKA_MODIFIABLE: true, CKA_TRUSTED: false, CKA_LOCAL: false,
+			CKA_ALWAYS_SENSITIVE: false, CKA_NEVER_EXTRACTABLE: false} {
+			if got.Has(n) != want {
+				t.Errorf("class %d: attribute 0x%x is %v", class, n, !want)
+			}
+		}
+		if _, has := got[CKA_CHECK_VALUE]; has {
+			t.Error("a check value that nobody computed")
+		}
+		if none, ok := (Template{}).Restored(class); !ok || none.Has(CKA_MODIFIABLE) || none[CKA_EXTRACTABLE].Bool == nil {
+			t.Errorf("nothing gives %v", none)
+		}
+		yes, one := true, int64(1)
+		for name, bad := range map[string]Template{
+			"a use of another class": {CKA_VERIFY_RECOVER: Bool(true)}, "the same, false": {CKA_VERIFY_RECOVER: Bool(false)}, "unknown": {0x4242: Bool(true)},
+			"a value": {CKA_VALUE: Bytes([]byte("x"))}, "a curve": {CKA_EC_PARAMS: Bytes([]byte("x"))}, "a length": {CKA_VALUE_LEN: Int(16)},
+			"another arm": {CKA_SIGN: Int(1)}, "two arms": {CKA_SIGN: {Bool: &yes, Int: &one}}, "a long label": {CKA_LABEL: Bytes(make([]byte, maxKept+1))},
+		} {
+			if got, ok := bad.Restored(class); ok {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+	}
+	if _, ok := (Template{}).Restored(CKO_DATA); ok {
+		t.Error("data is no key")
 	}
 }

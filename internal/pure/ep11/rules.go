@@ -43,6 +43,10 @@ var usagesOf = map[uint64][]uint64{
 // the second a known one is imported, and the rest keep signatures apart from what could be made to look like them.
 var apart = [][2]uint64{{CKA_WRAP, CKA_DECRYPT}, {CKA_UNWRAP, CKA_ENCRYPT}, {CKA_SIGN, CKA_WRAP}, {CKA_SIGN, CKA_UNWRAP}, {CKA_SIGN, CKA_ENCRYPT}, {CKA_SIGN, CKA_DECRYPT}}
 
+// agreements are the derivations whose result another side knows, which may be the caller.
+var agreements = []uint64{CKM_ECDH1_DERIVE, CKM_ECDH1_COFACTOR_DERIVE, CKM_IBM_EC_X25519, CKM_IBM_EC_X25519_RAW, CKM_IBM_EC_X448, CKM_IBM_EC_X448_RAW,
+	CKM_DH_PKCS_DERIVE, CKM_IBM_KYBER, CKM_IBM_ML_KEM, CKM_ML_KEM}
+
 // New gives the attributes of a new key: each boolean that keys of its class have, and the labels. It refuses a template that contradicts
 // class, type or the rules with CKR_TEMPLATE_INCONSISTENT, and CKA_TRUSTED, which nobody may set, with CKR_ATTRIBUTE_READ_ONLY.
 func (b Birth) New() (Template, error) {
@@ -62,7 +66,7 @@ func (b Birth) New() (Template, error) {
 	flag(CKA_DESTROYABLE, true)
 	flag(CKA_IBM_RESTRICTABLE, out.Has(CKA_MODIFIABLE))
 	flag(CKA_IBM_NEVER_MODIFIABLE, false)
-	flag(CKA_IBM_ATTRBOUND, false)
+	flag(CKA_IBM_ATTRBOUND, b.inherited(CKA_IBM_ATTRBOUND))
 	flag(CKA_IBM_USE_AS_DATA, false)
 	flag(CKA_PRIVATE, b.Class != CKO_PUBLIC_KEY)
 	out[CKA_TRUSTED] = Bool(false)
@@ -146,6 +150,12 @@ func (b Birth) fits(out Template) error {
 	if b.Origin != Derived || b.Base == nil {
 		return nil
 	}
+	if !out.Has(CKA_IBM_ATTRBOUND) && (b.Base.Has(CKA_IBM_ATTRBOUND) || b.Other.Has(CKA_IBM_ATTRBOUND)) {
+		return Fail(CKR_TEMPLATE_INCONSISTENT, "what is derived from a bound key is bound")
+	}
+	if out.Has(CKA_IBM_ATTRBOUND) && slices.Contains(agreements, b.Mechanism) && (out.Has(CKA_WRAP) || out.Has(CKA_UNWRAP) || out.Has(CKA_SIGN) || out.Has(CKA_VERIFY)) {
+		return Fail(CKR_TEMPLATE_INCONSISTENT, "what another side knows too makes and opens no packages of bound keys")
+	}
 	// The same value can be derived with each use of a pair of [apart]; these two uses stand in those that give keys away.
 	if !b.Compat && b.Class == CKO_SECRET_KEY && (out.Has(CKA_WRAP) || out.Has(CKA_UNWRAP)) {
 		return Fail(CKR_TEMPLATE_INCONSISTENT, "a derived key doesn't wrap or unwrap here")
@@ -162,6 +172,36 @@ func (b Birth) fits(out Template) error {
 		return Fail(CKR_TEMPLATE_INCONSISTENT, "what is derived from a key that trusted keys wrap is wrapped by trusted keys only")
 	}
 	return nil
+}
+
+// Restored gives the attributes of a key of a class that was wrapped with them: those that a new key has, and no others. Facts are false, as nothing
+// is known of where it was, nobody is trusted, and booleans that are missing are false. It is not ok for attributes that no key of the class has.
+func (t Template) Restored(class uint64) (out Template, ok bool) {
+	of, err := Birth{Origin: Unwrapped, Class: class}.New()
+	if err != nil {
+		return nil, false
+	}
+	for n := range t {
+		known := attributes[n]
+		v, fits := t[n].as(known.arm)
+		_, has := of[n]
+		switch {
+		case !fits || !known.kept || known.arm != ArmBytes && !has || len(v.Bytes) > maxKept:
+			return nil, false
+		case known.given && known.arm == ArmBytes && len(v.Bytes) > 0:
+			of[n] = v
+		}
+	}
+	for n, v := range of {
+		switch {
+		case v.Bool == nil:
+		case !attributes[n].given || n == CKA_TRUSTED:
+			of[n] = Bool(false)
+		default:
+			of[n] = Bool(t.Has(n))
+		}
+	}
+	return of, true
 }
 
 // Apart refuses uses that one key does not have together.
