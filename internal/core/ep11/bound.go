@@ -167,8 +167,10 @@ func (w *work) restored(head boundHeader, b ep11.Birth) (*object, error) {
 	if head.Class != b.Class || head.Type != b.Type || b.Template.KeyNumber(ep11.CKA_CLASS, b.Class) != b.Class {
 		return nil, ep11.Fail(ep11.CKR_TEMPLATE_INCONSISTENT, "another key was wrapped than the template says")
 	}
-	attributes := maps.Clone(head.Attributes)
-	delete(attributes, ep11.CKA_CHECK_VALUE)
+	attributes, ok := head.Attributes.Restored(head.Class)
+	if !ok {
+		return nil, ep11.CKR_WRAPPED_KEY_INVALID
+	}
 	for _, n := range slices.Sorted(maps.Keys(b.Template)) {
 		v := b.Template[n]
 		if v.Bool == nil || attributes.Has(n) == *v.Bool {
@@ -182,10 +184,6 @@ func (w *work) restored(head boundHeader, b ep11.Birth) (*object, error) {
 	if !attributes.Has(ep11.CKA_IBM_ATTRBOUND) {
 		return nil, ep11.Fail(ep11.CKR_TEMPLATE_INCONSISTENT, "a bound key stays bound")
 	}
-	for _, fact := range []uint64{ep11.CKA_LOCAL, ep11.CKA_ALWAYS_SENSITIVE, ep11.CKA_NEVER_EXTRACTABLE} {
-		attributes[fact] = ep11.Bool(false)
-	}
-	attributes[ep11.CKA_KEY_GEN_MECHANISM] = ep11.Attribute{Int: new(int64(ep11.Unavailable))}
 	if !w.env.Compat {
 		if err := attributes.Apart(); err != nil {
 			return nil, err

@@ -265,15 +265,18 @@ func TestEncapsulations(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, p := range []ep11.Kyber{{KDF: ep11.CKD_NULL}, {KDF: ep11.CKD_HYBRID_NULL, Blob: other}, {KDF: ep11.CKD_HYBRID_SHA512_KDF, Blob: other, Prepend: true, Shared: []byte("info")}} {
-			send, receive := p, p
+			send, receive, template := p, p, aesKey(32)
+			if p.KDF == ep11.CKD_HYBRID_NULL {
+				template = number(ep11.CKA_VALUE_LEN, 64)
+			}
 			send.Mode, receive.Mode = ep11.CK_KEM_ENCAPSULATE, ep11.CK_KEM_DECAPSULATE
-			sent := b.derived(ep11.Mechanism{Type: tt.m, Kyber: &send}, pk, aesKey(32))
+			sent := b.derived(ep11.Mechanism{Type: tt.m, Kyber: &send}, pk, template)
 			if len(sent.CheckSum) != 7+tt.cipher {
 				t.Fatalf("a checksum of %d bytes", len(sent.CheckSum))
 			}
 			receive.Cipher = sent.CheckSum[7:]
 			for _, private := range [][]byte{sk, again} {
-				if got := b.derived(ep11.Mechanism{Type: tt.m, Kyber: &receive}, private, aesKey(32)); !bytes.Equal(got.CheckSum, sent.CheckSum[:7]) {
+				if got := b.derived(ep11.Mechanism{Type: tt.m, Kyber: &receive}, private, template); !bytes.Equal(got.CheckSum, sent.CheckSum[:7]) {
 					t.Errorf("check values %x and %x", got.CheckSum, sent.CheckSum[:7])
 				}
 			}

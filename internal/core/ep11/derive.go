@@ -54,7 +54,7 @@ func (w *work) deriveKey() (ep11.Answer, error) {
 		return ep11.Answer{}, err
 	}
 	defer made.Secret.Wipe()
-	return w.derived(base, made, t)
+	return w.derived(base, other, made, t)
 }
 
 // bases reads the keys that a derivation takes: its base, and the secret of a hybrid one. Where there is none the object is empty. The caller
@@ -76,6 +76,10 @@ func (w *work) bases(d *family.Derivation) (base, other *object, err error) {
 	base, d.Base = taken, &taken.key
 	if m.Kyber == nil || len(m.Kyber.Blob) == 0 {
 		return base, other, nil
+	}
+	if m.Kyber.KDF == ep11.CKD_HYBRID_NULL && !w.env.Compat {
+		base.wipe()
+		return base, other, ep11.Fail(ep11.CKR_MECHANISM_PARAM_INVALID, "a key that holds another secret as it is: use a hybrid key derivation function")
 	}
 	second, err := w.take(m.Kyber.Blob, ep11.CKR_KEY_HANDLE_INVALID, m.Type, ep11.CKA_IBM_USE_AS_DATA)
 	if err != nil {
@@ -123,7 +127,7 @@ func (w *work) elements(m *ep11.Mechanism) error {
 const blsPublic = 97
 
 // derived makes the blob of a derived key: a private one if it has both parts, a secret or a public one if it has one.
-func (w *work) derived(base *object, made family.Derived, t ep11.Template) (ep11.Answer, error) {
+func (w *work) derived(base, other *object, made family.Derived, t ep11.Template) (ep11.Answer, error) {
 	class := uint64(ep11.CKO_SECRET_KEY)
 	switch {
 	case made.Secret.Len() == 0:
@@ -138,17 +142,20 @@ func (w *work) derived(base *object, made family.Derived, t ep11.Template) (ep11
 	if of == nil {
 		of = ep11.Template{}
 	}
-	o, err := w.born(ep11.Birth{Origin: ep11.Derived, Class: class, Type: made.Type, Mechanism: w.call.Mechanism.Type, Template: t, Base: of, Compat: w.env.Compat}, points.AppKeys)
+	o, err := w.born(ep11.Birth{Origin: ep11.Derived, Class: class, Type: made.Type, Mechanism: w.call.Mechanism.Type, Template: t, Base: of, Other: other.Attributes, Compat: w.env.Compat}, points.AppKeys)
 	if err != nil {
 		return ep11.Answer{}, err
 	}
 	if class == ep11.CKO_SECRET_KEY {
 		answer, err := w.secretAnswer(o, made.Key)
+		if err != nil {
+			return ep11.Answer{}, err
+		}
 		if made.ChainCode != nil {
 			answer.CheckSum = made.ChainCode
 		}
 		answer.CheckSum = append(answer.CheckSum, made.Cipher...)
-		return answer, err
+		return answer, nil
 	}
 	o.key, o.Params, o.Public = made.Key, made.Params, made.Public
 	answer := ep11.Answer{CheckSum: made.ChainCode}

@@ -27,8 +27,15 @@ func (s *script) Derive(_ context.Context, t family.Tools, d family.Derivation) 
 
 // filled gives a secret key of the length and type that was asked for.
 func filled(t family.Tools, d family.Derivation) (family.Derived, error) {
-	k, err := secret.New(t.Arena, max(d.Length, 16), func(b []byte) error { b[0] = 7; return nil })
-	return family.Derived{Key: family.Key{Type: d.Type, Secret: k}}, err
+	return sized(max(d.Length, 16))(t, d)
+}
+
+// sized gives a secret key of n bytes and of the type that was asked for.
+func sized(n int) func(family.Tools, family.Derivation) (family.Derived, error) {
+	return func(t family.Tools, d family.Derivation) (family.Derived, error) {
+		k, err := secret.New(t.Arena, n, func(b []byte) error { b[0] = 7; return nil })
+		return family.Derived{Key: family.Key{Type: d.Type, Secret: k}}, err
+	}
 }
 
 // deriving is a bench whose engine derives by a script.
@@ -168,6 +175,8 @@ func TestEncapsulation(t *testing.T) {
 	call.Mechanism.Kyber.Blob = sk
 	b.refused(ep11.CKR_KEY_TYPE_INCONSISTENT, call)
 	b.env.Compat, call.Mechanism.Kyber.Blob = false, other
+	b.refused(ep11.CKR_MECHANISM_PARAM_INVALID, call)
+	call.Mechanism.Kyber.KDF = ep11.CKD_HYBRID_SHA256_KDF
 	b.refused(ep11.CKR_KEY_FUNCTION_NOT_PERMITTED, ep11.Call{Function: ep11.FnEncryptSingle, Mechanism: mech(ep11.CKM_AES_ECB), Key: b.must(call).Key, Data: make([]byte, 16)})
 }
 

@@ -127,8 +127,16 @@ func (w *work) born(b ep11.Birth, act points.Point) (*object, error) {
 	return o, w.mayMake(o.header, act)
 }
 
-// secretAnswer seals a new secret key, with its check value as an attribute.
+// secretAnswer seals a new secret key, with its check value as an attribute. It refuses a key of a length that its type doesn't have, however it
+// came to be: the check value of a short one tells what it is.
 func (w *work) secretAnswer(o *object, k family.Key) (ep11.Answer, error) {
+	of, ok := w.engine.keys[k.Kind()]
+	if !ok {
+		return ep11.Answer{}, ep11.Fail(ep11.CKR_TEMPLATE_INCONSISTENT, "keys of type 0x%x are not made", k.Type)
+	}
+	if _, err := of.Public(k); err != nil {
+		return ep11.Answer{}, err
+	}
 	sum, err := checkSum(k)
 	if err != nil {
 		return ep11.Answer{}, err

@@ -161,13 +161,6 @@ func (w *work) unwrapSecret(o *object, plain secret.Bytes, t ep11.Template) (ep1
 		return ep11.Answer{}, err
 	}
 	defer k.Secret.Wipe()
-	of, ok := w.engine.keys[k.Kind()]
-	if !ok {
-		return ep11.Answer{}, ep11.Fail(ep11.CKR_TEMPLATE_INCONSISTENT, "keys of type 0x%x are not made", o.Type)
-	}
-	if _, err := of.Public(k); err != nil {
-		return ep11.Answer{}, err
-	}
 	return w.secretAnswer(o, k)
 }
 
@@ -238,6 +231,9 @@ func (w *work) privateAnswer(o *object, k family.Key) (ep11.Answer, error) {
 
 // transport takes a public key in, with the boolean attributes of the template, and authenticates it.
 func (w *work) transport(t ep11.Template) (ep11.Answer, error) {
+	if t.Has(ep11.CKA_IBM_ATTRBOUND) { // its private half is somebody else's
+		return ep11.Answer{}, ep11.Fail(ep11.CKR_TEMPLATE_INCONSISTENT, "a public key that comes in is not attribute-bound")
+	}
 	for _, n := range slices.Sorted(maps.Keys(t)) {
 		if arm, _ := ep11.ArmOf(n); arm != ep11.ArmBool {
 			return ep11.Answer{}, ep11.Fail(ep11.CKR_TEMPLATE_INCONSISTENT, "a public key is taken in with boolean attributes only")

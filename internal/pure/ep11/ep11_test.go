@@ -154,7 +154,9 @@ func TestAttributesOnlyLose(t *testing.T) {
 
 func TestBirth(t *testing.T) {
 	t.Parallel()
-	base := Template{CKA_ALWAYS_SENSITIVE: Bool(true), CKA_NEVER_EXTRACTABLE: Bool(true)}
+	base := Template{CKA_ALWAYS_SENSITIVE: Bool(true), CKA_NEVER_EXTRACTABLE: Bool(true), CKA_EXTRACTABLE: Bool(false)}
+	open, bound := Template{CKA_EXTRACTABLE: Bool(true)}, Template{CKA_EXTRACTABLE: Bool(false), CKA_IBM_ATTRBOUND: Bool(true)}
+	leaving := Template{CKA_EXTRACTABLE: Bool(true)}
 	for _, tt := range []struct {
 		name string
 		b    Birth
@@ -173,6 +175,25 @@ func TestBirth(t *testing.T) {
 		{"encapsulated, profile", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Mechanism: CKM_IBM_KYBER, Base: base, Compat: true}, 0, map[uint64]bool{CKA_ENCRYPT: true, CKA_DECRYPT: true, CKA_WRAP: false}},
 		{"fixed", Birth{Origin: Generated, Class: CKO_SECRET_KEY, Type: CKK_AES, Template: Template{CKA_MODIFIABLE: Bool(false)}}, 0, map[uint64]bool{CKA_IBM_RESTRICTABLE: false}},
 		{"a child of a wallet that leaves", Birth{Origin: Derived, Class: CKO_PRIVATE_KEY, Type: CKK_EC, Mechanism: CKM_IBM_BTC_DERIVE, Base: base, Template: Template{CKA_EXTRACTABLE: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"hybrid, of two that stay", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Other: base}, 0, map[uint64]bool{CKA_NEVER_EXTRACTABLE: true, CKA_ALWAYS_SENSITIVE: true}},
+		{"hybrid, with one that left", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Other: open}, 0, map[uint64]bool{CKA_NEVER_EXTRACTABLE: false, CKA_ALWAYS_SENSITIVE: false}},
+		{"hybrid that leaves", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: open, Other: open, Compat: true, Template: leaving}, 0, map[uint64]bool{CKA_EXTRACTABLE: true}},
+		{"hybrid that leaves, of a public key", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: Template{}, Other: open, Template: leaving}, 0, map[uint64]bool{CKA_EXTRACTABLE: true}},
+		{"hybrid that leaves with one that stays", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: open, Other: base, Compat: true, Template: leaving}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"hybrid that leaves from one that stays", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Other: open, Compat: true, Template: leaving}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"hybrid, bound with an unbound one", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: bound, Other: base, Template: Template{CKA_IBM_ATTRBOUND: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"one that leaves from one that stays", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Template: leaving}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"one that leaves from one that leaves", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: open, Template: leaving}, 0, map[uint64]bool{CKA_EXTRACTABLE: true}},
+		{"one that leaves from one that stays, profile", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Compat: true, Template: leaving}, 0, map[uint64]bool{CKA_EXTRACTABLE: true}},
+		{"one that leaves from one for trusted keys", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: Template{CKA_EXTRACTABLE: Bool(true), CKA_WRAP_WITH_TRUSTED: Bool(true)}, Template: leaving}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"derived to wrap", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: open, Template: Template{CKA_WRAP: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"derived to unwrap", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: open, Template: Template{CKA_UNWRAP: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"derived to wrap, profile", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: open, Compat: true, Template: Template{CKA_WRAP: Bool(true), CKA_DECRYPT: Bool(true)}}, 0, map[uint64]bool{CKA_WRAP: true}},
+		{"derived from a bound one", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: bound}, 0, map[uint64]bool{CKA_IBM_ATTRBOUND: true}},
+		{"unbound from a bound one", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: bound, Compat: true, Template: Template{CKA_IBM_ATTRBOUND: Bool(false)}}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"from a bound and an unbound one", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: bound, Other: base, Compat: true}, CKR_TEMPLATE_INCONSISTENT, nil},
+		{"a bound one that signs", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Mechanism: CKM_SHA256_KEY_DERIVATION, Base: bound, Template: Template{CKA_SIGN: Bool(true)}}, 0, map[uint64]bool{CKA_IBM_ATTRBOUND: true, CKA_SIGN: true}},
+		{"a bound one that signs and another side knows", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Mechanism: CKM_ECDH1_DERIVE, Base: bound, Compat: true, Template: Template{CKA_SIGN: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
 		{"bound from unbound", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Template: Template{CKA_IBM_ATTRBOUND: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
 		{"trusted", Birth{Origin: Generated, Class: CKO_SECRET_KEY, Type: CKK_AES, Template: Template{CKA_TRUSTED: Bool(true)}}, CKR_ATTRIBUTE_READ_ONLY, nil},
 		{"another class", Birth{Origin: Generated, Class: CKO_SECRET_KEY, Type: CKK_AES, Template: Template{CKA_CLASS: Int(CKO_PUBLIC_KEY)}}, CKR_TEMPLATE_INCONSISTENT, nil},
@@ -287,5 +308,51 @@ func TestBounds(t *testing.T) {
 	}
 	if _, err := DecodeAnswer([]byte{0xff}); err == nil {
 		t.Error("an answer of nothing")
+	}
+}
+
+// TestRestored: a package gives a key what keys of its class have, and nothing else.
+func TestRestored(t *testing.T) {
+	t.Parallel()
+	for _, class := range []uint64{CKO_SECRET_KEY, CKO_PRIVATE_KEY} {
+		whole, err := Birth{Origin: Generated, Class: class, Template: Template{CKA_SIGN: Bool(true), CKA_IBM_ATTRBOUND: Bool(true), CKA_LABEL: Bytes([]byte("x")), CKA_EXTRACTABLE: Bool(true)}}.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range attributes {
+			if attributes[n].kept && attributes[n].arm == ArmBool && whole[n].Bool != nil {
+				whole[n] = Bool(true)
+			}
+		}
+		whole[CKA_CHECK_VALUE] = Bytes([]byte("abc"))
+		got, ok := whole.Restored(class)
+		if !ok || string(got[CKA_LABEL].Bytes) != "x" || *got[CKA_KEY_GEN_MECHANISM].Int != Unavailable {
+			t.Fatalf("class %d: %v, %v", class, got, ok)
+		}
+		for n, want := range map[uint64]bool{CKA_SIGN: true, CKA_IBM_ATTRBOUND: true, CKA_EXTRACTABLE: true, CKA_MODIFIABLE: true, CKA_TRUSTED: false, CKA_LOCAL: false,
+			CKA_ALWAYS_SENSITIVE: false, CKA_NEVER_EXTRACTABLE: false} {
+			if got.Has(n) != want {
+				t.Errorf("class %d: attribute 0x%x is %v", class, n, !want)
+			}
+		}
+		if _, has := got[CKA_CHECK_VALUE]; has {
+			t.Error("a check value that nobody computed")
+		}
+		if none, ok := (Template{}).Restored(class); !ok || none.Has(CKA_MODIFIABLE) || none[CKA_EXTRACTABLE].Bool == nil {
+			t.Errorf("nothing gives %v", none)
+		}
+		yes, one := true, int64(1)
+		for name, bad := range map[string]Template{
+			"a use of another class": {CKA_VERIFY_RECOVER: Bool(true)}, "the same, false": {CKA_VERIFY_RECOVER: Bool(false)}, "unknown": {0x4242: Bool(true)},
+			"a value": {CKA_VALUE: Bytes([]byte("x"))}, "a curve": {CKA_EC_PARAMS: Bytes([]byte("x"))}, "a length": {CKA_VALUE_LEN: Int(16)},
+			"another arm": {CKA_SIGN: Int(1)}, "two arms": {CKA_SIGN: {Bool: &yes, Int: &one}}, "a long label": {CKA_LABEL: Bytes(make([]byte, maxKept+1))},
+		} {
+			if got, ok := bad.Restored(class); ok {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+	}
+	if _, ok := (Template{}).Restored(CKO_DATA); ok {
+		t.Error("data is no key")
 	}
 }

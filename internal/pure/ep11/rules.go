@@ -25,6 +25,7 @@ type Birth struct {
 	Mechanism uint64   // CKM that makes it
 	Template  Template // as [Template.Normal] gives it
 	Base      Template // attributes of the base key of a derivation; nil for all others
+	Other     Template // attributes of the second secret of a hybrid derivation; nil for all others
 	Compat    bool     // the compatibility profile
 }
 
@@ -41,6 +42,10 @@ var usagesOf = map[uint64][]uint64{
 // apart are uses that one key does not have together but in the compatibility profile: with the first pair a key is exported in clear, with
 // the second a known one is imported, and the rest keep signatures apart from what could be made to look like them.
 var apart = [][2]uint64{{CKA_WRAP, CKA_DECRYPT}, {CKA_UNWRAP, CKA_ENCRYPT}, {CKA_SIGN, CKA_WRAP}, {CKA_SIGN, CKA_UNWRAP}, {CKA_SIGN, CKA_ENCRYPT}, {CKA_SIGN, CKA_DECRYPT}}
+
+// agreements are the derivations whose result another side knows, which may be the caller.
+var agreements = []uint64{CKM_ECDH1_DERIVE, CKM_ECDH1_COFACTOR_DERIVE, CKM_IBM_EC_X25519, CKM_IBM_EC_X25519_RAW, CKM_IBM_EC_X448, CKM_IBM_EC_X448_RAW,
+	CKM_DH_PKCS_DERIVE, CKM_IBM_KYBER, CKM_IBM_ML_KEM, CKM_ML_KEM}
 
 // New gives the attributes of a new key: each boolean that keys of its class have, and the labels. It refuses a template that contradicts
 // class, type or the rules with CKR_TEMPLATE_INCONSISTENT, and CKA_TRUSTED, which nobody may set, with CKR_ATTRIBUTE_READ_ONLY.
@@ -61,7 +66,7 @@ func (b Birth) New() (Template, error) {
 	flag(CKA_DESTROYABLE, true)
 	flag(CKA_IBM_RESTRICTABLE, out.Has(CKA_MODIFIABLE))
 	flag(CKA_IBM_NEVER_MODIFIABLE, false)
-	flag(CKA_IBM_ATTRBOUND, false)
+	flag(CKA_IBM_ATTRBOUND, b.inherited(CKA_IBM_ATTRBOUND))
 	flag(CKA_IBM_USE_AS_DATA, false)
 	flag(CKA_PRIVATE, b.Class != CKO_PUBLIC_KEY)
 	out[CKA_TRUSTED] = Bool(false)
@@ -79,12 +84,27 @@ func (b Birth) New() (Template, error) {
 		flag(CKA_WRAP_WITH_TRUSTED, false)
 		flag(CKA_IBM_PROTKEY_EXTRACTABLE, false)
 		flag(CKA_IBM_PROTKEY_NEVER_EXTRACTABLE, true)
-		always := b.Origin == Generated || b.Origin == Derived && b.Base.Has(CKA_ALWAYS_SENSITIVE)
-		never := b.Origin == Generated || b.Origin == Derived && b.Base.Has(CKA_NEVER_EXTRACTABLE)
+		always := b.Origin == Generated || b.inherited(CKA_ALWAYS_SENSITIVE)
+		never := b.Origin == Generated || b.inherited(CKA_NEVER_EXTRACTABLE)
 		out[CKA_ALWAYS_SENSITIVE] = Bool(always && out.Has(CKA_SENSITIVE))
 		out[CKA_NEVER_EXTRACTABLE] = Bool(never && !out.Has(CKA_EXTRACTABLE))
 	}
 	return out, b.fits(out)
+}
+
+// inherited says whether a key is derived and all that it is derived from has an attribute.
+func (b Birth) inherited(cka uint64) bool {
+	return b.Origin == Derived && b.Base.Has(cka) && (b.Other == nil || b.Other.Has(cka))
+}
+
+// stays says whether something that a key is derived from is a secret that is not extractable. Public keys have no such attribute.
+func (b Birth) stays() bool {
+	for _, t := range []Template{b.Base, b.Other} {
+		if v := t[CKA_EXTRACTABLE].Bool; v != nil && !*v {
+			return true
+		}
+	}
+	return false
 }
 
 // uses are the defaults that clients of the service rely on (the compatibility profile): what they don't ask for and use.
@@ -130,14 +150,58 @@ func (b Birth) fits(out Template) error {
 	if b.Origin != Derived || b.Base == nil {
 		return nil
 	}
-	if out.Has(CKA_IBM_ATTRBOUND) && !b.Base.Has(CKA_IBM_ATTRBOUND) {
-		return Fail(CKR_TEMPLATE_INCONSISTENT, "a bound key is derived from a bound key only")
+	if !out.Has(CKA_IBM_ATTRBOUND) && (b.Base.Has(CKA_IBM_ATTRBOUND) || b.Other.Has(CKA_IBM_ATTRBOUND)) {
+		return Fail(CKR_TEMPLATE_INCONSISTENT, "what is derived from a bound key is bound")
 	}
-	// A child of BIP-32 with its chain code gives its parent away.
-	if b.Mechanism == CKM_IBM_BTC_DERIVE && out.Has(CKA_EXTRACTABLE) && !b.Base.Has(CKA_EXTRACTABLE) {
+	if out.Has(CKA_IBM_ATTRBOUND) && slices.Contains(agreements, b.Mechanism) && (out.Has(CKA_WRAP) || out.Has(CKA_UNWRAP) || out.Has(CKA_SIGN) || out.Has(CKA_VERIFY)) {
+		return Fail(CKR_TEMPLATE_INCONSISTENT, "what another side knows too makes and opens no packages of bound keys")
+	}
+	// The same value can be derived with each use of a pair of [apart]; these two uses stand in those that give keys away.
+	if !b.Compat && b.Class == CKO_SECRET_KEY && (out.Has(CKA_WRAP) || out.Has(CKA_UNWRAP)) {
+		return Fail(CKR_TEMPLATE_INCONSISTENT, "a derived key doesn't wrap or unwrap here")
+	}
+	if out.Has(CKA_IBM_ATTRBOUND) && !b.inherited(CKA_IBM_ATTRBOUND) {
+		return Fail(CKR_TEMPLATE_INCONSISTENT, "a bound key is derived from bound keys only")
+	}
+	// A child of BIP-32 with its chain code gives its parent away, and a hybrid key can begin with the second secret. Of all others the value
+	// depends on nothing but the base and the parameter: one that leaves is also the value of one that is to stay, or its beginning.
+	if (!b.Compat || b.Mechanism == CKM_IBM_BTC_DERIVE || b.Other != nil) && out.Has(CKA_EXTRACTABLE) && b.stays() {
 		return Fail(CKR_TEMPLATE_INCONSISTENT, "an extractable key is not derived from one that isn't")
 	}
+	if !b.Compat && out.Has(CKA_EXTRACTABLE) && !out.Has(CKA_WRAP_WITH_TRUSTED) && (b.Base.Has(CKA_WRAP_WITH_TRUSTED) || b.Other.Has(CKA_WRAP_WITH_TRUSTED)) {
+		return Fail(CKR_TEMPLATE_INCONSISTENT, "what is derived from a key that trusted keys wrap is wrapped by trusted keys only")
+	}
 	return nil
+}
+
+// Restored gives the attributes of a key of a class that was wrapped with them: those that a new key has, and no others. Facts are false, as nothing
+// is known of where it was, nobody is trusted, and booleans that are missing are false. It is not ok for attributes that no key of the class has.
+func (t Template) Restored(class uint64) (out Template, ok bool) {
+	of, err := Birth{Origin: Unwrapped, Class: class}.New()
+	if err != nil {
+		return nil, false
+	}
+	for n := range t {
+		known := attributes[n]
+		v, fits := t[n].as(known.arm)
+		_, has := of[n]
+		switch {
+		case !fits || !known.kept || known.arm != ArmBytes && !has || len(v.Bytes) > maxKept:
+			return nil, false
+		case known.given && known.arm == ArmBytes && len(v.Bytes) > 0:
+			of[n] = v
+		}
+	}
+	for n, v := range of {
+		switch {
+		case v.Bool == nil:
+		case !attributes[n].given || n == CKA_TRUSTED:
+			of[n] = Bool(false)
+		default:
+			of[n] = Bool(t.Has(n))
+		}
+	}
+	return of, true
 }
 
 // Apart refuses uses that one key does not have together.

@@ -11,7 +11,8 @@ import (
 
 // SymmetricLength gives how many bytes the secret key that d asks for has. available is how many there are to make it of, 0 for as many as
 // wanted (a key derivation function). A key type that is not symmetric is CKR_TEMPLATE_INCONSISTENT; a length that is needed and missing is
-// CKR_TEMPLATE_INCOMPLETE, and one that the type or what is available doesn't have is CKR_KEY_SIZE_RANGE.
+// CKR_TEMPLATE_INCOMPLETE, and one that the type or what is available doesn't have is CKR_KEY_SIZE_RANGE. Generic secrets have at least
+// ep11.MinSecret bytes: the check values of shorter ones give them away, and with them the beginning of every longer key from the same base.
 func SymmetricLength(d Derivation, available int) (int, error) {
 	n := d.Length
 	switch d.Type {
@@ -36,7 +37,7 @@ func SymmetricLength(d Derivation, available int) (int, error) {
 	default:
 		return 0, ep11.Fail(ep11.CKR_TEMPLATE_INCONSISTENT, "key type 0x%x is not made by this mechanism", d.Type)
 	}
-	if n < 1 || n > ep11.MaxSecret || available > 0 && n > available {
+	if n < ep11.MinSecret || n > ep11.MaxSecret || available > 0 && n > available {
 		return 0, ep11.Fail(ep11.CKR_KEY_SIZE_RANGE, "a key of %d bytes can't be derived here", n)
 	}
 	return n, nil

@@ -41,7 +41,7 @@ func TestHashed(t *testing.T) {
 		ep11.CKM_SHA384_KEY_DERIVATION: crypto.SHA384, ep11.CKM_SHA512_KEY_DERIVATION: crypto.SHA512} {
 		rapid.Check(t, func(r *rapid.T) {
 			base := rapid.SliceOfN(rapid.Byte(), 10, 200).Draw(r, "base")
-			n := rapid.IntRange(0, h.Size()).Draw(r, "n")
+			n := rapid.OneOf(rapid.Just(0), rapid.IntRange(ep11.MinSecret, h.Size())).Draw(r, "n")
 			hash := h.New()
 			hash.Write(base)
 			want := hash.Sum(nil)
@@ -135,6 +135,9 @@ func TestRefusals(t *testing.T) {
 		{"hash with data", ep11.Mechanism{Type: sha}, block, ep11.CKK_AES, 16, ep11.CKR_MECHANISM_PARAM_INVALID},
 		{"hash with a structure", ep11.Mechanism{Type: sha, ECDH: &ep11.ECDH{}}, nil, ep11.CKK_AES, 16, ep11.CKR_MECHANISM_PARAM_INVALID},
 		{"longer than the hash", ep11.Mechanism{Type: sha}, nil, ep11.CKK_GENERIC_SECRET, 33, ep11.CKR_KEY_SIZE_RANGE},
+		{"shorter than a secret", ep11.Mechanism{Type: sha}, nil, ep11.CKK_GENERIC_SECRET, 9, ep11.CKR_KEY_SIZE_RANGE},
+		{"an HMAC key of a byte", ep11.Mechanism{Type: sha}, nil, ep11.CKK_SHA256_HMAC, 1, ep11.CKR_KEY_SIZE_RANGE},
+		{"a block of 8 bytes", ep11.Mechanism{Type: ecb, Parameter: block[:8]}, nil, ep11.CKK_GENERIC_SECRET, 0, ep11.CKR_KEY_SIZE_RANGE},
 		{"AES of no length", ep11.Mechanism{Type: sha}, nil, ep11.CKK_AES, 0, ep11.CKR_TEMPLATE_INCOMPLETE},
 		{"DES3 of SHA-1", ep11.Mechanism{Type: ep11.CKM_SHA1_KEY_DERIVATION}, nil, ep11.CKK_DES3, 24, ep11.CKR_KEY_SIZE_RANGE},
 		{"a curve's key", ep11.Mechanism{Type: sha}, nil, ep11.CKK_EC, 32, ep11.CKR_TEMPLATE_INCONSISTENT},

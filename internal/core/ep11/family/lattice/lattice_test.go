@@ -239,6 +239,9 @@ func TestEncapsulation(t *testing.T) {
 				if tt.kdf != ep11.CKD_NULL {
 					in.Other = &other
 				}
+				if tt.kdf == ep11.CKD_HYBRID_NULL {
+					in.Type, in.Length = ep11.CKK_GENERIC_SECRET, 32+len(otherRaw)
+				}
 				out, err := deriver{p}.Derive(t.Context(), tools, in)
 				if err != nil {
 					t.Fatal(err)
@@ -258,7 +261,7 @@ func TestEncapsulation(t *testing.T) {
 			default:
 				z = append(slices.Clone(otherRaw), z...)
 			}
-			want := z[:32]
+			want := z
 			if tt.hash != 0 {
 				want = make([]byte, 32)
 				if err := kdf.X963(tt.hash, want, z, []byte(tt.info)); err != nil {
@@ -317,6 +320,9 @@ func TestEncapsulationRefusals(t *testing.T) {
 		{"null with shared data", &ep11.Kyber{Mode: enc, KDF: 1, Shared: cipher[:1]}, public, nil, ep11.CKK_AES, 32, ep11.CKR_MECHANISM_PARAM_INVALID},
 		{"null with an order", &ep11.Kyber{Mode: enc, KDF: 1, Prepend: true}, public, nil, ep11.CKK_AES, 32, ep11.CKR_MECHANISM_PARAM_INVALID},
 		{"hybrid null with shared data", &ep11.Kyber{Mode: enc, KDF: ep11.CKD_HYBRID_NULL, Shared: cipher[:1]}, public, other, ep11.CKK_AES, 32, ep11.CKR_MECHANISM_PARAM_INVALID},
+		{"hybrid null, the other secret alone", &ep11.Kyber{Mode: enc, KDF: ep11.CKD_HYBRID_NULL}, public, other, ep11.CKK_AES, 32, ep11.CKR_KEY_SIZE_RANGE},
+		{"hybrid null, a byte less", &ep11.Kyber{Mode: enc, KDF: ep11.CKD_HYBRID_NULL, Prepend: true}, public, other, ep11.CKK_GENERIC_SECRET, 63, ep11.CKR_KEY_SIZE_RANGE},
+		{"hybrid null as an HMAC key, too long", &ep11.Kyber{Mode: enc, KDF: ep11.CKD_HYBRID_NULL}, public, other, ep11.CKK_SHA256_HMAC, 65, ep11.CKR_KEY_SIZE_RANGE},
 		{"encapsulate with a private key", &ep11.Kyber{Mode: enc, KDF: 1}, &k, nil, ep11.CKK_AES, 32, ep11.CKR_KEY_TYPE_INCONSISTENT},
 		{"decapsulate with a public key", &ep11.Kyber{Mode: dec, KDF: 1, Cipher: cipher}, public, nil, ep11.CKK_AES, 32, ep11.CKR_KEY_TYPE_INCONSISTENT},
 		{"encapsulate a ciphertext", &ep11.Kyber{Mode: enc, KDF: 1, Cipher: cipher}, public, nil, ep11.CKK_AES, 32, ep11.CKR_MECHANISM_PARAM_INVALID},

@@ -149,6 +149,9 @@ func (d deriver) Derive(_ context.Context, t family.Tools, in family.Derivation)
 	if err != nil {
 		return family.Derived{}, err
 	}
+	if p.KDF == ep11.CKD_HYBRID_NULL && n != available { // a part of it could be the other secret alone
+		return family.Derived{}, ep11.Fail(ep11.CKR_KEY_SIZE_RANGE, "both secrets together have %d bytes, not %d", available, n)
+	}
 	shared, cipher, err := d.shared(t, p, in.Base)
 	if err != nil {
 		return family.Derived{}, err

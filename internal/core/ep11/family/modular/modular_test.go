@@ -84,7 +84,7 @@ func TestDH(t *testing.T) {
 			t.Fatal("another public value")
 		}
 		want := new(big.Int).Exp(new(big.Int).SetBytes(b.Public), x, prime).FillBytes(make([]byte, len(raw)))
-		for _, n := range []int{1, 16, 32, 256} {
+		for _, n := range []int{10, 16, 32, 256} {
 			for _, end := range []struct {
 				base family.Key
 				peer []byte

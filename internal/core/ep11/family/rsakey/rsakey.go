@@ -2,7 +2,8 @@
 
 // Package rsakey is the family of RSA: PKCS#1 v1.5 and PSS signatures, X9.31 signatures, PKCS#1 v1.5 and OAEP encryption and key wrap.
 //
-// It refuses private keys below 2,048 and above 4,096 bits, public ones below 1,024, exponents below 17, and keys whose parts don't fit. It makes
+// It refuses private keys below 2,048 and above 4,096 bits or not in steps of 16, public ones below 1,024, exponents below 17, keys whose parts don't
+// fit, and those that come in with factors that are not prime. It makes
 // keys with exponent 65537 only. X9.31's own conditions on primes are not met by the primes that are made here (FIPS 186-5 appendix A.1.3), so its
 // way of making keys is not offered.
 //
@@ -174,9 +175,9 @@ func privateKey(sk []byte) (*rsa.PrivateKey, error) {
 		forget(key)
 		return nil, ep11.CKR_WRAPPED_KEY_INVALID
 	}
-	if bits < ep11.MinRSA || bits > ep11.MaxRSA {
+	if bits < ep11.MinRSA || bits > ep11.MaxRSA || bits%16 != 0 {
 		forget(key)
-		return nil, ep11.Fail(ep11.CKR_KEY_SIZE_RANGE, "private keys of %d to %d bits are used", ep11.MinRSA, ep11.MaxRSA)
+		return nil, ep11.Fail(ep11.CKR_KEY_SIZE_RANGE, "private keys of %d to %d bits are used, in steps of 16", ep11.MinRSA, ep11.MaxRSA)
 	}
 	key.Precompute()
 	if key.Validate() != nil {
@@ -210,9 +211,15 @@ func with(k family.Key, f func(*rsa.PrivateKey) error) error {
 	})
 }
 
-// Public gives the public half of a private key whose parts fit.
+// Public gives the public half of a private key whose parts fit and whose factors are prime: crypto/rsa doesn't look, and with others some signatures
+// would not verify.
 func (pairs) Public(k family.Key) (public []byte, err error) {
 	err = with(k, func(key *rsa.PrivateKey) error {
+		for _, p := range key.Primes {
+			if !prime(p) {
+				return ep11.CKR_WRAPPED_KEY_INVALID
+			}
+		}
 		public = encode(&key.PublicKey)
 		return nil
 	})

@@ -130,13 +130,30 @@ func (signer) Sign(_ context.Context, _ family.Tools, m ep11.Mechanism, k family
 		if err := j.fits(key.N.BitLen()); err != nil {
 			return err
 		}
-		if sig, err = j.sign(key); err != nil || !j.verify(&key.PublicKey, sig) {
-			sig = nil
-			return family.ErrFault
+		if sig, err = j.sign(key); err == nil && j.verify(&key.PublicKey, sig) {
+			return nil
 		}
-		return nil
+		return j.blame(key, sig, err)
 	})
-	return sig, err
+	if err != nil {
+		return nil, err
+	}
+	return sig, nil
+}
+
+// blame says why there is no signature that verifies, by making it again. What fails in the same way again has its reason in key or data, which are the
+// caller's, and only what differs is a fault of the machine. With a salt no two are the same: there the second must fail too.
+func (j job) blame(key *rsa.PrivateKey, sig []byte, failed error) error {
+	again, err := j.sign(key)
+	same := failed != nil && err != nil
+	if failed == nil && err == nil {
+		same = bytes.Equal(again, sig) || j.form == pss && j.salt > 0
+		same = same && !j.verify(&key.PublicKey, again)
+	}
+	if !same {
+		return family.ErrFault
+	}
+	return ep11.Fail(ep11.CKR_FUNCTION_FAILED, "no signature of this data by this key verifies")
 }
 
 func (j job) sign(key *rsa.PrivateKey) ([]byte, error) {
