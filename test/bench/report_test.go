@@ -237,7 +237,7 @@ func TestConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(def.Callers, []int{1, 32, 256}) || def.estimate() >= 5*time.Minute {
+	if !slices.Equal(def.Callers, []int{1, 32, 256}) || def.estimate() >= 6*time.Minute {
 		t.Errorf("default: %+v takes %v", def, def.estimate())
 	}
 	full, err := parse([]string{"--core", "c", "--server", "s", "--full"})

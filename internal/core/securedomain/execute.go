@@ -325,7 +325,7 @@ func (d *Domain) newSeed(ctx context.Context, id custody.RequestID, under epochs
 	if err != nil {
 		return seed, k, err
 	}
-	h := keystore.Header{Key: k.ID, Purpose: keystore.Custody, Kind: keystore.HDSeed, Attributes: seedAttributes, Mechanisms: seedMechanisms(), CreatedBy: id}
+	h := keystore.Header{Key: k.ID, Purpose: keystore.Custody, Kind: keystore.HDSeed, Attributes: d.seeds, Mechanisms: seedMechanisms(), CreatedBy: id}
 	k.Blob, err = d.keepBlob(ctx, h, under.current, seed)
 	if err == nil && under.next != 0 {
 		var next [32]byte

@@ -90,7 +90,7 @@ func (d *driver) spoilLife(t *rapid.T, e *entry.Life) {
 // lifeFact draws what the core records by itself.
 func (d *driver) lifeFact(t *rapid.T) any {
 	switch rapid.IntRange(0, 11).Draw(t, "life fact") {
-	case 0:
+	case 0, 11:
 		return &entry.Tamper{Cause: rapid.SampledFrom([]string{"the lid", "", "\x1b"}).Draw(t, "cause")}
 	case 1, 2, 3, 4:
 		list := entry.ListOf(d.s.blobs.Doomed)

@@ -167,7 +167,7 @@ func TestPBKDF2AgreesWithTheStandardLibrary(t *testing.T) {
 	for _, bad := range []struct {
 		h    Hash
 		n, i int
-	}{{SHA256, 0, 1}, {SHA256, 1, 0}, {0, 1, 1}, {4, 1, 1}} {
+	}{{SHA256, 0, 1}, {SHA256, 1, 0}, {0, 1, 1}, {SHA224 + 1, 1, 1}} {
 		if PBKDF2(bad.h, make([]byte, bad.n), nil, nil, bad.i) == nil {
 			t.Errorf("%+v was derived", bad)
 		}
