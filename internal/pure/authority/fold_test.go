@@ -315,6 +315,8 @@ func (d *driver) step(t *rapid.T) {
 		d.appStory(t)
 	} else if n < 11 {
 		d.coldStory(t)
+	} else if n == 11 && seldom(t, "tampered with") {
+		d.submit(t, &entry.Tamper{Cause: "the lid"})
 	} else if body := d.body(t); body != nil {
 		d.submit(t, body)
 	}

@@ -201,7 +201,7 @@ func (d *driver) grantBody(t *rapid.T) request.AppGrantBody {
 
 // appRequest draws an operation on applications.
 func (d *driver) appRequest(t *rapid.T) (request.Operation, any) {
-	switch rapid.IntRange(0, 4).Draw(t, "app operation") {
+	switch rapid.IntRange(0, 3).Draw(t, "app operation") {
 	case 0:
 		if g := d.s.Grants(0, 10); len(g) > 0 && !seldom(t, "revoke any") {
 			return request.AppRevoke, request.AppRevokeBody{Grant: rapid.SampledFrom(g).Draw(t, "revoked grant").Body.Grant}
