@@ -86,7 +86,8 @@ func (w *work) permitted(o *object, mechanism ...uint64) error {
 // errUse says that the key's attributes don't allow the use.
 var errUse = ep11.Fail(ep11.CKR_KEY_FUNCTION_NOT_PERMITTED, "the key's attributes don't allow this use")
 
-// take reads a key, asks whether it may be used, and checks the attributes that the use needs. The caller wipes it.
+// take reads a key, asks whether it may be used, and checks the attributes that the use needs. A key with uses that one key doesn't have together was
+// made in the compatibility profile, and is used in it only. The caller wipes it.
 func (w *work) take(blob []byte, missing ep11.Code, mechanism uint64, needs ...uint64) (*object, error) {
 	o, err := w.keyOf(blob, missing)
 	if err != nil {
@@ -95,6 +96,10 @@ func (w *work) take(blob []byte, missing ep11.Code, mechanism uint64, needs ...u
 	if err := w.permitted(o, mechanism); err != nil {
 		o.wipe()
 		return nil, err
+	}
+	if !w.env.Compat && o.Attributes.Apart() != nil {
+		o.wipe()
+		return nil, ep11.Fail(ep11.CKR_IBM_STATIC_POLICY, "the key has uses that one key has together in the compatibility profile only: drop some, or ask for a grant with it")
 	}
 	for _, n := range needs {
 		// A bare public key has no attributes: it verifies, and nothing else.

@@ -152,6 +152,9 @@ func (w *work) keyOf(blob []byte, missing ep11.Code) (*object, error) {
 	if o.key.Type != ep11.CKK_EC || string(o.key.Params) != ep11.OIDBLS12381 {
 		return nil, errBlob
 	}
+	if err := w.permitted(o); err != nil { // each of them is asked for, this one as the others
+		return nil, err
+	}
 	sum := bytes.Clone(o.key.Public)
 	for n := 1; len(rest) > 0; n++ {
 		if n == maxSum {

@@ -173,6 +173,8 @@ func TestBirth(t *testing.T) {
 		{"wallet, profile", Birth{Origin: Derived, Class: CKO_PRIVATE_KEY, Type: CKK_EC, Mechanism: CKM_IBM_BTC_DERIVE, Base: base, Compat: true}, 0, map[uint64]bool{CKA_SIGN: true}},
 		{"wallet, profile, asked not to", Birth{Origin: Derived, Class: CKO_PRIVATE_KEY, Type: CKK_EC, Mechanism: CKM_IBM_BTC_DERIVE, Base: base, Compat: true, Template: Template{CKA_SIGN: Bool(false)}}, 0, map[uint64]bool{CKA_SIGN: false}},
 		{"encapsulated, profile", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Mechanism: CKM_IBM_KYBER, Base: base, Compat: true}, 0, map[uint64]bool{CKA_ENCRYPT: true, CKA_DECRYPT: true, CKA_WRAP: false}},
+		{"ML-KEM, profile", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Mechanism: CKM_IBM_ML_KEM, Base: base, Compat: true}, 0, map[uint64]bool{CKA_ENCRYPT: true, CKA_DECRYPT: true, CKA_WRAP: false}},
+		{"ML-KEM by PKCS#11's number, profile", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Mechanism: CKM_ML_KEM, Base: base, Compat: true}, 0, map[uint64]bool{CKA_ENCRYPT: true, CKA_DECRYPT: true, CKA_WRAP: false}},
 		{"fixed", Birth{Origin: Generated, Class: CKO_SECRET_KEY, Type: CKK_AES, Template: Template{CKA_MODIFIABLE: Bool(false)}}, 0, map[uint64]bool{CKA_IBM_RESTRICTABLE: false}},
 		{"a child of a wallet that leaves", Birth{Origin: Derived, Class: CKO_PRIVATE_KEY, Type: CKK_EC, Mechanism: CKM_IBM_BTC_DERIVE, Base: base, Template: Template{CKA_EXTRACTABLE: Bool(true)}}, CKR_TEMPLATE_INCONSISTENT, nil},
 		{"hybrid, of two that stay", Birth{Origin: Derived, Class: CKO_SECRET_KEY, Type: CKK_AES, Base: base, Other: base}, 0, map[uint64]bool{CKA_NEVER_EXTRACTABLE: true, CKA_ALWAYS_SENSITIVE: true}},

@@ -43,6 +43,9 @@ var usagesOf = map[uint64][]uint64{
 // the second a known one is imported, and the rest keep signatures apart from what could be made to look like them.
 var apart = [][2]uint64{{CKA_WRAP, CKA_DECRYPT}, {CKA_UNWRAP, CKA_ENCRYPT}, {CKA_SIGN, CKA_WRAP}, {CKA_SIGN, CKA_UNWRAP}, {CKA_SIGN, CKA_ENCRYPT}, {CKA_SIGN, CKA_DECRYPT}}
 
+// encapsulations are the mechanisms of KEMs.
+var encapsulations = []uint64{CKM_IBM_KYBER, CKM_IBM_ML_KEM, CKM_ML_KEM}
+
 // agreements are the derivations whose result another side knows, which may be the caller.
 var agreements = []uint64{CKM_ECDH1_DERIVE, CKM_ECDH1_COFACTOR_DERIVE, CKM_IBM_EC_X25519, CKM_IBM_EC_X25519_RAW, CKM_IBM_EC_X448, CKM_IBM_EC_X448_RAW,
 	CKM_DH_PKCS_DERIVE, CKM_IBM_KYBER, CKM_IBM_ML_KEM, CKM_ML_KEM}
@@ -112,7 +115,7 @@ func (b Birth) uses(cka uint64) bool {
 	switch {
 	case b.Mechanism == CKM_IBM_BTC_DERIVE:
 		return cka == CKA_SIGN || cka == CKA_VERIFY
-	case b.Mechanism == CKM_IBM_KYBER && b.Origin == Derived && b.Type == CKK_AES:
+	case slices.Contains(encapsulations, b.Mechanism) && b.Origin == Derived && b.Type == CKK_AES:
 		return cka == CKA_ENCRYPT || cka == CKA_DECRYPT
 	case b.Type == CKK_GENERIC_SECRET && b.Origin == Generated && b.Template.Has(CKA_IBM_ATTRBOUND):
 		return cka == CKA_SIGN || cka == CKA_VERIFY
