@@ -40,10 +40,10 @@ import (
 
 // Limits.
 const (
-	MaxMessage       = ep11.MaxData + 64<<10 // bytes of a message
+	MaxMessage       = ep11.MaxData + 64<<10 // bytes of a message; of a function without data a part of it
 	MaxOperations    = 16_384                // calls at a time
 	MaxOwnOperations = 12_288                // of those of one caller
-	MaxMessages      = 512 << 20             // bytes of all messages that are worked on
+	MaxMessages      = 512 << 20             // bytes of all messages that are worked on, with 256 more for each field
 	MaxOwnMessages   = 128 << 20             // of those of one caller
 	MaxWaiting       = 49_152                // calls whose messages have not come
 	MaxOwnWaiting    = 12_288                // of those from one address
@@ -177,7 +177,7 @@ func (s *Server) options() []grpc.ServerOption {
 
 // handle does one call: who asks, the message, room, the core, the answer. In this order, so that strangers cost next to nothing, and who sends
 // nothing, or slowly, is in the way of nobody at another address.
-func (s *Server) handle(ctx context.Context, r row, stream grpc.ServerStream) (out any, err error) {
+func (s *Server) handle(ctx context.Context, r row) (out any, err error) {
 	began := s.cfg.Now()
 	defer func() {
 		if v := recover(); v != nil {
@@ -194,7 +194,7 @@ func (s *Server) handle(ctx context.Context, r row, stream grpc.ServerStream) (o
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.awaited(ctx, stream)
+	b, err := s.awaited(ctx, r.most)
 	if err != nil {
 		return nil, err
 	}
@@ -202,10 +202,14 @@ func (s *Server) handle(ctx context.Context, r row, stream grpc.ServerStream) (o
 		return nil, again(ep11.CKR_DEVICE_MEMORY, "too many calls at a time; %d of one caller and %d together are done", MaxOwnOperations, MaxOperations)
 	}
 	defer s.room.give(who, 1)
-	if !s.bytes.take(who, len(b)) {
+	cost, err := r.scan(b)
+	if err != nil {
+		return nil, err
+	}
+	if !s.bytes.take(who, cost) {
 		return nil, again(ep11.CKR_DEVICE_MEMORY, "too much data at a time; %d bytes of one caller and %d together are worked on", MaxOwnMessages, MaxMessages)
 	}
-	defer s.bytes.give(who, len(b))
+	defer s.bytes.give(who, cost)
 	c, in, err := r.read(b)
 	if err == nil {
 		err = c.Check()
@@ -224,7 +228,7 @@ func (s *Server) handle(ctx context.Context, r row, stream grpc.ServerStream) (o
 }
 
 // awaited reads the message of a call, if few enough from its address wait for theirs.
-func (s *Server) awaited(ctx context.Context, stream grpc.ServerStream) ([]byte, error) {
+func (s *Server) awaited(ctx context.Context, most int) ([]byte, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return nil, errNobody("the connection has no peer")
@@ -234,7 +238,7 @@ func (s *Server) awaited(ctx context.Context, stream grpc.ServerStream) ([]byte,
 		return nil, again(ep11.CKR_DEVICE_MEMORY, "too many calls without their messages; %d from one address and %d together are waited for", MaxOwnWaiting, MaxWaiting)
 	}
 	defer s.waits.give(address, 1)
-	return s.receive(ctx, stream, p.Addr, MaxMessage)
+	return s.receive(ctx, p.Addr, most)
 }
 
 // note logs what is no refusal of the core: there the log of operators is the only place that tells.

@@ -25,7 +25,7 @@ func (s *Server) describe() *grpc.ServiceDesc {
 	for _, r := range rows() {
 		d.Streams = append(d.Streams, grpc.StreamDesc{StreamName: r.fn.String(), ServerStreams: true, ClientStreams: true,
 			Handler: func(_ any, stream grpc.ServerStream) error {
-				out, err := s.handle(stream.Context(), r, stream)
+				out, err := s.handle(stream.Context(), r)
 				if err != nil {
 					return err
 				}
@@ -67,7 +67,7 @@ type frames interface {
 
 // receive reads the one message of a call, of at most so many bytes. Until its first bytes come it has nothing; one that fits the stream's window has
 // taken its memory already; larger ones are read a few at a time, of a connection, of an address and together, and none for long.
-func (s *Server) receive(ctx context.Context, stream grpc.ServerStream, from net.Addr, most int) ([]byte, error) {
+func (s *Server) receive(ctx context.Context, from net.Addr, most int) ([]byte, error) {
 	in, ok := grpc.ServerTransportStreamFromContext(ctx).(frames)
 	if !ok {
 		return nil, errors.New("this version of gRPC has no frames to read")
