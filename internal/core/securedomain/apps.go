@@ -77,9 +77,6 @@ func (d *Domain) EP11(ctx context.Context, in message.AppCall) (message.AppAnswe
 	case errors.Is(err, errNoSession):
 		return message.AppAnswer{}, noSession()
 	}
-	if errors.Is(err, family.ErrFault) {
-		d.fail(err)
-	}
 	return refusedCall(d.callFailure(err)), nil
 }
 
@@ -193,6 +190,10 @@ func (d *Domain) call(ctx context.Context, in message.AppCall) (ep11.Answer, err
 	a.hash = sha256.Sum256(in.Call)
 	for try := 1; ; try++ {
 		answer, uses, wiped, err := d.perform(ctx, a, c)
+		if errors.Is(err, family.ErrFault) { // before anything else that may go wrong hides it
+			d.fail(err)
+			return ep11.Answer{}, err
+		}
 		if len(uses) > 0 { // also of a call that failed: what failed, and when, can tell of a key
 			if err := d.accountUses(ctx, a, uses); err != nil {
 				return ep11.Answer{}, err
