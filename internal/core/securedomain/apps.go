@@ -232,7 +232,7 @@ type admission struct {
 	hash  [32]byte // of the call
 }
 
-// admitCall decides on a call: the session is its gateway's, a grant in force has its function, and there are working keys.
+// admitCall decides on a call: the session is its gateway's, a grant in force has its function and uses left, and there are working keys.
 func (d *Domain) admitCall(in message.AppCall, f ep11.Function) (a admission, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -258,6 +258,9 @@ func (d *Domain) admitCall(in message.AppCall, f ep11.Function) (a admission, er
 	life := s.Life()
 	if word := functionWord(f); word != "" && !g.Body.Allows(word) || !life.Allowed.HasAll(pointsOf(word)) {
 		return a, problem.New(problem.Forbidden, "the grant has not this function, or it is switched off")
+	}
+	if m := g.Body.MaxUses; m > 0 && g.Used >= m && (functionWord(f) != "" || f == ep11.FnLogin) {
+		return a, problem.New(problem.Forbidden, "the uses of the grant are used up")
 	}
 	a.grant, a.owner, a.now = *g, authority.AppOwner(x.Service, in.Caller), (at.Time+at.Bound)/1e9
 	if life.Phase == authority.Zeroized {

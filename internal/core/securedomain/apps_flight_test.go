@@ -25,7 +25,43 @@ func TestAppFaultIsNotHidden(t *testing.T) {
 	_, err := g.do("app", signCall(key, "x"))
 	wantCode(t, "a fault while the clock is not certain", err, ep11.CKR_GENERAL_ERROR)
 	if h.D.Cause() == nil {
-		t.Error("the core works on")
+		t.Fatal("the core works on")
 	}
 	<-h.D.Failed()
+}
+
+// A grant whose uses are used up makes the engine touch no key any more, and opens no logins; what needs no key goes on.
+func TestAppUsedUp(t *testing.T) {
+	t.Parallel()
+	e := &fakeEngine{}
+	h, g := appDomain(t, e, domaintest.Options{})
+	b := grantBody(h, "app")
+	b.MaxUses = 2
+	govern(t, h, request.AppGrant, b)
+	key := g.key(t, "app")
+	login := ep11.Call{Function: ep11.FnLogin, Pin: []byte("first pin")}
+	if _, err := g.do("app", login); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.do("app", signCall(key, "x")); err != nil {
+		t.Fatal(err)
+	}
+	done := e.done.Load()
+	login.Pin = []byte("other pin")
+	for _, c := range []ep11.Call{signCall(key, "x"), generateCall(), {Function: ep11.FnRewrapKeyBlob, Key: key}, login} {
+		_, err := g.do("app", c)
+		wantCode(t, c.Function.String(), err, ep11.CKR_IBM_STATIC_POLICY)
+	}
+	if n := e.done.Load() - done; n != 0 {
+		t.Errorf("the engine did %d calls", n)
+	}
+	for _, c := range []ep11.Call{{Function: ep11.FnGenerateRandom, Len: 1}, {Function: ep11.FnLogout}} {
+		if _, err := g.do("app", c); err != nil {
+			t.Errorf("%s: %v", c.Function, err)
+		}
+	}
+	if x := theGrant(t, h, "app"); x.Used != 2 || x.Logins != 0 {
+		t.Errorf("%+v", x)
+	}
+	h.Check()
 }
