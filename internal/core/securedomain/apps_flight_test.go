@@ -4,11 +4,13 @@ package securedomain_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"strongroom/internal/core/ep11/family"
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/pure/ep11"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/request"
 )
 
@@ -64,4 +66,30 @@ func TestAppUsedUp(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 	h.Check()
+}
+
+// What is switched off while a call is under way is not released: the control point of its function, or that of an algorithm.
+func TestAppPointsSwitchedOffInFlight(t *testing.T) {
+	t.Parallel()
+	for _, p := range []points.Point{points.RawSign, points.AppKeys, points.SignBIP340} {
+		e := &fakeEngine{}
+		h, g := appDomain(t, e, domaintest.Options{})
+		govern(t, h, request.AppGrant, grantBody(h, "app"))
+		key := g.key(t, "app")
+		var once sync.Once
+		e.leave = func(ep11.Call) {
+			once.Do(func() {
+				govern(t, h, request.PointsSet, request.PointsSetBody{Counter: h.D.Status().Life.Counter + 1, Deny: points.Make(p)})
+			})
+		}
+		a, err := g.do("app", signCall(key, "x"))
+		wantCode(t, p.String(), err, ep11.CKR_DEVICE_ERROR)
+		if f := ep11.FailureOf(err); !f.Retry || len(a.Data) != 0 {
+			t.Errorf("%s: %v, %x", p, err, a.Data)
+		}
+		if used := theGrant(t, h, "app").Used; used != 1 {
+			t.Errorf("%s: %d uses", p, used)
+		}
+		h.Check()
+	}
 }
