@@ -188,6 +188,7 @@ func (d *Domain) call(ctx context.Context, in message.AppCall) (ep11.Answer, err
 		return ep11.Answer{}, tooBusy("more calls than the grant's rate allows")
 	}
 	a.hash = sha256.Sum256(in.Call)
+	counted := false
 	for try := 1; ; try++ {
 		answer, uses, wiped, err := d.perform(ctx, a, c)
 		if errors.Is(err, family.ErrFault) { // before anything else that may go wrong hides it
@@ -198,6 +199,7 @@ func (d *Domain) call(ctx context.Context, in message.AppCall) (ep11.Answer, err
 			if err := d.accountUses(ctx, a, uses); err != nil {
 				return ep11.Answer{}, err
 			}
+			counted = true
 		}
 		if err == nil {
 			err = d.mayRelease()
@@ -209,6 +211,9 @@ func (d *Domain) call(ctx context.Context, in message.AppCall) (ep11.Answer, err
 			return ep11.Answer{}, err
 		}
 		if a, err = d.admitAgain(in, c.Function, a); err != nil {
+			if counted && errors.Is(err, errNoSession) { // the gateway would open another one and have it counted twice
+				err = &ep11.Failure{Code: ep11.CKR_DEVICE_ERROR, Detail: "the session ended while the call was under way; it was counted", Retry: true}
+			}
 			return ep11.Answer{}, err
 		}
 	}

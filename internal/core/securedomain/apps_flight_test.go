@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"strongroom/internal/core/ep11/family"
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/pure/ep11"
 	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/secret"
 )
 
 // A result that did not check stops the core, also where the use could not be accounted.
@@ -91,5 +93,29 @@ func TestAppPointsSwitchedOffInFlight(t *testing.T) {
 			t.Errorf("%s: %d uses", p, used)
 		}
 		h.Check()
+	}
+}
+
+// A session that ends while a call begins anew is not what a gateway does again by itself when the call was counted; the caller is told that it may.
+func TestAppCountedCallIsNotUndone(t *testing.T) {
+	t.Parallel()
+	e := &fakeEngine{}
+	h, g := appDomain(t, e, domaintest.Options{})
+	b := grantBody(h, "app")
+	b.NotAfter += 86_400
+	govern(t, h, request.AppGrant, b)
+	key := g.key(t, "app")
+	e.leave = func(ep11.Call) {
+		h.D.Forget()
+		h.Clock.Advance(2 * time.Hour)
+	}
+	wiped := error(secret.ErrWiped)
+	e.fail.Store(&wiped)
+	a, err := h.D.EP11(t.Context(), g.sealed("app", signCall(key, "x")))
+	if err != nil || a.Failure == nil || a.Failure.Code != ep11.CKR_DEVICE_ERROR || !a.Failure.Retry {
+		t.Errorf("a counted call: %v, %v", a.Failure, err)
+	}
+	if used := theGrant(t, h, "app").Used; used != 2 {
+		t.Errorf("%d uses", used)
 	}
 }
