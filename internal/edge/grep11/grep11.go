@@ -65,7 +65,8 @@ type Core interface {
 	Do(ctx context.Context, caller request.AppCaller, c ep11.Call) (ep11.Answer, error)
 }
 
-// Tokens knows tokens and gives them. Methods are safe for concurrent use; what they refuse is one error, whatever was wrong.
+// Tokens knows tokens and gives them, as package apikey does. Methods are safe for concurrent use. What was never given is ErrRefused of apikey, what
+// has ended ErrEnded; other errors are faults of the gateway's own.
 type Tokens interface {
 	// Subject says whom a token was given to.
 	Subject(token string) (string, error)
