@@ -77,9 +77,6 @@ func (d *Domain) EP11(ctx context.Context, in message.AppCall) (message.AppAnswe
 	case errors.Is(err, errNoSession):
 		return message.AppAnswer{}, noSession()
 	}
-	if errors.Is(err, family.ErrFault) {
-		d.fail(err)
-	}
 	return refusedCall(d.callFailure(err)), nil
 }
 
@@ -191,12 +188,18 @@ func (d *Domain) call(ctx context.Context, in message.AppCall) (ep11.Answer, err
 		return ep11.Answer{}, tooBusy("more calls than the grant's rate allows")
 	}
 	a.hash = sha256.Sum256(in.Call)
+	counted := false
 	for try := 1; ; try++ {
 		answer, uses, wiped, err := d.perform(ctx, a, c)
+		if errors.Is(err, family.ErrFault) { // before anything else that may go wrong hides it
+			d.fail(err)
+			return ep11.Answer{}, err
+		}
 		if len(uses) > 0 { // also of a call that failed: what failed, and when, can tell of a key
 			if err := d.accountUses(ctx, a, uses); err != nil {
 				return ep11.Answer{}, err
 			}
+			counted = true
 		}
 		if err == nil {
 			err = d.mayRelease()
@@ -208,6 +211,9 @@ func (d *Domain) call(ctx context.Context, in message.AppCall) (ep11.Answer, err
 			return ep11.Answer{}, err
 		}
 		if a, err = d.admitAgain(in, c.Function, a); err != nil {
+			if counted && errors.Is(err, errNoSession) { // the gateway would open another one and have it counted twice
+				err = &ep11.Failure{Code: ep11.CKR_DEVICE_ERROR, Detail: "the session ended while the call was under way; it was counted", Retry: true}
+			}
 			return ep11.Answer{}, err
 		}
 	}
@@ -231,7 +237,7 @@ type admission struct {
 	hash  [32]byte // of the call
 }
 
-// admitCall decides on a call: the session is its gateway's, a grant in force has its function, and there are working keys.
+// admitCall decides on a call: the session is its gateway's, a grant in force has its function and uses left, and there are working keys.
 func (d *Domain) admitCall(in message.AppCall, f ep11.Function) (a admission, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -257,6 +263,9 @@ func (d *Domain) admitCall(in message.AppCall, f ep11.Function) (a admission, er
 	life := s.Life()
 	if word := functionWord(f); word != "" && !g.Body.Allows(word) || !life.Allowed.HasAll(pointsOf(word)) {
 		return a, problem.New(problem.Forbidden, "the grant has not this function, or it is switched off")
+	}
+	if m := g.Body.MaxUses; m > 0 && g.Used >= m && (functionWord(f) != "" || f == ep11.FnLogin) {
+		return a, problem.New(problem.Forbidden, "the uses of the grant are used up")
 	}
 	a.grant, a.owner, a.now = *g, authority.AppOwner(x.Service, in.Caller), (at.Time+at.Bound)/1e9
 	if life.Phase == authority.Zeroized {

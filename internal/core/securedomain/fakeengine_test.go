@@ -21,6 +21,7 @@ import (
 // held up, and can fail after it has used a key.
 type fakeEngine struct {
 	enter func(c ep11.Call)            // called before a call is done
+	leave func(c ep11.Call)            // called after one was done
 	fail  atomic.Pointer[error]        // of a call, after its use
 	done  atomic.Int64                 // calls done
 	made  atomic.Int64                 // pairs
@@ -46,6 +47,9 @@ func (e *fakeEngine) Do(ctx context.Context, env coreep11.Env, c ep11.Call) (ep1
 	e.env.Store(&env)
 	a, use, err := e.do(ctx, env, c)
 	e.done.Add(1)
+	if e.leave != nil {
+		e.leave(c)
+	}
 	if f := e.fail.Load(); f != nil && err == nil {
 		return ep11.Answer{}, use, *f
 	}

@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/ep11"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/problem"
 )
 
@@ -23,6 +24,7 @@ const useBatch = 4096
 // useAsk asks to account something of one call. All of it is, in one entry, or nothing.
 type useAsk struct {
 	grant   uint64
+	on      points.Set // control points that the uses were made under
 	records []entry.UseRecord
 	login   *[32]byte // opens this session
 	logout  bool      // closes all
@@ -151,6 +153,9 @@ func (d *Domain) mayAccount(a *useAsk, sums map[uint64]uint64, at authority.Mome
 	if d.state.Life().Phase == authority.Zeroized {
 		return problem.New(problem.Zeroized, "the domain was zeroized")
 	}
+	if !d.state.Life().Allowed.HasAll(a.on) { // which of them a use needed only the engine knows; asked again it says so
+		return &ep11.Failure{Code: ep11.CKR_DEVICE_ERROR, Detail: "a control point was switched off while the call was under way", Retry: true}
+	}
 	for i, r := range a.records {
 		if err := d.state.MayUse(a.grant, sums[a.grant]+uint64(i), r.Key, r.Mechanism, at); err != nil {
 			return err
@@ -187,7 +192,7 @@ func (d *Domain) account(ctx context.Context, a *useAsk) error {
 
 // accountUses accounts the uses of a call. Nothing of it may be given out before that.
 func (d *Domain) accountUses(ctx context.Context, a admission, uses []coreep11.Use) error {
-	ask := &useAsk{grant: a.grant.Seq}
+	ask := &useAsk{grant: a.grant.Seq, on: a.on}
 	for _, u := range uses {
 		m := u.Mechanism
 		if withoutMechanism(u.Function) {

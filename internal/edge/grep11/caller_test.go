@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -306,37 +307,86 @@ func TestTokenRequests(t *testing.T) {
 	}
 }
 
-// TestLockOut: ten bad keys or tokens close the door to the address, for good ones too, and it opens again.
+// TestLockOut: ten bad keys or tokens have the address told to wait, and it may go on after that; what is good is taken all the while.
 func TestLockOut(t *testing.T) {
 	t.Parallel()
 	g := start(t)
 	key, _ := newKey(t, g, "billing", time.Time{})
 	_, m := exchange(t, g, form(key))
 	good := bearer("Bearer " + m["access_token"].(string))
+	bad := form("srk_0000000000000000_x")
 	for range grep11.MaxTries / 2 {
-		exchange(t, g, form("srk_0000000000000000_x"))
+		if code, _ := exchange(t, g, bad); code != http.StatusBadRequest {
+			t.Errorf("a bad key: %d", code)
+		}
 		refused(t, list(t, g.dial(t, nil, grpc.WithPerRPCCredentials(bearer("Bearer x")))), ep11.CKR_IBM_GREP11_NOT_AUTHENTICATED)
 	}
-	if code, _ := exchange(t, g, form(key)); code != http.StatusTooManyRequests {
+	if code, _ := exchange(t, g, bad); code != http.StatusTooManyRequests {
+		t.Errorf("a bad key more: %d", code)
+	}
+	err := list(t, g.dial(t, nil, grpc.WithPerRPCCredentials(bearer("Bearer x"))))
+	if d := detail(t, err); !strings.Contains(d.GetDetail(), "too many") {
+		t.Errorf("a bad token more: %v", d)
+	}
+	if code, _ := exchange(t, g, form(key)); code != http.StatusOK {
 		t.Errorf("a good key: %d", code)
 	}
-	refused(t, list(t, g.dial(t, nil, grpc.WithPerRPCCredentials(good))), ep11.CKR_IBM_GREP11_NOT_AUTHENTICATED)
+	if err := list(t, g.dial(t, nil, grpc.WithPerRPCCredentials(good))); err != nil {
+		t.Errorf("a good token: %v", err)
+	}
 	if err := list(t, g.dial(t, clientCertificate(t, g))); err != nil {
 		t.Errorf("a certificate: %v", err)
 	}
 	g.clock.add(grep11.LockOut)
-	if code, _ := exchange(t, g, form(key)); code != http.StatusOK {
-		t.Errorf("after the time: %d", code)
-	}
-	if err := list(t, g.dial(t, nil, grpc.WithPerRPCCredentials(good))); err != nil {
-		t.Error(err)
-	}
 	for range grep11.MaxTries - 1 { // too few
-		exchange(t, g, form("srk_0000000000000000_x"))
+		if code, _ := exchange(t, g, bad); code != http.StatusBadRequest {
+			t.Errorf("after the time: %d", code)
+		}
 	}
 	g.clock.add(grep11.TryWindow)
-	exchange(t, g, form("srk_0000000000000000_x"))
-	if code, _ := exchange(t, g, form(key)); code != http.StatusOK {
-		t.Errorf("ten in two windows: %d", code)
+	for range 2 {
+		if code, _ := exchange(t, g, bad); code != http.StatusBadRequest {
+			t.Errorf("eleven in two windows: %d", code)
+		}
+	}
+}
+
+// TestEndedIsNoGuess: tokens and API keys that were good once, and a file of keys that can't be read, lock nobody out.
+func TestEndedIsNoGuess(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	key, _ := newKey(t, g, "billing", g.clock.Now().Add(time.Minute))
+	_, m := exchange(t, g, form(key))
+	token := grpc.WithPerRPCCredentials(bearer("Bearer " + m["access_token"].(string)))
+	g.clock.add(time.Hour)
+	c := g.dial(t, nil, token)
+	for range grep11.MaxTries + 1 {
+		refused(t, list(t, c), ep11.CKR_IBM_GREP11_NOT_AUTHENTICATED)
+		if code, _ := exchange(t, g, form(key)); code != http.StatusBadRequest {
+			t.Errorf("a key that has ended: %d", code)
+		}
+	}
+	other, _ := newKey(t, g, "other", time.Time{})
+	_, m = exchange(t, g, form(other))
+	c = g.dial(t, nil, grpc.WithPerRPCCredentials(bearer("Bearer "+m["access_token"].(string))))
+	if err := os.Chmod(g.keys, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	g.clock.add(2 * time.Second)
+	for range grep11.MaxTries + 1 {
+		refused(t, list(t, c), ep11.CKR_DEVICE_ERROR)
+		if code, _ := exchange(t, g, form(other)); code != http.StatusServiceUnavailable {
+			t.Errorf("a file that can't be read: %d", code)
+		}
+	}
+	if err := os.Chmod(g.keys, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.clock.add(2 * time.Second)
+	if err := list(t, c); err != nil {
+		t.Error(err)
+	}
+	if code, _ := exchange(t, g, form("srk_0000000000000000_x")); code != http.StatusBadRequest {
+		t.Errorf("the first guess: %d", code)
 	}
 }

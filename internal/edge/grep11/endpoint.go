@@ -65,10 +65,6 @@ func (e *endpoint) answer(r *http.Request) (int, any) {
 	case r.Method != http.MethodPost:
 		return http.StatusMethodNotAllowed, refusedToken{"METHOD_NOT_ALLOWED", "POST a form with grant_type and apikey"}
 	}
-	now := s.cfg.Now()
-	if !s.tries.open(r.RemoteAddr, now) {
-		return http.StatusTooManyRequests, refusedToken{"LOCKED_OUT", "too many bad tokens or API keys came from this address; wait"}
-	}
 	b, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
 	defer clear(b)
 	if err != nil || len(b) > maxForm {
@@ -80,10 +76,14 @@ func (e *endpoint) answer(r *http.Request) (int, any) {
 		return http.StatusBadRequest, refusedToken{"BAD_FORM", "a form with grant_type=" + GrantType + " and one apikey is wanted"}
 	}
 	token, life, err := s.cfg.Tokens.Exchange(form.Get("apikey"))
-	if err != nil {
-		s.tries.failed(r.RemoteAddr, now)
-		s.meter.refused.Add(1)
+	switch {
+	case err == nil:
+	case s.ownFault(err):
+		return http.StatusServiceUnavailable, refusedToken{"UNAVAILABLE", "API keys can't be checked at the moment"}
+	case !s.guessed(err, r.RemoteAddr):
+		return http.StatusTooManyRequests, refusedToken{"LOCKED_OUT", "too many bad tokens or API keys came from this address; wait"}
+	default:
 		return http.StatusBadRequest, refusedToken{"BAD_API_KEY", "the API key is not known, or has ended"}
 	}
-	return http.StatusOK, granted{token, "Bearer", int64(life / time.Second), now.Add(life).Unix()}
+	return http.StatusOK, granted{token, "Bearer", int64(life / time.Second), s.cfg.Now().Add(life).Unix()}
 }

@@ -64,13 +64,13 @@ func codeOf(k problem.Kind) (ep11.Code, bool) {
 		return ep11.CKR_IBM_WK_NOT_INITIALIZED, false
 	case problem.Busy:
 		return ep11.CKR_DEVICE_MEMORY, true
-	case problem.Starting, problem.NodeUnavailable, problem.TimeUncertain:
+	case problem.Starting, problem.NodeUnavailable, problem.TimeUncertain, problem.Reanchoring:
 		return ep11.CKR_DEVICE_ERROR, true
 	case problem.Stopped:
 		return ep11.CKR_IBM_ERROR_STATE, true
 	case problem.Conflict, problem.AlreadyDone:
 		return ep11.CKR_IBM_GREP11_CONFLICT, false
-	case problem.Expired, problem.Insufficient:
+	case problem.Expired, problem.Insufficient, problem.KeyAway:
 		return ep11.CKR_FUNCTION_FAILED, false
 	case problem.Internal:
 		return ep11.CKR_GENERAL_ERROR, true

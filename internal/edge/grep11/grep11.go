@@ -13,6 +13,7 @@
 package grep11
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -31,6 +32,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
 
 	"strongroom/internal/pure/ep11"
 	"strongroom/internal/pure/request"
@@ -38,18 +40,20 @@ import (
 
 // Limits.
 const (
-	MaxMessage       = ep11.MaxData + 64<<10 // bytes of a message; one of more than twice as many is refused by gRPC itself, without a detail
+	MaxMessage       = ep11.MaxData + 64<<10 // bytes of a message; of a function without data a part of it
 	MaxOperations    = 16_384                // calls at a time
 	MaxOwnOperations = 12_288                // of those of one caller
-	MaxMessages      = 512 << 20             // bytes of all messages that are worked on
+	MaxMessages      = 512 << 20             // bytes of all messages that are worked on, with 256 more for each field
 	MaxOwnMessages   = 128 << 20             // of those of one caller
+	MaxWaiting       = 49_152                // calls whose messages have not come
+	MaxOwnWaiting    = 12_288                // of those from one address
 	MaxConnections   = 1024                  // at a time, unless configured; the next one waits
 	MaxStreams       = 2048                  // calls at a time on a connection; a client's further ones wait
 	MaxHeader        = 16 << 10              // bytes of a call's metadata
 
 	callTime     = 2 * time.Minute  // longest that a call may take
-	readTime     = 20 * time.Second // for its message to come
-	readAtOnce   = 128              // messages that are read at a time
+	firstTime    = 5 * time.Second  // for the first bytes of its message to come
+	readTime     = 20 * time.Second // for the others
 	handshake    = 10 * time.Second
 	grace        = 10 * time.Second // for open calls when the gateway stops
 	streamWindow = 64 << 10         // bytes that a call may send before it is read; until a caller has room, nothing is
@@ -61,7 +65,8 @@ type Core interface {
 	Do(ctx context.Context, caller request.AppCaller, c ep11.Call) (ep11.Answer, error)
 }
 
-// Tokens knows tokens and gives them. Methods are safe for concurrent use; what they refuse is one error, whatever was wrong.
+// Tokens knows tokens and gives them, as package apikey does. Methods are safe for concurrent use. What was never given is ErrRefused of apikey, what
+// has ended ErrEnded; other errors are faults of the gateway's own.
 type Tokens interface {
 	// Subject says whom a token was given to.
 	Subject(token string) (string, error)
@@ -80,6 +85,8 @@ type Config struct {
 	ClientCAs      *x509.CertPool // nil: any certificate will do, callers are known by its key
 	Tokens         Tokens         // nil: client certificates only
 	MaxConnections int            // 0: [MaxConnections]
+
+	firstTime, readTime time.Duration // 0: the constants
 }
 
 func (c *Config) check() error {
@@ -103,6 +110,7 @@ func (c *Config) check() error {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = MaxConnections
 	}
+	c.firstTime, c.readTime = cmp.Or(c.firstTime, firstTime), cmp.Or(c.readTime, readTime)
 	return nil
 }
 
@@ -110,9 +118,10 @@ func (c *Config) check() error {
 type Server struct {
 	cfg   Config
 	tries *tries
-	room  *budget       // calls
-	bytes *budget       // of messages
-	reads chan struct{} // holds a token for each message that is read
+	waits *budget // calls whose messages have not come, by address
+	reads *readers
+	room  *budget // calls
+	bytes *budget // of messages
 	meter *meter
 }
 
@@ -121,8 +130,8 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	return &Server{cfg: cfg, tries: newTries(), room: newBudget(MaxOperations, MaxOwnOperations),
-		bytes: newBudget(MaxMessages, MaxOwnMessages), reads: make(chan struct{}, readAtOnce), meter: newMeter()}, nil
+	return &Server{cfg: cfg, tries: newTries(), waits: newBudget(MaxWaiting, MaxOwnWaiting), reads: newReaders(), room: newBudget(MaxOperations, MaxOwnOperations),
+		bytes: newBudget(MaxMessages, MaxOwnMessages), meter: newMeter()}, nil
 }
 
 // Serve answers on a listener until ctx ends, and then finishes open calls for at most 10 seconds. It closes the listener, and refuses one in
@@ -158,7 +167,7 @@ func (s *Server) options() []grpc.ServerOption {
 	if s.cfg.TLS != nil {
 		creds = credentials.NewTLS(clientTLS(s.cfg.TLS, s.cfg.ClientCAs, s.cfg.Now))
 	}
-	return []grpc.ServerOption{grpc.Creds(creds), grpc.ForceServerCodecV2(codec{}), grpc.MaxRecvMsgSize(2 * MaxMessage), grpc.MaxConcurrentStreams(MaxStreams), grpc.MaxHeaderListSize(MaxHeader),
+	return []grpc.ServerOption{grpc.Creds(creds), grpc.ForceServerCodecV2(codec{}), grpc.MaxConcurrentStreams(MaxStreams), grpc.MaxHeaderListSize(MaxHeader),
 		grpc.ConnectionTimeout(handshake), grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connWindow),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 15 * time.Minute, Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -167,8 +176,9 @@ func (s *Server) options() []grpc.ServerOption {
 		})}
 }
 
-// handle does one call: who asks, room, the message, the core, the answer. In this order, so that strangers cost next to nothing.
-func (s *Server) handle(ctx context.Context, r row, stream grpc.ServerStream) (out any, err error) {
+// handle does one call: who asks, the message, room, the core, the answer. In this order, so that strangers cost next to nothing, and who sends
+// nothing, or slowly, is in the way of nobody at another address.
+func (s *Server) handle(ctx context.Context, r row) (out any, err error) {
 	began := s.cfg.Now()
 	defer func() {
 		if v := recover(); v != nil {
@@ -185,18 +195,22 @@ func (s *Server) handle(ctx context.Context, r row, stream grpc.ServerStream) (o
 	if err != nil {
 		return nil, err
 	}
+	b, err := s.awaited(ctx, r.most)
+	if err != nil {
+		return nil, err
+	}
 	if !s.room.take(who, 1) {
 		return nil, again(ep11.CKR_DEVICE_MEMORY, "too many calls at a time; %d of one caller and %d together are done", MaxOwnOperations, MaxOperations)
 	}
 	defer s.room.give(who, 1)
-	b, err := s.receive(ctx, stream)
+	cost, err := r.scan(b)
 	if err != nil {
 		return nil, err
 	}
-	if !s.bytes.take(who, len(b)) {
+	if !s.bytes.take(who, cost) {
 		return nil, again(ep11.CKR_DEVICE_MEMORY, "too much data at a time; %d bytes of one caller and %d together are worked on", MaxOwnMessages, MaxMessages)
 	}
-	defer s.bytes.give(who, len(b))
+	defer s.bytes.give(who, cost)
 	c, in, err := r.read(b)
 	if err == nil {
 		err = c.Check()
@@ -212,6 +226,20 @@ func (s *Server) handle(ctx context.Context, r row, stream grpc.ServerStream) (o
 		return nil, err
 	}
 	return r.answer(a, in), nil
+}
+
+// awaited reads the message of a call, if few enough from its address wait for theirs.
+func (s *Server) awaited(ctx context.Context, most int) ([]byte, error) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil, errNobody("the connection has no peer")
+	}
+	address := place(p.Addr.String()).String()
+	if !s.waits.take(address, 1) {
+		return nil, again(ep11.CKR_DEVICE_MEMORY, "too many calls without their messages; %d from one address and %d together are waited for", MaxOwnWaiting, MaxWaiting)
+	}
+	defer s.waits.give(address, 1)
+	return s.receive(ctx, p.Addr, most)
 }
 
 // note logs what is no refusal of the core: there the log of operators is the only place that tells.

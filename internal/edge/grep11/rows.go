@@ -14,6 +14,8 @@ import (
 // row is one of the forty calls: how its request becomes a call of the core, and the answer its response.
 type row struct {
 	fn     ep11.Function
+	most   int // bytes of a request
+	scan   func(message []byte) (cost int, err error)
 	read   func(message []byte) (ep11.Call, proto.Message, error)
 	answer func(ep11.Answer, proto.Message) proto.Message
 }
@@ -23,11 +25,12 @@ func of[Req any, P interface {
 	*Req
 	proto.Message
 }](fn ep11.Function, call func(P) (ep11.Call, error), answer func(ep11.Answer, P) proto.Message) row {
-	return row{fn: fn,
+	d := P(new(Req)).ProtoReflect().Descriptor()
+	return row{fn: fn, most: most(d), scan: func(message []byte) (int, error) { return scan(d, message) },
 		read: func(message []byte) (ep11.Call, proto.Message, error) {
 			in := P(new(Req))
 			if err := proto.Unmarshal(message, in); err != nil { // its words may quote the message
-				return ep11.Call{}, nil, ep11.Fail(ep11.CKR_IBM_GREP11_CANNOT_UNMARSHAL, "the message can't be read as this call's request")
+				return ep11.Call{}, nil, errUnreadable
 			}
 			c, err := call(in)
 			c.Function = fn

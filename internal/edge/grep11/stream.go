@@ -4,14 +4,14 @@ package grep11
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
+	"net"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	wire "strongroom/api/gen/grep11"
@@ -25,7 +25,7 @@ func (s *Server) describe() *grpc.ServiceDesc {
 	for _, r := range rows() {
 		d.Streams = append(d.Streams, grpc.StreamDesc{StreamName: r.fn.String(), ServerStreams: true, ClientStreams: true,
 			Handler: func(_ any, stream grpc.ServerStream) error {
-				out, err := s.handle(stream.Context(), r, stream)
+				out, err := s.handle(stream.Context(), r)
 				if err != nil {
 					return err
 				}
@@ -35,7 +35,7 @@ func (s *Server) describe() *grpc.ServiceDesc {
 	return d
 }
 
-// codec leaves messages that come as they are: gRPC itself would answer a bad one without the detail that clients read.
+// codec writes responses. Requests are not read by gRPC: it would answer a bad one without the detail that clients read.
 type codec struct{}
 
 // Marshal writes a response.
@@ -48,79 +48,118 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(b)}, err
 }
 
-// Unmarshal keeps the bytes of a request.
-func (codec) Unmarshal(data mem.BufferSlice, v any) error {
-	b, ok := v.(*[]byte)
-	if !ok {
-		return errors.New("no bytes")
-	}
-	*b = data.Materialize()
-	return nil
+// Unmarshal refuses.
+func (codec) Unmarshal(mem.BufferSlice, any) error {
+	return errors.New("requests are not read by gRPC")
 }
 
 // Name is the content subtype.
 func (codec) Name() string { return "proto" }
 
-// receive reads the one message of a call. Few are read at a time, and none for long, because a message takes memory from its first byte on.
-func (s *Server) receive(ctx context.Context, stream grpc.ServerStream) ([]byte, error) {
-	late := time.NewTimer(readTime)
-	defer late.Stop()
-	slow := again(ep11.CKR_IBM_REQ_TIMEOUT, "the message did not come in time")
-	select {
-	case s.reads <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-late.C:
-		return nil, slow
+// frames reads the frames of a call's message, as gRPC's own stream does under the one that handlers see. Handlers could only ask for a whole message,
+// and so neither tell a stream that sends nothing from one that sends, nor say no before a message takes memory.
+type frames interface {
+	// ReadMessageHeader fills the 5 bytes before a message: whether it is compressed, and its length, big-endian.
+	ReadMessageHeader(header []byte) error
+	// Read reads exactly n bytes.
+	Read(n int) (mem.BufferSlice, error)
+}
+
+// receive reads the one message of a call, of at most so many bytes. Until its first bytes come it has nothing; one that fits the stream's window has
+// taken its memory already; larger ones are read a few at a time, of a connection, of an address and together, and none for long.
+func (s *Server) receive(ctx context.Context, from net.Addr, most int) ([]byte, error) {
+	in, ok := grpc.ServerTransportStreamFromContext(ctx).(frames)
+	if !ok {
+		return nil, errors.New("this version of gRPC has no frames to read")
 	}
-	defer func() { <-s.reads }()
+	n, err := within(ctx, s.cfg.firstTime, func() (int, error) { return header(in) })
+	if err != nil {
+		return nil, err
+	}
+	if n > most {
+		return nil, tooLarge(most)
+	}
+	if n > streamWindow {
+		wait, cancel := context.WithTimeout(ctx, s.cfg.readTime)
+		defer cancel()
+		give, ok := s.reads.take(wait, from.String(), place(from.String()).String())
+		if !ok {
+			return nil, errSlow
+		}
+		defer give()
+	}
+	return within(ctx, s.cfg.readTime, func() ([]byte, error) { return rest(in, n) })
+}
+
+// errSlow is for messages that don't come.
+var errSlow = again(ep11.CKR_IBM_REQ_TIMEOUT, "the message did not come in time")
+
+// within does something that ends with its call at the latest, and waits only so long for it.
+func within[T any](ctx context.Context, most time.Duration, do func() (T, error)) (v T, err error) {
+	late := time.NewTimer(most)
+	defer late.Stop()
 	type result struct {
-		b   []byte
+		v   T
 		err error
 	}
 	got := make(chan result, 1)
-	go func() { // ends with the message, or with the call
-		b, err := one(stream)
-		got <- result{b, err}
+	go func() {
+		v, err := do()
+		got <- result{v, err}
 	}()
 	select {
 	case r := <-got:
-		return r.b, r.err
+		return r.v, r.err
+	case <-ctx.Done():
+		return v, ctx.Err()
 	case <-late.C:
-		return nil, slow
+		return v, errSlow
 	}
 }
 
-// one reads a message, and that there is no second one.
-func one(stream grpc.ServerStream) ([]byte, error) {
-	var b, more []byte
-	if err := stream.RecvMsg(&b); err != nil {
-		return nil, unreadable(err)
+// header reads how long the message is.
+func header(in frames) (int, error) {
+	var h [5]byte
+	if err := in.ReadMessageHeader(h[:]); err != nil {
+		return 0, unreadable(err)
 	}
-	switch err := stream.RecvMsg(&more); {
-	case errors.Is(err, io.EOF):
-	case err != nil:
-		return nil, unreadable(err)
-	default:
-		return nil, ep11.Fail(ep11.CKR_IBM_GREP11_CANNOT_UNMARSHAL, "a second message came; a call has one")
+	if h[0] != 0 {
+		return 0, ep11.Fail(ep11.CKR_IBM_GREP11_CANNOT_UNMARSHAL, "the message is compressed; send it as it is")
 	}
-	if len(b) > MaxMessage {
-		return nil, tooLarge()
-	}
-	return b, nil
+	return int(binary.BigEndian.Uint32(h[1:])), nil
 }
 
-func tooLarge() error {
-	return ep11.Fail(ep11.CKR_IBM_TRANSPORT_LIMIT, "the message has more than %d bytes", MaxMessage)
+// rest reads the message, and that there is no second one.
+func rest(in frames, n int) ([]byte, error) {
+	data, err := in.Read(n)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	b := data.Materialize()
+	data.Free()
+	switch _, err := header(in); {
+	case errors.Is(err, errNoMessage):
+		return b, nil
+	case errors.Is(err, context.Canceled):
+		return nil, err
+	}
+	return nil, ep11.Fail(ep11.CKR_IBM_GREP11_CANNOT_UNMARSHAL, "a second message came; a call has one")
 }
+
+func tooLarge(most int) error {
+	return ep11.Fail(ep11.CKR_IBM_TRANSPORT_LIMIT, "the message has more than %d bytes", most)
+}
+
+// errNoMessage is for calls that end without one.
+var errNoMessage = ep11.Fail(ep11.CKR_IBM_GREP11_CANNOT_UNMARSHAL, "no message came; a call has one")
 
 // unreadable says why there is no message.
 func unreadable(err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
-		return ep11.Fail(ep11.CKR_IBM_GREP11_CANNOT_UNMARSHAL, "no message came; a call has one")
-	case status.Code(err) == codes.ResourceExhausted:
-		return tooLarge()
+		return errNoMessage
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return ep11.Fail(ep11.CKR_IBM_GREP11_CANNOT_UNMARSHAL, "the message ends early")
 	}
 	return context.Canceled
 }

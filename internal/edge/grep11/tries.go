@@ -3,10 +3,13 @@
 package grep11
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
+
+	"strongroom/internal/edge/grep11/apikey"
 )
 
 // How bad tokens and API keys lock an address out.
@@ -95,4 +98,25 @@ func (t *tries) makeRoom(now time.Time) {
 		}
 		delete(t.by, p)
 	}
+}
+
+// guessed counts a bad token or API key that came from an address, and says whether it may try another. One that was given once is no guess, nor is a
+// fault of the gateway's own, so that honest callers lock nobody out who has their address; and what is good is taken without asking here.
+func (s *Server) guessed(err error, address string) (open bool) {
+	now := s.cfg.Now()
+	open = s.tries.open(address, now)
+	s.meter.refused.Add(1)
+	if open && !errors.Is(err, apikey.ErrEnded) {
+		s.tries.failed(address, now)
+	}
+	return open
+}
+
+// ownFault says whether an error of [Tokens] is the gateway's, and logs it.
+func (s *Server) ownFault(err error) bool {
+	if errors.Is(err, apikey.ErrRefused) {
+		return false
+	}
+	s.cfg.Log.Error("API keys and tokens can't be checked", "error", err)
+	return true
 }

@@ -29,8 +29,12 @@ import (
 	"time"
 )
 
-// ErrRefused is what every API key and every token gets that is not good.
-var ErrRefused = errors.New("the API key or token is not good")
+// ErrRefused is what every API key and every token gets that is not good. [ErrEnded] is one, for those that were given once and are over: whoever
+// shows them guesses nothing.
+var (
+	ErrRefused = errors.New("the API key or token is not good")
+	ErrEnded   = fmt.Errorf("%w: it has ended", ErrRefused)
+)
 
 const (
 	prefix     = "srk_"
@@ -198,8 +202,8 @@ func split(apiKey string) (id string, secret []byte, ok bool) {
 	return id, secret, ok && err == nil && len(secret) == secretSize && encoding.EncodeToString(secret) == text // one spelling: decoders are lenient
 }
 
-// match says whether an API key is one of those of a file, in a time that does not tell which part was wrong.
-func match(keys map[string]Key, apiKey string, now time.Time) (Key, bool) {
+// match says whether an API key is one of those of a file, whether or not it has ended, in a time that does not tell which part was wrong.
+func match(keys map[string]Key, apiKey string) (Key, bool) {
 	id, secret, ok := split(apiKey)
 	defer clear(secret)
 	k, known := keys[id]
@@ -207,7 +211,7 @@ func match(keys map[string]Key, apiKey string, now time.Time) (Key, bool) {
 	want, _ := hex.DecodeString(k.Hash)
 	got := digest(salt, secret)
 	same := subtle.ConstantTimeCompare(got[:], want) == 1
-	return k, ok && known && same && k.live(now)
+	return k, ok && known && same
 }
 
 func (k Key) live(now time.Time) bool { return k.Ends.IsZero() || now.Before(k.Ends) }

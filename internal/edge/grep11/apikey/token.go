@@ -115,22 +115,25 @@ func (k *Keeper) forget() {
 	k.next = time.Time{}
 }
 
-// Exchange gives a token for an API key, and its life. A token lasts no longer than its key.
+// Exchange gives a token for an API key, and its life. A token lasts no longer than its key. Errors are as with [Keeper.Subject].
 func (k *Keeper) Exchange(apiKey string) (string, time.Duration, error) {
 	now := k.cfg.Now()
 	keys, err := k.current(now)
 	if err != nil {
 		return "", 0, err
 	}
-	x, ok := match(keys, apiKey, now)
+	x, ok := match(keys, apiKey)
 	if !ok { // it may have been made just now
 		k.forget()
 		if keys, err = k.current(now); err != nil {
 			return "", 0, err
 		}
-		if x, ok = match(keys, apiKey, now); !ok {
+		if x, ok = match(keys, apiKey); !ok {
 			return "", 0, ErrRefused
 		}
+	}
+	if !x.live(now) {
+		return "", 0, ErrEnded
 	}
 	life := k.cfg.Life
 	if !x.Ends.IsZero() {
@@ -148,7 +151,7 @@ func (k *Keeper) Exchange(apiKey string) (string, time.Duration, error) {
 	return base64.RawURLEncoding.EncodeToString(append(b, k.sum(b)...)), life, nil
 }
 
-// Subject says whose a token is. Its error is [ErrRefused], or that of a file that can't be read.
+// Subject says whose a token is. Its error is [ErrRefused], [ErrEnded] if the token was given once, or that of a file that can't be read.
 func (k *Keeper) Subject(token string) (string, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(b) != tokenSize || !hmac.Equal(k.sum(b[:bodySize]), b[bodySize:]) {
@@ -156,7 +159,7 @@ func (k *Keeper) Subject(token string) (string, error) {
 	}
 	now := k.cfg.Now()
 	if ends := binary.BigEndian.Uint64(b[idSize:]); uint64(max(now.Unix(), 0)) >= ends {
-		return "", ErrRefused
+		return "", ErrEnded
 	}
 	keys, err := k.current(now)
 	if err != nil {
@@ -164,7 +167,7 @@ func (k *Keeper) Subject(token string) (string, error) {
 	}
 	x, ok := keys[hex.EncodeToString(b[:idSize])]
 	if !ok || !x.live(now) {
-		return "", ErrRefused
+		return "", ErrEnded
 	}
 	return x.Subject, nil
 }
