@@ -58,6 +58,7 @@ type coldCreate struct {
 	Authority string `required:"" placeholder:"HEX" help:"Id of the authority that it follows, for ever; 'strongroom domain show' prints it. Compare it with what the first persons wrote down."`
 	Profile   string `enum:"evaluation,production" default:"evaluation" help:"evaluation or production, as the authority's."`
 	Out       string `required:"" placeholder:"FILE" help:"Where the domain's first entry is written. It is public."`
+	Yes       bool   `short:"y" help:"Do not ask whether this machine's clock is right."`
 }
 
 // coldCreated is what strongroom-core says.
@@ -70,6 +71,9 @@ type coldCreated struct {
 
 // Run makes the domain.
 func (c *coldCreate) Run(e *env) error {
+	if err := e.confirm(c.Yes, fmt.Sprintf("It is %s by this machine's clock. The domain never goes back before this time: if it is ahead, no bundle will ever be taken. Does a watch agree?", words.Time(time.Now()))); err != nil {
+		return err
+	}
 	pass, err := c.passphrase(e, true)
 	if err != nil {
 		return err

@@ -230,3 +230,41 @@ func TestOneCopy(t *testing.T) {
 		}
 	}
 }
+
+// A start, a restore, a zeroize and a start after it, all with the clock years ahead, leave nothing in the log that stops the domain once the
+// clock is right.
+func TestClockAheadAtStart(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(o *online) { o.custody = true })
+	h.cold("savings")
+	const ahead = 5 * 365 * 24 * time.Hour
+	h.v.reopen()
+	f, before := folder{}, h.v.d.state.Time
+	m, err := h.v.backup(f, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.clock.Advance(ahead)
+	if h.v, err = h.v.restore(f, m, false, "root"); err != nil {
+		t.Fatal(err)
+	}
+	h.v.reopen() // writes the writer's entry
+	if err := h.v.d.Zeroize(background, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if m, err = h.v.backup(f, m); err != nil {
+		t.Fatal(err)
+	}
+	if h.v, err = h.v.restore(f, m, true); err != nil {
+		t.Fatal(err)
+	}
+	h.v.reopen()
+	if s := h.v.d.state; s.Writer != 3 || s.Zeroized || s.Time != before {
+		t.Fatalf("writer %d, zeroized %v, the last entry is %v later", s.Writer, s.Zeroized, time.Duration(s.Time-before))
+	}
+	h.clock.Advance(-ahead)
+	h.wait(time.Minute)
+	h.transfer("savings", 5, 0)
+	bundle := h.export(h.v.d, 0)
+	h.signs(bundle)
+}
