@@ -139,12 +139,12 @@ func (d *Domain) movedNow(e *entry.Move) {
 }
 
 // settleWallet signs the permits of a wallet that have no result, so that none is left behind when its key goes: who has the key when a permit
-// is made signs it, and nobody else.
+// is made signs it, and nobody else. What came back unsigned from an offline domain stays unsigned: a move is no reason to sign it.
 func (d *Domain) settleWallet(ctx context.Context, id custody.WalletID) error {
 	d.mu.Lock()
 	var open []authority.Signed
 	for _, g := range d.state.Unsettled() {
-		if w, known := g.Wallet(); !known || w == id {
+		if w, known := g.Wallet(); (!known || w == id) && !d.cameBack(g, id) {
 			open = append(open, *g)
 		}
 	}
@@ -170,7 +170,7 @@ func (d *Domain) settleWallet(ctx context.Context, id custody.WalletID) error {
 // move was prepared. The caller holds mu.
 func (d *Domain) unsettled(id custody.WalletID) bool {
 	for _, g := range d.state.Unsettled() {
-		if w, known := g.Wallet(); known && w == id {
+		if w, known := g.Wallet(); known && w == id && !d.cameBack(g, id) {
 			return true
 		}
 	}
