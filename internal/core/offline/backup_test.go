@@ -15,8 +15,10 @@ import (
 
 	"strongroom/internal/core/backup"
 	"strongroom/internal/core/domainkeys"
+	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/securedomain/domaintest"
 	format "strongroom/internal/pure/backup"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
@@ -267,4 +269,33 @@ func TestClockAheadAtStart(t *testing.T) {
 	h.transfer("savings", 5, 0)
 	bundle := h.export(h.v.d, 0)
 	h.signs(bundle)
+}
+
+// A log that an older backup brought back does not know the wallets that came since: their blobs are not erased for that. Orphans of keys that it
+// knows are.
+func TestUnknownBlobsStay(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.cold("savings")
+	h.v.reopen()
+	held, _ := h.v.d.state.Holds("savings")
+	put := func(key custody.KeyID) keystore.Ref {
+		b := []byte("a blob of " + key)
+		ref := keystore.Ref{Key: key, Hash: keystore.Hash(b)}
+		if err := h.v.d.cfg.Blobs.Put(background, ref, b); err != nil {
+			t.Fatal(err)
+		}
+		return ref
+	}
+	orphan, unknown := put(held.Key), put("0123456789abcdef0123456789abcdef")
+	h.v.reopen()
+	if _, err := h.v.d.cfg.Blobs.Get(background, orphan); !errors.Is(err, keystore.ErrNotFound) {
+		t.Errorf("the orphan: %v", err)
+	}
+	if _, err := h.v.d.cfg.Blobs.Get(background, unknown); err != nil {
+		t.Errorf("a blob of a key that the log does not know: %v", err)
+	}
+	if _, err := h.v.d.cfg.Blobs.Get(background, keystore.Ref{Key: held.Key, Hash: held.Blob}); err != nil {
+		t.Error(err)
+	}
 }
