@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/recovery"
@@ -197,6 +198,30 @@ func (d *Domain) checkCopies(ctx context.Context) error {
 		}
 		if err != nil && d.leaves(hash) {
 			return fmt.Errorf("a sealed seed on its way to an offline domain: %w", err)
+		}
+	}
+	return nil
+}
+
+// eraseLeft erases every blob of a key that leaves, those too that a crash left behind before an entry named them: once the log says that they
+// are erased, none may open here.
+func (d *Domain) eraseLeft(ctx context.Context) error {
+	d.mu.Lock()
+	leaving := d.state.LeavingKeys()
+	d.mu.Unlock()
+	if len(leaving) == 0 {
+		return nil
+	}
+	list, err := d.cfg.Blobs.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list the blobs of a key that leaves: %w", err)
+	}
+	for _, ref := range list {
+		if !slices.Contains(leaving, ref.Key) {
+			continue
+		}
+		if err := d.cfg.Blobs.Delete(ctx, ref); err != nil {
+			return fmt.Errorf("erase a blob of a key that leaves: %w", err)
 		}
 	}
 	return nil

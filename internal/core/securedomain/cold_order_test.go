@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"testing"
 
+	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
@@ -105,5 +106,23 @@ func TestUnsignedPermitsComeBack(t *testing.T) {
 	if got := p.state(other.ID, message.StateSigned); got.Signed != nil && len(got.Signed.Bytes) > 0 {
 		t.Errorf("the move has signed it: %+v", got)
 	}
+	p.Check()
+}
+
+// A blob of the seed that no entry names, left by a crash, does not stay when the key leaves.
+func TestOrphansLeaveWithTheKey(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, domaintest.Options{})
+	w, err := p.D.Wallet("hot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	orphan := []byte("an older blob of the seed")
+	p.memory.SetBlob(keystore.Ref{Key: w.Wallet.Key, Hash: keystore.Hash(orphan)}, orphan)
+	p.wantSeats(2, 0)
+	p.mustMove(request.Cold)
+	p.wantSeats(0, 1)
+	p.carry()
+	p.wantSeats(0, 0)
 	p.Check()
 }
