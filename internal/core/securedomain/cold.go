@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/recovery"
@@ -201,6 +202,24 @@ func (d *Domain) checkCopies(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Stranded says, in words, of each offline domain with wallets that a log which goes on without entries that it has imported ends its way back.
+// What it has imported, only itself knows for certain.
+func (r *Remains) Stranded() (out []string) {
+	for _, x := range r.state.OfflineDomains() {
+		wallets, _ := r.state.AwayIn(x.ID)
+		if len(wallets) == 0 {
+			continue
+		}
+		names := make([]string, 0, len(wallets))
+		for _, w := range wallets {
+			names = append(names, string(w.ID))
+		}
+		out = append(out, fmt.Sprintf("OFFLINE DOMAIN %q has wallets (%s). If it has imported an entry that is lost here, it will never take a bundle again, and their coins are STUCK; "+
+			"ask its machine how many entries it has imported (%d are known of here) before anybody signs", x.Name, strings.Join(names, ", "), x.Knows))
+	}
+	return out
 }
 
 // eraseLeft erases every blob of a key that leaves, those too that a crash left behind before an entry named them: once the log says that they
