@@ -49,7 +49,7 @@ func (c *coldFlags) parse(command string, args []string, stderr io.Writer) error
 	f.IntVar(&c.questionsFD, "questions-fd", -1, "sign: write questions to the operators' program to this file descriptor")
 	f.IntVar(&c.repliesFD, "replies-fd", -1, "sign: read its replies from this file descriptor")
 	f.StringVar(&c.cause, "cause", "asked for", "zeroize: why, for the log")
-	f.StringVar(&c.to, "to", "", "backup: folder")
+	f.StringVar(&c.to, "to", "", "backup: folder; sign: folder of a backup that is added to before the answer is in its place; default: none")
 	f.StringVar(&c.from, "from", "", "restore: folder of the backup")
 	f.StringVar(&c.manifest, "manifest", "", "restore: name of a manifest in that folder; default: the newest")
 	if err := f.Parse(args); err != nil {
@@ -108,7 +108,7 @@ func (c *coldFlags) do(ctx context.Context, command string, stderr io.Writer) (a
 		if c.questionsFD >= 0 && c.repliesFD >= 0 {
 			to, from = os.NewFile(uintptr(c.questionsFD), "questions"), os.NewFile(uintptr(c.repliesFD), "replies")
 		}
-		return coreapp.ColdSign(ctx, c.o, c.bundle, c.out, coreapp.ColdOperators(stderr, to, from))
+		return coreapp.ColdSign(ctx, c.o, c.bundle, c.out, c.to, coreapp.ColdOperators(stderr, to, from))
 	case "status":
 		return coreapp.ColdStatus(ctx, c.o)
 	case "zeroize":

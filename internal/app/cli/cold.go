@@ -58,6 +58,7 @@ type coldCreate struct {
 	Authority string `required:"" placeholder:"HEX" help:"Id of the authority that it follows, for ever; 'strongroom domain show' prints it. Compare it with what the first persons wrote down."`
 	Profile   string `enum:"evaluation,production" default:"evaluation" help:"evaluation or production, as the authority's."`
 	Out       string `required:"" placeholder:"FILE" help:"Where the domain's first entry is written. It is public."`
+	Yes       bool   `short:"y" help:"Do not ask whether this machine's clock is right."`
 }
 
 // coldCreated is what strongroom-core says.
@@ -70,6 +71,9 @@ type coldCreated struct {
 
 // Run makes the domain.
 func (c *coldCreate) Run(e *env) error {
+	if err := e.confirm(c.Yes, fmt.Sprintf("It is %s by this machine's clock. The domain never goes back before this time: if it is ahead, no bundle will ever be taken. Does a watch agree?", words.Time(time.Now()))); err != nil {
+		return err
+	}
 	pass, err := c.passphrase(e, true)
 	if err != nil {
 		return err
@@ -92,7 +96,7 @@ type coldSign struct {
 	Operator   []string `sep:"none" placeholder:"FILE" help:"Approval key of an operator; two different people's are needed where something is to be signed. Without, everything else is done, and permits wait."`
 	OperatorFD []int    `name:"operator-fd" placeholder:"N" help:"Read the passphrase of an operator's key from this file descriptor; in the order of --operator."`
 	Leave      []uint64 `placeholder:"ENTRY" help:"Do not sign the permit of this entry; the online domain is told so."`
-	BackupTo   string   `name:"backup" placeholder:"FOLDER" help:"Add to the backup in this folder, before the result is carried away."`
+	BackupTo   string   `name:"backup" placeholder:"FOLDER" help:"Add to the backup in this folder, before the result is written."`
 	Yes        bool     `short:"y" help:"Do not ask before signing."`
 }
 
@@ -134,11 +138,6 @@ func (c *coldSign) Run(e *env) error {
 		return err
 	}
 	r.Result = c.Out
-	if c.BackupTo != "" {
-		if err := e.runCold(c.coreFlags, pass, nil, "backup", "--to", c.BackupTo); err != nil {
-			return hint(err, "the result is in %s: do not carry it away before 'strongroom cold backup' has worked", c.Out)
-		}
-	}
 	return e.show(r, func() error { return e.pairs(r.pairs()) })
 }
 
@@ -164,7 +163,11 @@ func (r coldReport) pairs() []pair {
 
 // sign runs the core, which shows on standard error what it is asked for, and answers its questions through two pipes.
 func (c *coldSign) sign(e *env, pass secret.Bytes) (r coldReport, err error) {
-	args := append([]string{"cold", "sign"}, c.args("", "--bundle", c.Bundle, "--out", c.Out)[1:]...)
+	more := []string{"--bundle", c.Bundle, "--out", c.Out}
+	if c.BackupTo != "" {
+		more = append(more, "--to", c.BackupTo)
+	}
+	args := append([]string{"cold", "sign"}, c.args("", more...)[1:]...)
 	talk := func(coldtalk.Question) (coldtalk.Reply, error) {
 		return coldtalk.Reply{}, errors.New("no operators are there")
 	}

@@ -195,8 +195,9 @@ func withCold(ctx context.Context, o Options, work func(*offline.Domain) error) 
 	return errors.Join(err, d.Close(ctx), p.close())
 }
 
-// ColdSign takes a bundle in, does what it brings, and writes the answer, whole or not at all.
-func ColdSign(ctx context.Context, o Options, bundle, out string, by offline.Operators) (r offline.Report, err error) {
+// ColdSign takes a bundle in, does what it brings, and writes the answer, whole or not at all. With a folder for the backup it adds to that before
+// the answer is in its place, so that nobody carries away what no backup has; the same bundle gives the answer again after a failure.
+func ColdSign(ctx context.Context, o Options, bundle, out, backupTo string, by offline.Operators) (r offline.Report, err error) {
 	tuneCollector()
 	err = withCold(ctx, o, func(d *offline.Domain) error {
 		in, err := os.Open(bundle)
@@ -213,7 +214,11 @@ func ColdSign(ctx context.Context, o Options, bundle, out string, by offline.Ope
 		if err == nil {
 			err = f.Sync()
 		}
-		if err = errors.Join(err, f.Close()); err != nil {
+		err = errors.Join(err, f.Close())
+		if err == nil && backupTo != "" {
+			_, err = backupCold(ctx, d, backupTo)
+		}
+		if err != nil {
 			return errors.Join(err, os.Remove(to))
 		}
 		if err := os.Rename(to, out); err != nil {
@@ -253,6 +258,15 @@ type ColdBackedUp struct {
 
 // ColdBackup adds to the backup of an offline domain in a folder, which is made if it is not there.
 func ColdBackup(ctx context.Context, o Options, to string) (out ColdBackedUp, err error) {
+	err = withCold(ctx, o, func(d *offline.Domain) error {
+		out, err = backupCold(ctx, d, to)
+		return err
+	})
+	return out, err
+}
+
+// backupCold adds to a backup while the domain is open.
+func backupCold(ctx context.Context, d *offline.Domain, to string) (out ColdBackedUp, err error) {
 	disk := durable.OS()
 	if err := disk.Mkdir(to); err != nil && !errors.Is(err, fs.ErrExist) {
 		return out, err
@@ -264,17 +278,14 @@ func ColdBackup(ctx context.Context, o Options, to string) (out ColdBackedUp, er
 	if err != nil && !errors.Is(err, errNoManifest) {
 		return out, err
 	}
-	err = withCold(ctx, o, func(d *offline.Domain) error {
-		m, err := d.Backup(ctx, newest, func(name string, b []byte) error { // a pack that no manifest names was left by a run that was cut off
-			return durable.Replace(disk, filepath.Join(to, name), b)
-		})
-		if err != nil {
-			return err
-		}
-		out = ColdBackedUp{Domain: m.Domain[:], Manifest: m.Name(), Entries: m.End(), Copies: len(m.Copies.WorkingKey) > 0}
-		return durable.Replace(disk, filepath.Join(to, m.Name()), m.Encode())
+	m, err := d.Backup(ctx, newest, func(name string, b []byte) error { // a pack that no manifest names was left by a run that was cut off
+		return durable.Replace(disk, filepath.Join(to, name), b)
 	})
-	return out, err
+	if err != nil {
+		return out, err
+	}
+	out = ColdBackedUp{Domain: m.Domain[:], Manifest: m.Name(), Entries: m.End(), Copies: len(m.Copies.WorkingKey) > 0}
+	return out, durable.Replace(disk, filepath.Join(to, m.Name()), m.Encode())
 }
 
 // ColdRestore makes the offline domain of a backup's folder in a data folder that has a root of trust with its identity and working key, and no

@@ -222,6 +222,11 @@ func (p *remains) tell(b *entry.Reanchor) {
 	if c, _ := p.left.Known(); len(b.Known) > 0 {
 		r.Known = c.Size
 	}
+	if !b.Whole {
+		for _, s := range p.left.Stranded() {
+			p.found(s)
+		}
+	}
 }
 
 // apply applies a document: tiles moved aside, entry, pin, TPM, in this order.

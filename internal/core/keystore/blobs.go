@@ -35,4 +35,6 @@ type Blobs interface {
 	Get(ctx context.Context, ref Ref) ([]byte, error)
 	// Delete erases the blob as far as the store can, durably when it returns nil. One that isn't there is no error.
 	Delete(ctx context.Context, ref Ref) error
+	// List gives the blobs that are there, by key, for an owner that erases what must not be there. It may be slow.
+	List(ctx context.Context) ([]Ref, error)
 }

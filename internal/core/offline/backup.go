@@ -54,7 +54,7 @@ func (d *Domain) Backup(ctx context.Context, newest []byte, put func(name string
 	}
 	head := d.log.Head()
 	m.Checkpoint = head.Signed
-	m.Time = d.guess().Time
+	m.Time = max(d.cfg.Clock.Now().Time, d.state.Time) // for people only
 	m.Signature = d.ids.SignIdentity(m.Message())
 	return format.Decode(m.Encode())
 }

@@ -15,8 +15,10 @@ import (
 
 	"strongroom/internal/core/backup"
 	"strongroom/internal/core/domainkeys"
+	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/securedomain/domaintest"
 	format "strongroom/internal/pure/backup"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
@@ -228,5 +230,72 @@ func TestOneCopy(t *testing.T) {
 		if ref.Key == held.Key {
 			t.Error("the seed's blob is still there")
 		}
+	}
+}
+
+// A start, a restore, a zeroize and a start after it, all with the clock years ahead, leave nothing in the log that stops the domain once the
+// clock is right.
+func TestClockAheadAtStart(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(o *online) { o.custody = true })
+	h.cold("savings")
+	const ahead = 5 * 365 * 24 * time.Hour
+	h.v.reopen()
+	f, before := folder{}, h.v.d.state.Time
+	m, err := h.v.backup(f, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.clock.Advance(ahead)
+	if h.v, err = h.v.restore(f, m, false, "root"); err != nil {
+		t.Fatal(err)
+	}
+	h.v.reopen() // writes the writer's entry
+	if err := h.v.d.Zeroize(background, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if m, err = h.v.backup(f, m); err != nil {
+		t.Fatal(err)
+	}
+	if h.v, err = h.v.restore(f, m, true); err != nil {
+		t.Fatal(err)
+	}
+	h.v.reopen()
+	if s := h.v.d.state; s.Writer != 3 || s.Zeroized || s.Time != before {
+		t.Fatalf("writer %d, zeroized %v, the last entry is %v later", s.Writer, s.Zeroized, time.Duration(s.Time-before))
+	}
+	h.clock.Advance(-ahead)
+	h.wait(time.Minute)
+	h.transfer("savings", 5, 0)
+	bundle := h.export(h.v.d, 0)
+	h.signs(bundle)
+}
+
+// A log that an older backup brought back does not know the wallets that came since: their blobs are not erased for that. Orphans of keys that it
+// knows are.
+func TestUnknownBlobsStay(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.cold("savings")
+	h.v.reopen()
+	held, _ := h.v.d.state.Holds("savings")
+	put := func(key custody.KeyID) keystore.Ref {
+		b := []byte("a blob of " + key)
+		ref := keystore.Ref{Key: key, Hash: keystore.Hash(b)}
+		if err := h.v.d.cfg.Blobs.Put(background, ref, b); err != nil {
+			t.Fatal(err)
+		}
+		return ref
+	}
+	orphan, unknown := put(held.Key), put("0123456789abcdef0123456789abcdef")
+	h.v.reopen()
+	if _, err := h.v.d.cfg.Blobs.Get(background, orphan); !errors.Is(err, keystore.ErrNotFound) {
+		t.Errorf("the orphan: %v", err)
+	}
+	if _, err := h.v.d.cfg.Blobs.Get(background, unknown); err != nil {
+		t.Errorf("a blob of a key that the log does not know: %v", err)
+	}
+	if _, err := h.v.d.cfg.Blobs.Get(background, keystore.Ref{Key: held.Key, Hash: held.Blob}); err != nil {
+		t.Error(err)
 	}
 }

@@ -251,6 +251,10 @@ func (w *work) moveOut(ctx context.Context, m move) error {
 	if err := putBlob(ctx, w.cfg.Blobs, sealedCopy(hash), sealed); err != nil {
 		return err
 	}
+	// Once it is recorded this is the only copy: it must be there.
+	if again, err := w.cfg.Blobs.Get(ctx, sealedCopy(hash)); err != nil || keystore.Hash(again) != hash {
+		return fmt.Errorf("the sealed seed can't be read back: %w", errors.Join(err, keystore.ErrCorrupt))
+	}
 	at, err := w.now(0)
 	if err != nil {
 		return err

@@ -3,13 +3,19 @@
 package offline
 
 import (
+	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"errors"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/recovery"
+	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
@@ -195,4 +201,39 @@ func (o *online) askInSession(w custody.WalletID, amount uint64) custody.Request
 	e.Evidence = request.Evidence{Session: id[:16], MAC: make([]byte, 32)}
 	o.at[p.Ident] = o.must(e)
 	return p.Ident
+}
+
+// forgetful is a blob store that says that it keeps sealed copies, and does not.
+type forgetful struct{ keystore.Blobs }
+
+func (f forgetful) Put(ctx context.Context, ref keystore.Ref, b []byte) error {
+	if ref.Key == authority.SealedCopies {
+		return nil
+	}
+	return f.Blobs.Put(ctx, ref, b)
+}
+
+// A seed that is asked back is not destroyed while its copy can't be read back.
+func TestCopyIsReadBackBeforeTheSeedGoes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.cold("savings")
+	home := h.s.Domain
+	h.do(request.WalletMove, request.WalletMoveBody{Wallet: "savings", To: home[:], Temperature: request.Hot})
+	h.wait(time.Second)
+	h.v.reopen()
+	bundle := h.export(h.v.d, h.v.d.follow.size())
+	h.v.d.cfg.Blobs = forgetful{h.v.d.cfg.Blobs}
+	if _, err := h.v.d.Work(background, bytes.NewReader(bundle), io.Discard, h.ops); !errors.Is(err, keystore.ErrNotFound) {
+		t.Fatalf("got %v", err)
+	}
+	h.v.reopen()
+	seed, err := h.v.d.seedOf(background, "savings")
+	if err != nil {
+		t.Fatalf("the seed is gone, and no copy is kept: %v", err)
+	}
+	seed.Wipe()
+	if _, r := h.carry(); len(r.MovedOut) != 1 {
+		t.Errorf("%+v", r)
+	}
 }

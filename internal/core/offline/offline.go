@@ -220,12 +220,15 @@ func (d *Domain) settle(ctx context.Context) error {
 	return err
 }
 
-// eraseDoomed erases the blobs of keys that the log does not name, or has given up: those that a crash left behind before their entry, used
-// import keys, and seeds that were given back. Sealed copies stay: they open elsewhere only.
+// eraseDoomed erases what the log has given up, used import keys and seeds that were given back, and other blobs of keys that the log knows,
+// which a crash left behind before their entry. What else is there stays: of a log that a backup brought back it may be the only copy of a seed.
+// Sealed copies stay too: they open elsewhere only.
 func (d *Domain) eraseDoomed(ctx context.Context) error {
 	keep := map[keystore.Ref]bool{{Key: d.state.Key.ID, Hash: d.state.Key.Blob}: true}
+	known := map[custody.KeyID]bool{d.state.Key.ID: true}
 	for _, h := range d.state.Wallets() {
 		keep[keystore.Ref{Key: h.Key, Hash: h.Blob}] = true
+		known[h.Key] = true
 	}
 	list, err := d.cfg.List(ctx)
 	if err != nil {
@@ -233,9 +236,10 @@ func (d *Domain) eraseDoomed(ctx context.Context) error {
 	}
 	for _, b := range d.state.Doomed() { // also what the list leaves out
 		list = append(list, keystore.Ref{Key: b.Key, Hash: b.Hash})
+		known[b.Key] = true
 	}
 	for _, ref := range list {
-		if keep[ref] || ref.Key == authority.SealedCopies {
+		if keep[ref] || !known[ref.Key] || ref.Key == authority.SealedCopies {
 			continue
 		}
 		if err := d.cfg.Blobs.Delete(ctx, ref); err != nil {

@@ -33,14 +33,12 @@ func (d *Domain) now(floor int64) (authority.Moment, error) {
 	return authority.Moment{Time: t, Bound: r.Bound + t - r.Time}, nil
 }
 
-// guess is the moment of what is recorded because it happened, whether or not the clock is right.
+// guess is the moment of what is recorded because it happened, whether or not the clock is right: the last one that the log has, give or take
+// what the clock says beyond it. Nobody confirms a clock here, and a later time would be a floor for ever: one start with the clock ahead would
+// refuse every bundle after it.
 func (d *Domain) guess() authority.Moment {
-	at, err := d.now(0)
-	if err != nil {
-		r := d.cfg.Clock.Now()
-		return authority.Moment{Time: d.state.Time, Bound: r.Bound}
-	}
-	return at
+	r := d.cfg.Clock.Now()
+	return authority.Moment{Time: d.state.Time, Bound: r.Bound + max(r.Time-d.state.Time, 0)}
 }
 
 // record makes an entry and waits until it is durable and pinned. An error means that it must not be acted on, and that the domain must be

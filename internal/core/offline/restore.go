@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/backup"
@@ -175,6 +177,11 @@ func (t taken) Get(_ context.Context, ref keystore.Ref) ([]byte, error) {
 		return b, nil
 	}
 	return nil, keystore.ErrNotFound
+}
+
+// List implements [keystore.Blobs].
+func (t taken) List(context.Context) ([]keystore.Ref, error) {
+	return slices.Collect(maps.Keys(t)), nil
 }
 
 // Put and Delete implement [keystore.Blobs]: nothing is changed.

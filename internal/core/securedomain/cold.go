@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/recovery"
@@ -139,12 +141,12 @@ func (d *Domain) movedNow(e *entry.Move) {
 }
 
 // settleWallet signs the permits of a wallet that have no result, so that none is left behind when its key goes: who has the key when a permit
-// is made signs it, and nobody else.
+// is made signs it, and nobody else. What came back unsigned from an offline domain stays unsigned: a move is no reason to sign it.
 func (d *Domain) settleWallet(ctx context.Context, id custody.WalletID) error {
 	d.mu.Lock()
 	var open []authority.Signed
 	for _, g := range d.state.Unsettled() {
-		if w, known := g.Wallet(); !known || w == id {
+		if w, known := g.Wallet(); (!known || w == id) && !d.cameBack(g, id) {
 			open = append(open, *g)
 		}
 	}
@@ -170,7 +172,7 @@ func (d *Domain) settleWallet(ctx context.Context, id custody.WalletID) error {
 // move was prepared. The caller holds mu.
 func (d *Domain) unsettled(id custody.WalletID) bool {
 	for _, g := range d.state.Unsettled() {
-		if w, known := g.Wallet(); known && w == id {
+		if w, known := g.Wallet(); known && w == id && !d.cameBack(g, id) {
 			return true
 		}
 	}
@@ -197,6 +199,48 @@ func (d *Domain) checkCopies(ctx context.Context) error {
 		}
 		if err != nil && d.leaves(hash) {
 			return fmt.Errorf("a sealed seed on its way to an offline domain: %w", err)
+		}
+	}
+	return nil
+}
+
+// Stranded says, in words, of each offline domain with wallets that a log which goes on without entries that it has imported ends its way back.
+// What it has imported, only itself knows for certain.
+func (r *Remains) Stranded() (out []string) {
+	for _, x := range r.state.OfflineDomains() {
+		wallets, _ := r.state.AwayIn(x.ID)
+		if len(wallets) == 0 {
+			continue
+		}
+		names := make([]string, 0, len(wallets))
+		for _, w := range wallets {
+			names = append(names, string(w.ID))
+		}
+		out = append(out, fmt.Sprintf("OFFLINE DOMAIN %q has wallets (%s). If it has imported an entry that is lost here, it will never take a bundle again, and their coins are STUCK; "+
+			"ask its machine how many entries it has imported (%d are known of here) before anybody signs", x.Name, strings.Join(names, ", "), x.Knows))
+	}
+	return out
+}
+
+// eraseLeft erases every blob of a key that leaves, those too that a crash left behind before an entry named them: once the log says that they
+// are erased, none may open here.
+func (d *Domain) eraseLeft(ctx context.Context) error {
+	d.mu.Lock()
+	leaving := d.state.LeavingKeys()
+	d.mu.Unlock()
+	if len(leaving) == 0 {
+		return nil
+	}
+	list, err := d.cfg.Blobs.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list the blobs of a key that leaves: %w", err)
+	}
+	for _, ref := range list {
+		if !slices.Contains(leaving, ref.Key) {
+			continue
+		}
+		if err := d.cfg.Blobs.Delete(ctx, ref); err != nil {
+			return fmt.Errorf("erase a blob of a key that leaves: %w", err)
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"strongroom/internal/core/parcel"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/offline"
 	"strongroom/internal/pure/points"
@@ -27,6 +28,36 @@ type parcels struct {
 
 	inMu sync.Mutex // guards in
 	in   *resultRun
+
+	madeMu sync.Mutex // guards made
+	made   map[parcelName][32]byte
+}
+
+// parcelName names a bundle.
+type parcelName struct {
+	to     custody.DomainID
+	number uint64
+}
+
+// remember keeps the hash of a bundle that was made, for its result, as long as the core runs.
+func (p *parcels) remember(to custody.DomainID, number uint64, hash [32]byte) {
+	p.madeMu.Lock()
+	defer p.madeMu.Unlock()
+	if p.made == nil {
+		p.made = map[parcelName][32]byte{}
+	}
+	p.made[parcelName{to, number}] = hash
+	if number >= repliesKept {
+		delete(p.made, parcelName{to, number - repliesKept})
+	}
+}
+
+// answers says whether a result that names the hash of its bundle can be that bundle's.
+func (p *parcels) answers(to custody.DomainID, number uint64, hash [32]byte) bool {
+	p.madeMu.Lock()
+	defer p.madeMu.Unlock()
+	made, known := p.made[parcelName{to, number}]
+	return !known || made == hash
 }
 
 // bundleRun is a bundle under way: its head, then entries, then sealed copies, sealed as they are written.
@@ -156,7 +187,7 @@ func (d *Domain) bundleHead(ctx context.Context, to authority.OfflineDomain, ful
 			copies = append(copies, [32]byte(a.Copy))
 		}
 	}
-	logKey := d.state.LogKey
+	logKey, incarnation := d.state.LogKey, d.state.Anchoring().Incarnation
 	d.mu.Unlock()
 	at, err := d.witnessed(ctx, b, logKey)
 	if err != nil {
@@ -164,7 +195,7 @@ func (d *Domain) bundleHead(ctx context.Context, to authority.OfflineDomain, ful
 	}
 	b.NotAfter = at + offline.MaxAge
 	err = d.withIdentity(func() error {
-		reply, err := d.ids.Reply(to.ID, to.Number)
+		reply, err := d.ids.Reply(to.ID, to.Number, incarnation)
 		if err != nil {
 			return err
 		}
@@ -173,6 +204,9 @@ func (d *Domain) bundleHead(ctx context.Context, to authority.OfflineDomain, ful
 		b.Signature = d.ids.SignIdentity(b.Message())
 		return nil
 	})
+	if err == nil {
+		d.parcels.remember(to.ID, to.Number, b.Hash())
+	}
 	return b, copies, err
 }
 

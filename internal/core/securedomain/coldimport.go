@@ -71,6 +71,7 @@ func (d *Domain) OfflineImport(ctx context.Context, in message.OfflineImport) (o
 // offlineResult is an opened result.
 type offlineResult struct {
 	from       authority.OfflineDomain
+	number     uint64 // of the bundle
 	answer     offline.Answer
 	checkpoint tlog.Checkpoint
 	records    []entry.OfflineRecord // behind those that are known
@@ -136,7 +137,7 @@ func (d *Domain) openResult(ctx context.Context, sealed []byte) (*offlineResult,
 	if err != nil {
 		return nil, err
 	}
-	res := &offlineResult{from: from, copies: map[[32]byte][]byte{}}
+	res := &offlineResult{from: from, number: number, copies: map[[32]byte][]byte{}}
 	if res.answer, err = offline.DecodeAnswer(in.Head); err != nil {
 		return nil, err
 	}
@@ -150,6 +151,8 @@ func (d *Domain) openResult(ctx context.Context, sealed []byte) (*offlineResult,
 	switch a := res.answer; {
 	case a.Authority != d.Authority() || a.Online != d.ID() || a.Offline != from.ID:
 		return nil, errors.New("it is for another authority or domain")
+	case !d.parcels.answers(from.ID, number, a.Bundle):
+		return nil, problem.New(problem.Conflict, "it answers another bundle %d than the one that was made here", number)
 	case a.From > from.Size():
 		return nil, problem.New(problem.Conflict, "it begins with entry %d of the offline domain's log; %d are known", a.From, from.Size())
 	case a.Size <= from.Size():
@@ -206,11 +209,11 @@ func (d *Domain) replyKey(sealed []byte) (*recovery.Key, authority.OfflineDomain
 		return nil, authority.OfflineDomain{}, 0, err
 	}
 	d.mu.Lock()
-	all := d.state.OfflineDomains()
+	all, incarnation := d.state.OfflineDomains(), d.state.Anchoring().Incarnation
 	d.mu.Unlock()
 	for _, x := range all {
 		for n := x.Number; n > 0 && n+repliesKept > x.Number; n-- {
-			key, err := d.reply(x.ID, n)
+			key, err := d.reply(x.ID, n, incarnation)
 			if err != nil {
 				return nil, x, 0, err
 			}
@@ -223,9 +226,9 @@ func (d *Domain) replyKey(sealed []byte) (*recovery.Key, authority.OfflineDomain
 	return nil, authority.OfflineDomain{}, 0, problem.New(problem.NotFound, "it answers none of the last %d bundles of an offline domain of this authority", repliesKept)
 }
 
-func (d *Domain) reply(id custody.DomainID, number uint64) (key *recovery.Key, err error) {
+func (d *Domain) reply(id custody.DomainID, number, incarnation uint64) (key *recovery.Key, err error) {
 	err = d.withIdentity(func() error {
-		key, err = d.ids.Reply(id, number)
+		key, err = d.ids.Reply(id, number, incarnation)
 		return err
 	})
 	return key, err
@@ -245,6 +248,9 @@ func (d *Domain) checkResult(ctx context.Context, res *offlineResult) (*entry.Of
 	}
 	d.mu.Unlock()
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.sameHistory(ctx, res, acts); err != nil {
 		return nil, nil, err
 	}
 	signed := map[uint64]entry.Result{}
@@ -267,6 +273,40 @@ func (d *Domain) checkResult(ctx context.Context, res *offlineResult) (*entry.Of
 		e.Taken = append(e.Taken, k)
 	}
 	return e, signed, nil
+}
+
+// sameHistory says whether what an offline domain has imported are entries of this log, to the last of each bundle: after a log was set back, or
+// anchored again without its end, the same numbers can be other entries. The last bundle must be the one that is answered.
+func (d *Domain) sameHistory(ctx context.Context, res *offlineResult, acts []authority.OfflineAct) error {
+	var last *offline.Import
+	for _, a := range acts {
+		b := a.Import
+		if b == nil {
+			continue
+		}
+		last = b
+		another := problem.New(problem.Conflict, "the result is refused: the offline domain follows another history: entry %d of this log is not the one that it has imported", b.Size-1)
+		d.mu.Lock()
+		next := d.state.Next
+		d.mu.Unlock()
+		if b.Size == 0 || b.Size > next {
+			return another
+		}
+		if err := d.waitFor(ctx, b.Size-1); err != nil {
+			return err
+		}
+		recs, err := d.read(ctx, b.Size-1, 1)
+		if err != nil {
+			return readProblem(err, b.Size-1)
+		}
+		if len(recs) == 0 || entry.Hash(recs[0].Leaf) != b.Leaf {
+			return another
+		}
+	}
+	if last != nil && (last.Number != res.number || last.Bundle != res.answer.Bundle) {
+		return problem.New(problem.Conflict, "the result is refused: it answers another bundle than the last one that the offline domain took")
+	}
+	return nil
 }
 
 // checkSigned says whether a permit's payload was signed by the wallet's keys.

@@ -258,6 +258,9 @@ func (d *Domain) eraseDoomed(ctx context.Context) (busy bool, err error) {
 			return false, fmt.Errorf("erase: %w", err)
 		}
 	}
+	if err := d.eraseLeft(ctx); err != nil {
+		return false, err
+	}
 	list := entry.ListOf(doomed)
 	rec, err := d.recordFact(entry.KindErased, entry.Confidential, &entry.Erased{Blobs: list}, func() bool { return entry.ListOf(d.state.Doomed()) == list })
 	if rec == nil || err != nil {

@@ -34,6 +34,9 @@ func (d *Domain) Sign(ctx context.Context, id custody.RequestID, payload []byte)
 	if err != nil {
 		return message.Signed{}, err
 	}
+	if err := d.mayReplace(ctx, id, asked); err != nil {
+		return message.Signed{}, err
+	}
 	d.mu.Lock()
 	if g, ok := d.state.Signed(id); ok && g.Payload == canon.HashBytes(canon.TagPayload, payload) {
 		latest := *g // another caller was quicker
@@ -114,7 +117,8 @@ func (d *Domain) permit(id custody.RequestID, asked authority.Asked, payload []b
 }
 
 // resign signs the latest permit of a request again: the same bytes. What was released is read back instead, if the log has it, for a wallet whose
-// key is not used for that: a warm or a cold one, or one whose key came back since; another domain may have signed then.
+// key is not used for that: a warm or a cold one, or one whose key came back since; another domain may have signed then. What came back unsigned
+// is decided once more first.
 func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed, error) {
 	seq, hash := g.Permit, g.PermitLeaf
 	leaf, body, err := d.readKnown(ctx, seq, hash)
@@ -127,13 +131,22 @@ func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed
 	}
 	d.mu.Lock()
 	w, _, ok := d.state.Wallet(p.Wallet)
-	elsewhere := g.Permit < d.state.BackSince(p.Wallet)
+	elsewhere, unsigned := g.Permit < d.state.BackSince(p.Wallet), d.cameBack(&g, p.Wallet)
+	_, away := d.state.Away(p.Wallet)
 	d.mu.Unlock()
 	if !ok {
 		return message.Signed{}, problem.New(problem.Internal, "the permit's wallet does not exist")
 	}
 	if g.Result != 0 && (elsewhere || d.keys.Confined(w.ID)) {
 		return d.signedBefore(ctx, g.ID, g.Result, nil)
+	}
+	if unsigned && away {
+		return message.Signed{}, problem.New(problem.KeyAway, "the permit of entry %d came back from an offline domain unsigned, and the key is away again; replace it", seq)
+	}
+	if unsigned {
+		if err := d.judgeAgain(ctx, g, p.Fee); err != nil {
+			return message.Signed{}, err
+		}
 	}
 	return d.signNow(ctx, w, p, recorded{seq: seq, hash: hash, leaf: leaf})
 }

@@ -182,6 +182,16 @@ func (s *State) Leaving() (out [][32]byte) {
 	return out
 }
 
+// LeavingKeys lists the keys that are on their way to offline domains and whose blobs here are not erased yet, by wallet.
+func (s *State) LeavingKeys() (out []custody.KeyID) {
+	for _, n := range slices.Sorted(maps.Keys(s.cold.away)) {
+		if a := s.cold.away[n]; a.Way == Leaving && !a.Erased {
+			out = append(out, s.walletList[n].Key)
+		}
+	}
+	return out
+}
+
 // ColdWallets lists the wallets whose keys are not here, in order of birth.
 func (s *State) ColdWallets() (out []custody.WalletID) {
 	for _, n := range slices.Sorted(maps.Keys(s.cold.away)) {

@@ -123,6 +123,9 @@ func deletes(t *testing.T, open func() keystore.Blobs) {
 		_, err := s.Get(t.Context(), ref)
 		wantErr(t, err, keystore.ErrNotFound)
 	}
+	if list, err := s.List(t.Context()); err != nil || len(list) != 1 || list[0] != other {
+		t.Errorf("the list has %v, %v", list, err)
+	}
 	_, err := open().Get(t.Context(), ref)
 	wantErr(t, err, keystore.ErrNotFound)
 	mustGet(t, s, other, otherBlob)

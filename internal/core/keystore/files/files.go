@@ -133,7 +133,7 @@ func (s *Store) path(ctx context.Context, ref keystore.Ref) (string, error) {
 	return filepath.Join(s.dir, id[:2], id+"-"+hex.EncodeToString(ref.Hash[:])+".blob"), nil
 }
 
-// List gives the blobs that are there, by key; files of other names are left out. It is for an owner that erases what it does not know.
+// List implements [keystore.Blobs]. Files of other names are left out.
 func (s *Store) List(ctx context.Context) ([]keystore.Ref, error) {
 	var out []keystore.Ref
 	for i := range 256 {

@@ -4,6 +4,7 @@ package domaintest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -98,6 +99,12 @@ func (m memoryBlobs) Delete(_ context.Context, ref keystore.Ref) error {
 	defer m.mu.Unlock()
 	delete(m.blobs, ref)
 	return nil
+}
+
+func (m memoryBlobs) List(context.Context) ([]keystore.Ref, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(m.blobs), func(a, b keystore.Ref) int { return cmp.Compare(a.Key, b.Key) }), nil
 }
 
 // memorySnapshots implements [securedomain.Snapshots].
