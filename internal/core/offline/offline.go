@@ -93,6 +93,7 @@ type Domain struct {
 	state   *pure.State
 	writer  uint64
 	follow  *follower
+	most    int   // bytes of an answer, as the online domain records it, above which no further permit is begun: mostAnswer but in tests
 	broken  error // why nothing more is done until the domain is opened again
 }
 
@@ -117,7 +118,7 @@ func Open(ctx context.Context, cfg Config) (*Domain, error) {
 }
 
 func open(ctx context.Context, cfg Config, ids *domainkeys.Identity) (*Domain, error) {
-	d := &Domain{cfg: cfg, ids: ids, state: pure.New()}
+	d := &Domain{cfg: cfg, ids: ids, state: pure.New(), most: mostAnswer}
 	var err error
 	if d.curve, err = curve.New(); err != nil {
 		return nil, err

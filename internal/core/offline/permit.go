@@ -126,10 +126,45 @@ func (w *work) confirmed(ctx context.Context, by Operators, items []Item) error 
 	return w.wait(ctx, last)
 }
 
+// An answer is one entry of the online domain's log, which has at most [entry.MaxBody] bytes. These are the most that its part for a permit or a
+// refusal takes, generously, in bytes; what is left above mostAnswer is for moves.
+const (
+	mostAnswer   = entry.MaxBody / 4 * 3
+	permitBytes  = 2048 // leaves of permit and result, and the result without signatures
+	keyBytes     = 160  // signature of one input
+	refusalBytes = 1024 + pure.MaxDetail
+)
+
+// room gives how many bytes an answer can still take: entries that the online domain has not taken yet come with it each time.
+func (w *work) room(ctx context.Context) (int, error) {
+	left := w.most
+	for from := w.bundle.Known; from < w.state.Next && left > 0; from += chunk {
+		recs, err := w.records(ctx, from, min(from+chunk, w.state.Next))
+		if err != nil {
+			return 0, err
+		}
+		for _, r := range recs {
+			l, err := entry.DecodeLeaf(r.Leaf)
+			if err != nil {
+				return 0, err
+			}
+			left -= len(r.Leaf) + 32
+			if !authority.OfflineUnread(l.Kind) {
+				left -= len(r.Body)
+			}
+		}
+	}
+	return left, nil
+}
+
 // signable lists the permits that wait for this domain, are of a wallet that is here, and may be signed now. Others of these wallets are
-// refused.
+// refused. What would make the answer too large for the online domain waits for the next bundle.
 func (w *work) signable(ctx context.Context) ([]Item, error) {
 	var items []Item
+	left, err := w.room(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, g := range w.follow.state.ExportedTo(w.ID()) {
 		if _, done := w.state.Permitted(g.Permit); done {
 			continue
@@ -144,6 +179,10 @@ func (w *work) signable(ctx context.Context) ([]Item, error) {
 		}
 		if _, here := w.state.Holds(p.Wallet); !here {
 			continue
+		}
+		if left -= max(permitBytes+keyBytes*len(p.Keys), refusalBytes); left < 0 {
+			w.cfg.Logger.WarnContext(ctx, "the result would be too large for the online domain with more permits: import it, then export again")
+			break
 		}
 		it, err := w.judge(ctx, g, p)
 		if err != nil {

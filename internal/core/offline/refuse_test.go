@@ -448,3 +448,27 @@ func TestOneSlot(t *testing.T) {
 		t.Errorf("%d payloads", len(payloads))
 	}
 }
+
+// An answer stays small enough for the online domain: permits that do not fit wait for the next bundle, also while results are not taken there.
+func TestAnswerFits(t *testing.T) {
+	t.Parallel()
+	h, _ := ready(t)
+	h.transfer("savings", 1001, 1)
+	h.v.reopen()
+	bundle := h.export(h.v.d, h.v.d.follow.size())
+	h.v.d.most = 4000
+	r, err := h.v.d.Work(background, bytes.NewReader(bundle), io.Discard, h.ops)
+	if err != nil || len(r.Signed) != 1 || len(r.Refused) > 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	h.wait(time.Second)
+	h.v.reopen()
+	bundle = h.export(h.v.d, h.v.d.follow.size())
+	h.v.d.most = 3000 // what is not taken yet leaves no room
+	if r, err = h.v.d.Work(background, bytes.NewReader(bundle), io.Discard, h.ops); err != nil || len(r.Signed) > 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if _, r := h.carry(); len(r.Signed) != 1 {
+		t.Errorf("%+v", r)
+	}
+}

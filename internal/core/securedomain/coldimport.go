@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/core/recovery"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/offline"
@@ -364,6 +365,9 @@ func (d *Domain) recordResult(res *offlineResult, e *entry.Offline, signed map[u
 	}
 	if err := d.state.FitsOffline(e); err != nil {
 		return out, rec, problem.New(problem.Conflict, "the result does not fit what is known of the offline domain: %v", err)
+	}
+	if n := len(canon.Encode(e)); n > entry.MaxBody { // before the first of them: nothing is half recorded
+		return out, rec, problem.New(problem.TooLarge, "the result is refused: its entry would have %d bytes, more than %d", n, entry.MaxBody)
 	}
 	for _, r := range open {
 		if _, err := d.record(at, entry.KindResult, entry.Confidential, &r); err != nil {
