@@ -297,11 +297,7 @@ func TestAppsInOneLog(t *testing.T) {
 		log.Roots = append(log.Roots, s.StateRoot())
 		kinds[x.leaf.Kind]++
 	}
-<<<<<<< HEAD
 	f, err := h.D.Feed(context.Background(), message.Feed{Limit: uint64(len(log.Roots))}) // a snapshot may have come since
-=======
-	f, err := h.D.Feed(context.Background(), message.Feed{Limit: uint64(len(log.Roots))}) // a snapshot may have come since
->>>>>>> h/fixb
 	if err != nil || len(f.Entries) != len(log.Roots) || kinds[entry.KindUses] < 10 {
 		t.Fatalf("%d entries, %v, %v", len(f.Entries), kinds, err)
 	}
