@@ -83,16 +83,13 @@ type LostPermit struct {
 	Signed  custody.HexBytes `json:"signed,omitempty"`
 }
 
-// equivocates says of a bundle that it can't be followed: that the online domain's log key has signed two logs of one incarnation, if it has.
+// equivocates says of a bundle that can't be followed that the online domain's log key has signed two histories, if it has.
 func (w *work) equivocates(why error) error {
-	k := w.bundle.Incarnation()
-	if k == 0 || k > w.incarnation {
-		return why
-	}
 	f := w.follow
 	if w.before != nil {
 		f = w.before
 	}
+	k := w.bundle.Incarnation()
 	key, err := tlog.NewKey(entry.Origin(f.state.Domain, k), f.state.LogKey[:])
 	if err != nil {
 		return errors.Join(why, err)
@@ -100,7 +97,7 @@ func (w *work) equivocates(why error) error {
 	if _, err := tlog.OpenCheckpoint(w.bundle.Checkpoint, key); err != nil {
 		return why
 	}
-	return fmt.Errorf("%w. EQUIVOCATION: the online domain has signed two logs of incarnation %d; sign nothing, and keep this bundle as evidence", why, k)
+	return fmt.Errorf("%w. EQUIVOCATION: the online domain has signed two histories of its log, this one as incarnation %d; sign nothing, and keep this bundle as evidence", why, k)
 }
 
 // branch follows a bundle whose entry is another than the one that was imported: the log goes on there without what was imported behind, if
@@ -151,7 +148,7 @@ func (w *work) renewed() (*pure.Reanchored, error) {
 	if loses {
 		var err error
 		if from, err = w.goesOn(last); err != nil {
-			return nil, w.equivocates(err)
+			return nil, err
 		}
 	}
 	out := &pure.Reanchored{Kept: from}
@@ -188,9 +185,9 @@ func (w *work) goesOn(last pure.Import) (uint64, error) {
 	}
 	switch {
 	case first == nil || first.Entry >= last.Size:
-		return 0, fmt.Errorf("its first %d entries are not those that were imported before", last.Size)
+		return 0, w.equivocates(fmt.Errorf("its first %d entries are not those that were imported before", last.Size))
 	case f.imports.unlike > 0 && f.imports.unlike <= first.Entry || f.imports.alike > first.Entry:
-		return 0, fmt.Errorf("the log was re-anchored in entry %d, and what was imported does not agree with it up to there and no further", first.Entry)
+		return 0, w.equivocates(fmt.Errorf("the log was re-anchored in entry %d, and what was imported does not agree with it up to there and no further", first.Entry))
 	case first.latest+maxBehind.Nanoseconds() < last.Time*1e9:
 		return 0, fmt.Errorf("entry %d re-anchors the log at a time before the last bundle that was taken here, whose entries it does not have", first.Entry)
 	}
