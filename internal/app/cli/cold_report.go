@@ -51,6 +51,7 @@ type coldReanchored struct {
 	} `json:"entries"`
 	Had     uint64             `json:"had"`
 	Kept    uint64             `json:"kept"`
+	Gone    bool               `json:"gone,omitempty"`
 	Permits []coldLost         `json:"permits,omitempty"`
 	Came    []custody.WalletID `json:"came,omitempty"`
 	Left    []custody.WalletID `json:"left,omitempty"`

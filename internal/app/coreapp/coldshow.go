@@ -86,6 +86,9 @@ func reanchoring(r offline.Reanchoring) []string {
 		return append(lines, fmt.Sprintf("  Nothing is lost of the %d entries that this machine had imported.", r.Had), "")
 	}
 	lines = append(lines, fmt.Sprintf("  LOST are the entries %d to %d, which this machine had imported: %d.", r.Kept, r.Had-1, r.Had-r.Kept))
+	if r.Gone {
+		lines = append(lines, "  These are not on this machine any more: whether those who signed were revoked in them, or had other keys, nothing here knows.")
+	}
 	for _, p := range r.Permits {
 		slot := fmt.Sprintf("%d inputs", p.Inputs)
 		if p.Account != "" {

@@ -45,8 +45,9 @@ type Reanchoring struct {
 	Authority custody.AuthorityID `json:"-"`
 	Number    uint64              `json:"-"` // of the bundle
 	Entries   []Reanchored        `json:"entries"`
-	Had       uint64              `json:"had"`  // entries of the authority that were imported
-	Kept      uint64              `json:"kept"` // of these, how many its log still has; the others are lost
+	Had       uint64              `json:"had"`            // entries of the authority that were imported
+	Kept      uint64              `json:"kept"`           // of these, how many its log still has; the others are lost
+	Gone      bool                `json:"gone,omitempty"` // the lost ones are not here any more: who signed may have been revoked in them, which nothing here knows
 	Permits   []LostPermit        `json:"permits,omitempty"`
 	Came      []custody.WalletID  `json:"came,omitempty"` // wallets whose seeds came by entries that are lost
 	Left      []custody.WalletID  `json:"left,omitempty"` // and that went
@@ -211,6 +212,7 @@ func (w *work) agreed(ctx context.Context, by Operators) error {
 // tell says what a re-anchoring means here.
 func (w *work) tell(ctx context.Context) Reanchoring {
 	out := Reanchoring{Domain: w.ID(), Name: w.state.Name, Authority: w.state.Authority, Number: w.bundle.Number, Had: w.state.Import.Size, Kept: w.renews.Kept}
+	out.Gone = out.Kept < out.Had && w.before == nil
 	for _, a := range w.follow.anchors {
 		if a.Entry < w.renews.Entries[0].Entry {
 			continue

@@ -50,7 +50,7 @@ func TestReanchorLoses(t *testing.T) {
 				t.Fatal(err)
 			}
 			x := r.Reanchored
-			if x == nil || len(h.ops.told) != 1 || x.Incarnation() != 2 || x.Had != had || x.Kept != base || len(x.Permits) != 2 || x.Entries[0].Reason == "" || len(x.Entries[0].By) != 2 || x.Entries[0].By[0].Removed {
+			if x == nil || len(h.ops.told) != 1 || x.Incarnation() != 2 || x.Had != had || x.Kept != base || len(x.Permits) != 2 || x.Entries[0].Reason == "" || len(x.Entries[0].By) != 2 || x.Entries[0].By[0].Removed || x.Gone {
 				t.Fatalf("%+v", x)
 			}
 			for i, l := range x.Permits {
@@ -109,7 +109,7 @@ func TestReanchorWithoutEntries(t *testing.T) {
 	p := h.transfer("savings", 80, 3)
 	parts := h.parts(h.v.d, 0)
 	_, r := h.takes(parts)
-	if x := r.Reanchored; x == nil || x.Kept != base || len(x.Permits) != 2 || x.Permits[0].TxID == "" || len(r.Signed) != 1 || r.Signed[0].Entry != p {
+	if x := r.Reanchored; x == nil || !x.Gone || x.Kept != base || len(x.Permits) != 2 || x.Permits[0].TxID == "" || len(r.Signed) != 1 || r.Signed[0].Entry != p {
 		t.Fatalf("%+v", r)
 	}
 	oneSlot(t, h.v.d.state)
