@@ -288,6 +288,10 @@ func TestReanchorEquivocation(t *testing.T) {
 	h.refusesAll(h.knows(), "EQUIVOCATION", "as incarnation 2")
 	h.reanchor(3) // and with that one before it
 	h.refusesAll(h.knows(), "EQUIVOCATION", "as incarnation 3")
+	h.v.close()
+	h.v.lose("authority") // the imports tell, too
+	h.v.reopen()
+	h.refusesAll(h.parts(h.v.d, 0), "EQUIVOCATION: incarnation 2 of the log begins with entry")
 
 	old, _ := ready(t)
 	old.carry()
