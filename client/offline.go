@@ -21,6 +21,7 @@ type (
 	OfflineBundle  = apiv1.OfflineBundle
 	OfflineResult  = apiv1.OfflineResult
 	OfflineRefusal = apiv1.OfflineRefusal
+	OfflineLost    = apiv1.OfflineLost
 	AwayWallet     = apiv1.AwayWallet
 	Away           = apiv1.Away
 )

@@ -5,7 +5,6 @@ package cli
 import (
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"strongroom/internal/app/coldtalk"
 	"strongroom/internal/app/words"
 	"strongroom/internal/edge/keyfile"
-	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/offline"
 	"strongroom/internal/secret"
 )
@@ -97,30 +95,8 @@ type coldSign struct {
 	OperatorFD []int    `name:"operator-fd" placeholder:"N" help:"Read the passphrase of an operator's key from this file descriptor; in the order of --operator."`
 	Leave      []uint64 `placeholder:"ENTRY" help:"Do not sign the permit of this entry; the online domain is told so."`
 	BackupTo   string   `name:"backup" placeholder:"FOLDER" help:"Add to the backup in this folder, before the result is written."`
-	Yes        bool     `short:"y" help:"Do not ask before signing."`
-}
-
-// coldReport is what strongroom-core says of a bundle.
-type coldReport struct {
-	Domain   string             `json:"domain"`
-	Number   uint64             `json:"number"`
-	Entries  uint64             `json:"entries"`
-	Again    bool               `json:"again,omitempty"`
-	MovedIn  []custody.WalletID `json:"movedIn,omitempty"`
-	MovedOut []custody.WalletID `json:"movedOut,omitempty"`
-	Signed   []struct {
-		Entry   uint64 `json:"entry"`
-		Request string `json:"request"`
-		TxID    string `json:"txid"`
-	} `json:"signed,omitempty"`
-	Refused []struct {
-		Entry  uint64 `json:"entry"`
-		Kind   string `json:"kind"`
-		Detail string `json:"detail"`
-	} `json:"refused,omitempty"`
-	Waiting int    `json:"waiting,omitempty"`
-	Size    uint64 `json:"size"`
-	Result  string `json:"result"`
+	Reanchored uint64   `placeholder:"N" help:"Take it without asking that the authority's log was re-anchored, as incarnation N and no other."`
+	Yes        bool     `short:"y" help:"Do not ask before signing. A re-anchoring is asked about all the same."`
 }
 
 // Run signs.
@@ -141,26 +117,6 @@ func (c *coldSign) Run(e *env) error {
 	return e.show(r, func() error { return e.pairs(r.pairs()) })
 }
 
-func (r coldReport) pairs() []pair {
-	out := []pair{{"offline domain", r.Domain}, {"bundle", strconv.FormatUint(r.Number, 10)}, {"entries imported", strconv.FormatUint(r.Entries, 10)}}
-	for _, w := range r.MovedIn {
-		out = append(out, pair{"came", string(w)})
-	}
-	for _, w := range r.MovedOut {
-		out = append(out, pair{"left", string(w)})
-	}
-	for _, s := range r.Signed {
-		out = append(out, pair{"signed", fmt.Sprintf("%d  %s", s.Entry, s.TxID)})
-	}
-	for _, s := range r.Refused {
-		out = append(out, pair{"not done", fmt.Sprintf("%d  %s: %s", s.Entry, s.Kind, s.Detail)})
-	}
-	if r.Waiting > 0 {
-		out = append(out, pair{"waiting for operators", strconv.Itoa(r.Waiting)})
-	}
-	return append(out, pair{"result", r.Result})
-}
-
 // sign runs the core, which shows on standard error what it is asked for, and answers its questions through two pipes.
 func (c *coldSign) sign(e *env, pass secret.Bytes) (r coldReport, err error) {
 	more := []string{"--bundle", c.Bundle, "--out", c.Out}
@@ -168,13 +124,7 @@ func (c *coldSign) sign(e *env, pass secret.Bytes) (r coldReport, err error) {
 		more = append(more, "--to", c.BackupTo)
 	}
 	args := append([]string{"cold", "sign"}, c.args("", more...)[1:]...)
-	talk := func(coldtalk.Question) (coldtalk.Reply, error) {
-		return coldtalk.Reply{}, errors.New("no operators are there")
-	}
-	if len(c.Operator) > 0 {
-		talk = func(q coldtalk.Question) (coldtalk.Reply, error) { return c.answer(e, q) }
-	}
-	out, err := e.runTalking(pass, len(c.Operator) > 0, talk, args...)
+	out, err := e.runTalking(pass, true, func(q coldtalk.Question) (coldtalk.Reply, error) { return c.answer(e, q) }, args...)
 	if err != nil {
 		return r, err
 	}
@@ -184,8 +134,15 @@ func (c *coldSign) sign(e *env, pass secret.Bytes) (r coldReport, err error) {
 	return r, nil
 }
 
-// answer answers a question of the core: which of the permits that it has shown are wanted, or the operators' signatures.
+// answer answers a question of the core: which of the permits that it has shown are wanted, the operators' signatures, or whether the authority's
+// log was re-anchored as it has shown.
 func (c *coldSign) answer(e *env, q coldtalk.Question) (out coldtalk.Reply, err error) {
+	if q.Incarnation > 0 {
+		return coldtalk.Reply{Agreed: q.Incarnation}, c.agree(e, q.Incarnation)
+	}
+	if len(c.Operator) == 0 {
+		return coldtalk.Reply{Nobody: true}, nil
+	}
 	if len(q.Statement) == 0 {
 		for _, p := range q.Permits {
 			if !slices.Contains(c.Leave, p) {
@@ -209,6 +166,22 @@ func (c *coldSign) answer(e *env, q coldtalk.Question) (out coldtalk.Reply, err 
 		out.Signatures = append(out.Signatures, sig)
 	}
 	return out, nil
+}
+
+// agree has the operators type which incarnation of the authority's log they take; a program names it beforehand.
+func (c *coldSign) agree(e *env, incarnation uint64) error {
+	if c.Reanchored == incarnation {
+		return nil
+	}
+	if c.Reanchored > 0 {
+		return fmt.Errorf("the authority's log was re-anchored as incarnation %d; --reanchored names %d", incarnation, c.Reanchored)
+	}
+	unattended := fmt.Sprintf("a program gives --reanchored %d", incarnation)
+	err := e.confirmWord(strconv.FormatUint(incarnation, 10), "Follow the authority's log as it goes on in this incarnation? Compare with what the people named above say.", unattended)
+	if err != nil {
+		return fmt.Errorf("%w; %s", err, unattended) // it crosses to the core as text, without a hint
+	}
+	return nil
 }
 
 // confirmAs has an operator sign a confirmation.
@@ -235,60 +208,6 @@ func entries(list []uint64) string {
 		out[i] = strconv.FormatUint(n, 10)
 	}
 	return strings.Join(out, ", ")
-}
-
-type coldStatus struct{ coreFlags }
-
-// coldStanding is what strongroom-core says.
-type coldStanding struct {
-	Domain    string             `json:"domain"`
-	Name      string             `json:"name"`
-	Authority string             `json:"authority"`
-	Profile   string             `json:"profile"`
-	Entries   uint64             `json:"entries"`
-	Import    uint64             `json:"import"`
-	Imported  uint64             `json:"imported"`
-	Time      int64              `json:"importTime"`
-	Full      bool               `json:"needsFull"`
-	Wallets   []custody.WalletID `json:"wallets"`
-	Unsigned  int                `json:"unsigned"`
-	Copies    bool               `json:"recoveryCopies"`
-	Zeroized  bool               `json:"zeroized"`
-	Locked    bool               `json:"workingKeyAbsent"`
-	Missing   []custody.WalletID `json:"missing"`
-}
-
-// Run asks the core.
-func (c *coldStatus) Run(e *env) error {
-	pass, err := c.passphrase(e, false)
-	if err != nil {
-		return err
-	}
-	defer pass.Wipe()
-	var s coldStanding
-	if err := e.runCold(c.coreFlags, pass, &s, "status"); err != nil {
-		return err
-	}
-	return e.show(s, func() error { return e.pairs(s.pairs()) })
-}
-
-func (s coldStanding) pairs() []pair {
-	yes := map[bool]string{true: "yes", false: "no"}
-	out := []pair{{"offline domain", s.Domain}, {"name", s.Name}, {"authority", s.Authority}, {"profile", s.Profile}, {"entries", strconv.FormatUint(s.Entries, 10)}}
-	last := "nothing was imported"
-	if s.Import > 0 {
-		last = fmt.Sprintf("bundle %d, %d entries, of %s", s.Import, s.Imported, words.Unix(s.Time))
-	}
-	out = append(out, pair{"imported", last}, pair{"next bundle", map[bool]string{true: "a full one (--full)", false: "what is new"}[s.Full]})
-	for _, w := range s.Wallets {
-		what := "here"
-		if slices.Contains(s.Missing, w) {
-			what = "MISSING: restore the backup"
-		}
-		out = append(out, pair{"wallet " + string(w), what})
-	}
-	return append(out, pair{"permits not signed yet", strconv.Itoa(s.Unsigned)}, pair{"sealed for custodians", yes[s.Copies]}, pair{"zeroized", yes[s.Zeroized]},
-		pair{"working key", map[bool]string{true: "absent", false: "there"}[s.Locked]})
 }
 
 type coldBackup struct {

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -220,11 +221,30 @@ func (c *coldImport) Run(e *env) error {
 		for _, w := range r.MovedOut {
 			ps = append(ps, pair{"key came back", string(w)})
 		}
+		for _, x := range r.Lost {
+			ps = append(ps, lostPair(x))
+		}
 		for _, x := range r.Refused {
 			ps = append(ps, pair{"not done", fmt.Sprintf("entry %d: %s: %s", x.Entry, x.Kind, x.Detail)})
 		}
 		return e.pairs(ps)
 	})
+}
+
+// lostPair tells of something that was done under a lost entry.
+func lostPair(x client.OfflineLost) pair {
+	what := fmt.Sprintf("entry %d, wallet %s: ", x.Entry, x.Wallet)
+	switch {
+	case x.Came:
+		what += "its key came there"
+	case x.Left:
+		what += "its key left there"
+	case x.Account != "":
+		what += fmt.Sprintf("nonce %d of %s, %s", x.Nonce, x.Account, cmp.Or(x.TxID, "not signed"))
+	default:
+		what += fmt.Sprintf("%d inputs, %s", x.Inputs, cmp.Or(x.TxID, "not signed"))
+	}
+	return pair{"done under a lost entry", what}
 }
 
 type walletMove struct {

@@ -3,7 +3,6 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -302,16 +301,37 @@ func (e *env) confirm(given bool, question string) error {
 	if given {
 		return nil
 	}
-	fmt.Fprintf(e.Err, "%s Type yes: ", words.Plain(question))
-	line, err := bufio.NewReader(io.LimitReader(e.In, 100)).ReadString('\n')
+	return e.confirmWord("yes", question, "a program gives --yes")
+}
+
+// confirmWord asks on the terminal until somebody types a word; unattended says what a program does instead.
+func (e *env) confirmWord(word, question, unattended string) error {
+	fmt.Fprintf(e.Err, "%s Type %s: ", words.Plain(question), word)
+	line, err := readLine(e.In)
 	if err != nil && strings.TrimSpace(line) == "" {
 		e.say("")
-		return hint(errors.New("nobody answered; nothing was signed"), "a program gives --yes")
+		return hint(errors.New("nobody answered; nothing was signed"), "%s", unattended)
 	}
-	if strings.TrimSpace(line) != "yes" {
+	if strings.TrimSpace(line) != word {
 		return errors.New("not confirmed; nothing was signed")
 	}
 	return nil
+}
+
+// readLine reads a line of at most 100 bytes, and nothing behind it: another question may follow.
+func readLine(r io.Reader) (string, error) {
+	var line []byte
+	for b := make([]byte, 1); len(line) < 100; {
+		n, err := r.Read(b)
+		line = append(line, b[:n]...)
+		if n > 0 && b[0] == '\n' {
+			break
+		}
+		if err != nil {
+			return string(line), err
+		}
+	}
+	return string(line), nil
 }
 
 // client makes a client of the server.

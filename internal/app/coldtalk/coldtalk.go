@@ -20,10 +20,12 @@ import (
 // maxMessage is the longest message, in bytes.
 const maxMessage = 1 << 20
 
-// Question is what the core asks: which of some permits are wanted, or, with a statement, for the operators' signatures.
+// Question is what the core asks: which of some permits are wanted; with a statement, for the operators' signatures; with an incarnation, whether
+// the operators take it that the authority's log was re-anchored so.
 type Question struct {
-	Permits   []uint64 `cbor:"1,keyasint,omitempty"` // entries in the authority's log, of what was shown
-	Statement []byte   `cbor:"2,keyasint,omitempty"` // canonical offline.Confirmation
+	Permits     []uint64 `cbor:"1,keyasint,omitempty"` // entries in the authority's log, of what was shown
+	Statement   []byte   `cbor:"2,keyasint,omitempty"` // canonical offline.Confirmation
+	Incarnation uint64   `cbor:"3,keyasint,omitempty"`
 }
 
 // Reply answers a question.
@@ -31,6 +33,8 @@ type Reply struct {
 	Permits    []uint64            `cbor:"1,keyasint,omitempty"` // those that are wanted
 	Signatures []offline.Signature `cbor:"2,keyasint,omitempty"`
 	Refused    string              `cbor:"3,keyasint,omitempty"` // why there is no answer
+	Nobody     bool                `cbor:"4,keyasint,omitempty"` // no operators are there
+	Agreed     uint64              `cbor:"5,keyasint,omitempty"` // incarnation that the operators take
 }
 
 // Ask sends a question and reads the reply.

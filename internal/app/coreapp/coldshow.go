@@ -40,7 +40,77 @@ func (c coldOperators) Review(_ context.Context, r offline.Review) ([]uint64, er
 		q.Permits = append(q.Permits, it.Entry)
 	}
 	a, err := coldtalk.Ask(c.to, c.from, q)
+	if err == nil && a.Nobody {
+		return nil, offline.ErrUnattended
+	}
 	return a.Permits, err
+}
+
+// Reanchored implements [offline.Operators].
+func (c coldOperators) Reanchored(_ context.Context, r offline.Reanchoring) error {
+	if err := show(c.show, reanchoring(r)); err != nil {
+		return err
+	}
+	if c.to == nil || c.from == nil {
+		return offline.ErrUnattended
+	}
+	a, err := coldtalk.Ask(c.to, c.from, coldtalk.Question{Incarnation: r.Incarnation()})
+	switch {
+	case err != nil:
+		return err
+	case a.Nobody:
+		return offline.ErrUnattended
+	case a.Agreed != r.Incarnation():
+		return fmt.Errorf("the operators agreed to incarnation %d, not %d", a.Agreed, r.Incarnation())
+	}
+	return nil
+}
+
+// reanchoring says in plain words that the authority's log was re-anchored, by whom, and what that means here.
+func reanchoring(r offline.Reanchoring) []string {
+	lines := []string{fmt.Sprintf("THE AUTHORITY'S LOG WAS RE-ANCHORED. Offline domain %s (%s), bundle %d, authority %s.", words.Plain(r.Name), words.Groups(r.Domain[:8]), r.Number, words.Groups(r.Authority[:8]))}
+	for _, x := range r.Entries {
+		lines = append(lines, fmt.Sprintf("  entry %d, at %s: it goes on as incarnation %d", x.Entry, words.Time(time.Unix(0, x.Time)), x.Incarnation), "    because: "+words.Plain(x.Reason))
+		for _, by := range x.By {
+			line := "    signed by " + string(by.Person)
+			if by.Removed {
+				line += ", WHO IS NOBODY, or has another key, by what this machine knew last"
+			}
+			lines = append(lines, line)
+		}
+		if x.Whole {
+			lines = append(lines, "    log witnesses had confirmed that nothing was lost")
+		}
+	}
+	if r.Kept == r.Had {
+		return append(lines, fmt.Sprintf("  Nothing is lost of the %d entries that this machine had imported.", r.Had), "")
+	}
+	lines = append(lines, fmt.Sprintf("  LOST are the entries %d to %d, which this machine had imported: %d.", r.Kept, r.Had-1, r.Had-r.Kept))
+	if r.Gone {
+		lines = append(lines, "  These are not on this machine any more: whether those who signed were revoked in them, or had other keys, nothing here knows.")
+	}
+	for _, p := range r.Permits {
+		slot := fmt.Sprintf("%d inputs", p.Inputs)
+		if p.Account != "" {
+			slot = fmt.Sprintf("nonce %d of %s", p.Nonce, words.Plain(p.Account))
+		}
+		line := fmt.Sprintf("  permit %d, wallet %q, %s: ", p.Entry, p.Wallet, slot)
+		if p.TxID == "" {
+			lines = append(lines, line+"it was confirmed here and is not signed yet")
+			continue
+		}
+		lines = append(lines, line+"SIGNED here, transaction "+words.Plain(p.TxID))
+	}
+	if len(r.Permits) > 0 {
+		lines = append(lines, "  What was signed stays signed: its slots are used, and nothing else is ever signed for them here.")
+	}
+	for _, w := range r.Came {
+		lines = append(lines, fmt.Sprintf("  wallet %q came by a lost entry: its seed stays here; the online domain does not know that", w))
+	}
+	for _, w := range r.Left {
+		lines = append(lines, fmt.Sprintf("  wallet %q left by a lost entry: its seed is not here any more; the online domain may not know that", w))
+	}
+	return append(lines, "  Agree only if you know from somebody else than the courier that this was done, and why.", "")
 }
 
 // Confirm implements [offline.Operators].
@@ -67,7 +137,10 @@ func showReview(w io.Writer, r offline.Review) error {
 			lines = append(lines, "      "+string(p))
 		}
 	}
-	lines = append(lines, "")
+	return show(w, append(lines, ""))
+}
+
+func show(w io.Writer, lines []string) error {
 	for _, l := range lines {
 		if _, err := fmt.Fprintln(w, l); err != nil {
 			return err

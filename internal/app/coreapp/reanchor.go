@@ -223,7 +223,7 @@ func (p *remains) tell(b *entry.Reanchor) {
 		r.Known = c.Size
 	}
 	if !b.Whole {
-		for _, s := range p.left.Stranded() {
+		for _, s := range p.left.Followers() {
 			p.found(s)
 		}
 	}

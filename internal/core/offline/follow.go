@@ -38,10 +38,13 @@ type follower struct {
 	state   *authority.State
 	tail    pure.Tail
 	genesis *entry.Genesis
-	moves   []move // of seeds, in order
+	moves   []move     // of seeds, in order
+	anchors []anchored // entries that re-anchored the log, in order
+	imports compared   // with what was imported
+	spans   []span     // where the entries lie in the store
 	staged  []auditlog.Record
 	bytes   int
-	flushed uint64 // entries in the store
+	flushed uint64 // records in the store
 }
 
 // move is an effect that moves a seed.
@@ -50,8 +53,8 @@ type move struct {
 	body *entry.Effect
 }
 
-// openFollower folds the entries that were imported. Entries beyond the last import were staged by a bundle that was not finished, and are
-// dropped. Where fewer are there than were imported, all are dropped: the next bundle must be a full one.
+// openFollower folds the entries that were imported. Records behind the last import were staged by a bundle that was not finished, and are
+// dropped. Where what was imported is not all there, everything is dropped: the next bundle must be a full one.
 func openFollower(ctx context.Context, store auditlog.Store, ids *domainkeys.Identity, own *pure.State) (*follower, error) {
 	size, writer, err := store.Head(ctx)
 	if err != nil {
@@ -62,31 +65,37 @@ func openFollower(ctx context.Context, store auditlog.Store, ids *domainkeys.Ide
 			return nil, err
 		}
 	}
-	keep := own.Import.Size
-	if size < keep {
-		keep = 0
+	keep, spans, err := findImport(ctx, store, own.Import)
+	if err != nil {
+		return nil, err
 	}
 	if size > keep {
 		if err := store.Truncate(ctx, followWriter, keep); err != nil {
 			return nil, err
 		}
 	}
-	f := &follower{store: store, ids: ids, own: own, state: authority.New(), flushed: keep}
-	for f.tail.Frontier.Size() < keep {
-		recs, err := store.Read(ctx, f.tail.Frontier.Size(), chunk)
+	f := &follower{store: store, ids: ids, own: own, state: authority.New(), spans: spans, flushed: keep}
+	if keep == 0 {
+		f.spans = []span{{}}
+		return f, nil
+	}
+	return f, f.fold(ctx, own.Import.Size)
+}
+
+// fold folds entries that lie in the store, up to a size.
+func (f *follower) fold(ctx context.Context, end uint64) error {
+	for f.size() < end {
+		recs, err := f.stored(ctx, f.size(), end)
 		if err != nil {
-			return nil, err
-		}
-		if len(recs) == 0 {
-			return nil, fmt.Errorf("%w: entry %d is missing", ErrFollow, f.tail.Frontier.Size())
+			return err
 		}
 		for _, rec := range recs {
 			if err := f.again(rec); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // size is how many entries are folded.
@@ -98,6 +107,7 @@ func (f *follower) again(rec auditlog.Record) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrFollow, err)
 	}
+	before := f.tail.Frontier
 	l, hash, err := f.tail.Next(pure.Record{Leaf: rec.Leaf, Salt: salt[:], Body: body})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrFollow, err)
@@ -106,7 +116,7 @@ func (f *follower) again(rec auditlog.Record) error {
 	if err != nil {
 		return err
 	}
-	if err := f.apply(l, hash, b); err != nil {
+	if err := f.apply(before, l, hash, b); err != nil {
 		return fmt.Errorf("%w: %w", ErrFollow, err)
 	}
 	return nil
@@ -114,6 +124,7 @@ func (f *follower) again(rec auditlog.Record) error {
 
 // take verifies, audits and folds the next entry of a bundle, and stages it.
 func (f *follower) take(ctx context.Context, r pure.Record) error {
+	before := f.tail.Frontier
 	l, hash, err := f.tail.Next(r)
 	if err != nil {
 		return err
@@ -128,13 +139,17 @@ func (f *follower) take(ctx context.Context, r pure.Record) error {
 	if err := f.state.Audit(l, b, authority.Derive, f.history(ctx)); err != nil {
 		return err
 	}
-	if err := f.apply(l, hash, b); err != nil {
+	if err := f.apply(before, l, hash, b); err != nil {
 		return err
 	}
 	return f.stage(ctx, l, r)
 }
 
-func (f *follower) apply(l entry.Leaf, hash [32]byte, body any) error {
+// apply folds an entry; before is the tree without it.
+func (f *follower) apply(before tlog.Frontier, l entry.Leaf, hash [32]byte, body any) error {
+	if r, ok := body.(*entry.Reanchor); ok && r.Root != before.Root() {
+		return fmt.Errorf("entry %d re-anchors a log with another tree than this one", l.Seq)
+	}
 	if err := f.state.Apply(l, hash, body); err != nil {
 		return err
 	}
@@ -145,10 +160,12 @@ func (f *follower) apply(l entry.Leaf, hash [32]byte, body any) error {
 		if b.Move != nil {
 			f.moves = append(f.moves, move{l.Seq, b})
 		}
+	case *entry.Reanchor:
+		f.anchors = append(f.anchors, anchored{Anchored: pure.Anchored{Incarnation: b.Incarnation, Entry: l.Seq, Leaf: hash}, latest: l.Time + l.Bound, body: b})
+	case *entry.Gap:
+		f.anchors[len(f.anchors)-1].gap = b
 	}
-	if i := f.own.Import; f.size() == i.Size && (f.tail.Frontier.Root() != i.Root || f.tail.Last != i.Leaf) {
-		return fmt.Errorf("the first %d entries are not those that were imported before", i.Size)
-	}
+	f.compare()
 	return nil
 }
 
@@ -181,15 +198,12 @@ func (f *follower) flush(ctx context.Context) error {
 
 // record gives a folded entry as it is stored.
 func (f *follower) record(ctx context.Context, seq uint64) (auditlog.Record, error) {
-	if seq >= f.flushed && seq-f.flushed < uint64(len(f.staged)) {
-		return f.staged[seq-f.flushed], nil
+	if seq >= f.size() {
+		return auditlog.Record{}, fmt.Errorf("entry %d of the authority is not here", seq)
 	}
-	recs, err := f.store.Read(ctx, seq, 1)
+	recs, err := f.stored(ctx, seq, seq+1)
 	if err != nil {
 		return auditlog.Record{}, err
-	}
-	if seq >= f.size() || len(recs) == 0 {
-		return auditlog.Record{}, fmt.Errorf("entry %d of the authority is not here", seq)
 	}
 	return recs[0], nil
 }
@@ -208,6 +222,11 @@ func (f *follower) entry(ctx context.Context, seq uint64) ([32]byte, any, error)
 	if err != nil {
 		return [32]byte{}, nil, err
 	}
+	return f.openEntry(rec, seq)
+}
+
+// openEntry opens the stored record of an entry.
+func (f *follower) openEntry(rec auditlog.Record, seq uint64) ([32]byte, any, error) {
 	l, _, raw, err := openRecord(f.ids, rec, followsBody)
 	if err != nil {
 		return [32]byte{}, nil, err

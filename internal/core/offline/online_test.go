@@ -156,7 +156,8 @@ func (o *online) moment() authority.Moment {
 }
 
 var kinds = map[string]entry.Kind{"*entry.Genesis": entry.KindGenesis, "*entry.Request": entry.KindRequest, "*entry.Approval": entry.KindApproval, "*entry.Permit": entry.KindPermit,
-	"*entry.Result": entry.KindResult, "*entry.Effect": entry.KindEffect, "*entry.Erased": entry.KindErased, "*entry.Offline": entry.KindOffline, "*entry.Writer": entry.KindWriter, "*entry.Session": entry.KindSession}
+	"*entry.Result": entry.KindResult, "*entry.Effect": entry.KindEffect, "*entry.Erased": entry.KindErased, "*entry.Offline": entry.KindOffline, "*entry.Writer": entry.KindWriter, "*entry.Session": entry.KindSession,
+	"*entry.Reanchor": entry.KindReanchor, "*entry.Gap": entry.KindGap}
 
 // must writes an entry.
 func (o *online) must(body any) uint64 {
@@ -166,7 +167,11 @@ func (o *online) must(body any) uint64 {
 	l := entry.Leaf{V: 1, Authority: o.s.Authority, Domain: o.s.Domain, Seq: o.s.Next, Prev: o.s.Last, Kind: kinds[fmt.Sprintf("%T", body)], KindVersion: 1, Engine: entry.Engine1,
 		Writer: max(o.s.Writer, 1), Time: at.Time, Bound: at.Bound}
 	class := entry.Confidential
-	if l.Seq == 0 {
+	switch body.(type) {
+	case *entry.Reanchor:
+		l.Writer++
+		class = entry.Public
+	case *entry.Genesis, *entry.Gap:
 		class = entry.Public
 	}
 	salt := [16]byte{byte(l.Seq), 7}
@@ -347,8 +352,13 @@ func (o *online) permit(id custody.RequestID, amount, nonce, gasPrice uint64) ui
 
 // checkpoint signs the log as it is, with cosignatures of some witnesses.
 func (o *online) checkpoint(witnesses int) []byte {
+	return o.checkpointOf(o.s.Anchoring().Incarnation, o.witness[:witnesses]...)
+}
+
+// checkpointOf signs the log as if it were of an incarnation.
+func (o *online) checkpointOf(incarnation uint64, witnesses ...domaintest.Person) []byte {
 	o.t.Helper()
-	key, err := tlog.NewKey(entry.Origin(o.s.Domain, 1), o.logKey.Public().(ed25519.PublicKey))
+	key, err := tlog.NewKey(entry.Origin(o.s.Domain, incarnation), o.logKey.Public().(ed25519.PublicKey))
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -357,7 +367,7 @@ func (o *online) checkpoint(witnesses int) []byte {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	for _, w := range o.witness[:witnesses] {
+	for _, w := range witnesses {
 		line, err := tlog.Cosign(c.Text(), uint64(o.clock.Wall.Load()/1e9), o.witnessKey(w), func(m []byte) ([]byte, error) { return ed25519.Sign(w.Key, m), nil })
 		if err != nil {
 			o.t.Fatal(err)
@@ -502,7 +512,7 @@ func (o *online) take(sealed []byte, b pure.Bundle) *result {
 		o.must(&x)
 	}
 	for _, a := range acts {
-		if a.MovedOut != nil {
+		if a.MovedOut != nil && !a.Lost {
 			body.Taken = append(body.Taken, entry.TakenKey{Key: a.MovedOut.Key, Epoch: 1, Blob: sha256.Sum256([]byte(fmt.Sprint("again ", o.s.Next)))})
 		}
 	}

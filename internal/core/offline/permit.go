@@ -284,11 +284,16 @@ func (w *work) allowed(ctx context.Context, g *authority.Signed, wallet entry.Wa
 
 // settlePermits signs the permits that are recorded and have no result: the only thing that can become of them.
 func (w *work) settlePermits(ctx context.Context) error {
+	return w.settle(ctx, w.follow, func(pure.Permitted) bool { return true })
+}
+
+// settle signs those of them that are wanted, as the log that f follows has them.
+func (w *work) settle(ctx context.Context, f *follower, want func(pure.Permitted) bool) error {
 	for _, r := range w.state.Permits() {
-		if r.Result != nil {
+		if r.Result != nil || !want(r) {
 			continue
 		}
-		leaf, body, err := w.follow.entry(ctx, r.Entry)
+		leaf, body, err := f.entry(ctx, r.Entry)
 		if err != nil {
 			return err
 		}
@@ -296,7 +301,11 @@ func (w *work) settlePermits(ctx context.Context) error {
 		if !ok || leaf != r.Leaf || canon.HashBytes(canon.TagPayload, p.Payload) != r.Payload || p.PayloadHash != r.Payload {
 			return fmt.Errorf("%w: entry %d", ErrFollow, r.Entry)
 		}
-		out, err := w.sign(ctx, r, p)
+		wallet, _, ok := f.state.Wallet(p.Wallet)
+		if !ok {
+			return fmt.Errorf("sign permit %d: its wallet is not known", r.Entry)
+		}
+		out, err := w.sign(ctx, r, wallet, p)
 		if err != nil {
 			return fmt.Errorf("sign permit %d: %w", r.Entry, err)
 		}
@@ -309,11 +318,7 @@ func (w *work) settlePermits(ctx context.Context) error {
 }
 
 // sign makes the signatures of a permit that is durable, and verifies them as everybody else can.
-func (w *work) sign(ctx context.Context, r pure.Permitted, p *entry.Permit) (*pure.Result, error) {
-	wallet, _, ok := w.follow.state.Wallet(p.Wallet)
-	if !ok {
-		return nil, errors.New("its wallet is not known")
-	}
+func (w *work) sign(ctx context.Context, r pure.Permitted, wallet entry.Wallet, p *entry.Permit) (*pure.Result, error) {
 	key := func(wallet entry.Wallet, k entry.KeyPath, pub authority.Derived, f func([]byte) error) error {
 		path, err := authority.AccountPath(wallet)
 		if err != nil {
@@ -336,6 +341,6 @@ func (w *work) sign(ctx context.Context, r pure.Permitted, p *entry.Permit) (*pu
 	if err != nil {
 		return nil, err
 	}
-	out := &pure.Result{Entry: r.Entry, Signatures: sigs, TxID: txid, Signed: sha256.Sum256(raw)}
+	out := &pure.Result{Entry: r.Entry, Signatures: sigs, TxID: txid, Signed: sha256.Sum256(raw), Leaf: r.Leaf[:]}
 	return out, authority.CheckResult(wallet, p, &entry.Result{Request: p.Request, Permit: r.Entry, Signatures: sigs, TxID: txid, Signed: out.Signed}, authority.Derive)
 }

@@ -34,7 +34,7 @@ func ready(t testing.TB, options ...onlineOption) (*house, uint64) {
 func (h *house) refuses(bundle []byte, reason string) {
 	h.t.Helper()
 	h.v.reopen()
-	before := *h.v.d.state
+	before, follows := *h.v.d.state, h.v.d.follow.size()
 	answer, _, err := h.v.work(bundle, h.ops)
 	if err == nil || !strings.Contains(err.Error(), reason) {
 		h.t.Errorf("got %v, want %q", err, reason)
@@ -43,7 +43,7 @@ func (h *house) refuses(bundle []byte, reason string) {
 		h.t.Error("there is an answer")
 	}
 	h.v.reopen()
-	if s := h.v.d.state; s.Next != before.Next || s.Import != before.Import || h.v.d.follow.size() != before.Import.Size {
+	if s := h.v.d.state; s.Next != before.Next || s.Import != before.Import || h.v.d.follow.size() != follows {
 		h.t.Errorf("something of a refused bundle stays: %d entries, %d imported, after %s", s.Next, h.v.d.follow.size(), reason)
 	}
 }

@@ -24,6 +24,9 @@ type Operators interface {
 	// Review shows permits, and gives the entries of those that are to be signed. [ErrUnattended] leaves them for another run; any other error
 	// ends the work, and what was imported stays.
 	Review(ctx context.Context, r Review) ([]uint64, error)
+	// Reanchored tells that the authority's log was re-anchored, and gives nil once that was confirmed. Any error ends the work, and nothing of the
+	// bundle stays; [ErrUnattended] says that nobody was there to confirm.
+	Reanchored(ctx context.Context, r Reanchoring) error
 	// Confirm gives the signatures of two operators over [pure.Confirmation.Message].
 	Confirm(ctx context.Context, c pure.Confirmation) ([]pure.Signature, error)
 }
@@ -40,6 +43,8 @@ type Report struct {
 	Refused  []Refused          `json:"refused,omitempty"`
 	Waiting  int                `json:"waiting,omitempty"` // permits that nobody was there to confirm
 	Size     uint64             `json:"size"`              // entries of the own log
+
+	Reanchored *Reanchoring `json:"reanchored,omitempty"` // that the operators agreed to; nil: none
 }
 
 // Signed is a permit that has its result.
@@ -67,6 +72,10 @@ type work struct {
 	root       tlog.Checkpoint
 	copies     map[[32]byte][]byte
 	report     Report
+
+	incarnation uint64           // of the authority's log, that was known before
+	before      *follower        // of the log as it was, where this one goes on without entries that were imported; else nil
+	renews      *pure.Reanchored // what re-anchored the log since the last import; nil: nothing
 }
 
 // Work takes a sealed bundle in, does what it brings, and writes a sealed answer. The same bundle may be given again, after whatever happened:
@@ -78,8 +87,12 @@ func (d *Domain) Work(ctx context.Context, bundle io.Reader, answer io.Writer, b
 	if d.state.Zeroized || d.working == nil {
 		return Report{}, problem.New(problem.Zeroized, "the working key of this domain was destroyed; custodians bring it back")
 	}
-	w := &work{Domain: d, copies: map[[32]byte][]byte{}}
-	if err := w.take(ctx, bundle); err != nil {
+	w := &work{Domain: d, copies: map[[32]byte][]byte{}, incarnation: max(d.state.Incarnation(), d.follow.state.Anchoring().Incarnation)}
+	err := w.take(ctx, bundle)
+	if err == nil && w.renews != nil && d.state.Import.Number > 0 {
+		err = w.agreed(ctx, by)
+	}
+	if err != nil {
 		d.broken = errors.Join(errors.New("a bundle was refused; open the domain again"), err) // what was folded of it is not the authority's log
 		return Report{}, fmt.Errorf("the bundle is refused: %w", err)
 	}
@@ -92,8 +105,11 @@ func (d *Domain) Work(ctx context.Context, bundle io.Reader, answer io.Writer, b
 // act does what the bundle brings, in order.
 func (w *work) act(ctx context.Context, by Operators) error {
 	id := w.ID()
-	w.report = Report{Domain: id[:], Number: w.bundle.Number, Entries: w.follow.size(), Again: w.again}
+	w.report = Report{Domain: id[:], Number: w.bundle.Number, Entries: w.follow.size(), Again: w.again, Reanchored: w.report.Reanchored}
 	if !w.again {
+		if err := w.settleLost(ctx); err != nil {
+			return err
+		}
 		if err := w.follow.flush(ctx); err != nil {
 			return err
 		}
@@ -102,7 +118,7 @@ func (w *work) act(ctx context.Context, by Operators) error {
 			return err
 		}
 		if err := w.record(ctx, at, &pure.Import{Number: w.bundle.Number, Size: w.root.Size, Root: w.root.Root, Leaf: w.follow.tail.Last,
-			Time: w.checkpoint, Bundle: w.hash}); err != nil {
+			Time: w.checkpoint, Bundle: w.hash, Again: w.renews}); err != nil {
 			return err
 		}
 	}
@@ -152,6 +168,7 @@ func (w *work) take(ctx context.Context, sealed io.Reader) error {
 // admit checks what a head says of itself, and its signature where the signer is known already.
 func (w *work) admit(ctx context.Context) error {
 	b, s := w.bundle, w.state
+	k := b.Incarnation() // by its own word: the checkpoint must be of it
 	w.again = b.Number == s.Import.Number && w.hash == s.Import.Bundle
 	switch {
 	case b.Authority != s.Authority:
@@ -160,11 +177,13 @@ func (w *work) admit(ctx context.Context) error {
 		return fmt.Errorf("it is by domain %s; the authority's own is %s", b.Online, custody.DomainID(s.Authority))
 	case b.Offline != s.Domain:
 		return fmt.Errorf("it is for domain %s; this is %s", b.Offline, s.Domain)
-	case !w.again && b.Number <= s.Import.Number:
+	case k > 0 && k < w.incarnation:
+		return fmt.Errorf("it is of incarnation %d of the authority's log; this domain follows incarnation %d", k, w.incarnation)
+	case !w.again && k <= w.incarnation && b.Number <= s.Import.Number:
 		return fmt.Errorf("it has number %d; bundle %d was taken before", b.Number, s.Import.Number)
 	case b.From > w.follow.size():
 		return fmt.Errorf("it begins with entry %d; %d are here: export with --full", b.From, w.follow.size())
-	case b.Size < s.Import.Size:
+	case k <= w.incarnation && b.Size < s.Import.Size:
 		return fmt.Errorf("it has %d entries of the authority; %d were imported before", b.Size, s.Import.Size)
 	}
 	if err := w.ownEntry(ctx, b.Known, b.KnownLast); err != nil {
@@ -217,7 +236,7 @@ func (w *work) entry(ctx context.Context, seq uint64, r pure.Record) error {
 			return err
 		}
 		if _, hash, err := r.Open(); err != nil || hash != entry.Hash(have.Leaf) {
-			return errors.Join(err, fmt.Errorf("its entry %d is another than the one that was imported", seq))
+			return w.branch(ctx, seq, r)
 		}
 		return nil
 	}
@@ -244,6 +263,9 @@ func (w *work) verify(ctx context.Context) error {
 		return fmt.Errorf("its checkpoint: %w", err)
 	}
 	if err := w.follow.tail.Reaches(w.root); err != nil {
+		return err
+	}
+	if w.renews, err = w.renewed(); err != nil {
 		return err
 	}
 	if err := w.known(ctx); err != nil {

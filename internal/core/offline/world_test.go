@@ -39,6 +39,14 @@ type crew struct {
 	asked  int
 	pause  func()
 	err    error
+
+	told   []Reanchoring // of re-anchorings
+	agrees error         // what they answer
+}
+
+func (c *crew) Reanchored(_ context.Context, r Reanchoring) error {
+	c.told = append(c.told, r)
+	return c.agrees
 }
 
 func (c *crew) Review(_ context.Context, r Review) ([]uint64, error) {

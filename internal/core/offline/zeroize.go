@@ -98,13 +98,17 @@ type Status struct {
 	Zeroized  bool               `json:"zeroized"`         //
 	Locked    bool               `json:"workingKeyAbsent"` // the root of trust has no working key
 	Missing   []custody.WalletID `json:"missing"`          // wallets whose blobs are not there
+
+	Incarnation uint64       `json:"incarnation"`    // of the authority's log that is followed
+	Lost        []LostPermit `json:"lost,omitempty"` // permits whose entries the authority's log has lost
 }
 
 // Status tells how the domain stands.
 func (d *Domain) Status(ctx context.Context) Status {
 	s := d.state
 	out := Status{Domain: s.Domain[:], Name: s.Name, Authority: s.Authority[:], Profile: s.Profile, Root: s.Root, Anchor: s.Anchor, Entries: s.Next, Import: s.Import.Number,
-		Imported: s.Import.Size, Time: s.Import.Time, Full: d.follow.size() < s.Import.Size || s.Import.Number == 0, Copies: s.Recovery != nil, Zeroized: s.Zeroized, Locked: d.working == nil}
+		Imported: s.Import.Size, Time: s.Import.Time, Full: d.follow.size() < s.Import.Size || s.Import.Number == 0, Copies: s.Recovery != nil, Zeroized: s.Zeroized, Locked: d.working == nil,
+		Incarnation: max(s.Incarnation(), d.follow.state.Anchoring().Incarnation)}
 	for _, h := range s.Wallets() {
 		out.Wallets = append(out.Wallets, h.Wallet)
 		if _, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: h.Key, Hash: h.Blob}); err != nil {
@@ -115,6 +119,9 @@ func (d *Domain) Status(ctx context.Context) Status {
 		if p.Result == nil {
 			out.Unsigned++
 		}
+	}
+	for _, p := range s.Lost() {
+		out.Lost = append(out.Lost, lostPermit(ctx, p, d.follow))
 	}
 	return out
 }

@@ -204,20 +204,21 @@ func (d *Domain) checkCopies(ctx context.Context) error {
 	return nil
 }
 
-// Stranded says, in words, of each offline domain with wallets that a log which goes on without entries that it has imported ends its way back.
-// What it has imported, only itself knows for certain.
-func (r *Remains) Stranded() (out []string) {
+// Followers says, in words, of each offline domain what a log that goes on without entries which it has imported means to it. What it has
+// imported, only itself knows for certain.
+func (r *Remains) Followers() (out []string) {
 	for _, x := range r.state.OfflineDomains() {
 		wallets, _ := r.state.AwayIn(x.ID)
-		if len(wallets) == 0 {
-			continue
-		}
 		names := make([]string, 0, len(wallets))
 		for _, w := range wallets {
 			names = append(names, string(w.ID))
 		}
-		out = append(out, fmt.Sprintf("OFFLINE DOMAIN %q has wallets (%s). If it has imported an entry that is lost here, it will never take a bundle again, and their coins are STUCK; "+
-			"ask its machine how many entries it has imported (%d are known of here) before anybody signs", x.Name, strings.Join(names, ", "), x.Knows))
+		has := "no wallets that are known here"
+		if len(names) > 0 {
+			has = "wallets (" + strings.Join(names, ", ") + ")"
+		}
+		out = append(out, fmt.Sprintf("OFFLINE DOMAIN %q has %s, and has imported %d entries as far as is known here; 'strongroom cold status' on its machine says how many. What it did under entries that are lost stays done there. "+
+			"After the time-lock its operators have to agree to the re-anchoring, with its next bundle; nothing is signed or moved there before, and its result tells what it had done", x.Name, has, x.Knows))
 	}
 	return out
 }

@@ -94,7 +94,7 @@ func (d *Domain) discardTaken(ctx context.Context, e *entry.Offline) {
 func (d *Domain) arrived(acts []authority.OfflineAct) {
 	for _, a := range acts {
 		b := a.MovedOut
-		if b == nil {
+		if b == nil || a.Lost {
 			continue
 		}
 		if d.state.Temperature(b.Wallet) == request.Hot {

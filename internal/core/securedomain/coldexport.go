@@ -163,6 +163,9 @@ func (d *Domain) numberBundle(name string) (to authority.OfflineDomain, rec reco
 	if to, err = d.offlineNamed(name); err != nil {
 		return to, rec, err
 	}
+	if p := d.state.Anchoring().Pending; p != nil {
+		return to, rec, problem.New(problem.Reanchoring, "the log was re-anchored in entry %d; bundles go to offline domains again after its time-lock; see 'strongroom domain re-anchor status'", p.Entry)
+	}
 	at, err := d.now()
 	if err != nil {
 		return to, rec, err

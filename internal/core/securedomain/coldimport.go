@@ -263,7 +263,7 @@ func (d *Domain) checkResult(ctx context.Context, res *offlineResult) (*entry.Of
 	}
 	e := &entry.Offline{Domain: res.from.ID, Records: res.records, Checkpoint: res.answer.Checkpoint}
 	for _, a := range acts {
-		if a.MovedOut == nil {
+		if a.MovedOut == nil || a.Lost {
 			continue
 		}
 		k, err := d.takeSeed(ctx, res, a.MovedOut)
@@ -286,6 +286,9 @@ func (d *Domain) sameHistory(ctx context.Context, res *offlineResult, acts []aut
 			continue
 		}
 		last = b
+		if a.Lost {
+			continue
+		}
 		another := problem.New(problem.Conflict, "the result is refused: the offline domain follows another history: entry %d of this log is not the one that it has imported", b.Size-1)
 		d.mu.Lock()
 		next := d.state.Next
@@ -385,8 +388,25 @@ func (d *Domain) recordResult(res *offlineResult, e *entry.Offline, signed map[u
 }
 
 func tellActs(out *message.OfflineImported, acts []authority.OfflineAct) {
+	signed := map[uint64]int{} // lost permits by entry: what was lost before may have the number too, and the latest is meant
 	for _, a := range acts {
 		switch {
+		case a.Lost && a.Permit != nil:
+			b := a.Permit
+			signed[b.Entry] = len(out.Lost)
+			out.Lost = append(out.Lost, message.OfflineLost{Entry: b.Entry, Wallet: b.Wallet, Account: b.Slot.Account, Nonce: b.Slot.Nonce, Inputs: uint64(len(b.Slot.Inputs))})
+		case a.Lost && a.Result != nil:
+			i, ok := signed[a.Result.Entry]
+			if !ok { // the permit was told of before, or left out
+				i = len(out.Lost)
+				out.Lost = append(out.Lost, message.OfflineLost{Entry: a.Result.Entry})
+			}
+			out.Lost[i].TxID = a.Result.TxID
+		case a.Lost && a.MovedIn != nil:
+			out.Lost = append(out.Lost, message.OfflineLost{Entry: a.MovedIn.Entry, Wallet: a.MovedIn.Wallet, Came: true})
+		case a.Lost && a.MovedOut != nil:
+			out.Lost = append(out.Lost, message.OfflineLost{Entry: a.MovedOut.Entry, Wallet: a.MovedOut.Wallet, Left: true})
+		case a.Lost:
 		case a.MovedIn != nil:
 			out.MovedIn = append(out.MovedIn, a.MovedIn.Wallet)
 		case a.MovedOut != nil:

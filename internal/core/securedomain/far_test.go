@@ -40,6 +40,8 @@ func withCold(d *policy.Document) {
 // operators confirm all that they are shown.
 type operators struct{ people []domaintest.Person }
 
+func (o operators) Reanchored(context.Context, far.Reanchoring) error { return nil }
+
 func (o operators) Review(_ context.Context, r far.Review) (all []uint64, _ error) {
 	for _, it := range r.Items {
 		all = append(all, it.Entry)

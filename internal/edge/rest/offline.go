@@ -95,5 +95,8 @@ func (s *Server) takeResult(c *call) error {
 	for _, r := range m.Refused {
 		out.Refused = append(out.Refused, apiv1.OfflineRefusal(r))
 	}
+	for _, l := range m.Lost {
+		out.Lost = append(out.Lost, apiv1.OfflineLost(l))
+	}
 	return c.reply(out)
 }

@@ -95,6 +95,19 @@ type OfflineImported struct {
 	MovedIn  []custody.WalletID  `cbor:"6,keyasint,omitempty"` // there
 	MovedOut []custody.WalletID  `cbor:"7,keyasint,omitempty"` // and back here
 	Refused  []OfflineRefusal    `cbor:"8,keyasint,omitempty"`
+	Lost     []OfflineLost       `cbor:"9,keyasint,omitempty"`
+}
+
+// OfflineLost is something that the offline domain did under an entry that this log has lost: it stands there all the same.
+type OfflineLost struct {
+	Entry   uint64           `cbor:"1,keyasint"`
+	Wallet  custody.WalletID `cbor:"2,keyasint,omitempty"`
+	Account string           `cbor:"3,keyasint,omitempty"` // whose nonce a permit used
+	Nonce   uint64           `cbor:"4,keyasint,omitempty"`
+	Inputs  uint64           `cbor:"5,keyasint,omitempty"` // that a permit used
+	TxID    string           `cbor:"6,keyasint,omitempty"` // of what was signed
+	Came    bool             `cbor:"7,keyasint,omitempty"` // the wallet's seed came there
+	Left    bool             `cbor:"8,keyasint,omitempty"` // or left
 }
 
 // OfflineRefusal is something that the offline domain did not do.

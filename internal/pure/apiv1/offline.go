@@ -73,6 +73,19 @@ type OfflineResult struct {
 	MovedIn  []custody.WalletID `json:"movedIn" doc:"there"`
 	MovedOut []custody.WalletID `json:"movedOut" doc:"and back here"`
 	Refused  []OfflineRefusal   `json:"refused"`
+	Lost     []OfflineLost      `json:"lost,omitempty" doc:"what it did under entries that this domain's log has lost"`
+}
+
+// OfflineLost is something that an offline domain did under an entry that this domain's log has lost: it stands there all the same.
+type OfflineLost struct {
+	Entry   uint64           `json:"entry" doc:"of the log before it was re-anchored"`
+	Wallet  custody.WalletID `json:"wallet,omitempty"`
+	Account string           `json:"account,omitempty" doc:"whose nonce was used"`
+	Nonce   uint64           `json:"nonce,omitempty"`
+	Inputs  uint64           `json:"inputs,omitempty" doc:"so many were used"`
+	TxID    string           `json:"txid,omitempty" doc:"of the transaction that was signed"`
+	Came    bool             `json:"came,omitempty" doc:"the wallet's key came there"`
+	Left    bool             `json:"left,omitempty" doc:"the wallet's key left there"`
 }
 
 // OfflineRefusal is something that the offline domain did not do.

@@ -3,8 +3,10 @@
 package authority
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"strongroom/internal/pure/custody"
@@ -23,6 +25,8 @@ type OfflineAct struct {
 	Refusal  *offline.Refusal
 	Zeroized *offline.Zeroized
 	Restored *offline.Restored
+	Permit   *offline.Permit // absent where its body was left out
+	Lost     bool            // is about entries that the offline domain has imported and this log has lost: a later import says so
 }
 
 // ReadOffline follows the log of an offline domain from what is known of it and gives what it did. It checks chain, bodies and ids, not the
@@ -51,7 +55,31 @@ func (s *State) ReadOffline(id custody.DomainID, records []entry.OfflineRecord) 
 			acts = append(acts, act)
 		}
 	}
+	markLost(acts)
 	return acts, t, nil
+}
+
+// markLost marks what is about entries that were lost when this log was re-anchored, as later imports of the offline domain say.
+func markLost(acts []OfflineAct) {
+	kept := uint64(math.MaxUint64)
+	for i := len(acts) - 1; i >= 0; i-- {
+		a := &acts[i]
+		switch {
+		case a.Import != nil:
+			a.Lost = a.Import.Size > kept
+			if b := a.Import.Again; b != nil {
+				kept = min(kept, b.Kept)
+			}
+		case a.Permit != nil:
+			a.Lost = a.Permit.Entry >= kept
+		case a.Result != nil:
+			a.Lost = a.Result.Entry >= kept
+		case a.MovedIn != nil:
+			a.Lost = a.MovedIn.Entry >= kept
+		case a.MovedOut != nil:
+			a.Lost = a.MovedOut.Entry >= kept
+		}
+	}
 }
 
 func (s *State) readOfflineRecord(id custody.DomainID, t *offline.Tail, r entry.OfflineRecord) (a OfflineAct, err error) {
@@ -77,6 +105,8 @@ func (s *State) readOfflineRecord(id custody.DomainID, t *offline.Tail, r entry.
 	switch b := body.(type) {
 	case *offline.Import:
 		a.Import = b
+	case *offline.Permit:
+		a.Permit = b
 	case *offline.Result:
 		a.Result = b
 	case *offline.MovedIn:
@@ -214,7 +244,17 @@ func (x *offlineSteps) wallet(id custody.WalletID) (Away, error) {
 
 func (x *offlineSteps) take(a OfflineAct) error {
 	switch {
+	case a.Lost:
+		if a.MovedIn != nil { // its import key is used all the same
+			if a.MovedIn.Next.Check() != nil {
+				return errors.New("the offline domain names no new import key")
+			}
+			x.domain.Import = a.MovedIn.Next
+		}
 	case a.Import != nil:
+		if err := x.s.knowsAnchors(a.Import.Again); err != nil {
+			return err
+		}
 		if a.Import.Size > x.s.Next {
 			return fmt.Errorf("the offline domain has imported %d entries; there are %d", a.Import.Size, x.s.Next)
 		}
@@ -233,14 +273,34 @@ func (x *offlineSteps) take(a OfflineAct) error {
 	return nil
 }
 
+// knowsAnchors says whether this log was last re-anchored as an offline domain has imported it.
+func (s *State) knowsAnchors(b *offline.Reanchored) error {
+	if b == nil {
+		return nil
+	}
+	if len(b.Entries) == 0 || s.anchoring == nil {
+		return errors.New("the offline domain follows a re-anchoring that is not in this log")
+	}
+	last := b.Entries[len(b.Entries)-1]
+	if a := s.anchoring; last.Incarnation > a.Incarnation || last.Incarnation == a.Incarnation && (last.Entry != a.Since || last.Leaf != a.Leaf) || b.Kept > b.Entries[0].Entry {
+		return fmt.Errorf("the offline domain follows incarnation %d of this log from entry %d, which is not that of this log", last.Incarnation, last.Entry)
+	}
+	return nil
+}
+
 // settledOffline says whether what an offline domain has signed stands in the log already: its result comes before the entry that tells of it.
 func (s *State) settledOffline(b *offline.Result) error {
 	for id := range s.cold.open {
-		if g := s.signed[id]; g.Permit == b.Entry {
+		if g := s.signed[id]; g.Permit == b.Entry && isPermit(b, g.PermitLeaf) {
 			return fmt.Errorf("the permit of entry %d was signed, and its result is not in the log", b.Entry)
 		}
 	}
 	return nil
+}
+
+// isPermit says whether a result can be of the permit with a leaf hash: one that names it is of no other.
+func isPermit(b *offline.Result, leaf [32]byte) bool {
+	return len(b.Leaf) == 0 || bytes.Equal(b.Leaf, leaf[:])
 }
 
 func (x *offlineSteps) movedIn(b *offline.MovedIn) error {
@@ -336,8 +396,8 @@ func (s *State) Unsigned(acts []OfflineAct) (out []entry.Result) {
 		byPermit[s.signed[id].Permit] = id
 	}
 	for _, a := range acts {
-		if r := a.Result; r != nil {
-			if id, ok := byPermit[r.Entry]; ok {
+		if r := a.Result; r != nil && !a.Lost {
+			if id, ok := byPermit[r.Entry]; ok && isPermit(r, s.signed[id].PermitLeaf) {
 				out = append(out, entry.Result{Request: id, Permit: r.Entry, Signatures: r.Signatures, TxID: r.TxID, Signed: r.Signed})
 			}
 		}

@@ -121,6 +121,8 @@ func (s *State) moveOut(c *moveChange, o *request.WalletMoveBody) error {
 		return problem.New(problem.Malformed, "a wallet in an offline domain is %s, not %s", request.Cold, o.Temperature)
 	case d.Zeroized:
 		return problem.New(problem.Conflict, "the offline domain %q was zeroized", d.Name)
+	case s.unheard(d):
+		return problem.New(problem.Conflict, "the log has lost entries, and the offline domain %q has not said since which keys it took in under them: import its next result first", d.Name)
 	case d.Taken > 0:
 		return problem.New(problem.Conflict, "a key is on its way to the offline domain %q, by entry %d; its result brings the import key for the next one", d.Name, d.Taken)
 	case s.seedUses[key].count != 1:
@@ -138,6 +140,13 @@ func (s *State) moveOut(c *moveChange, o *request.WalletMoveBody) error {
 		s.cold.away[n] = &Away{Wallet: n, Domain: uint32(i), Way: Leaving, Move: seq, Import: e.Import, Copy: e.Copy}
 	}
 	return nil
+}
+
+// unheard says whether entries were lost since the last result of an offline domain: it may have used its import key under them, and a seed that
+// is sealed to a used one is lost.
+func (s *State) unheard(d OfflineDomain) bool {
+	a := s.anchoring
+	return a != nil && a.GapAt > 0 && len(a.Entries) > 0 && a.Entries[len(a.Entries)-1] > max(d.Result, d.Added)
 }
 
 func (s *State) moveBack(c *moveChange, o *request.WalletMoveBody) error {

@@ -3,6 +3,7 @@
 package offline
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -130,17 +131,26 @@ func (s *State) applyRefusal(b *Refusal) error {
 }
 
 func (s *State) applyImport(l entry.Leaf, b *Import) error {
+	if err := s.checkAgain(b); err != nil {
+		return err
+	}
+	loses := b.Again != nil && b.Again.Kept < s.Import.Size // then numbers and sizes begin anew
 	switch {
-	case b.Number <= s.Import.Number:
+	case b.Number == 0 || !loses && b.Number <= s.Import.Number:
 		return fmt.Errorf("bundle %d came after bundle %d", b.Number, s.Import.Number)
-	case b.Size == 0 || b.Size < s.Import.Size:
+	case b.Size == 0 || !loses && b.Size < s.Import.Size:
 		return fmt.Errorf("the authority's log shrank from %d entries to %d", s.Import.Size, b.Size)
-	case b.Size == s.Import.Size && (b.Root != s.Import.Root || b.Leaf != s.Import.Leaf):
+	case !loses && b.Size == s.Import.Size && (b.Root != s.Import.Root || b.Leaf != s.Import.Leaf):
 		return errors.New("the authority's log has another root at the same size")
 	case b.Time <= 0 || b.Time > (l.Time+l.Bound)/1e9+1:
 		return errors.New("the clock was behind the checkpoint")
 	}
+	if b.Again != nil {
+		s.reanchor(b.Again)
+	}
 	s.Import = *b
+	s.Import.Again = nil // it is said once
+	s.imports = append(s.imports, s.Import)
 	clear(s.refused)
 	return nil
 }
@@ -174,7 +184,7 @@ func (s *State) applyPermit(l entry.Leaf, hash [32]byte, b *Permit) error {
 	}
 	units, _ := unitsOf(b.Slot)
 	for _, u := range units {
-		s.used[u] = use{b.Request, b.Attempt}
+		s.used[u] = use{request: b.Request, attempt: b.Attempt}
 	}
 	s.permits[b.Entry] = Permitted{Permit: *b, Seq: l.Seq, Hash: hash}
 	return nil
@@ -187,7 +197,10 @@ func (s *State) CheckSlot(r custody.RequestID, attempt uint32, slot entry.Slot) 
 		return err
 	}
 	for _, u := range units {
-		if was, ok := s.used[u]; ok && (was.request != r || was.attempt >= attempt) {
+		switch was, ok := s.used[u]; {
+		case ok && was.last:
+			return fmt.Errorf("its slot is used by attempt %d of request %s, whose permit the authority's log has lost: nothing replaces it", was.attempt, was.request)
+		case ok && (was.request != r || was.attempt >= attempt):
 			return fmt.Errorf("its slot is used by attempt %d of request %s", was.attempt, was.request)
 		}
 	}
@@ -230,6 +243,8 @@ func (s *State) applyResult(b *Result) error {
 		return fmt.Errorf("permit %d has its result", b.Entry)
 	case len(b.Signatures) == 0 || b.TxID == "":
 		return errors.New("a result has signatures and a transaction id")
+	case len(b.Leaf) > 0 && !bytes.Equal(b.Leaf, p.Leaf[:]):
+		return fmt.Errorf("the permit of entry %d is another one", b.Entry)
 	}
 	p.Result = b
 	s.permits[b.Entry] = p
@@ -237,9 +252,9 @@ func (s *State) applyResult(b *Result) error {
 }
 
 func (s *State) applyMovedIn(b *MovedIn) error {
-	_, held := s.held[b.Wallet]
+	was, held := s.held[b.Wallet]
 	switch {
-	case held:
+	case held && (!was.Lost || was.Key != b.Key || was.Blob == b.Blob):
 		return fmt.Errorf("wallet %q is here already", b.Wallet)
 	case len(s.held) >= MaxWallets:
 		return fmt.Errorf("%d wallets are here already", MaxWallets)
@@ -252,6 +267,9 @@ func (s *State) applyMovedIn(b *MovedIn) error {
 	}
 	if err := errors.Join(b.Wallet.Check(), b.Key.Check(), b.Next.Check()); err != nil {
 		return err
+	}
+	if held { // it came by an entry that is lost, and once more
+		s.doomed = append(s.doomed, entry.Blob{Key: was.Key, Hash: was.Blob})
 	}
 	s.held[b.Wallet] = Held{Wallet: b.Wallet, Key: b.Key, Blob: b.Blob, Entry: b.Entry}
 	s.moves[b.Entry] = struct{}{}

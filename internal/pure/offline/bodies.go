@@ -54,6 +54,21 @@ type Import struct {
 	Leaf   [32]byte `cbor:"4,keyasint"` // leaf hash of entry Size−1
 	Time   int64    `cbor:"5,keyasint"` // of the checkpoint, Unix seconds: the clock was not behind it
 	Bundle [32]byte `cbor:"6,keyasint"` // [Bundle.Hash]
+
+	Again *Reanchored `cbor:"7,keyasint,omitempty"` // nil: the authority's log was not re-anchored since the import before
+}
+
+// Reanchored says how the authority's log goes on since the import before: in a new incarnation, perhaps without entries that were imported.
+type Reanchored struct {
+	Kept    uint64     `cbor:"1,keyasint"` // entries that had been imported and that the log still has; those behind them are lost
+	Entries []Anchored `cbor:"2,keyasint"` // that began an incarnation, in the log's order
+}
+
+// Anchored is an entry of the authority that began an incarnation of its log.
+type Anchored struct {
+	Incarnation uint64   `cbor:"1,keyasint"`
+	Entry       uint64   `cbor:"2,keyasint"`
+	Leaf        [32]byte `cbor:"3,keyasint"` // its leaf hash
 }
 
 // Recovery names the copies of the identity and the working key that are sealed to the authority's recovery key.
@@ -81,7 +96,8 @@ type Result struct {
 	Entry      uint64   `cbor:"1,keyasint"` // of the permit in the authority's log
 	Signatures [][]byte `cbor:"2,keyasint"` // as in entry.Result
 	TxID       string   `cbor:"3,keyasint"`
-	Signed     [32]byte `cbor:"4,keyasint"` // SHA-256 of the signed transaction
+	Signed     [32]byte `cbor:"4,keyasint"`           // SHA-256 of the signed transaction
+	Leaf       []byte   `cbor:"5,keyasint,omitempty"` // leaf hash of the permit: after a re-anchoring another entry may have its number
 }
 
 // MovedIn records that a wallet's seed was taken in.

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/tlog"
 )
 
@@ -46,6 +48,16 @@ func (b Bundle) Encode() []byte { return canon.Encode(b) }
 
 // Hash names the bundle: nothing in what comes behind the head can differ for the same hash and be accepted.
 func (b Bundle) Hash() [32]byte { return canon.Hash(canon.TagOfflineBundle, b) }
+
+// Incarnation is that of the authority's log that the checkpoint says it is of; 0 if it can't be read. Nothing has verified it.
+func (b Bundle) Incarnation() uint64 {
+	origin, _, _ := strings.Cut(string(b.Checkpoint), "\n")
+	_, k, err := entry.ParseOrigin(origin)
+	if err != nil {
+		return 0
+	}
+	return k
+}
 
 // DecodeBundle reads a head and checks its form. Who signed it, the caller finds out with [Bundle.Verify].
 func DecodeBundle(enc []byte) (Bundle, error) {

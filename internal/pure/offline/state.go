@@ -44,6 +44,11 @@ type State struct {
 	outs    []Out
 	doomed  []entry.Blob
 	refused map[uint64]struct{} // entries of the authority that were refused since the last import
+
+	incarnation uint64      // of the authority's log, as far as imports tell; 1 at least
+	anchors     []Anchored  // what began its incarnations, lost ones too, by incarnation
+	imports     []Import    // of entries that are not lost, in order
+	lost        []Permitted // permits whose entries are lost
 }
 
 // Held is a wallet whose seed is here.
@@ -52,6 +57,7 @@ type Held struct {
 	Key    custody.KeyID
 	Blob   [32]byte // hash of its blob
 	Entry  uint64   // effect of the authority that moved it here
+	Lost   bool     // the authority's log has lost that entry: the seed may come once more
 }
 
 // Permitted is a permit of the authority that this domain has recorded.
@@ -79,12 +85,13 @@ type unit struct {
 type use struct {
 	request custody.RequestID
 	attempt uint32
+	last    bool // its entry is lost: nothing replaces it
 }
 
 // New gives the state before genesis.
 func New() *State {
 	return &State{held: map[custody.WalletID]Held{}, moves: map[uint64]struct{}{}, permits: map[uint64]Permitted{}, used: map[unit]use{},
-		refused: map[uint64]struct{}{}}
+		refused: map[uint64]struct{}{}, incarnation: 1}
 }
 
 // OpenGenesis reads the first entry of an offline domain, as it is carried, and gives the state after it.
