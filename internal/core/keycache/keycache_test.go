@@ -369,3 +369,32 @@ func TestConcurrent(t *testing.T) {
 		}
 	}
 }
+
+// What is known of a key comes and goes with it.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	a := secrettest.ArenaOf(t, 1<<20)
+	c := newCache(t, usual)
+	for _, what := range []string{"first", "second"} {
+		for i := range 3 {
+			h, err := c.GetKnown(context.Background(), start, 1, func() (secret.Bytes, any, error) {
+				if i > 0 {
+					t.Error("loaded again")
+				}
+				b, err := value(a, 1)()
+				return b, what, err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.Known() != what || h.Key().Len() != 64 {
+				t.Errorf("%v is known, want %s", h.Known(), what)
+			}
+			h.Release()
+		}
+		c.Clear()
+	}
+	if h := mustGet(t, c, start, 2, value(a, 2)); h.Known() != nil {
+		t.Errorf("%v is known of a key that nothing was said of", h.Known())
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	coreep11 "strongroom/internal/core/ep11"
 	"strongroom/internal/core/ep11/family"
@@ -39,12 +40,13 @@ type applications struct {
 	rates  callRates
 	uses   useQueue
 	pairs  pairPool
+	opened *coreep11.Opened
 	calls  atomic.Int64  // under way
 	turns  chan struct{} // has room for those that may be at work
 }
 
-func newApplications(e Engine) applications {
-	return applications{engine: e, turns: make(chan struct{}, maxCallsBusyBy*runtime.GOMAXPROCS(0)), uses: useQueue{wake: make(chan struct{}, 1)},
+func newApplications(e Engine, opened *coreep11.Opened) applications {
+	return applications{engine: e, opened: opened, turns: make(chan struct{}, maxCallsBusyBy*runtime.GOMAXPROCS(0)), uses: useQueue{wake: make(chan struct{}, 1)},
 		pairs: pairPool{wake: make(chan struct{}, 1)}}
 }
 
@@ -372,7 +374,7 @@ func (d *Domain) perform(ctx context.Context, a admission, c ep11.Call) (answer 
 // callEnv is what the engine works with.
 func (d *Domain) callEnv(a admission) (coreep11.Env, error) {
 	env := coreep11.Env{Arena: d.cfg.Arena, Random: fill(d.cfg.Fill), Pool: &d.apps.pairs, Domain: [32]byte(d.ID()), Points: a.on, Owner: a.owner, Grant: [32]byte(a.grant.Request),
-		Compat: a.grant.Body.Compat && a.on.Has(points.AppCompat), Now: a.now, Sessions: &logins{d: d, a: a},
+		Compat: a.grant.Body.Compat && a.on.Has(points.AppCompat), Now: a.now, Opened: d.apps.opened, Since: time.Unix(0, d.cfg.Clock.Boot()), Sessions: &logins{d: d, a: a},
 		Allow: func(x coreep11.Access) error { return d.allow(a, x) }}
 	login, err := d.appParent(loginEpoch)
 	if err != nil {

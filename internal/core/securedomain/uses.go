@@ -137,6 +137,9 @@ func (d *Domain) recordUses(batch []*useAsk) (rec recorded, ok bool) {
 	rec, err = d.record(at, entry.KindUses, entry.Confidential, &u, canon.Encode(entry.UseRecords{Records: records}))
 	if err == nil {
 		d.apps.uses.total.Add(u.Number)
+		if len(u.Logouts) > 0 {
+			d.apps.opened.ForgetSessions()
+		}
 	}
 	answerAll(taken, useAnswer{rec: rec, err: err})
 	return rec, err == nil

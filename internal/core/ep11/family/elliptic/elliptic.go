@@ -71,7 +71,7 @@ type scheme interface {
 	draw(b []byte) // makes 8*scalar random bits what a scalar may look like
 	public(sk []byte) ([]byte, error)
 	check(public []byte) error
-	sign(sk, public, data []byte) ([]byte, error)
+	sign(sk, public, data []byte) (sig []byte, verified bool, err error) // verified: sign has done what verify does, and need not be asked again
 	verify(public, data, sig []byte) bool
 }
 
@@ -150,11 +150,12 @@ func (p pairs) Sign(_ context.Context, _ family.Tools, m ep11.Mechanism, k famil
 	if _, ed := p.scheme.(edwards); len(data) == 0 && !ed {
 		return nil, ep11.Fail(ep11.CKR_DATA_LEN_RANGE, "there is nothing to sign")
 	}
+	verified := false
 	err = k.Secret.Use(func(sk []byte) (err error) {
-		secret.Do(func() { sig, err = p.sign(sk, k.Public, data) })
+		secret.Do(func() { sig, verified, err = p.sign(sk, k.Public, data) })
 		return err
 	})
-	if err == nil && !p.verify(k.Public, data, sig) {
+	if err == nil && !verified && !p.verify(k.Public, data, sig) {
 		err = family.ErrFault
 	}
 	if err != nil {
@@ -215,14 +216,15 @@ func (koblitz) check(public []byte) error {
 	return err
 }
 
-func (c koblitz) sign(sk, public, data []byte) ([]byte, error) {
+// sign leaves it to the backend to verify: it gives out no signature that is not by the public key.
+func (c koblitz) sign(sk, public, data []byte) ([]byte, bool, error) {
 	var aux [32]byte
 	rand.Read(aux[:]) // never fails: crypto/rand ends the process when the system has no randomness
 	sig, _, err := c.backend.SignECDSA(sk, compress(public), digest32(data), aux)
 	if errors.Is(err, curve.ErrFault) || errors.Is(err, curve.ErrPublicKey) {
 		err = errors.Join(family.ErrFault, err)
 	}
-	return sig[:], err
+	return sig[:], err == nil, err
 }
 
 // verify takes either s: the backend takes the low one.
@@ -262,14 +264,14 @@ func (edwards) check(public []byte) error {
 
 // sign uses the public key that the blob holds: computing it again costs as much as signing, and a wrong one shows when the signature is
 // verified.
-func (edwards) sign(sk, public, data []byte) ([]byte, error) {
+func (edwards) sign(sk, public, data []byte) ([]byte, bool, error) {
 	if len(sk) != ed25519.SeedSize || len(public) != ed25519.PublicKeySize {
-		return nil, family.ErrFault
+		return nil, false, family.ErrFault
 	}
 	var key [ed25519.PrivateKeySize]byte
 	defer clear(key[:])
 	copy(key[copy(key[:], sk):], public)
-	return ed25519.Sign(key[:], data), nil
+	return ed25519.Sign(key[:], data), false, nil
 }
 
 func (edwards) verify(public, data, sig []byte) bool {
