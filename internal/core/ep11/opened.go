@@ -42,6 +42,7 @@ type blobID struct {
 type known struct {
 	header
 	attributes ep11.Template
+	parent     secret.Bytes // that it was opened with: what is opened under a key that was wiped since is no good
 }
 
 // NewOpened makes an empty one. A key that was not used for idle is wiped.
@@ -88,7 +89,7 @@ func (w *work) opened(blob []byte) (*object, error) {
 		}
 		kept := own
 		own = nil // the cache's
-		return kept.key.Secret, &known{kept.header, kept.Attributes}, nil
+		return kept.key.Secret, &known{kept.header, kept.Attributes, w.epochOf(kept.Pattern).Parent}, nil
 	})
 	switch {
 	case own != nil:
@@ -100,7 +101,11 @@ func (w *work) opened(blob []byte) (*object, error) {
 	case err != nil: // another call opened it and may not keep it, or there is no room to mask it
 		return w.open(blob)
 	}
-	return w.kept(h)
+	o, err := w.kept(h)
+	if errors.Is(err, errNotKept) {
+		return w.open(blob)
+	}
+	return o, err
 }
 
 // keepable says whether a key is small enough to be kept, and would show that it changed while it was.
@@ -118,12 +123,15 @@ func (o *object) unchanged() (bool, error) {
 	return err == nil && bytes.Equal(sum[:3], o.Attributes[ep11.CKA_CHECK_VALUE].Bytes), err
 }
 
-// kept makes the object of a key that was kept, if it still fits the domain.
+// kept makes the object of a key that was kept, if it still fits the domain. The key that it was opened with must live.
 func (w *work) kept(h *keycache.Handle) (*object, error) {
 	k := h.Known().(*known)
 	o := &object{header: k.header, Attributes: k.attributes, handle: h}
 	o.key = family.Key{Type: o.Type, Params: o.Params, Secret: h.Key(), Public: o.Public}
 	err := w.fits(o)
+	if err == nil && !w.epochOf(o.Pattern).Parent.Equal(k.parent) {
+		err = errNotKept
+	}
 	if err == nil {
 		var same bool
 		if same, err = o.unchanged(); err == nil && !same {

@@ -66,6 +66,7 @@ func TestOpenedKeysAreAskedAbout(t *testing.T) {
 		"a next epoch alone":          {func(e *Env) { e.Next, e.Current = e.Current, epoch(t, e.Arena, 7) }, ep11.CKR_IBM_WKID_MISMATCH},
 		"no working key":              {func(e *Env) { e.Current = nil }, ep11.CKR_IBM_WK_NOT_INITIALIZED},
 		"refused by the grant":        {func(e *Env) { e.Allow = func(Access) error { return ep11.CKR_IBM_STATIC_POLICY } }, ep11.CKR_IBM_STATIC_POLICY},
+		"another parent key":          {func(e *Env) { x := *e.Current; x.Parent = b32(t, e.Arena, 7); e.Current = &x }, ep11.CKR_IBM_BLOB_ERROR},
 		"expired":                     {func(e *Env) { e.Now += 100 }, ep11.CKR_IBM_STATIC_POLICY},
 	} {
 		b.env = usual
@@ -75,8 +76,9 @@ func TestOpenedKeysAreAskedAbout(t *testing.T) {
 		}
 	}
 	b.env = usual
-	b.refused(ep11.CKR_KEY_FUNCTION_NOT_PERMITTED, ep11.Call{Function: ep11.FnDeriveKey, Mechanism: &ep11.Mechanism{Type: ep11.CKM_ECDH1_DERIVE, Parameter: make([]byte, 65)}, Key: sk,
-		Template: number(ep11.CKA_KEY_TYPE, ep11.CKK_GENERIC_SECRET)})
+	verify := signs(ep11.CKM_SHA256_HMAC, key)
+	verify.Function, verify.Signature = ep11.FnVerifySingle, code
+	b.refused(ep11.CKR_KEY_FUNCTION_NOT_PERMITTED, verify)
 	b.must(ep11.Call{Function: ep11.FnLogout, Pin: []byte("a pin of the caller")})
 	b.refused(ep11.CKR_SESSION_CLOSED, signs(ep11.CKM_SHA256_HMAC, key))
 	b.must(signs(ep11.CKM_ECDSA, sk))
@@ -108,7 +110,7 @@ func TestOpenedKeysAreWiped(t *testing.T) {
 	h, err := b.env.Opened.cache.GetKnown(context.Background(), b.env.Since, id, func() (secret.Bytes, any, error) {
 		o, err := w.open(sk)
 		b.env.Opened.Forget()
-		return o.key.Secret, &known{o.header, o.Attributes}, err
+		return o.key.Secret, &known{o.header, o.Attributes, b.env.Current.Parent}, err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +166,7 @@ func TestOpenedKeysThatAreNot(t *testing.T) {
 		s, err := secret.New(b.env.Arena, 64, func(to []byte) error {
 			return o.key.Secret.Use(func(from []byte) error { copy(to, from); to[63] ^= 1; return nil })
 		})
-		return s, &known{o.header, o.Attributes}, err
+		return s, &known{o.header, o.Attributes, b.env.Current.Parent}, err
 	}
 	h, err := b.env.Opened.cache.GetKnown(context.Background(), b.env.Since, blobID{[sessionSize]byte(key), sha256.Sum256(key)}, damage)
 	if err != nil {

@@ -394,7 +394,9 @@ func TestKnown(t *testing.T) {
 		}
 		c.Clear()
 	}
-	if h := mustGet(t, c, start, 2, value(a, 2)); h.Known() != nil {
+	h := mustGet(t, c, start, 2, value(a, 2))
+	defer h.Release()
+	if h.Known() != nil {
 		t.Errorf("%v is known of a key that nothing was said of", h.Known())
 	}
 }
