@@ -71,6 +71,7 @@ type object struct {
 	bare       bool          // a public key without authentication: header is empty but for class and type
 
 	handle *keycache.Handle // of a key that is kept open and that others may use too: Attributes and header are not changed
+	kept   blobID           // under which it is
 }
 
 // encoded gives the header under an epoch, with the object's attributes.

@@ -101,11 +101,18 @@ func (w *work) opened(blob []byte) (*object, error) {
 	case err != nil: // another call opened it and may not keep it, or there is no room to mask it
 		return w.open(blob)
 	}
-	o, err := w.kept(h)
+	o, err := w.kept(id, h)
 	if errors.Is(err, errNotKept) {
 		return w.open(blob)
 	}
 	return o, err
+}
+
+// close wipes a key that was kept, once its uses have ended: who asked for it may not use it.
+func (w *work) close(o *object) {
+	if o.handle != nil {
+		w.env.Opened.cache.Remove(o.kept)
+	}
 }
 
 // keepable says whether a key is small enough to be kept, and would show that it changed while it was.
@@ -124,9 +131,9 @@ func (o *object) unchanged() (bool, error) {
 }
 
 // kept makes the object of a key that was kept, if it still fits the domain. The key that it was opened with must live.
-func (w *work) kept(h *keycache.Handle) (*object, error) {
+func (w *work) kept(id blobID, h *keycache.Handle) (*object, error) {
 	k := h.Known().(*known)
-	o := &object{header: k.header, Attributes: k.attributes, handle: h}
+	o := &object{header: k.header, Attributes: k.attributes, handle: h, kept: id}
 	o.key = family.Key{Type: o.Type, Params: o.Params, Secret: h.Key(), Public: o.Public}
 	err := w.fits(o)
 	if err == nil && !w.epochOf(o.Pattern).Parent.Equal(k.parent) {

@@ -76,6 +76,8 @@ func TestOpenedKeysAreAskedAbout(t *testing.T) {
 		}
 	}
 	b.env = usual
+	b.kept(1) // not the one that the grant refused
+	b.must(signs(ep11.CKM_ECDSA, sk))
 	verify := signs(ep11.CKM_SHA256_HMAC, key)
 	verify.Function, verify.Signature = ep11.FnVerifySingle, code
 	b.refused(ep11.CKR_KEY_FUNCTION_NOT_PERMITTED, verify)

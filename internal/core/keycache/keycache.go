@@ -168,6 +168,19 @@ func (c *Cache[K]) load(s *shard[K], f *flight, now time.Time, key K, load func(
 	return (&held{value: value, known: known}).handle(), nil
 }
 
+// Remove is [Cache.Drop] of one key, in constant time.
+func (c *Cache[K]) Remove(key K) {
+	s := c.shard(key)
+	s.mu.Lock()
+	var gone []*held
+	if it, ok := s.items[key]; ok {
+		gone = append(gone, c.remove(s, it))
+	}
+	delete(s.flights, key)
+	s.mu.Unlock()
+	release(gone)
+}
+
 // Drop wipes the keys for which match is true, and keeps loads of them that are under way out of the cache. It takes time in proportion to
 // what the cache holds. match must not use the cache. Keys in use are wiped when they are released.
 func (c *Cache[K]) Drop(match func(K) bool) {
