@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	nist "crypto/elliptic"
 	"crypto/rand"
 	"encoding/binary"
 	"math/big"
@@ -251,5 +252,40 @@ func BenchmarkVerifyOwn(b *testing.B) {
 				_ = s.key.Secret.Use(func(sk []byte) error { _, _, err := s.sign(sk, s.key.Public, data); return err })
 			}
 		})
+	}
+}
+
+// TestRecheckRange: a signature with a small s has a second form, with the order added, that fits its bytes and that is none.
+func TestRecheckRange(t *testing.T) {
+	t.Parallel()
+	s := signers(t)["P-256"]
+	n := nist.P256().Params().N
+	d := new(big.Int).SetBytes(familytest.Peek(t, s.key.Secret))
+	nonce, small := big.NewInt(0x1234567890abcdef), big.NewInt(77)
+	p, err := nistec.NewP256Point().ScalarBaseMult(nonce.FillBytes(make([]byte, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := p.BytesX()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := new(big.Int).SetBytes(x)
+	r.Mod(r, n)
+	e := new(big.Int).Mul(small, nonce) // of s = (e + rd)/k
+	e.Mod(e.Sub(e, new(big.Int).Mul(r, d)), n)
+	data, sig := e.FillBytes(make([]byte, 32)), make([]byte, 64)
+	r.FillBytes(sig[:32])
+	for _, c := range []struct {
+		s    *big.Int
+		want bool
+	}{{small, true}, {new(big.Int).Add(small, n), false}} {
+		c.s.FillBytes(sig[32:])
+		for range combsAfter {
+			s.recheck(s.key.Public, data, sig)
+		}
+		if got := s.recheck(s.key.Public, data, sig); got != c.want || s.verify(s.key.Public, data, sig) != c.want {
+			t.Errorf("s of %d bits: %v, want %v", c.s.BitLen(), got, c.want)
+		}
 	}
 }
