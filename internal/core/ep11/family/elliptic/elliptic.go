@@ -5,7 +5,8 @@
 // It refuses scalars out of range, points that are not on their curve, and encoded points of low order. Raw ECDSA takes data of any length from
 // one byte: what is longer than the order is cut to its leftmost bits, what is shorter is the number it is (FIPS 186-5 section 6.4.1).
 // Signatures are r || s, each as long as the order; of secp256k1 with the low s, while a high s verifies too, as clients of the service may
-// hold either. Every signature is hedged with fresh randomness where the algorithm has a nonce, and verified before it is returned.
+// hold either. Every signature is hedged with fresh randomness where the algorithm has a nonce, and verified before it is returned: on P-256 and
+// Ed25519 with a comb of the public key where the key signs often, which is public and lies on the heap.
 //
 // Copies outside the arena: crypto/ecdsa and crypto/ed25519 need the scalar or seed on the heap: the integers and the seed that are ours are
 // cleared, their own copies can't be. secp256k1 works in place in the arena, in constant time, by libsecp256k1 (ADR 0001).
