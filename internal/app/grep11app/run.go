@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,26 +41,56 @@ type Service interface {
 // sessionLife is how long the gateway's session at the core lasts; then it opens another.
 const sessionLife = 12 * time.Hour
 
-// connections to the door: together they take as many calls as the core does at a time.
-const connections = 3
+// gcPercent is how much the gateway's heap grows between two collections, unless the environment's GOGC says otherwise. Next to nothing lives
+// in it, and each call throws some tens of kilobytes away.
+const gcPercent = 400
 
-// doors are connections to one core, used in turns.
+// Connections to the door: together they take as many calls as the core does at a time.
+const (
+	connections = 3
+	fewCalls    = 1024     // of small calls on a connection before the next one is used
+	smallCall   = 64 << 10 // bytes from which on a call is no small one
+)
+
+// doors are connections to one core. Small calls go through the first one that has not many already, so that as many as possible share a read and a
+// write at either end; large ones, which would be in their way, through the others in turns.
 type doors struct {
-	list []*gate.Redialer
+	list []*door
 	next atomic.Uint64
+}
+
+// door is a connection.
+type door struct {
+	*gate.Redialer
+	calls atomic.Int64 // under way
 }
 
 func newDoors(path string) *doors {
 	d := &doors{}
 	for range connections {
-		d.list = append(d.list, gate.NewRedialer(path))
+		d.list = append(d.list, &door{Redialer: gate.NewRedialer(path)})
 	}
 	return d
 }
 
-// Call calls through the next connection.
+// Call calls through one of the connections.
 func (d *doors) Call(ctx context.Context, method string, body []byte) ([]byte, error) {
-	return d.list[d.next.Add(1)%uint64(len(d.list))].Call(ctx, method, body)
+	c := d.pick(len(body))
+	c.calls.Add(1)
+	defer c.calls.Add(-1)
+	return c.Redialer.Call(ctx, method, body)
+}
+
+func (d *doors) pick(size int) *door {
+	if size < smallCall {
+		for _, c := range d.list {
+			if c.calls.Load() < fewCalls {
+				return c
+			}
+		}
+		return d.list[d.next.Add(1)%connections]
+	}
+	return d.list[1+d.next.Add(1)%(connections-1)]
 }
 
 func (d *doors) close() {
@@ -84,6 +115,9 @@ const most = 64
 func Run(ctx context.Context, cfg Config, o Options) error {
 	if o.Log == nil || o.Now == nil || o.Service == nil {
 		return errors.New("grep11: log, clock and the service's key are required")
+	}
+	if _, told := os.LookupEnv("GOGC"); !told {
+		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	}
 	if err := privateFolder(cfg.Data); err != nil {
 		return fmt.Errorf("grep11: %w", err)

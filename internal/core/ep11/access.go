@@ -60,8 +60,17 @@ func (w *work) allowed(mechanism uint64) error {
 	return w.env.Allow(Access{Function: w.call.Function, Mechanism: mechanism})
 }
 
-// permitted asks whether the caller may use a key at all: the grant, the key's session and its expiry. mechanism is of the use.
+// permitted asks whether the caller may use a key at all: the grant, the key's session and its expiry. mechanism is of the use. A key that is refused is
+// not kept open.
 func (w *work) permitted(o *object, mechanism ...uint64) error {
+	err := w.permit(o, mechanism...)
+	if err != nil {
+		w.close(o)
+	}
+	return err
+}
+
+func (w *work) permit(o *object, mechanism ...uint64) error {
 	a := Access{Function: w.call.Function, Keyed: !o.bare, Key: o.Key, Owner: o.Owner, Class: o.Class, Type: o.Type}
 	if len(mechanism) > 0 {
 		a.Mechanism = mechanism[0]

@@ -10,6 +10,7 @@ import (
 
 	"strongroom/internal/core/ep11/family"
 	"strongroom/internal/core/internal/kdf"
+	"strongroom/internal/core/keycache"
 	"strongroom/internal/core/seal"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/ep11"
@@ -68,6 +69,9 @@ type object struct {
 	Attributes ep11.Template // those of the header
 	key        family.Key    // Secret is set in secret and private keys
 	bare       bool          // a public key without authentication: header is empty but for class and type
+
+	handle *keycache.Handle // of a key that is kept open and that others may use too: Attributes and header are not changed
+	kept   blobID           // under which it is
 }
 
 // encoded gives the header under an epoch, with the object's attributes.
@@ -96,7 +100,14 @@ func (o *object) decode(encoded []byte) bool {
 	return true
 }
 
-func (o *object) wipe() { o.key.Secret.Wipe() }
+// wipe wipes the key, or lets go of one that is kept open.
+func (o *object) wipe() {
+	if o.handle != nil {
+		o.handle.Release()
+		return
+	}
+	o.key.Secret.Wipe()
+}
 
 // secretKey says whether the object holds a secret.
 func (o *object) secretKey() bool {
@@ -128,8 +139,8 @@ var errBlob = ep11.Fail(ep11.CKR_IBM_BLOB_ERROR, "the blob is damaged or was not
 // errPattern says that a blob is of another domain or another working key.
 var errPattern = ep11.Fail(ep11.CKR_IBM_WKID_MISMATCH, "the blob needs another working key")
 
-// opened reads and opens the blob of a secret or private key.
-func (w *work) opened(blob []byte) (*object, error) {
+// open reads and opens the blob of a secret or private key.
+func (w *work) open(blob []byte) (*object, error) {
 	if len(blob) > ep11.MaxBlob || len(blob) <= sessionSize {
 		return nil, errBlob
 	}
@@ -156,12 +167,25 @@ func (w *work) opened(blob []byte) (*object, error) {
 	o.key = family.Key{Type: o.Type, Params: o.Params, Secret: key, Public: o.Public}
 	var bound [sessionSize]byte
 	copy(bound[:], o.Session)
-	if o.Domain != w.env.Domain || o.Epoch != epoch.Number || subtle.ConstantTimeCompare(session, bound[:]) != 1 ||
-		o.Class != ep11.CKO_SECRET_KEY && o.Class != ep11.CKO_PRIVATE_KEY {
+	if err = w.fits(o); err == nil && (subtle.ConstantTimeCompare(session, bound[:]) != 1 || o.Class != ep11.CKO_SECRET_KEY && o.Class != ep11.CKO_PRIVATE_KEY) {
+		err = errBlob
+	}
+	if err != nil {
 		o.wipe()
-		return nil, errBlob
+		return nil, err
 	}
 	return o, nil
+}
+
+// fits says whether the working key of a blob is in use, and the blob this domain's.
+func (w *work) fits(o *object) error {
+	switch epoch := w.epochOf(o.Pattern); {
+	case epoch == nil:
+		return errPattern
+	case o.Domain != w.env.Domain || o.Epoch != epoch.Number:
+		return errBlob
+	}
+	return nil
 }
 
 // epochOf gives the epoch whose working key has a pattern, of those that are in use: a next one is not.

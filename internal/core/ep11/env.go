@@ -4,6 +4,7 @@ package ep11
 
 import (
 	"context"
+	"time"
 
 	"strongroom/internal/core/ep11/family"
 	"strongroom/internal/core/seal"
@@ -55,6 +56,8 @@ type Env struct {
 	Now      int64        // Unix seconds; the latest that it may be
 	NotAfter int64        // expiry of keys that are made, Unix seconds; 0 is never
 	Sessions Sessions     // nil: nobody logs in
+	Opened   *Opened      // keys that are kept open; nil: none are
+	Since    time.Time    // time since any fixed moment, for the idle times of Opened
 	Login    secret.Bytes // 32 bytes that outlive epochs, from which the ids of sessions follow; the zero Bytes: nobody logs in
 
 	// Allow decides on an access under the caller's grants: nil, or the refusal. It is asked before anything is computed: once for a mechanism

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"sync"
 	"testing"
+	"time"
 
 	"strongroom/internal/pure/ep11"
 	"strongroom/internal/pure/points"
@@ -75,6 +76,10 @@ func newBench(t testing.TB) *bench {
 		Now: 1_700_000_000, Sessions: &logins{open: map[[2][32]byte]bool{}}, Login: b32(t, a, 9),
 		Allow: func(Access) error { return nil },
 	}}
+	if b.env.Opened, err = NewOpened(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.env.Opened.Forget() })
 	b.env.Current = epoch(t, a, 1)
 	return b
 }

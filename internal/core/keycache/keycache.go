@@ -76,6 +76,15 @@ func New[K comparable](cfg Config) (*Cache[K], error) {
 //
 // The caller must release the handle. Until then the key isn't wiped, even when it leaves the cache meanwhile.
 func (c *Cache[K]) Get(ctx context.Context, now time.Time, key K, load func() (secret.Bytes, error)) (*Handle, error) {
+	return c.GetKnown(ctx, now, key, func() (secret.Bytes, any, error) {
+		b, err := load()
+		return b, nil, err
+	})
+}
+
+// GetKnown is [Cache.Get] for keys of which something is known that is no secret, for instance what they may do: load gives it too, each handle
+// has it ([Handle.Known]), and it leaves the cache with the key. Nobody may change it.
+func (c *Cache[K]) GetKnown(ctx context.Context, now time.Time, key K, load func() (secret.Bytes, any, error)) (*Handle, error) {
 	s := c.shard(key)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -129,7 +138,7 @@ func (c *Cache[K]) look(s *shard[K], now time.Time, key K) (h *Handle, f *flight
 	return nil, f, true, gone
 }
 
-func (c *Cache[K]) load(s *shard[K], f *flight, now time.Time, key K, load func() (secret.Bytes, error)) (h *Handle, err error) {
+func (c *Cache[K]) load(s *shard[K], f *flight, now time.Time, key K, load func() (secret.Bytes, any, error)) (h *Handle, err error) {
 	c.loads.Add(1)
 	f.err = ErrLoad // what waiters get when load panics
 	var gone []*held
@@ -145,7 +154,7 @@ func (c *Cache[K]) load(s *shard[K], f *flight, now time.Time, key K, load func(
 		close(f.done)
 		release(gone)
 	}()
-	value, err := load()
+	value, known, err := load()
 	if err == nil && c.cfg.Mask {
 		if err = value.Mask(); err != nil {
 			value.Wipe()
@@ -156,7 +165,20 @@ func (c *Cache[K]) load(s *shard[K], f *flight, now time.Time, key K, load func(
 	if err != nil {
 		return nil, err
 	}
-	return (&held{value: value}).handle(), nil
+	return (&held{value: value, known: known}).handle(), nil
+}
+
+// Remove is [Cache.Drop] of one key, in constant time.
+func (c *Cache[K]) Remove(key K) {
+	s := c.shard(key)
+	s.mu.Lock()
+	var gone []*held
+	if it, ok := s.items[key]; ok {
+		gone = append(gone, c.remove(s, it))
+	}
+	delete(s.flights, key)
+	s.mu.Unlock()
+	release(gone)
 }
 
 // Drop wipes the keys for which match is true, and keeps loads of them that are under way out of the cache. It takes time in proportion to

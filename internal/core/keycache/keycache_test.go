@@ -369,3 +369,58 @@ func TestConcurrent(t *testing.T) {
 		}
 	}
 }
+
+// What is known of a key comes and goes with it.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	a := secrettest.ArenaOf(t, 1<<20)
+	c := newCache(t, usual)
+	for _, what := range []string{"first", "second"} {
+		for i := range 3 {
+			h, err := c.GetKnown(context.Background(), start, 1, func() (secret.Bytes, any, error) {
+				if i > 0 {
+					t.Error("loaded again")
+				}
+				b, err := value(a, 1)()
+				return b, what, err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.Known() != what || h.Key().Len() != 64 {
+				t.Errorf("%v is known, want %s", h.Known(), what)
+			}
+			h.Release()
+		}
+		c.Clear()
+	}
+	h := mustGet(t, c, start, 2, value(a, 2))
+	defer h.Release()
+	if h.Known() != nil {
+		t.Errorf("%v is known of a key that nothing was said of", h.Known())
+	}
+}
+
+// Remove wipes one key, and keeps a load of it that is under way out.
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	a := secrettest.ArenaOf(t, 1<<20)
+	c := newCache(t, usual)
+	for key := range 2 {
+		mustGet(t, c, start, key, value(a, key)).Release()
+	}
+	c.Remove(0)
+	c.Remove(7) // is not there
+	if n := c.Stats().Entries; n != 1 {
+		t.Errorf("%d keys are kept, want 1", n)
+	}
+	mustGet(t, c, start, 1, noLoad).Release()
+	h := mustGet(t, c, start, 0, func() (secret.Bytes, error) { c.Remove(0); return value(a, 0)() })
+	if n := c.Stats().Entries; n != 1 {
+		t.Errorf("a key that was removed while it was loaded is kept: %d", n)
+	}
+	h.Release()
+	if n := a.Usage().Live; n != 1 {
+		t.Errorf("%d secrets are alive, want 1", n)
+	}
+}

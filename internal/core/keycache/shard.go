@@ -37,6 +37,7 @@ type flight struct {
 // held is a key with the number of those that hold it: the cache is one, each handle is one. The last to let go wipes it.
 type held struct {
 	value   secret.Bytes
+	known   any // what is known of it besides; nobody changes it
 	holders atomic.Int64
 }
 
@@ -71,6 +72,12 @@ func (h *Handle) Use(f func([]byte) error) error {
 	}
 	return h.held.value.Use(f)
 }
+
+// Key gives the key itself, for code that takes a [secret.Bytes]. It is good until Release, and is never wiped by who got it from here.
+func (h *Handle) Key() secret.Bytes { return h.held.value }
+
+// Known gives what the load said of the key, see [Cache.GetKnown].
+func (h *Handle) Known() any { return h.held.known }
 
 // Release lets the key go. Releasing again does nothing.
 func (h *Handle) Release() {

@@ -73,4 +73,5 @@ func (p *appParents) keep(epochs ...uint64) (n int) {
 func (d *Domain) keepKeys(epochs []uint64) {
 	d.working.keep(epochs) // first: from then on nothing is derived from them
 	d.parents.keep(epochs...)
+	d.apps.opened.Forget() // after what they are opened with, so that none comes back
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	coreep11 "strongroom/internal/core/ep11"
 	"strongroom/internal/core/ep11/family"
@@ -39,12 +40,13 @@ type applications struct {
 	rates  callRates
 	uses   useQueue
 	pairs  pairPool
+	opened *coreep11.Opened
 	calls  atomic.Int64  // under way
 	turns  chan struct{} // has room for those that may be at work
 }
 
-func newApplications(e Engine) applications {
-	return applications{engine: e, turns: make(chan struct{}, maxCallsBusyBy*runtime.GOMAXPROCS(0)), uses: useQueue{wake: make(chan struct{}, 1)},
+func newApplications(e Engine, opened *coreep11.Opened) applications {
+	return applications{engine: e, opened: opened, turns: make(chan struct{}, maxCallsBusyBy*runtime.GOMAXPROCS(0)), uses: useQueue{wake: make(chan struct{}, 1)},
 		pairs: pairPool{wake: make(chan struct{}, 1)}}
 }
 
@@ -184,7 +186,7 @@ func (d *Domain) call(ctx context.Context, in message.AppCall) (ep11.Answer, err
 	if err := d.waitFor(ctx, a.grant.Seq); err != nil {
 		return ep11.Answer{}, err
 	}
-	if !d.apps.rates.take(&a.grant, d.cfg.Clock.Boot()) {
+	if !d.apps.rates.take(&a.grant, a.boot) {
 		return ep11.Answer{}, tooBusy("more calls than the grant's rate allows")
 	}
 	a.hash = sha256.Sum256(in.Call)
@@ -232,6 +234,7 @@ type admission struct {
 	grant authority.Grant
 	owner [32]byte
 	now   int64 // Unix seconds, the latest that it may be
+	boot  int64 // clock since boot when that was read
 	epoch struct{ current, previous, next uint64 }
 	on    points.Set
 	hash  [32]byte // of the call
@@ -267,7 +270,7 @@ func (d *Domain) admitCall(in message.AppCall, f ep11.Function) (a admission, er
 	if m := g.Body.MaxUses; m > 0 && g.Used >= m && (functionWord(f) != "" || f == ep11.FnLogin) {
 		return a, problem.New(problem.Forbidden, "the uses of the grant are used up")
 	}
-	a.grant, a.owner, a.now = *g, authority.AppOwner(x.Service, in.Caller), (at.Time+at.Bound)/1e9
+	a.grant, a.owner, a.now, a.boot = *g, authority.AppOwner(x.Service, in.Caller), (at.Time+at.Bound)/1e9, d.readAt
 	if life.Phase == authority.Zeroized {
 		return a, problem.New(problem.Zeroized, "the domain was zeroized")
 	}
@@ -372,7 +375,7 @@ func (d *Domain) perform(ctx context.Context, a admission, c ep11.Call) (answer 
 // callEnv is what the engine works with.
 func (d *Domain) callEnv(a admission) (coreep11.Env, error) {
 	env := coreep11.Env{Arena: d.cfg.Arena, Random: fill(d.cfg.Fill), Pool: &d.apps.pairs, Domain: [32]byte(d.ID()), Points: a.on, Owner: a.owner, Grant: [32]byte(a.grant.Request),
-		Compat: a.grant.Body.Compat && a.on.Has(points.AppCompat), Now: a.now, Sessions: &logins{d: d, a: a},
+		Compat: a.grant.Body.Compat && a.on.Has(points.AppCompat), Now: a.now, Opened: d.apps.opened, Since: time.Unix(0, a.boot), Sessions: &logins{d: d, a: a},
 		Allow: func(x coreep11.Access) error { return d.allow(a, x) }}
 	login, err := d.appParent(loginEpoch)
 	if err != nil {

@@ -326,7 +326,12 @@ func (d *Domain) durable(ctx context.Context, r recorded) error {
 	if err := r.handle.Wait(ctx); err != nil {
 		return waitProblem(ctx, err)
 	}
-	if d.cfg.Clock.Boot()-r.boot > int64(d.cfg.Lease) {
+	return d.inLease(r.boot)
+}
+
+// inLease says whether this process may still act on what was recorded when the clock since boot showed so much.
+func (d *Domain) inLease(boot int64) error {
+	if d.cfg.Clock.Boot()-boot > int64(d.cfg.Lease) {
 		d.forget("the process was stopped for longer than its lease")
 		return problem.New(problem.Busy, "this process was stopped for longer than its lease; ask again with the same idempotency key")
 	}

@@ -263,7 +263,8 @@ func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *
 	if e.Warm != nil {
 		d.warmChanged(e.Warm, at)
 	}
-	if e.App != nil {
+	if e.App != nil { // who may use which key has changed
+		d.apps.opened.Forget()
 		d.apps.pairs.rouse()
 	}
 	if e.Move != nil {

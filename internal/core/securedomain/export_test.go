@@ -130,3 +130,6 @@ func (d *Domain) Opens(tag canon.Tag, key secret.Bytes, sealed []byte) bool {
 	b.Wipe()
 	return err == nil
 }
+
+// OpenAppKeys counts the keys of applications that are kept open.
+func (d *Domain) OpenAppKeys() int { return d.apps.opened.Kept() }

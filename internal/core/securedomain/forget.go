@@ -13,7 +13,7 @@ import (
 // and a mistake in choosing would leave a key open that somebody took away. It needs no lock and waits for nothing: a key in use is wiped
 // when that use ends.
 func (d *Domain) forget(why string) {
-	if n := d.keys.Forget() + d.parents.keep() + d.apps.pairs.wipe(); n > 0 {
+	if n := d.keys.Forget() + d.parents.keep() + d.apps.opened.Forget() + d.apps.pairs.wipe(); n > 0 {
 		d.slog.Info("unsealed keys wiped", slog.String("why", why), slog.Int("keys", n))
 	}
 }
@@ -45,6 +45,7 @@ func (d *Domain) tendOnce() {
 		return
 	}
 	d.keys.Sweep(time.Unix(0, d.readAt))
+	d.apps.opened.Sweep(time.Unix(0, d.readAt))
 	d.apps.rates.forget(d.readAt)
 	d.apps.pairs.rouse()
 	for _, id := range d.keys.Admitted() {

@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/core/algorithm"
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/domainkeys"
+	coreep11 "strongroom/internal/core/ep11"
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/internal/curve"
 	"strongroom/internal/core/internal/hd"
@@ -76,7 +77,8 @@ const (
 	DefaultLease         = 30 * time.Second
 	cachedAddresses      = 1 << 18
 
-	roomBesideKeys = 256 << 10 // of the arena: identity, working key, sessions, keys in use
+	// Of the arena: identity, working key, sessions, keys in use; keys for applications that are kept open.
+	roomBesideKeys = 256<<10 + coreep11.OpenedMost*coreep11.OpenedMemory
 )
 
 func (c *Config) check() error {
@@ -193,8 +195,12 @@ func newDomain(cfg Config, ids *domainkeys.Identity) (*Domain, error) {
 	if err != nil {
 		return nil, err
 	}
+	opened, err := coreep11.NewOpened(cfg.CacheIdle)
+	if err != nil {
+		return nil, err
+	}
 	d := &Domain{cfg: cfg, ids: ids, curve: c, hd: h, keys: keys, derive: newAddressCache(cachedAddresses).derive, slog: cfg.Logger,
-		sessions: map[[16]byte]secret.Bytes{}, numbers: map[[16]byte]*callNumbers{}, apps: newApplications(cfg.Engine), failed: make(chan struct{}), seeds: seedAttributes, life: lifeWork{wake: make(chan struct{}, 1), patience: patience}}
+		sessions: map[[16]byte]secret.Bytes{}, numbers: map[[16]byte]*callNumbers{}, apps: newApplications(cfg.Engine, opened), failed: make(chan struct{}), seeds: seedAttributes, life: lifeWork{wake: make(chan struct{}, 1), patience: patience}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d, nil
 }

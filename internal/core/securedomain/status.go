@@ -31,7 +31,7 @@ func (d *Domain) Status() message.Status {
 	d.life.mu.Unlock()
 	out.Pinned, out.Checkpoint = head.Size, head.Signed
 	out.MemoryLocked, out.Notes = d.cfg.Arena.Locked(), slices.Clone(d.cfg.Notes)
-	out.KeysUnlocked = uint64(d.keys.Len())
+	out.KeysUnlocked = uint64(d.keys.Len() + d.apps.opened.Kept())
 	out.Uses, out.ReadyPairs = d.apps.uses.total.Load(), d.apps.pairs.count()
 	out.Time, out.Bound, out.TimeCertain = r.Time, r.Bound, r.Certain
 	out.Clock, out.TimeSources = message.ClockSystem, slices.Clone(r.Sources)

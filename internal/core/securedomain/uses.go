@@ -33,13 +33,13 @@ type useAsk struct {
 }
 
 type useAnswer struct {
-	rec     recorded
-	nothing bool // there was nothing to record
-	err     error
+	recorded bool  // else there was nothing to record
+	boot     int64 // clock since boot before that
+	err      error
 }
 
 // useQueue gathers what calls have used. One goroutine, [Domain.runUses], writes it down: one entry at a time, so that while the log makes one
-// durable the next one gathers. Whoever waits gets the entry, and waits for it himself.
+// durable the next one gathers. Whoever waits is woken once, when the entry is durable and pinned.
 type useQueue struct {
 	wake  chan struct{} // has room for one
 	total atomic.Uint64 // accounted since start
@@ -91,37 +91,44 @@ func (d *Domain) runUses() {
 			if len(batch) == 0 {
 				break
 			}
-			if rec, ok := d.recordUses(batch); ok {
-				if rec.handle.Wait(d.ctx) != nil {
-					break // the log has failed or the domain closes: nothing more is recorded
-				}
+			taken, rec := d.recordUses(batch)
+			if len(taken) == 0 {
+				continue
+			}
+			err := rec.handle.Wait(d.ctx)
+			if err != nil {
+				err = waitProblem(d.ctx, err)
+			}
+			answerAll(taken, useAnswer{true, rec.boot, err})
+			if err != nil {
+				break // the log has failed or the domain closes: nothing more is recorded
 			}
 		}
 	}
 }
 
-// recordUses records what of a batch its grants still allow, and answers all of it.
-func (d *Domain) recordUses(batch []*useAsk) (rec recorded, ok bool) {
+// recordUses records what of a batch its grants still allow, and gives those whose entry that is: they are to be answered when it is durable. It
+// answers all others.
+func (d *Domain) recordUses(batch []*useAsk) (taken []*useAsk, rec recorded) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	at, err := d.now()
 	if err != nil {
 		answerAll(batch, useAnswer{err: err})
-		return rec, false
+		return nil, rec
 	}
-	var taken []*useAsk
 	var records []entry.UseRecord
 	sums := map[uint64]uint64{}
 	for _, a := range batch {
 		if err := d.mayAccount(a, sums, at); err != nil || a.logout && !d.anyLogin(a.grant) {
-			a.answer <- useAnswer{nothing: true, err: err}
+			a.answer <- useAnswer{err: err}
 			continue
 		}
 		sums[a.grant] += uint64(len(a.records))
 		records, taken = append(records, a.records...), append(taken, a)
 	}
 	if len(taken) == 0 {
-		return rec, false
+		return nil, rec
 	}
 	u := entry.Account(records)
 	for _, a := range taken {
@@ -135,11 +142,15 @@ func (d *Domain) recordUses(batch []*useAsk) (rec recorded, ok bool) {
 	slices.SortFunc(u.Logins, func(a, b entry.Login) int { return cmp.Compare(a.Grant, b.Grant) })
 	slices.Sort(u.Logouts)
 	rec, err = d.record(at, entry.KindUses, entry.Confidential, &u, canon.Encode(entry.UseRecords{Records: records}))
-	if err == nil {
-		d.apps.uses.total.Add(u.Number)
+	if err != nil {
+		answerAll(taken, useAnswer{err: err})
+		return nil, rec
 	}
-	answerAll(taken, useAnswer{rec: rec, err: err})
-	return rec, err == nil
+	d.apps.uses.total.Add(u.Number)
+	if len(u.Logouts) > 0 {
+		d.apps.opened.ForgetSessions()
+	}
+	return taken, rec
 }
 
 func answerAll(batch []*useAsk, x useAnswer) {
@@ -179,10 +190,10 @@ func (d *Domain) account(ctx context.Context, a *useAsk) error {
 	d.apps.uses.put(a)
 	select {
 	case x := <-a.answer:
-		if x.err != nil || x.nothing {
+		if x.err != nil || !x.recorded {
 			return x.err
 		}
-		return d.durable(ctx, x.rec)
+		return d.inLease(x.boot)
 	case <-ctx.Done():
 		return problem.Wrap(problem.Busy, ctx.Err(), "gave up waiting; the use may be accounted")
 	case <-d.ctx.Done():

@@ -58,6 +58,7 @@ const (
 	grace        = 10 * time.Second // for open calls when the gateway stops
 	streamWindow = 64 << 10         // bytes that a call may send before it is read; until a caller has room, nothing is
 	connWindow   = 1 << 20          // of all calls of a connection
+	workers      = 256              // goroutines that are kept for calls, because each new one's stack grows by copying; more calls have their own
 )
 
 // Core does calls for callers. Its errors are an [ep11.Failure] or a problem of the door. Methods are safe for concurrent use.
@@ -167,7 +168,7 @@ func (s *Server) options() []grpc.ServerOption {
 	if s.cfg.TLS != nil {
 		creds = credentials.NewTLS(clientTLS(s.cfg.TLS, s.cfg.ClientCAs, s.cfg.Now))
 	}
-	return []grpc.ServerOption{grpc.Creds(creds), grpc.ForceServerCodecV2(codec{}), grpc.MaxConcurrentStreams(MaxStreams), grpc.MaxHeaderListSize(MaxHeader),
+	return []grpc.ServerOption{grpc.Creds(creds), grpc.ForceServerCodecV2(codec{}), grpc.MaxConcurrentStreams(MaxStreams), grpc.NumStreamWorkers(workers), grpc.MaxHeaderListSize(MaxHeader),
 		grpc.ConnectionTimeout(handshake), grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connWindow),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 15 * time.Minute, Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),

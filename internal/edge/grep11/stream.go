@@ -72,14 +72,24 @@ func (s *Server) receive(ctx context.Context, from net.Addr, most int) ([]byte, 
 	if !ok {
 		return nil, errors.New("this version of gRPC has no frames to read")
 	}
-	n, err := within(ctx, s.cfg.firstTime, func() (int, error) { return header(in) })
-	if err != nil {
-		return nil, err
-	}
-	if n > most {
+	got := make(chan arrival, 2) // has room for all that comes
+	go func() {                  // ends with the call at the latest
+		n, err := header(in)
+		got <- arrival{size: n, err: err}
+		if err == nil && n <= min(most, streamWindow) {
+			got <- whole(in, n)
+		}
+	}()
+	late := time.NewTimer(s.cfg.firstTime)
+	defer late.Stop()
+	first := next(ctx, got, late)
+	switch {
+	case first.err != nil:
+		return nil, first.err
+	case first.size > most:
 		return nil, tooLarge(most)
 	}
-	if n > streamWindow {
+	if first.size > streamWindow {
 		wait, cancel := context.WithTimeout(ctx, s.cfg.readTime)
 		defer cancel()
 		give, ok := s.reads.take(wait, from.String(), place(from.String()).String())
@@ -87,34 +97,39 @@ func (s *Server) receive(ctx context.Context, from net.Addr, most int) ([]byte, 
 			return nil, errSlow
 		}
 		defer give()
+		go func() { got <- whole(in, first.size) }() // ends with the call at the latest
 	}
-	return within(ctx, s.cfg.readTime, func() ([]byte, error) { return rest(in, n) })
+	late.Reset(s.cfg.readTime)
+	all := next(ctx, got, late)
+	return all.message, all.err
 }
 
 // errSlow is for messages that don't come.
 var errSlow = again(ep11.CKR_IBM_REQ_TIMEOUT, "the message did not come in time")
 
-// within does something that ends with its call at the latest, and waits only so long for it.
-func within[T any](ctx context.Context, most time.Duration, do func() (T, error)) (v T, err error) {
-	late := time.NewTimer(most)
-	defer late.Stop()
-	type result struct {
-		v   T
-		err error
-	}
-	got := make(chan result, 1)
-	go func() {
-		v, err := do()
-		got <- result{v, err}
-	}()
+// arrival is what came of a message: how long it is, or all of it.
+type arrival struct {
+	size    int
+	message []byte
+	err     error
+}
+
+// next waits for what comes next, until the call ends or it is late.
+func next(ctx context.Context, got <-chan arrival, late *time.Timer) arrival {
 	select {
-	case r := <-got:
-		return r.v, r.err
+	case a := <-got:
+		return a
 	case <-ctx.Done():
-		return v, ctx.Err()
+		return arrival{err: ctx.Err()}
 	case <-late.C:
-		return v, errSlow
+		return arrival{err: errSlow}
 	}
+}
+
+// whole is [rest] as an arrival.
+func whole(in frames, n int) arrival {
+	b, err := rest(in, n)
+	return arrival{message: b, err: err}
 }
 
 // header reads how long the message is.

@@ -54,7 +54,7 @@ type Status struct {
 	Anchor       string              `cbor:"12,keyasint"`
 	MemoryLocked bool                `cbor:"13,keyasint"` // false only in the evaluation profile
 	Notes        []string            `cbor:"14,keyasint"` // what an operator should know, for instance why memory is not locked
-	KeysUnlocked uint64              `cbor:"15,keyasint"` // open keys: addresses and accounts
+	KeysUnlocked uint64              `cbor:"15,keyasint"` // open keys: addresses, accounts, and keys for applications
 	Wallets      uint64              `cbor:"16,keyasint"`
 	Pending      uint64              `cbor:"17,keyasint"`
 	Signed       uint64              `cbor:"18,keyasint"`

@@ -21,27 +21,27 @@ func forget(key *ecdsa.PrivateKey) {
 
 // sign makes a hedged signature: the nonce comes from randomness, key and digest. The public key is the one in the blob: to compute it again
 // costs as much as to sign, and a wrong one shows when the signature is verified.
-func (c nistCurve) sign(sk, public, data []byte) ([]byte, error) {
+func (c nistCurve) sign(sk, public, data []byte) ([]byte, bool, error) {
 	half, err := ecdsa.ParseUncompressedPublicKey(c.curve, public)
 	if err != nil {
-		return nil, family.ErrFault
+		return nil, false, family.ErrFault
 	}
 	key := &ecdsa.PrivateKey{PublicKey: *half, D: new(big.Int).SetBytes(sk)}
 	defer forget(key)
 	der, err := ecdsa.SignASN1(rand.Reader, key, data)
 	if err != nil {
-		return nil, family.ErrFault
+		return nil, false, family.ErrFault
 	}
 	var r, s []byte
 	var body cryptobyte.String
 	in := cryptobyte.String(der)
 	if !in.ReadASN1(&body, asn1.SEQUENCE) || !body.ReadASN1Integer(&r) || !body.ReadASN1Integer(&s) || len(r) > c.bytes || len(s) > c.bytes {
-		return nil, family.ErrFault
+		return nil, false, family.ErrFault
 	}
 	out := make([]byte, 2*c.bytes)
 	copy(out[c.bytes-len(r):], r)
 	copy(out[2*c.bytes-len(s):], s)
-	return out, nil
+	return out, false, nil
 }
 
 // verify refuses r and s that are zero or not below the order, as crypto/ecdsa does.

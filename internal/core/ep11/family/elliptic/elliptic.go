@@ -5,7 +5,8 @@
 // It refuses scalars out of range, points that are not on their curve, and encoded points of low order. Raw ECDSA takes data of any length from
 // one byte: what is longer than the order is cut to its leftmost bits, what is shorter is the number it is (FIPS 186-5 section 6.4.1).
 // Signatures are r || s, each as long as the order; of secp256k1 with the low s, while a high s verifies too, as clients of the service may
-// hold either. Every signature is hedged with fresh randomness where the algorithm has a nonce, and verified before it is returned.
+// hold either. Every signature is hedged with fresh randomness where the algorithm has a nonce, and verified before it is returned: on P-256 and
+// Ed25519 with a comb of the public key where the key signs often, which is public and lies on the heap.
 //
 // Copies outside the arena: crypto/ecdsa and crypto/ed25519 need the scalar or seed on the heap: the integers and the seed that are ours are
 // cleared, their own copies can't be. secp256k1 works in place in the arena, in constant time, by libsecp256k1 (ADR 0001).
@@ -23,6 +24,7 @@ import (
 	"errors"
 
 	"filippo.io/edwards25519"
+	"filippo.io/nistec"
 
 	"strongroom/internal/core/ep11/family"
 	"strongroom/internal/core/internal/curve"
@@ -47,8 +49,8 @@ func Set() (family.Set, error) {
 		oid   string
 		curve scheme
 	}{
-		{ep11.OIDP224, nistCurve{nist.P224(), 28}}, {ep11.OIDP256, nistCurve{nist.P256(), 32}}, {ep11.OIDP384, nistCurve{nist.P384(), 48}},
-		{ep11.OIDP521, nistCurve{nist.P521(), 66}}, {ep11.OIDSecp256k1, koblitz{backend}}, {ep11.OIDEd25519, edwards{}},
+		{ep11.OIDP224, nistCurve{curve: nist.P224(), bytes: 28}}, {ep11.OIDP256, nistCurve{nist.P256(), 32, &combs[*nistec.P256Point]{}}}, {ep11.OIDP384, nistCurve{curve: nist.P384(), bytes: 48}},
+		{ep11.OIDP521, nistCurve{curve: nist.P521(), bytes: 66}}, {ep11.OIDSecp256k1, koblitz{backend}}, {ep11.OIDEd25519, edwards{newEdwardsCombs()}},
 	} {
 		is := family.KeyType{Type: ep11.CKK_EC, Params: c.oid}
 		set.Keys[is] = pairs{c.curve}
@@ -71,7 +73,7 @@ type scheme interface {
 	draw(b []byte) // makes 8*scalar random bits what a scalar may look like
 	public(sk []byte) ([]byte, error)
 	check(public []byte) error
-	sign(sk, public, data []byte) ([]byte, error)
+	sign(sk, public, data []byte) (sig []byte, verified bool, err error) // verified: sign has done what verify does, and need not be asked again
 	verify(public, data, sig []byte) bool
 }
 
@@ -150,17 +152,26 @@ func (p pairs) Sign(_ context.Context, _ family.Tools, m ep11.Mechanism, k famil
 	if _, ed := p.scheme.(edwards); len(data) == 0 && !ed {
 		return nil, ep11.Fail(ep11.CKR_DATA_LEN_RANGE, "there is nothing to sign")
 	}
+	verified := false
 	err = k.Secret.Use(func(sk []byte) (err error) {
-		secret.Do(func() { sig, err = p.sign(sk, k.Public, data) })
+		secret.Do(func() { sig, verified, err = p.sign(sk, k.Public, data) })
 		return err
 	})
-	if err == nil && !p.verify(k.Public, data, sig) {
+	if err == nil && !verified && !p.good(k.Public, data, sig) {
 		err = family.ErrFault
 	}
 	if err != nil {
 		return nil, err
 	}
 	return sig, nil
+}
+
+// good verifies a signature that was just made.
+func (p pairs) good(public, data, sig []byte) bool {
+	if fast, ok := p.scheme.(rechecked); ok && fast.recheck(public, data, sig) {
+		return true
+	}
+	return p.verify(public, data, sig)
 }
 
 // Verify checks a signature.
@@ -215,14 +226,15 @@ func (koblitz) check(public []byte) error {
 	return err
 }
 
-func (c koblitz) sign(sk, public, data []byte) ([]byte, error) {
+// sign leaves it to the backend to verify: it gives out no signature that is not by the public key.
+func (c koblitz) sign(sk, public, data []byte) ([]byte, bool, error) {
 	var aux [32]byte
 	rand.Read(aux[:]) // never fails: crypto/rand ends the process when the system has no randomness
 	sig, _, err := c.backend.SignECDSA(sk, compress(public), digest32(data), aux)
 	if errors.Is(err, curve.ErrFault) || errors.Is(err, curve.ErrPublicKey) {
 		err = errors.Join(family.ErrFault, err)
 	}
-	return sig[:], err
+	return sig[:], err == nil, err
 }
 
 // verify takes either s: the backend takes the low one.
@@ -235,7 +247,7 @@ func (c koblitz) verify(public, data, sig []byte) bool {
 }
 
 // edwards is Ed25519; what is signed is the message.
-type edwards struct{}
+type edwards struct{ combs *edwardsCombs }
 
 func (edwards) size() (scalar, public, signature, bits int) {
 	return 32, 32, ed25519.SignatureSize, 256
@@ -262,14 +274,14 @@ func (edwards) check(public []byte) error {
 
 // sign uses the public key that the blob holds: computing it again costs as much as signing, and a wrong one shows when the signature is
 // verified.
-func (edwards) sign(sk, public, data []byte) ([]byte, error) {
+func (edwards) sign(sk, public, data []byte) ([]byte, bool, error) {
 	if len(sk) != ed25519.SeedSize || len(public) != ed25519.PublicKeySize {
-		return nil, family.ErrFault
+		return nil, false, family.ErrFault
 	}
 	var key [ed25519.PrivateKeySize]byte
 	defer clear(key[:])
 	copy(key[copy(key[:], sk):], public)
-	return ed25519.Sign(key[:], data), nil
+	return ed25519.Sign(key[:], data), false, nil
 }
 
 func (edwards) verify(public, data, sig []byte) bool {
@@ -280,6 +292,7 @@ func (edwards) verify(public, data, sig []byte) bool {
 type nistCurve struct {
 	curve nist.Curve
 	bytes int
+	combs *combs[*nistec.P256Point] // of P-256 alone
 }
 
 func (c nistCurve) size() (scalar, public, signature, bits int) {
