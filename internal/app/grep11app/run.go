@@ -14,12 +14,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
 
+	"strongroom/internal/app/together"
 	"strongroom/internal/edge/grep11"
 	"strongroom/internal/edge/grep11/apikey"
 	"strongroom/internal/edge/tlsca"
@@ -162,7 +162,7 @@ func listen(ctx context.Context, cfg Config, o Options, srv *grep11.Server, conf
 	if o.Ready != nil {
 		o.Ready(public(main.Addr(), cfg))
 	}
-	return together(ctx, work)
+	return together.Run(ctx, work)
 }
 
 // web serves HTTP on a listener until the context ends.
@@ -231,20 +231,4 @@ func privateFolder(path string) error {
 		return fmt.Errorf("data folder %s is open to others (mode %04o): run 'chmod 700 %s'", path, mode, path)
 	}
 	return nil
-}
-
-// together runs functions until ctx ends or one of them does, then ends the others and waits for them.
-func together(ctx context.Context, work []func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make([]error, len(work))
-	var wg sync.WaitGroup
-	for i, f := range work {
-		wg.Go(func() {
-			errs[i] = f(ctx)
-			cancel()
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
 }
