@@ -283,8 +283,8 @@ func returned(err error) (ep11.Code, error) {
 		return 0, err
 	}
 	c := ep11.Code(d.GetCode())
-	if !strings.HasPrefix(st.Message(), c.Error()) || d.GetDetail() == "" {
-		return 0, fmt.Errorf("message %q and detail %q do not begin with %v", st.Message(), d.GetDetail(), c)
+	if !strings.HasPrefix(st.Message(), c.Error()) {
+		return 0, fmt.Errorf("message %q does not begin with %v", st.Message(), c)
 	}
 	return c, nil
 }

@@ -5,17 +5,13 @@ package grep11app_test
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/hex"
-	"encoding/json"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/c2sp/wycheproof"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
@@ -229,81 +225,4 @@ func asksForMuch(in protoreflect.ProtoMessage) bool {
 	b, err := proto.Marshal(in)
 	var q wire.GenerateKeyPairRequest
 	return err == nil && in.ProtoReflect().Descriptor().Name() == "GenerateKeyPairRequest" && proto.Unmarshal(b, &q) == nil && len(q.GetPubKeyTemplate()[ep11.CKA_EC_PARAMS].GetAttributeB()) == 0
-}
-
-// TestPublishedVectors: ECDSA on four curves and Ed25519 of Wycheproof through the wire: what is valid verifies with a bare public key, and everything else
-// is refused, with the one code that clients look for unless the key or the length is wrong already.
-func TestPublishedVectors(t *testing.T) {
-	t.Parallel()
-	l := start(t)
-	for _, tc := range []struct {
-		file  string
-		curve string
-		mech  uint64
-		least int
-	}{
-		{"ecdsa_secp224r1_sha256_p1363_test.json", ep11.OIDP224, ep11.CKM_ECDSA_SHA256, 100}, {"ecdsa_secp256r1_sha256_p1363_test.json", ep11.OIDP256, ep11.CKM_ECDSA_SHA256, 200},
-		{"ecdsa_secp384r1_sha384_p1363_test.json", ep11.OIDP384, ep11.CKM_ECDSA_SHA384, 200}, {"ecdsa_secp521r1_sha512_p1363_test.json", ep11.OIDP521, ep11.CKM_ECDSA_SHA512, 200},
-		{"ecdsa_secp256k1_sha256_p1363_test.json", ep11.OIDSecp256k1, ep11.CKM_ECDSA_SHA256, 200}, {"ed25519_test.json", ep11.OIDEd25519, ep11.CKM_IBM_ED25519_SHA512, 100},
-	} {
-		t.Run(tc.file, func(t *testing.T) {
-			t.Parallel()
-			b, err := fs.ReadFile(wycheproof.TestVectors, tc.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var v vectors
-			if err := json.Unmarshal(b, &v); err != nil {
-				t.Fatal(err)
-			}
-			seen := 0
-			for _, g := range v.Groups {
-				point := unhex(t, g.PublicKey.Uncompressed+g.PublicKey.PK)
-				pub := ep11.PublicKey{Type: ep11.CKK_EC, Params: []byte(tc.curve), Key: point}.SPKI()
-				for _, x := range g.Tests {
-					seen++
-					_, err := l.VerifySingle(t.Context(), &wire.VerifySingleRequest{Mech: &wire.Mechanism{Mechanism: tc.mech}, Data: unhex(t, x.Msg), Signature: unhex(t, x.Sig), PubKey: &wire.KeyBlob{KeyBlobs: [][]byte{pub}}})
-					switch {
-					case x.Result == "valid" && err != nil:
-						t.Errorf("%d (%s): %v", x.ID, x.Comment, err)
-					case x.Result == "invalid" && err == nil:
-						t.Errorf("%d (%s): verified", x.ID, x.Comment)
-					case err != nil:
-						if code := detailed(t, err); code != ep11.CKR_SIGNATURE_INVALID && code != ep11.CKR_SIGNATURE_LEN_RANGE {
-							t.Errorf("%d (%s): %v", x.ID, x.Comment, err)
-						}
-					}
-				}
-			}
-			if seen < tc.least {
-				t.Errorf("%d vectors, want at least %d", seen, tc.least)
-			}
-		})
-	}
-}
-
-// vectors are a file of Wycheproof's.
-type vectors struct {
-	Groups []struct {
-		PublicKey struct {
-			Uncompressed string `json:"uncompressed"`
-			PK           string `json:"pk"`
-		} `json:"publicKey"`
-		Tests []struct {
-			ID      int    `json:"tcId"`
-			Comment string `json:"comment"`
-			Msg     string `json:"msg"`
-			Sig     string `json:"sig"`
-			Result  string `json:"result"`
-		} `json:"tests"`
-	} `json:"testGroups"`
-}
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }

@@ -77,8 +77,11 @@ type Options struct {
 	Ready    func(address string) // called with host:port once the gateway listens
 }
 
-// most connections to the token endpoint and to the metrics.
-const most = 64
+// most connections to the token endpoint and to the metrics, and of those from one address to the first.
+const (
+	most    = 64
+	mostOwn = 16
+)
 
 // Run runs the gateway until ctx ends or a part fails for good. cfg must be filled ([Config.Fill]).
 func Run(ctx context.Context, cfg Config, o Options) error {
@@ -142,7 +145,7 @@ func listen(ctx context.Context, cfg Config, o Options, srv *grep11.Server, conf
 		where = append(where, slog.String("token_address", public(l.Addr(), cfg)))
 		own := conf.Clone()
 		own.ClientAuth, own.NextProtos = tls.NoClientCert, []string{"http/1.1"}
-		work = append(work, web(o.Log, tls.NewListener(netutil.LimitListener(l, most), own), srv.TokenEndpoint()))
+		work = append(work, web(o.Log, tls.NewListener(grep11.Bounded(l, most, mostOwn), own), srv.TokenEndpoint()))
 	}
 	if cfg.MetricsListen != "" {
 		l, err := listener(cfg.MetricsListen)
