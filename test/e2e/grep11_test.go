@@ -62,8 +62,9 @@ type apps struct {
 	roots   *x509.CertPool
 	service protoreflect.ServiceDescriptor // read from the .proto
 
-	mu   sync.Mutex // guards done
-	done map[string]bool
+	mu    sync.Mutex // guards what follows
+	done  map[string]bool
+	shown map[uint64]uint64 // CKF that calls with a mechanism have shown to be true
 }
 
 // startApps makes a domain, and starts a core and a gateway of its service.
@@ -87,7 +88,7 @@ func (c *core) allow(set points.Set) {
 func (c *core) startApps(t testing.TB, flags ...string) *apps {
 	t.Helper()
 	top := t.TempDir()
-	a := &apps{t: t, core: c, dir: filepath.Join(top, "grep11"), log: filepath.Join(top, "grep11.log"), roots: x509.NewCertPool(), service: readProto(t), done: map[string]bool{}}
+	a := &apps{t: t, core: c, dir: filepath.Join(top, "grep11"), log: filepath.Join(top, "grep11.log"), roots: x509.NewCertPool(), service: readProto(t), done: map[string]bool{}, shown: map[uint64]uint64{}}
 	writeKeyFile(t, filepath.Join(top, "service.key"), c.s.service)
 	conf, err := json.Marshal(map[string]string{"door": c.socket, "data": "grep11", "key": "service.key", "listen": "127.0.0.1:0"}) // YAML too
 	if err != nil {
@@ -172,6 +173,7 @@ func (a *apps) through(ctx context.Context, method string, in, out any, cc *grpc
 	}
 	a.mu.Lock()
 	a.done[name] = true
+	a.noted(m.Name(), in)
 	a.mu.Unlock()
 	return proto.Unmarshal(b, out.(proto.Message))
 }

@@ -207,12 +207,15 @@ func wycheproofRSASigning(in *bringer) {
 	hashes := map[string]int{"SHA-1": ep11.CKM_SHA1_RSA_PKCS, "SHA-224": ep11.CKM_SHA224_RSA_PKCS, "SHA-256": ep11.CKM_SHA256_RSA_PKCS, "SHA-384": ep11.CKM_SHA384_RSA_PKCS,
 		"SHA-512": ep11.CKM_SHA512_RSA_PKCS}
 	for file, n := range map[string]int{"rsa_pkcs1_2048_sig_gen": 43, "rsa_pkcs1_3072_sig_gen": 26, "rsa_pkcs1_4096_sig_gen": 24} {
+		keys := keysOnce{}
 		seen := each(in.t, file, cases(in.t, file, n), func(v trial) (string, error) {
 			m, ok := hashes[v.group.Sha]
 			if !ok {
 				return notOurs, nil
 			}
-			key, err := in.bring(v.group.PrivateKeyPkcs8, ep11.CKK_RSA, ep11.CKA_SIGN)
+			key, err := keys.get(string(v.group.PrivateKeyPkcs8), func() (*wire.UnwrapKeyResponse, error) {
+				return in.bring(v.group.PrivateKeyPkcs8, ep11.CKK_RSA, ep11.CKA_SIGN)
+			})
 			if e := familytest.Member(in.t, v.group.PrivateKey, "publicExponent"); !bytes.Equal(bytes.TrimLeft(e, "\x00"), []byte{1, 0, 1}) {
 				return outcome(err, ep11.CKR_WRAPPED_KEY_INVALID) // 3
 			}
