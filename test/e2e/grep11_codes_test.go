@@ -4,177 +4,18 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/hex"
+	"crypto/tls"
 	"fmt"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc"
 
 	wire "strongroom/api/gen/grep11"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/ep11"
 	"strongroom/internal/pure/request"
 )
-
-// TestAlteredBlobsAndStates: every kind of damage is one refusal; states of others, of another function, and out of order are refused; nothing tells more.
-func TestAlteredBlobsAndStates(t *testing.T) {
-	t.Parallel()
-	a := startApps(t)
-	s, b := a.client("one", nil), a.client("two", nil)
-	k := s.ec(ep11.OIDP256)
-	m := mech(ep11.CKM_ECDSA_SHA256)
-	s.alteredBlobs(m, k.GetPrivKeyBytes())
-	s.alteredPublicKey(m, k)
-	s.alteredStates(b, m, k)
-	s.statesAgain(m, k)
-	a.core.check()
-}
-
-// pattern gives where the number of its working key stands in a blob.
-func (s *suite) pattern(blob []byte) (from, to int) {
-	s.t.Helper()
-	r, err := s.GetAttributeValue(s.ctx(), &wire.GetAttributeValueRequest{Object: blob, Attributes: attrs(ep11.CKA_IBM_GREP11_WKID, nil)})
-	s.must("attributes", err)
-	p := r.GetAttributes()[ep11.CKA_IBM_GREP11_WKID].GetAttributeB()
-	if from = bytes.Index(blob, p); len(p) != 16 || from < 0 {
-		s.t.Fatalf("the blob does not name its working key %x", p)
-	}
-	return from, from + len(p)
-}
-
-// keyID gives the id of a key, which stands in its blob behind the number of the working key.
-func (s *suite) keyID(blob []byte) custody.KeyID {
-	s.t.Helper()
-	_, at := s.pattern(blob)
-	if len(blob) < at+18 || blob[at] != 5 || blob[at+1] != 0x40+16 {
-		s.t.Fatal("the blob does not name its key")
-	}
-	return custody.KeyID(hex.EncodeToString(blob[at+2 : at+18]))
-}
-
-// alteredBlobs: any bit that changes is CKR_IBM_BLOB_ERROR, but for the number of the working key, with which a blob is another domain's.
-func (s *suite) alteredBlobs(m *wire.Mechanism, good []byte) {
-	s.t.Helper()
-	sign := func(key []byte) error {
-		_, err := s.SignSingle(s.ctx(), &wire.SignSingleRequest{Mech: m, Data: iv(3), PrivKey: blob(key)})
-		return err
-	}
-	from, to := s.pattern(good)
-	for at := range good {
-		if at%3 != 0 && (at < from || at >= to) {
-			continue
-		}
-		bad, want := bytes.Clone(good), ep11.CKR_IBM_BLOB_ERROR
-		bad[at] ^= 0x40
-		if at >= from && at < to {
-			want = ep11.CKR_IBM_WKID_MISMATCH
-		}
-		s.wants(want, fmt.Sprintf("byte %d of a blob", at), sign(bad))
-	}
-	for what, bad := range map[string][]byte{"one byte": good[:1], "forty": good[:40], "cut": good[:len(good)-1], "longer": append(bytes.Clone(good), 0), "twice": append(bytes.Clone(good), good...),
-		"without its session": good[32:], "halves exchanged": append(bytes.Clone(good[len(good)/2:]), good[:len(good)/2]...), "too long": bytes.Repeat([]byte{1}, ep11.MaxBlob+1), "zeros": make([]byte, len(good))} {
-		s.wants(ep11.CKR_IBM_BLOB_ERROR, what, sign(bad))
-	}
-	s.wants(ep11.CKR_KEY_HANDLE_INVALID, "no key", sign(nil))
-}
-
-// alteredPublicKey: a public key that the domain has authenticated is another one, or none, when a bit changes.
-func (s *suite) alteredPublicKey(m *wire.Mechanism, k *wire.GenerateKeyPairResponse) {
-	s.t.Helper()
-	r, err := s.SignSingle(s.ctx(), &wire.SignSingleRequest{Mech: m, Data: iv(3), PrivKey: k.GetPrivKey()})
-	s.must("sign", err)
-	good := k.GetPubKeyBytes()
-	_, rest, err := ep11.ReadSPKI(good)
-	s.must("read", err)
-	verify := func(key []byte) error {
-		_, err := s.VerifySingle(s.ctx(), &wire.VerifySingleRequest{Mech: m, Data: iv(3), Signature: r.GetSignature(), PubKey: blob(key)})
-		return err
-	}
-	from, to := len(good)-len(rest)+2, len(good)-len(rest)+2+16 // the pattern, after its tag and length
-	for at := len(good) - len(rest); at < len(good); at += 5 {
-		bad, want := bytes.Clone(good), ep11.CKR_IBM_BLOB_ERROR
-		bad[at] ^= 1
-		if at >= from && at < to {
-			want = ep11.CKR_IBM_WKID_MISMATCH
-		}
-		s.wants(want, fmt.Sprintf("byte %d of a public key, of which %d are its own", at, len(good)-len(rest)), verify(bad))
-	}
-	for _, n := range []int{1, 5, 100} {
-		s.wants(ep11.CKR_IBM_BLOB_ERROR, fmt.Sprintf("a public key that lacks %d bytes", n), verify(good[:len(good)-n]))
-	}
-}
-
-// alteredStates: whatever is wrong with a state is CKR_SAVED_STATE_INVALID; a good one of another operation, and none, are CKR_OPERATION_NOT_INITIALIZED.
-func (s *suite) alteredStates(b *suite, m *wire.Mechanism, k *wire.GenerateKeyPairResponse) {
-	s.t.Helper()
-	init, err := s.SignInit(s.ctx(), &wire.SignInitRequest{Mech: m, PrivKey: k.GetPrivKey()})
-	s.must("init", err)
-	state := init.GetState()
-	for at := range state {
-		if at%3 != 0 {
-			continue
-		}
-		bad := bytes.Clone(state)
-		bad[at] ^= 0x40
-		_, err := s.signUpdate(bad)
-		s.wants(ep11.CKR_SAVED_STATE_INVALID, fmt.Sprintf("byte %d of a state", at), err)
-	}
-	for what, bad := range map[string][]byte{"cut": state[:len(state)-1], "cut in front": state[1:], "half": state[:len(state)/2], "twice": append(bytes.Clone(state), state...), "one byte": {1}, "longer": append(bytes.Clone(state), 0),
-		"halves exchanged": append(bytes.Clone(state[len(state)/2:]), state[:len(state)/2]...), "a key": k.GetPrivKeyBytes(), "a key without its session": k.GetPrivKeyBytes()[32:]} {
-		_, err := s.signUpdate(bad)
-		s.wants(ep11.CKR_SAVED_STATE_INVALID, what, err)
-	}
-	_, err = s.signUpdate(nil)
-	s.wants(ep11.CKR_OPERATION_NOT_INITIALIZED, "no state", err)
-	_, err = b.signUpdate(state)
-	b.wants(ep11.CKR_SAVED_STATE_INVALID, "another caller's state", err)
-	for what, f := range map[string]func() error{
-		"DigestUpdate": func() error {
-			_, err := s.DigestUpdate(s.ctx(), &wire.DigestUpdateRequest{State: state, Data: iv(3)})
-			return err
-		},
-		"DigestFinal": func() error { _, err := s.DigestFinal(s.ctx(), &wire.DigestFinalRequest{State: state}); return err },
-		"VerifyFinal": func() error {
-			_, err := s.VerifyFinal(s.ctx(), &wire.VerifyFinalRequest{State: state, Signature: iv(64)})
-			return err
-		},
-		"EncryptUpdate": func() error {
-			_, err := s.EncryptUpdate(s.ctx(), &wire.EncryptUpdateRequest{State: state, Plain: iv(3)})
-			return err
-		},
-		"DecryptFinal": func() error { _, err := s.DecryptFinal(s.ctx(), &wire.DecryptFinalRequest{State: state}); return err },
-	} {
-		s.wants(ep11.CKR_OPERATION_NOT_INITIALIZED, what+" with a state of SignInit", f())
-	}
-}
-
-// signUpdate signs three bytes more.
-func (s *suite) signUpdate(state []byte) ([]byte, error) {
-	r, err := s.SignUpdate(s.ctx(), &wire.SignUpdateRequest{State: state, Data: iv(3)})
-	return r.GetState(), err
-}
-
-// statesAgain: a state may be used again inside its time, in another order too, and the ways from it stay apart; an operation that has begun in parts is not
-// ended in one.
-func (s *suite) statesAgain(m *wire.Mechanism, k *wire.GenerateKeyPairResponse) {
-	s.t.Helper()
-	init, err := s.SignInit(s.ctx(), &wire.SignInitRequest{Mech: m, PrivKey: k.GetPrivKey()})
-	s.must("init", err)
-	one, err := s.signUpdate(init.GetState())
-	s.must("update", err)
-	two, err := s.signUpdate(one)
-	s.must("update", err)
-	for _, x := range []struct {
-		state []byte
-		data  []byte
-	}{{two, iv(6)}, {one, iv(3)}, {two, iv(6)}, {init.GetState(), nil}, {one, iv(3)}} {
-		r, err := s.SignFinal(s.ctx(), &wire.SignFinalRequest{State: x.state})
-		s.must("final", err)
-		_, err = s.VerifySingle(s.ctx(), &wire.VerifySingleRequest{Mech: m, Data: x.data, Signature: r.GetSignature(), PubKey: k.GetPubKey()})
-		s.must("verify", err)
-	}
-	_, err = s.Sign(s.ctx(), &wire.SignRequest{State: one, Data: iv(3)})
-	s.wants(ep11.CKR_OPERATION_ACTIVE, "one part after another", err)
-}
 
 // TestReturnCodes: what a caller does wrong, and what people have decided of it, has the code that EP11 gives for it.
 func TestReturnCodes(t *testing.T) {
@@ -185,6 +26,8 @@ func TestReturnCodes(t *testing.T) {
 	t.Run("mechanisms", func(t *testing.T) { wrongMechanisms(s.on(t)) })
 	t.Run("templates", func(t *testing.T) { wrongTemplates(s.on(t)) })
 	t.Run("data", func(t *testing.T) { wrongData(s.on(t)) })
+	t.Run("messages", func(t *testing.T) { wrongMessages(s.on(t)) })
+	t.Run("sessions", func(t *testing.T) { tooManySessions(s.on(t)) })
 	t.Run("another domain", func(t *testing.T) { anotherDomain(s.on(t), startApps(t)) })
 	t.Run("grants", func(t *testing.T) { overGrants(t, a) })
 	a.core.check()
@@ -419,6 +262,66 @@ func wrongData(s *suite) {
 	s.wants(ep11.CKR_UNWRAPPING_KEY_HANDLE_INVALID, "no key to unwrap with", err)
 	_, err = s.WrapKey(s.ctx(), &wire.WrapKeyRequest{Mech: pad, Key: s.aes(ep11.CKA_EXTRACTABLE, true).Key})
 	s.wants(ep11.CKR_WRAPPING_KEY_HANDLE_INVALID, "no key to wrap with", err)
+	kek := s.key(ep11.CKM_AES_KEY_GEN, ep11.CKA_VALUE_LEN, 32, ep11.CKA_WRAP, true, ep11.CKA_UNWRAP, true)
+	des3 := mech(ep11.CKM_DES3_CBC_PAD, iv(8)...)
+	_, err = s.WrapKey(s.ctx(), &wire.WrapKeyRequest{Mech: des3, Key: s.aes(ep11.CKA_EXTRACTABLE, true).Key, KeK: kek.Key})
+	s.wants(ep11.CKR_WRAPPING_KEY_TYPE_INCONSISTENT, "a key of AES that wraps with DES3", err)
+	_, err = s.UnwrapKey(s.ctx(), &wire.UnwrapKeyRequest{Mech: des3, Wrapped: iv(16), KeK: kek.Key, Template: attrs(ep11.CKA_KEY_TYPE, ep11.CKK_AES)})
+	s.wants(ep11.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT, "a key of AES that unwraps with DES3", err)
+	_, err = s.UnwrapKey(s.ctx(), &wire.UnwrapKeyRequest{Mech: mech(ep11.CKM_AES_KEY_WRAP_PAD), Wrapped: iv(15), KeK: kek.Key, Template: attrs(ep11.CKA_KEY_TYPE, ep11.CKK_AES)})
+	s.wants(ep11.CKR_WRAPPED_KEY_LEN_RANGE, "wrapped bytes of a length that can't be", err)
+	_, err = s.WrapKey(s.ctx(), &wire.WrapKeyRequest{Mech: pad, Key: p.PubKey, KeK: kek.Key})
+	s.wants(ep11.CKR_KEY_NOT_WRAPPABLE, "a public key", err)
+	_, err = s.GenerateKeyPair(s.ctx(), &wire.GenerateKeyPairRequest{Mech: mech(ep11.CKM_DH_PKCS_KEY_PAIR_GEN), PrivKeyTemplate: attrs(ep11.CKA_DERIVE, true),
+		PubKeyTemplate: attrs(ep11.CKA_IBM_STRUCT_PARAMS, iv(512))})
+	s.wants(ep11.CKR_DOMAIN_PARAMS_INVALID, "a group that is none", err)
+}
+
+// bytesCodec sends and receives messages as they are.
+type bytesCodec struct{}
+
+func (bytesCodec) Marshal(v any) ([]byte, error) { return v.([]byte), nil }
+
+func (bytesCodec) Unmarshal(b []byte, v any) error { *v.(*[]byte) = bytes.Clone(b); return nil }
+
+func (bytesCodec) Name() string { return "proto" }
+
+// wrongMessages: what is no message, one that is too large, and a call that there is not; reflection and health checks are none.
+func wrongMessages(s *suite) {
+	c := s.apps.dial([]tls.Certificate{s.cert}, grpc.WithUnaryInterceptor(nil), grpc.WithDefaultCallOptions(grpc.ForceCodec(bytesCodec{})))
+	call := func(method string, in []byte) error {
+		var out []byte
+		return c.Invoke(s.ctx(), method, in, &out)
+	}
+	for _, name := range methodNames(s.apps) {
+		for _, in := range [][]byte{{0xff}, {0x0a, 0x7f}, {0x08, 0x80}, bytes.Repeat([]byte{0x0f}, 100)} {
+			s.wants(ep11.CKR_IBM_GREP11_CANNOT_UNMARSHAL, fmt.Sprintf("%s with %.4x", name, in), call("/grep11.Crypto/"+name, in))
+		}
+	}
+	s.wants(ep11.CKR_IBM_TRANSPORT_LIMIT, "a message of 5 MiB", call("/grep11.Crypto/DigestSingle", make([]byte, 5<<20)))
+	s.wants(ep11.CKR_IBM_TRANSPORT_LIMIT, "a message of 1 MiB without data", call("/grep11.Crypto/Logout", make([]byte, 1<<20)))
+	for _, method := range []string{"/grep11.Crypto/Nothing", "/grep11.Other/GenerateKey", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "/grpc.health.v1.Health/Check"} {
+		s.wants(ep11.CKR_FUNCTION_NOT_SUPPORTED, method, call(method, nil))
+	}
+}
+
+// tooManySessions: a caller has 64 sessions open, and they are closed together.
+func tooManySessions(s *suite) {
+	login := func(i int) error {
+		_, err := s.Login(s.ctx(), &wire.LoginRequest{Pin: fmt.Appendf(nil, "pin number %d", i)})
+		return err
+	}
+	for i := range 64 {
+		s.must("login", login(i))
+	}
+	s.must("the same again", login(0))
+	s.wants(ep11.CKR_SESSION_COUNT, "one more", login(64))
+	_, err := s.Logout(s.ctx(), &wire.LogoutRequest{})
+	s.must("logout", err)
+	s.must("login", login(64))
+	_, err = s.Logout(s.ctx(), &wire.LogoutRequest{})
+	s.must("logout", err)
 }
 
 // anotherDomain: keys and states of one domain are nothing in another, even for a caller with the same certificate.

@@ -7,6 +7,11 @@ import (
 	"net"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	wire "strongroom/api/gen/grep11"
 	"strongroom/internal/edge/grep11"
 )
 
@@ -82,5 +87,31 @@ func TestConnectionsOfAnAddress(t *testing.T) {
 		if from.closed[name] != want {
 			t.Errorf("%s: closed %v", name, !want)
 		}
+	}
+}
+
+// TestOneAddressIsNotAll: a gateway that runs lets one address have its share; the next connection is closed, and one more comes in when another ends.
+func TestOneAddressIsNotAll(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	var held []net.Conn
+	for range grep11.MaxOwnConnections {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", g.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		held = append(held, c)
+	}
+	certs := clientCertificate(t, g)
+	if err := list(t, g.dial(t, certs)); status.Code(err) != codes.Unavailable {
+		t.Errorf("one connection more: %v", err)
+	}
+	if err := held[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	conn := g.dial(t, certs)
+	if _, err := wire.NewCryptoClient(conn).GetMechanismList(t.Context(), &wire.GetMechanismListRequest{}, grpc.WaitForReady(true)); err != nil {
+		t.Error(err)
 	}
 }
