@@ -80,17 +80,8 @@ func TestApplicationsNeedAGrant(t *testing.T) {
 	t.Parallel()
 	a := startApps(t)
 	stranger, who := a.certificate()
-	every := func(what string, want ep11.Code, c *grpc.ClientConn) {
-		for _, name := range methodNames(a) {
-			m := a.service.Methods().ByName(protoreflect.Name(name))
-			err := c.Invoke(t.Context(), "/grep11.Crypto/"+name, dynamicpb.NewMessage(m.Input()), dynamicpb.NewMessage(m.Output()))
-			if got := codeOf(t, err); got != want {
-				t.Errorf("%s, %s: got %v (%v), want %v", what, name, got, err, want)
-			}
-		}
-	}
-	every("without a grant", ep11.CKR_IBM_STATIC_POLICY, a.dial([]tls.Certificate{stranger}))
-	every("without a name", ep11.CKR_IBM_GREP11_NOT_AUTHENTICATED, a.dial(nil))
+	a.every("without a grant", ep11.CKR_IBM_STATIC_POLICY, a.dial([]tls.Certificate{stranger}))
+	a.every("without a name", ep11.CKR_IBM_GREP11_NOT_AUTHENTICATED, a.dial(nil))
 
 	s := a.client("mine", nil)
 	k := s.aes()
@@ -131,7 +122,19 @@ func TestApplicationsNeedAGrant(t *testing.T) {
 	}
 }
 
-// TestApplicationsAfterZeroize: keys and states that were good are good for nothing.
+// every does each of the forty calls, with nothing in it, and wants one return code.
+func (a *apps) every(what string, want ep11.Code, c *grpc.ClientConn) {
+	a.t.Helper()
+	for _, name := range methodNames(a) {
+		m := a.service.Methods().ByName(protoreflect.Name(name))
+		err := c.Invoke(a.t.Context(), "/grep11.Crypto/"+name, dynamicpb.NewMessage(m.Input()), dynamicpb.NewMessage(m.Output()))
+		if got := codeOf(a.t, err); got != want {
+			a.t.Errorf("%s, %s: got %v (%v), want %v", what, name, got, err, want)
+		}
+	}
+}
+
+// TestApplicationsAfterZeroize: keys and states that were good are good for nothing, and no call does anything, not after a restart either.
 func TestApplicationsAfterZeroize(t *testing.T) {
 	t.Parallel()
 	a := startApps(t)
@@ -159,6 +162,13 @@ func TestApplicationsAfterZeroize(t *testing.T) {
 	} {
 		s.wants(ep11.CKR_IBM_WK_NOT_INITIALIZED, what, f())
 	}
+	a.every("after zeroize", ep11.CKR_IBM_WK_NOT_INITIALIZED, a.dial([]tls.Certificate{s.cert}))
+	a.core.stop()
+	again := a.core.s.start()
+	a.every("after a restart", ep11.CKR_IBM_WK_NOT_INITIALIZED, a.dial([]tls.Certificate{s.cert}))
+	_, err = s.EncryptSingle(s.ctx(), &wire.EncryptSingleRequest{Mech: m, Plain: iv(3), Key: k.GetKey()})
+	s.wants(ep11.CKR_IBM_WK_NOT_INITIALIZED, "key", err)
+	again.check()
 }
 
 // TestTenThousandOperations: so many at a time, from one caller, are all done, and accounted.

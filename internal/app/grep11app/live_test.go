@@ -90,11 +90,14 @@ func start(t testing.TB) *live {
 	return &live{h, conn, wire.NewCryptoClient(conn)}
 }
 
+// grantLife is how long the caller's grant lasts, in seconds.
+const grantLife = 2 * 3600
+
 // grant grants everything to the caller.
 func grant(t testing.TB, h *domaintest.Harness) {
 	t.Helper()
 	b := request.AppGrantBody{Grant: "test", Caller: "local:test", Gateway: h.Service.ID, Functions: request.AppFunctions(), Rate: request.MaxGrantRate, Burst: request.MaxGrantRate,
-		NotAfter: h.Clock.Wall.Load()/1e9 + 3600, Import: true, Compat: true}
+		NotAfter: h.Clock.Wall.Load()/1e9 + grantLife, Import: true, Compat: true}
 	for _, r := range ep11.Rows() {
 		b.Mechanisms = append(b.Mechanisms, r.Mechanism)
 	}
@@ -225,4 +228,45 @@ func asksForMuch(in protoreflect.ProtoMessage) bool {
 	b, err := proto.Marshal(in)
 	var q wire.GenerateKeyPairRequest
 	return err == nil && in.ProtoReflect().Descriptor().Name() == "GenerateKeyPairRequest" && proto.Unmarshal(b, &q) == nil && len(q.GetPubKeyTemplate()[ep11.CKA_EC_PARAMS].GetAttributeB()) == 0
+}
+
+// TestTimeEnds: a state is good for an hour, however often it is used, and a grant until its end; then both are refused with their codes.
+func TestTimeEnds(t *testing.T) {
+	t.Parallel()
+	l := start(t)
+	seeds := l.seeds(t)
+	ask := func() error {
+		_, err := l.Encrypt(t.Context(), seeds["Encrypt"].(*wire.EncryptRequest))
+		return err
+	}
+	refused := func(what string, want ep11.Code, err error) {
+		t.Helper()
+		if err == nil || detailed(t, err) != want {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	single := func() error {
+		_, err := l.EncryptSingle(t.Context(), seeds["EncryptSingle"].(*wire.EncryptSingleRequest))
+		return err
+	}
+	for range 3 {
+		if err := ask(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.h.Clock.Advance(time.Hour - 2*time.Second)
+	if err := ask(); err != nil {
+		t.Errorf("a state of nearly an hour: %v", err)
+	}
+	l.h.Clock.Advance(2 * time.Second)
+	refused("a state of an hour", ep11.CKR_SAVED_STATE_INVALID, ask())
+	if err := single(); err != nil {
+		t.Error(err)
+	}
+	l.h.Clock.Advance((grantLife - 3600) * time.Second)
+	refused("a grant that has ended", ep11.CKR_IBM_STATIC_POLICY, single())
+	refused("a state under it", ep11.CKR_IBM_STATIC_POLICY, ask())
+	if failed := l.h.D.Status().Failed; failed != "" {
+		t.Error(failed)
+	}
 }
