@@ -35,7 +35,7 @@ func TestPublishedVectors(t *testing.T) {
 		{"signatures", wycheproofSignatures}, {"BLS", wycheproofBLS}, {"block ciphers", wycheproofCiphers}, {"codes", wycheproofCodes}, {"key wrap", wycheproofKeyWrap},
 		{"RSA decryption", wycheproofRSADecryption}, {"RSA signing", wycheproofRSASigning}, {"agreement", wycheproofAgreement}, {"ML-DSA signing", wycheproofMLDSA},
 		{"ML-KEM", wycheproofMLKEM}, {"digests", publishedDigests}, {"modes", publishedModes}, {"keys and signatures", publishedSignatures}, {"X9.31", publishedX931},
-		{"BIP-32", bip32Vectors}, {"SLIP-10", slip10Vectors}, {"BIP-340", bip340Vectors},
+		{"BIP-32", bip32Vectors}, {"SLIP-10", slip10Vectors}, {"BIP-340", bip340Vectors}, {"agreed keys", func(in *bringer) { agreedKeys(in.suite) }}, {"hybrid keys", hybridKeys},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.do(in.with(t)) })
 	}
