@@ -5,6 +5,7 @@ package together_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"strongroom/internal/app/together"
@@ -30,11 +31,7 @@ func TestOneEndsAll(t *testing.T) {
 	} {
 		err := together.Run(t.Context(), tt.work)
 		for _, want := range []error{errOne, errTwo} {
-			listed := false
-			for _, w := range tt.want {
-				listed = listed || w == want
-			}
-			if errors.Is(err, want) != listed {
+			if errors.Is(err, want) != slices.Contains(tt.want, want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		}
