@@ -10,6 +10,9 @@ import (
 	"golang.org/x/net/netutil"
 )
 
+// MaxOwnConnections is how many of [MaxConnections] come from one address; the next one is closed.
+const MaxOwnConnections = 256
+
 // Bounded gives a listener with at most all connections open at a time, and own of those from one address (for IPv6 a /64). When all are open the next one
 // waits; one too many from an address is closed at once, so that nobody there is in the way of others.
 func Bounded(l net.Listener, all, own int) net.Listener {

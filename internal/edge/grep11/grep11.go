@@ -39,17 +39,16 @@ import (
 
 // Limits.
 const (
-	MaxMessage        = ep11.MaxData + 64<<10 // bytes of a message; of a function without data a part of it
-	MaxOperations     = 16_384                // calls at a time
-	MaxOwnOperations  = 12_288                // of those of one caller
-	MaxMessages       = 512 << 20             // bytes of all messages that are worked on, with 256 more for each field
-	MaxOwnMessages    = 128 << 20             // of those of one caller
-	MaxWaiting        = 49_152                // calls whose messages have not come
-	MaxOwnWaiting     = 12_288                // of those from one address
-	MaxConnections    = 1024                  // at a time, unless configured; the next one waits
-	MaxOwnConnections = 256                   // of those from one address; the next one is closed
-	MaxStreams        = 2048                  // calls at a time on a connection; a client's further ones wait
-	MaxHeader         = 16 << 10              // bytes of a call's metadata
+	MaxMessage       = ep11.MaxData + 64<<10 // bytes of a message; of a function without data a part of it
+	MaxOperations    = 16_384                // calls at a time
+	MaxOwnOperations = 12_288                // of those of one caller
+	MaxMessages      = 512 << 20             // bytes of all messages that are worked on, with 256 more for each field
+	MaxOwnMessages   = 128 << 20             // of those of one caller
+	MaxWaiting       = 49_152                // calls whose messages have not come
+	MaxOwnWaiting    = 12_288                // of those from one address
+	MaxConnections   = 1024                  // at a time, unless configured; the next one waits
+	MaxStreams       = 2048                  // calls at a time on a connection; a client's further ones wait
+	MaxHeader        = 16 << 10              // bytes of a call's metadata
 
 	callTime     = 2 * time.Minute  // longest that a call may take
 	firstTime    = 5 * time.Second  // for the first bytes of its message to come
