@@ -14,9 +14,9 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
+	"fmt"
 	"math/big"
 	"slices"
-	"strings"
 	"testing"
 
 	wire "strongroom/api/gen/grep11"
@@ -92,9 +92,7 @@ func randomAndDigests(s *suite) {
 	}
 	for _, n := range []uint64{0, ep11.MaxRandom + 1} {
 		_, err := s.GenerateRandom(s.ctx(), &wire.GenerateRandomRequest{Len: n})
-		if codeOf(s.t, err) == ep11.CKR_GENERAL_ERROR {
-			s.t.Errorf("%d bytes: %v", n, err)
-		}
+		s.wants(ep11.CKR_ARGUMENTS_BAD, fmt.Sprintf("%d random bytes", n), err)
 	}
 	data := bytes.Repeat([]byte("digest"), 1000)
 	want := sha256.Sum256(data)
@@ -358,9 +356,7 @@ func rsaFlow(s *suite) {
 	}
 	_, err := s.GenerateKeyPair(s.ctx(), &wire.GenerateKeyPairRequest{Mech: mech(ep11.CKM_RSA_PKCS_KEY_PAIR_GEN), PrivKeyTemplate: attrs(ep11.CKA_SIGN, true),
 		PubKeyTemplate: attrs(ep11.CKA_MODULUS_BITS, 2048, ep11.CKA_PUBLIC_EXPONENT, 3, ep11.CKA_VERIFY, true)})
-	if err == nil {
-		s.t.Error("a public exponent of 3 was accepted")
-	}
+	s.wants(ep11.CKR_ATTRIBUTE_VALUE_INVALID, "a public exponent of 3", err)
 	c := s.rsa(2048, []any{ep11.CKA_DECRYPT, true}, []any{ep11.CKA_ENCRYPT, true})
 	oaep := &wire.Mechanism{Mechanism: ep11.CKM_RSA_PKCS_OAEP, Parameter: &wire.Mechanism_RSAOAEPParameter{RSAOAEPParameter: &wire.RSAOAEPParm{HashMech: ep11.CKM_SHA_1,
 		Mgf: wire.RSAOAEPParm_CkgMgf1Sha1}}}
@@ -432,10 +428,9 @@ func wrapFlow(s *suite) {
 	s.sign(mech(ep11.CKM_ECDSA), &wire.GenerateKeyPairResponse{PrivKey: u.GetUnwrapped(), PubKey: ec.GetPubKey()}, []byte("the same key again, I hope"))
 	bad := bytes.Clone(w.GetWrapped())
 	bad[len(bad)-1] ^= 1
-	if _, err = s.UnwrapKey(s.ctx(), &wire.UnwrapKeyRequest{Wrapped: bad, Mech: m, KeK: kek.GetKey(),
-		Template: attrs(ep11.CKA_CLASS, ep11.CKO_PRIVATE_KEY, ep11.CKA_KEY_TYPE, ep11.CKK_EC, ep11.CKA_SIGN, true)}); codeOf(s.t, err) == ep11.CKR_GENERAL_ERROR {
-		s.t.Errorf("altered: %v", err)
-	}
+	_, err = s.UnwrapKey(s.ctx(), &wire.UnwrapKeyRequest{Wrapped: bad, Mech: m, KeK: kek.GetKey(),
+		Template: attrs(ep11.CKA_CLASS, ep11.CKO_PRIVATE_KEY, ep11.CKA_KEY_TYPE, ep11.CKK_EC, ep11.CKA_SIGN, true)})
+	s.wants(ep11.CKR_WRAPPED_KEY_INVALID, "altered", err)
 }
 
 // transportKey: a plain public key becomes one that the domain vouches for.
@@ -471,9 +466,8 @@ func attributesFlow(s *suite) {
 	s.must("set", err)
 	_, err = s.EncryptSingle(s.ctx(), &wire.EncryptSingleRequest{Mech: mech(ep11.CKM_AES_ECB), Plain: make([]byte, 16), Key: blob(set.GetObject())})
 	s.wants(ep11.CKR_KEY_FUNCTION_NOT_PERMITTED, "a right that was given up", err)
-	if _, err = s.SetAttributeValue(s.ctx(), &wire.SetAttributeValueRequest{Object: set.GetObject(), Attributes: attrs(ep11.CKA_KEY_TYPE, ep11.CKK_DES3)}); err == nil {
-		s.t.Error("a number was changed")
-	}
+	_, err = s.SetAttributeValue(s.ctx(), &wire.SetAttributeValueRequest{Object: set.GetObject(), Attributes: attrs(ep11.CKA_KEY_TYPE, ep11.CKK_DES3)})
+	s.wants(ep11.CKR_ATTRIBUTE_READ_ONLY, "a number", err)
 	_, err = s.GetAttributeValue(s.ctx(), &wire.GetAttributeValueRequest{Object: k.GetKeyBytes(), Attributes: attrs(ep11.CKA_VALUE, nil)})
 	s.wants(ep11.CKR_ATTRIBUTE_SENSITIVE, "the key itself", err)
 }
@@ -493,23 +487,47 @@ func attributeBound(s *suite, rights ...any) {
 		s.t.Error("another key came back")
 	}
 	plain := s.key(ep11.CKM_AES_KEY_GEN, ep11.CKA_VALUE_LEN, 32, ep11.CKA_WRAP, true, ep11.CKA_UNWRAP, true)
-	if _, err := s.WrapKey(s.ctx(), &wire.WrapKeyRequest{Mech: mech(ep11.CKM_AES_CBC_PAD, iv(16)...), Key: k.GetKey(), KeK: plain.GetKey()}); err == nil {
-		s.t.Error("a bound key was wrapped by an unbound one")
-	}
-	other := s.key(ep11.CKM_GENERIC_SECRET_KEY_GEN, ep11.CKA_VALUE_LEN, 32, ep11.CKA_IBM_ATTRBOUND, true)
-	if _, err := s.UnwrapKey(s.ctx(), &wire.UnwrapKeyRequest{Wrapped: w.GetWrapped(), Mech: mech(ep11.CKM_IBM_ATTRIBUTEBOUND_WRAP), KeK: kek.GetPrivKey(), MacKey: other.GetKey(),
-		Template: attrs(ep11.CKA_KEY_TYPE, ep11.CKK_AES)}); codeOf(s.t, err) == ep11.CKR_GENERAL_ERROR {
-		s.t.Errorf("under another MAC key: %v", err)
-	}
+	_, err = s.WrapKey(s.ctx(), &wire.WrapKeyRequest{Mech: mech(ep11.CKM_AES_CBC_PAD, iv(16)...), Key: k.GetKey(), KeK: plain.GetKey()})
+	s.wants(ep11.CKR_KEY_NOT_WRAPPABLE, "a bound key under one that isn't", err)
+	other := s.key(ep11.CKM_GENERIC_SECRET_KEY_GEN, append([]any{ep11.CKA_VALUE_LEN, 32, ep11.CKA_IBM_ATTRBOUND, true}, rights...)...)
+	_, err = s.UnwrapKey(s.ctx(), &wire.UnwrapKeyRequest{Wrapped: w.GetWrapped(), Mech: mech(ep11.CKM_IBM_ATTRIBUTEBOUND_WRAP), KeK: kek.GetPrivKey(), MacKey: other.GetKey(),
+		Template: attrs(ep11.CKA_KEY_TYPE, ep11.CKK_AES)})
+	s.wants(ep11.CKR_WRAPPED_KEY_INVALID, "under another MAC key", err)
 }
 
 // sessionsFlow: keys that are made in a login session end with it.
 func sessionsFlow(s *suite) {
+	for _, pin := range [][]byte{nil, iv(7), iv(65)} {
+		_, err := s.Login(s.ctx(), &wire.LoginRequest{Pin: pin})
+		s.wants(ep11.CKR_PIN_LEN_RANGE, fmt.Sprintf("a PIN of %d bytes", len(pin)), err)
+	}
 	in, err := s.Login(s.ctx(), &wire.LoginRequest{Pin: []byte("0123456789abcdef")})
 	s.must("login", err)
-	if len(in.GetPinblob()) == 0 {
-		s.t.Error("no session")
+	m := mech(ep11.CKM_AES_CBC_PAD, iv(16)...)
+	k := s.aes(ep11.CKA_IBM_LOGIN_SESSION, in.GetPinblob())
+	if k.GetKeyBytes()[0] == 0x30 || bytes.Equal(k.GetKeyBytes()[:32], make([]byte, 32)) {
+		s.t.Error("the key is not bound to the session")
 	}
+	encrypt(s, m, k.GetKey(), iv(3))
+	altered := bytes.Clone(in.GetPinblob())
+	altered[40] ^= 1
+	template := func(blob []byte) map[uint64]*wire.AttributeValue {
+		return attrs(ep11.CKA_VALUE_LEN, 32, ep11.CKA_ENCRYPT, true, ep11.CKA_IBM_LOGIN_SESSION, blob)
+	}
+	_, err = s.GenerateKey(s.ctx(), &wire.GenerateKeyRequest{Mech: mech(ep11.CKM_AES_KEY_GEN), Template: template(altered)})
+	s.wants(ep11.CKR_PIN_INVALID, "the blob of no session", err)
+	_, err = s.Logout(s.ctx(), &wire.LogoutRequest{})
+	s.must("logout", err)
+	_, err = s.EncryptSingle(s.ctx(), &wire.EncryptSingleRequest{Mech: m, Plain: iv(3), Key: k.GetKey()})
+	s.wants(ep11.CKR_SESSION_CLOSED, "a key of a session that is closed", err)
+	_, err = s.GenerateKey(s.ctx(), &wire.GenerateKeyRequest{Mech: mech(ep11.CKM_AES_KEY_GEN), Template: template(in.GetPinblob())})
+	s.wants(ep11.CKR_SESSION_CLOSED, "a new key in it", err)
+	again, err := s.Login(s.ctx(), &wire.LoginRequest{Pin: []byte("0123456789abcdef")})
+	s.must("login", err)
+	if !bytes.Equal(again.GetPinblob(), in.GetPinblob()) {
+		s.t.Error("the same PIN opens another session")
+	}
+	encrypt(s, m, k.GetKey(), iv(3))
 	_, err = s.Logout(s.ctx(), &wire.LogoutRequest{})
 	s.must("logout", err)
 }
@@ -561,7 +579,6 @@ func compatibility(s, old *suite) {
 	if !bytes.Equal(r.GetSignature(), mac.Sum(nil)) {
 		old.t.Error("another key came in")
 	}
-	if _, err := s.EncryptSingle(s.ctx(), &wire.EncryptSingleRequest{Mech: m, Plain: iv(4), Key: kek.GetKey()}); err == nil || strings.Contains(err.Error(), "GENERAL") {
-		s.t.Errorf("another caller's key: %v", err)
-	}
+	_, err = s.EncryptSingle(s.ctx(), &wire.EncryptSingleRequest{Mech: m, Plain: iv(4), Key: kek.GetKey()})
+	s.wants(ep11.CKR_IBM_STATIC_POLICY, "another caller's key", err)
 }

@@ -62,8 +62,9 @@ type apps struct {
 	roots   *x509.CertPool
 	service protoreflect.ServiceDescriptor // read from the .proto
 
-	mu   sync.Mutex // guards done
-	done map[string]bool
+	mu    sync.Mutex // guards what follows
+	done  map[string]bool
+	shown map[uint64]uint64 // CKF that calls with a mechanism have shown to be true
 }
 
 // startApps makes a domain, and starts a core and a gateway of its service.
@@ -87,7 +88,7 @@ func (c *core) allow(set points.Set) {
 func (c *core) startApps(t testing.TB, flags ...string) *apps {
 	t.Helper()
 	top := t.TempDir()
-	a := &apps{t: t, core: c, dir: filepath.Join(top, "grep11"), log: filepath.Join(top, "grep11.log"), roots: x509.NewCertPool(), service: readProto(t), done: map[string]bool{}}
+	a := &apps{t: t, core: c, dir: filepath.Join(top, "grep11"), log: filepath.Join(top, "grep11.log"), roots: x509.NewCertPool(), service: readProto(t), done: map[string]bool{}, shown: map[uint64]uint64{}}
 	writeKeyFile(t, filepath.Join(top, "service.key"), c.s.service)
 	conf, err := json.Marshal(map[string]string{"door": c.socket, "data": "grep11", "key": "service.key", "listen": "127.0.0.1:0"}) // YAML too
 	if err != nil {
@@ -172,6 +173,7 @@ func (a *apps) through(ctx context.Context, method string, in, out any, cc *grpc
 	}
 	a.mu.Lock()
 	a.done[name] = true
+	a.noted(m.Name(), in)
 	a.mu.Unlock()
 	return proto.Unmarshal(b, out.(proto.Message))
 }
@@ -241,7 +243,13 @@ func (a *apps) client(name string, change func(*request.AppGrantBody)) *suite {
 		change(&g)
 	}
 	a.core.govern("grant-"+name, request.AppGrant, g)
-	return &suite{t: a.t, apps: a, cert: cert, who: who, old: g.Compat, CryptoClient: wire.NewCryptoClient(a.dial([]tls.Certificate{cert}))}
+	return &suite{t: a.t, apps: a, cert: cert, who: who, old: g.Compat, CryptoClient: a.connected(cert)}
+}
+
+// connected gives a client with a certificate.
+func (a *apps) connected(cert tls.Certificate) wire.CryptoClient {
+	a.t.Helper()
+	return wire.NewCryptoClient(a.dial([]tls.Certificate{cert}))
 }
 
 // suite is a client with short words for what the tests do often.
@@ -259,24 +267,36 @@ func (s *suite) on(t testing.TB) *suite { c := *s; c.t = t; return &c }
 
 func (s *suite) ctx() context.Context { return s.t.Context() }
 
-// codeOf gives the return code of a failed call, as clients find it: in the one detail.
-func codeOf(t testing.TB, err error) ep11.Code {
-	t.Helper()
+// returned gives the return code of a call, as clients find it: in the one detail.
+func returned(err error) (ep11.Code, error) {
+	if err == nil {
+		return ep11.CKR_OK, nil
+	}
 	st, ok := status.FromError(err)
-	if err == nil || !ok {
-		t.Fatalf("got %v, want a status", err)
+	if !ok {
+		return 0, fmt.Errorf("got %v, want a status", err)
 	}
 	list := st.Proto().GetDetails()
 	if len(list) != 1 || list[0].GetTypeUrl() != "type.googleapis.com/grep11.Grep11Error" {
-		t.Fatalf("%v: %d details, want one Grep11Error", err, len(list))
+		return 0, fmt.Errorf("%v: %d details, want one Grep11Error", err, len(list))
 	}
 	var d wire.Grep11Error
 	if err := proto.Unmarshal(list[0].GetValue(), &d); err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
 	c := ep11.Code(d.GetCode())
 	if !strings.HasPrefix(st.Message(), c.Error()) {
-		t.Errorf("message %q does not begin with %v", st.Message(), c)
+		return 0, fmt.Errorf("message %q does not begin with %v", st.Message(), c)
+	}
+	return c, nil
+}
+
+// codeOf gives the return code of a failed call.
+func codeOf(t testing.TB, err error) ep11.Code {
+	t.Helper()
+	c, bad := returned(err)
+	if bad != nil || c == ep11.CKR_OK {
+		t.Fatalf("want a return code: %v", bad)
 	}
 	return c
 }

@@ -5,17 +5,13 @@ package grep11app_test
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/hex"
-	"encoding/json"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/c2sp/wycheproof"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
@@ -94,11 +90,14 @@ func start(t testing.TB) *live {
 	return &live{h, conn, wire.NewCryptoClient(conn)}
 }
 
+// grantLife is how long the caller's grant lasts, in seconds.
+const grantLife = 2 * 3600
+
 // grant grants everything to the caller.
 func grant(t testing.TB, h *domaintest.Harness) {
 	t.Helper()
 	b := request.AppGrantBody{Grant: "test", Caller: "local:test", Gateway: h.Service.ID, Functions: request.AppFunctions(), Rate: request.MaxGrantRate, Burst: request.MaxGrantRate,
-		NotAfter: h.Clock.Wall.Load()/1e9 + 3600, Import: true, Compat: true}
+		NotAfter: h.Clock.Wall.Load()/1e9 + grantLife, Import: true, Compat: true}
 	for _, r := range ep11.Rows() {
 		b.Mechanisms = append(b.Mechanisms, r.Mechanism)
 	}
@@ -231,79 +230,43 @@ func asksForMuch(in protoreflect.ProtoMessage) bool {
 	return err == nil && in.ProtoReflect().Descriptor().Name() == "GenerateKeyPairRequest" && proto.Unmarshal(b, &q) == nil && len(q.GetPubKeyTemplate()[ep11.CKA_EC_PARAMS].GetAttributeB()) == 0
 }
 
-// TestPublishedVectors: ECDSA on four curves and Ed25519 of Wycheproof through the wire: what is valid verifies with a bare public key, and everything else
-// is refused, with the one code that clients look for unless the key or the length is wrong already.
-func TestPublishedVectors(t *testing.T) {
+// TestTimeEnds: a state is good for an hour, however often it is used, and a grant until its end; then both are refused with their codes.
+func TestTimeEnds(t *testing.T) {
 	t.Parallel()
 	l := start(t)
-	for _, tc := range []struct {
-		file  string
-		curve string
-		mech  uint64
-		least int
-	}{
-		{"ecdsa_secp224r1_sha256_p1363_test.json", ep11.OIDP224, ep11.CKM_ECDSA_SHA256, 100}, {"ecdsa_secp256r1_sha256_p1363_test.json", ep11.OIDP256, ep11.CKM_ECDSA_SHA256, 200},
-		{"ecdsa_secp384r1_sha384_p1363_test.json", ep11.OIDP384, ep11.CKM_ECDSA_SHA384, 200}, {"ecdsa_secp521r1_sha512_p1363_test.json", ep11.OIDP521, ep11.CKM_ECDSA_SHA512, 200},
-		{"ecdsa_secp256k1_sha256_p1363_test.json", ep11.OIDSecp256k1, ep11.CKM_ECDSA_SHA256, 200}, {"ed25519_test.json", ep11.OIDEd25519, ep11.CKM_IBM_ED25519_SHA512, 100},
-	} {
-		t.Run(tc.file, func(t *testing.T) {
-			t.Parallel()
-			b, err := fs.ReadFile(wycheproof.TestVectors, tc.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var v vectors
-			if err := json.Unmarshal(b, &v); err != nil {
-				t.Fatal(err)
-			}
-			seen := 0
-			for _, g := range v.Groups {
-				point := unhex(t, g.PublicKey.Uncompressed+g.PublicKey.PK)
-				pub := ep11.PublicKey{Type: ep11.CKK_EC, Params: []byte(tc.curve), Key: point}.SPKI()
-				for _, x := range g.Tests {
-					seen++
-					_, err := l.VerifySingle(t.Context(), &wire.VerifySingleRequest{Mech: &wire.Mechanism{Mechanism: tc.mech}, Data: unhex(t, x.Msg), Signature: unhex(t, x.Sig), PubKey: &wire.KeyBlob{KeyBlobs: [][]byte{pub}}})
-					switch {
-					case x.Result == "valid" && err != nil:
-						t.Errorf("%d (%s): %v", x.ID, x.Comment, err)
-					case x.Result == "invalid" && err == nil:
-						t.Errorf("%d (%s): verified", x.ID, x.Comment)
-					case err != nil:
-						if code := detailed(t, err); code != ep11.CKR_SIGNATURE_INVALID && code != ep11.CKR_SIGNATURE_LEN_RANGE {
-							t.Errorf("%d (%s): %v", x.ID, x.Comment, err)
-						}
-					}
-				}
-			}
-			if seen < tc.least {
-				t.Errorf("%d vectors, want at least %d", seen, tc.least)
-			}
-		})
+	seeds := l.seeds(t)
+	ask := func() error {
+		_, err := l.Encrypt(t.Context(), seeds["Encrypt"].(*wire.EncryptRequest))
+		return err
 	}
-}
-
-// vectors are a file of Wycheproof's.
-type vectors struct {
-	Groups []struct {
-		PublicKey struct {
-			Uncompressed string `json:"uncompressed"`
-			PK           string `json:"pk"`
-		} `json:"publicKey"`
-		Tests []struct {
-			ID      int    `json:"tcId"`
-			Comment string `json:"comment"`
-			Msg     string `json:"msg"`
-			Sig     string `json:"sig"`
-			Result  string `json:"result"`
-		} `json:"tests"`
-	} `json:"testGroups"`
-}
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
+	refused := func(what string, want ep11.Code, err error) {
+		t.Helper()
+		if err == nil || detailed(t, err) != want {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
-	return b
+	single := func() error {
+		_, err := l.EncryptSingle(t.Context(), seeds["EncryptSingle"].(*wire.EncryptSingleRequest))
+		return err
+	}
+	for range 3 {
+		if err := ask(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.h.Clock.Advance(time.Hour - 2*time.Second)
+	if err := ask(); err != nil {
+		t.Errorf("a state of nearly an hour: %v", err)
+	}
+	l.h.Clock.Advance(2 * time.Second)
+	refused("a state of an hour", ep11.CKR_SAVED_STATE_INVALID, ask())
+	if err := single(); err != nil {
+		t.Error(err)
+	}
+	l.h.Clock.Advance((grantLife - 3600) * time.Second)
+	refused("a grant that has ended", ep11.CKR_IBM_STATIC_POLICY, single())
+	refused("a state under it", ep11.CKR_IBM_STATIC_POLICY, ask())
+	if failed := l.h.D.Status().Failed; failed != "" {
+		t.Error(failed)
+	}
 }

@@ -15,12 +15,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
 
+	"strongroom/internal/app/together"
 	"strongroom/internal/edge/grep11"
 	"strongroom/internal/edge/grep11/apikey"
 	"strongroom/internal/edge/tlsca"
@@ -108,8 +108,11 @@ type Options struct {
 	Ready    func(address string) // called with host:port once the gateway listens
 }
 
-// most connections to the token endpoint and to the metrics.
-const most = 64
+// most connections to the token endpoint and to the metrics, and of those from one address to the first.
+const (
+	most    = 64
+	mostOwn = 16
+)
 
 // Run runs the gateway until ctx ends or a part fails for good. cfg must be filled ([Config.Fill]).
 func Run(ctx context.Context, cfg Config, o Options) error {
@@ -176,7 +179,7 @@ func listen(ctx context.Context, cfg Config, o Options, srv *grep11.Server, conf
 		where = append(where, slog.String("token_address", public(l.Addr(), cfg)))
 		own := conf.Clone()
 		own.ClientAuth, own.NextProtos = tls.NoClientCert, []string{"http/1.1"}
-		work = append(work, web(o.Log, tls.NewListener(netutil.LimitListener(l, most), own), srv.TokenEndpoint()))
+		work = append(work, web(o.Log, tls.NewListener(grep11.Bounded(l, most, mostOwn), own), srv.TokenEndpoint()))
 	}
 	if cfg.MetricsListen != "" {
 		l, err := listener(cfg.MetricsListen)
@@ -196,7 +199,7 @@ func listen(ctx context.Context, cfg Config, o Options, srv *grep11.Server, conf
 	if o.Ready != nil {
 		o.Ready(public(main.Addr(), cfg))
 	}
-	return together(ctx, work)
+	return together.Run(ctx, work)
 }
 
 // web serves HTTP on a listener until the context ends.
@@ -265,20 +268,4 @@ func privateFolder(path string) error {
 		return fmt.Errorf("data folder %s is open to others (mode %04o): run 'chmod 700 %s'", path, mode, path)
 	}
 	return nil
-}
-
-// together runs functions until ctx ends or one of them does, then ends the others and waits for them.
-func together(ctx context.Context, work []func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make([]error, len(work))
-	var wg sync.WaitGroup
-	for i, f := range work {
-		wg.Go(func() {
-			errs[i] = f(ctx)
-			cancel()
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
 }

@@ -3,7 +3,6 @@
 package serveapp
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -115,19 +114,5 @@ func TestFillRefuses(t *testing.T) {
 	c := good(Chain{Chain: eth, RPC: "http://x"}, Chain{Chain: btc, RPC: "http://y"})
 	if err := c.Fill(); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestTogether: when one part ends, all end, and every failure is told.
-func TestTogether(t *testing.T) {
-	t.Parallel()
-	one, two := errors.New("one"), errors.New("two")
-	err := together(t.Context(), []func(context.Context) error{
-		func(context.Context) error { return one },
-		func(ctx context.Context) error { <-ctx.Done(); return two },
-		func(ctx context.Context) error { <-ctx.Done(); return nil },
-	})
-	if !errors.Is(err, one) || !errors.Is(err, two) {
-		t.Errorf("got error %v", err)
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"strongroom/internal/app/modulekey"
+	"strongroom/internal/app/together"
 	"strongroom/internal/app/words"
 	"strongroom/internal/edge/btcd"
 	"strongroom/internal/edge/pages"
@@ -196,7 +196,7 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 	if o.Ready != nil {
 		o.Ready(public(l.Addr(), cfg))
 	}
-	return together(ctx, work)
+	return together.Run(ctx, work)
 }
 
 // pages makes what people see in a browser; nil if it is not configured.
@@ -223,22 +223,6 @@ func public(a net.Addr, cfg Config) string {
 		return a.String()
 	}
 	return net.JoinHostPort(cfg.Names[0], port)
-}
-
-// together runs functions until ctx ends or one of them does, then ends the others and waits for them.
-func together(ctx context.Context, work []func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make([]error, len(work))
-	var wg sync.WaitGroup
-	for i, f := range work {
-		wg.Go(func() {
-			errs[i] = f(ctx)
-			cancel()
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
 }
 
 // way says how transfers of a node's chain are carried out.

@@ -60,7 +60,7 @@ func (w *work) allowed(mechanism uint64) error {
 	return w.env.Allow(Access{Function: w.call.Function, Mechanism: mechanism})
 }
 
-// permitted asks whether the caller may use a key at all: the grant, the key's session and its expiry. mechanism is of the use. A key that is refused is
+// permitted asks whether the caller may use a key at all: the grant, and the key's session. mechanism is of the use. A key that is refused is
 // not kept open.
 func (w *work) permitted(o *object, mechanism ...uint64) error {
 	err := w.permit(o, mechanism...)
@@ -83,9 +83,6 @@ func (w *work) permit(o *object, mechanism ...uint64) error {
 	if o.bare {
 		return nil
 	}
-	if o.NotAfter != 0 && w.env.Now >= o.NotAfter {
-		return ep11.Fail(ep11.CKR_IBM_STATIC_POLICY, "the key has expired")
-	}
 	if len(o.Session) != 0 && (w.env.Sessions == nil || !w.env.Sessions.Live(o.Owner, [sessionSize]byte(o.Session))) {
 		return ep11.Fail(ep11.CKR_SESSION_CLOSED, "the session that the key is bound to is not open")
 	}
@@ -95,8 +92,8 @@ func (w *work) permit(o *object, mechanism ...uint64) error {
 // errUse says that the key's attributes don't allow the use.
 var errUse = ep11.Fail(ep11.CKR_KEY_FUNCTION_NOT_PERMITTED, "the key's attributes don't allow this use")
 
-// take reads a key, asks whether it may be used, and checks the attributes that the use needs. A key with uses that one key doesn't have together was
-// made in the compatibility profile, and is used in it only. The caller wipes it.
+// take reads a key, asks whether it may be used, and checks the attributes that the use needs. A key with uses that one key doesn't have together, or made
+// otherwise as none is outside the compatibility profile, is used in it only. The caller wipes it.
 func (w *work) take(blob []byte, missing ep11.Code, mechanism uint64, needs ...uint64) (*object, error) {
 	o, err := w.keyOf(blob, missing)
 	if err != nil {
@@ -105,6 +102,10 @@ func (w *work) take(blob []byte, missing ep11.Code, mechanism uint64, needs ...u
 	if err := w.permitted(o, mechanism); err != nil {
 		o.wipe()
 		return nil, err
+	}
+	if !w.env.Compat && o.Profile {
+		o.wipe()
+		return nil, ep11.Fail(ep11.CKR_IBM_STATIC_POLICY, "the key was made as keys are in the compatibility profile only: make another, or ask for a grant with it")
 	}
 	if !w.env.Compat && o.Attributes.Apart() != nil {
 		o.wipe()

@@ -142,8 +142,14 @@ func (w *work) setAttributes() (ep11.Answer, error) {
 	if err := w.point(points.ModifyKeys); err != nil {
 		return ep11.Answer{}, err
 	}
-	if o.Attributes, err = o.Attributes.Change(w.call.Template, w.env.Compat); err != nil {
+	was := o.Attributes
+	if o.Attributes, err = was.Change(w.call.Template, w.env.Compat); err != nil {
 		return ep11.Answer{}, err
+	}
+	if w.env.Compat { // the blob of before still works: two blobs have the uses that one key has apart
+		if _, err := was.Change(w.call.Template, false); err != nil {
+			o.Profile = true
+		}
 	}
 	blob, err := w.again(o, w.env.Current)
 	return ep11.Answer{Key: blob}, err

@@ -51,8 +51,8 @@ type header struct {
 	Params     []byte                 `cbor:"10,keyasint,omitempty"` // of family.Key; in a public key they stand in its SPKI
 	Public     []byte                 `cbor:"11,keyasint,omitempty"` // of family.Key: of a private key; in a public key it stands in its SPKI
 	Session    []byte                 `cbor:"12,keyasint,omitempty"` // id; none: not bound
-	NotAfter   int64                  `cbor:"13,keyasint,omitempty"` // Unix seconds: not used at or after it; 0 is never
-	Grant      [32]byte               `cbor:"14,keyasint"`           // under which it was made
+	Grant      [32]byte               `cbor:"14,keyasint"`           // under which it was made; 13 was never used
+	Profile    bool                   `cbor:"15,keyasint,omitempty"` // made as a key is in the compatibility profile only, which its attributes don't show
 }
 
 // kept is an attribute in a header. A list of them is read and written on every use of a key, and is several times faster than a map.

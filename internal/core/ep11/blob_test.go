@@ -114,14 +114,6 @@ func TestBlobOfAnother(t *testing.T) {
 	}
 	both(ep11.CKR_IBM_STATIC_POLICY, ep11.CKR_IBM_STATIC_POLICY)
 	b.env = home
-
-	b.env.NotAfter = home.Now + 10
-	dated := b.generic(32, flags(ep11.CKA_SIGN))
-	b.must(hmacWith(dated))
-	b.env.Now += 9
-	b.must(hmacWith(dated))
-	b.env.Now++
-	b.refused(ep11.CKR_IBM_STATIC_POLICY, hmacWith(dated))
 }
 
 // TestWalletAndApplication: neither blob opens as the other, even under one working key.

@@ -146,6 +146,8 @@ func (w *work) derived(base, other *object, made family.Derived, t ep11.Template
 	if err != nil {
 		return ep11.Answer{}, err
 	}
+	m := w.call.Mechanism
+	o.Profile = o.Profile || base.Profile || other.Profile || m.Kyber != nil && m.Kyber.KDF == ep11.CKD_HYBRID_NULL && len(m.Kyber.Blob) > 0
 	if class == ep11.CKO_SECRET_KEY {
 		answer, err := w.secretAnswer(o, made.Key)
 		if err != nil {

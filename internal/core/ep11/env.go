@@ -54,7 +54,6 @@ type Env struct {
 	Owner    [32]byte     // the caller: hash of its gateway and its name
 	Grant    [32]byte     // under which keys are made; it stands in their header
 	Now      int64        // Unix seconds; the latest that it may be
-	NotAfter int64        // expiry of keys that are made, Unix seconds; 0 is never
 	Sessions Sessions     // nil: nobody logs in
 	Opened   *Opened      // keys that are kept open; nil: none are
 	Since    time.Time    // time since any fixed moment, for the idle times of Opened

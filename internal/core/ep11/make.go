@@ -17,7 +17,7 @@ import (
 
 // newHeader is the header of a key that this call makes, with a fresh id.
 func (w *work) newHeader(class, ckk uint64) header {
-	h := header{V: 1, Domain: w.env.Domain, Owner: w.env.Owner, Class: class, Type: ckk, NotAfter: w.env.NotAfter, Grant: w.env.Grant}
+	h := header{V: 1, Domain: w.env.Domain, Owner: w.env.Owner, Class: class, Type: ckk, Grant: w.env.Grant}
 	rand.Read(h.Key[:]) // never fails: crypto/rand ends the process when the system has no randomness
 	return h
 }
@@ -121,6 +121,7 @@ func (w *work) born(b ep11.Birth, act points.Point) (*object, error) {
 		return nil, err
 	}
 	o := &object{header: w.newHeader(b.Class, b.Type), Attributes: attributes}
+	o.Profile = b.OfProfile(attributes)
 	if err := w.bind(&o.header, b.Template); err != nil {
 		return nil, err
 	}
@@ -239,6 +240,7 @@ func (w *work) generateKeyPair() (ep11.Answer, error) {
 	if err != nil {
 		return ep11.Answer{}, err
 	}
+	secret.Profile = ep11.Pair(secret.Attributes, attributes, false) != nil
 	made, err := w.engine.keys[kind].Generate(w.ctx, w.tools, *w.call.Mechanism, params, private, public)
 	if err != nil {
 		return ep11.Answer{}, err

@@ -34,7 +34,6 @@ func TestOpenedKeysAreAskedAbout(t *testing.T) {
 	b := newBench(t)
 	session := b.must(ep11.Call{Function: ep11.FnLogin, Pin: []byte("a pin of the caller")}).Data
 	key := b.generic(32, flags(ep11.CKA_SIGN), bytesOf(ep11.CKA_IBM_LOGIN_SESSION, string(session)))
-	b.env.NotAfter = b.env.Now + 100
 	sk, _ := b.pair(ep11.OIDP256, flags(ep11.CKA_SIGN), flags(ep11.CKA_VERIFY))
 	b.env.Opened.Forget()
 	code := b.must(signs(ep11.CKM_SHA256_HMAC, key)).Data
@@ -67,7 +66,6 @@ func TestOpenedKeysAreAskedAbout(t *testing.T) {
 		"no working key":              {func(e *Env) { e.Current = nil }, ep11.CKR_IBM_WK_NOT_INITIALIZED},
 		"refused by the grant":        {func(e *Env) { e.Allow = func(Access) error { return ep11.CKR_IBM_STATIC_POLICY } }, ep11.CKR_IBM_STATIC_POLICY},
 		"another parent key":          {func(e *Env) { x := *e.Current; x.Parent = b32(t, e.Arena, 7); e.Current = &x }, ep11.CKR_IBM_BLOB_ERROR},
-		"expired":                     {func(e *Env) { e.Now += 100 }, ep11.CKR_IBM_STATIC_POLICY},
 	} {
 		b.env = usual
 		c.change(&b.env)

@@ -33,6 +33,63 @@ func TestProfileKeysNeedTheProfile(t *testing.T) {
 	b.must(wrap)
 }
 
+// TestWhatAttributesDontShow: keys that could be made so in the profile only, for a reason that their attributes don't tell, are used in it only, with all
+// that comes of them; the same attributes without the reason are no matter.
+func TestWhatAttributesDontShow(t *testing.T) {
+	t.Parallel()
+	b := newComplete(t)
+	data := []byte("sixteen bytes...")
+	sha := mech(ep11.CKM_SHA256_KEY_DERIVATION)
+	derive := func(base []byte, t ep11.Template) []byte {
+		return b.must(ep11.Call{Function: ep11.FnDeriveKey, Mechanism: sha, Key: base, Template: t}).Key
+	}
+	base := b.generic(32, flags(ep11.CKA_DERIVE))
+	bound := b.generic(32, flags(ep11.CKA_DERIVE, ep11.CKA_EXTRACTABLE, ep11.CKA_WRAP_WITH_TRUSTED))
+	wrapping := derive(base, and(aesKey(32), flags(ep11.CKA_WRAP), ep11.Template{ep11.CKA_DECRYPT: ep11.Bool(false)}))
+	leaving := derive(base, and(aesKey(32), flags(ep11.CKA_EXTRACTABLE)))
+	untrusted := derive(bound, and(aesKey(32), flags(ep11.CKA_EXTRACTABLE)))
+	inner := derive(base, and(number(ep11.CKA_VALUE_LEN, 32), flags(ep11.CKA_DERIVE, ep11.CKA_EXTRACTABLE)))
+	below := derive(inner, aesKey(32))
+	plain := derive(base, aesKey(32))
+	decrypts, wraps := b.keyPair(ep11.CKM_RSA_PKCS_KEY_PAIR_GEN, flags(ep11.CKA_DECRYPT), and(flags(ep11.CKA_WRAP), number(ep11.CKA_MODULUS_BITS, 2048), number(ep11.CKA_PUBLIC_EXPONENT, 65537)))
+	given := b.must(ep11.Call{Function: ep11.FnSetAttribute, Key: b.aes(32, flags(ep11.CKA_ENCRYPT)), Template: ep11.Template{ep11.CKA_DECRYPT: ep11.Bool(true)}}).Key
+	dropped := b.must(ep11.Call{Function: ep11.FnSetAttribute, Key: b.aes(32, flags(ep11.CKA_ENCRYPT, ep11.CKA_DECRYPT)), Template: ep11.Template{ep11.CKA_DECRYPT: ep11.Bool(false)}}).Key
+	key := b.aes(32, flags(ep11.CKA_EXTRACTABLE))
+	ecb := mech(ep11.CKM_AES_ECB)
+	encrypts := func(k []byte) ep11.Call {
+		return ep11.Call{Function: ep11.FnEncryptSingle, Mechanism: ecb, Key: k, Data: data}
+	}
+	marked := map[string]ep11.Call{
+		"a derived key that wraps":            {Function: ep11.FnWrapKey, Mechanism: ecb, Key: key, Key2: wrapping},
+		"one that leaves":                     encrypts(leaving),
+		"one that anybody wraps":              encrypts(untrusted),
+		"one derived from it":                 encrypts(below),
+		"a half that wraps":                   {Function: ep11.FnWrapKey, Mechanism: mech(ep11.CKM_RSA_PKCS), Key: key, Key2: wraps},
+		"its other half, which decrypts":      {Function: ep11.FnDecryptSingle, Mechanism: mech(ep11.CKM_RSA_PKCS), Key: decrypts, Data: b.must(ep11.Call{Function: ep11.FnWrapKey, Mechanism: mech(ep11.CKM_RSA_PKCS), Key: key, Key2: wraps}).Data},
+		"a key that was given a use back":     encrypts(given),
+		"the same after another change of it": encrypts(b.must(ep11.Call{Function: ep11.FnSetAttribute, Key: given, Template: ep11.Template{ep11.CKA_DECRYPT: ep11.Bool(false)}}).Key),
+	}
+	good := map[string]ep11.Call{"a derived key": encrypts(plain), "a key that dropped a use": encrypts(dropped)}
+	for _, call := range marked {
+		b.must(call)
+	}
+	b.env.Compat = false
+	b.uses = nil
+	for what, call := range marked {
+		if _, err := b.do(call); codeOf(err) != ep11.CKR_IBM_STATIC_POLICY {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if len(b.uses) != 0 {
+		t.Errorf("uses %v", b.uses)
+	}
+	for what, call := range good {
+		if _, err := b.do(call); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // TestEachKeyOfASumIsAskedFor: a grant without one of the keys, the first or another, doesn't have their sum.
 func TestEachKeyOfASumIsAskedFor(t *testing.T) {
 	t.Parallel()

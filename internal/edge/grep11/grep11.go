@@ -27,7 +27,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -144,7 +143,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := grpc.NewServer(s.options()...)
 	srv.RegisterService(s.describe(), s)
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(netutil.LimitListener(l, s.cfg.MaxConnections)) }() // ends with Stop; received below
+	go func() { ended <- srv.Serve(Bounded(l, s.cfg.MaxConnections, MaxOwnConnections)) }() // ends with Stop; received below
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve GREP11: %w", err)

@@ -159,22 +159,42 @@ func (b Birth) fits(out Template) error {
 	if out.Has(CKA_IBM_ATTRBOUND) && slices.Contains(agreements, b.Mechanism) && (out.Has(CKA_WRAP) || out.Has(CKA_UNWRAP) || out.Has(CKA_SIGN) || out.Has(CKA_VERIFY)) {
 		return Fail(CKR_TEMPLATE_INCONSISTENT, "what another side knows too makes and opens no packages of bound keys")
 	}
-	// The same value can be derived with each use of a pair of [apart]; these two uses stand in those that give keys away.
-	if !b.Compat && b.Class == CKO_SECRET_KEY && (out.Has(CKA_WRAP) || out.Has(CKA_UNWRAP)) {
-		return Fail(CKR_TEMPLATE_INCONSISTENT, "a derived key doesn't wrap or unwrap here")
-	}
 	if out.Has(CKA_IBM_ATTRBOUND) && !b.inherited(CKA_IBM_ATTRBOUND) {
 		return Fail(CKR_TEMPLATE_INCONSISTENT, "a bound key is derived from bound keys only")
 	}
-	// A child of BIP-32 with its chain code gives its parent away, and a hybrid key can begin with the second secret. Of all others the value
-	// depends on nothing but the base and the parameter: one that leaves is also the value of one that is to stay, or its beginning.
-	if (!b.Compat || b.Mechanism == CKM_IBM_BTC_DERIVE || b.Other != nil) && out.Has(CKA_EXTRACTABLE) && b.stays() {
-		return Fail(CKR_TEMPLATE_INCONSISTENT, "an extractable key is not derived from one that isn't")
+	// A child of BIP-32 with its chain code gives its parent away, and a hybrid key can begin with the second secret: never.
+	if (b.Mechanism == CKM_IBM_BTC_DERIVE || b.Other != nil) && out.Has(CKA_EXTRACTABLE) && b.stays() {
+		return errLeaves
 	}
-	if !b.Compat && out.Has(CKA_EXTRACTABLE) && !out.Has(CKA_WRAP_WITH_TRUSTED) && (b.Base.Has(CKA_WRAP_WITH_TRUSTED) || b.Other.Has(CKA_WRAP_WITH_TRUSTED)) {
+	if b.Compat {
+		return nil
+	}
+	return b.kept(out)
+}
+
+// errLeaves refuses a key that may leave, of one that may not.
+var errLeaves = Fail(CKR_TEMPLATE_INCONSISTENT, "an extractable key is not derived from one that isn't")
+
+// kept refuses what a derived key has in the compatibility profile only, for the sake of its base: the value of a derived key depends on nothing but the
+// base and the parameter.
+func (b Birth) kept(out Template) error {
+	switch {
+	// The same value can be derived with each use of a pair of [apart]; these two uses stand in those that give keys away.
+	case b.Class == CKO_SECRET_KEY && (out.Has(CKA_WRAP) || out.Has(CKA_UNWRAP)):
+		return Fail(CKR_TEMPLATE_INCONSISTENT, "a derived key doesn't wrap or unwrap here")
+	// One that leaves is also the value of one that is to stay, or its beginning.
+	case out.Has(CKA_EXTRACTABLE) && b.stays():
+		return errLeaves
+	case out.Has(CKA_EXTRACTABLE) && !out.Has(CKA_WRAP_WITH_TRUSTED) && (b.Base.Has(CKA_WRAP_WITH_TRUSTED) || b.Other.Has(CKA_WRAP_WITH_TRUSTED)):
 		return Fail(CKR_TEMPLATE_INCONSISTENT, "what is derived from a key that trusted keys wrap is wrapped by trusted keys only")
 	}
 	return nil
+}
+
+// OfProfile says whether a key that is made in the compatibility profile could not be made outside it, for a reason that its attributes don't show: what
+// it is derived from. [Template.Apart] finds the reasons that they show.
+func (b Birth) OfProfile(out Template) bool {
+	return b.Compat && b.Origin == Derived && b.Base != nil && b.kept(out) != nil
 }
 
 // Restored gives the attributes of a key of a class that was wrapped with them: those that a new key has, and no others. Facts are false, as nothing

@@ -137,9 +137,11 @@ type Suite struct {
 
 // Group is a group of a file.
 type Group struct {
-	Curve, Type, ParameterSet string
-	PublicKey, PrivateKey     json.RawMessage
-	Tests                     []Vector
+	Curve, Type, ParameterSet, Sha string
+	KeySize, IvSize, TagSize       int // bits
+	PublicKey, PrivateKey          json.RawMessage
+	PublicKeyDer, PrivateKeyPkcs8  Digits
+	Tests                          []Vector
 }
 
 // Vector is one case, with the members of all files that are read here.
@@ -149,6 +151,7 @@ type Vector struct {
 	Flags                                             []string
 	Msg, Sig, Ct, Key, Public, Private, Shared        Digits
 	Seed, Ek, C, K, Ctx, M, Dk, Label, Rnd, PublicKey Digits
+	Iv, Aad, Tag                                      Digits
 }
 
 // Wycheproof reads a file and requires the number of cases that was published.
