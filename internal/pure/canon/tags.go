@@ -30,6 +30,7 @@ const (
 	TagDecision   Tag = "strongroom/decision/v1"          // a person's signed decision, as a receipt names it
 	TagSeal       Tag = "strongroom/seal/v1"              // something sealed by the root of trust
 	TagPKCS11     Tag = "strongroom/token-root/v1"        // what a root on a token derives, names and authenticates
+	TagTokenKey   Tag = "strongroom/token-key/v1"         // what a blob has of a key that lies in the token: its public key
 	TagReadKey    Tag = "strongroom/read-key/v1"          // read key of a period
 	TagSalt       Tag = "strongroom/salt/v1"              // salt of a body
 	TagSnapshot   Tag = "strongroom/snapshot/v1"          // snapshot file
