@@ -59,9 +59,9 @@ func LifeOps() []Op {
 	return []Op{RootSeal, RootDestroy, BlobDelete, BlobPut, StoreAppend, AnchorPin, RootUnseal, RootStatus, BlobGet}
 }
 
-// TokenOps lists the calls that wallets of class token make besides those of every wallet; those that change something come first.
+// TokenOps lists the calls that matter to wallets of class token while they live; those that change something come first.
 func TokenOps() []Op {
-	return []Op{KeyMake, KeyDestroy, RootSeal, RootDestroy, BlobPut, StoreAppend, AnchorPin, KeySign, KeyList, RootUnseal, BlobGet}
+	return []Op{KeyMake, RootSeal, RootDestroy, BlobPut, StoreAppend, AnchorPin, KeySign, KeyList, RootUnseal, BlobGet}
 }
 
 // Changes says whether a call has an effect, so that it matters whether it fails before or after it.
