@@ -225,6 +225,7 @@ func drawFacts(t *rapid.T, d policy.Document) policy.Facts {
 		return f
 	}
 	f.Wallet, f.Chain = rapid.SampledFrom([]custody.WalletID{"cold", "hot", "warm"}).Draw(t, "wallet"), chain
+	f.Class = rapid.SampledFrom([]request.Class{"", request.ClassToken}).Draw(t, "class")
 	switch f.Operation {
 	case request.AddressCreate:
 		f.Count = uint32(rapid.IntRange(1, 6).Draw(t, "count"))
