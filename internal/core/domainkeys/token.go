@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/pure/canon"
@@ -62,9 +63,10 @@ func ClearBirth(ctx context.Context, root hsm.Sealer) error {
 	return nil
 }
 
-// DestroyTokenKeys destroys every key that lies in a root, whoever names it, and makes sure that none is left. A root without the capability has none.
-// It goes on after a failure, and gives all of them.
-func DestroyTokenKeys(ctx context.Context, root hsm.Root) error {
+// DestroyTokenKeys destroys every key that lies in a root, whoever names it, and makes sure that none is left; named are destroyed whether or not the root
+// lists them: of one that somebody removed, the public half may still be there. A root without the capability has none. It goes on after a failure, and
+// gives all of them.
+func DestroyTokenKeys(ctx context.Context, root hsm.Root, named ...custody.KeyID) error {
 	keys, ok := root.(hsm.TokenKeys)
 	if !ok {
 		return nil
@@ -73,7 +75,9 @@ func DestroyTokenKeys(ctx context.Context, root hsm.Root) error {
 	if err != nil {
 		return fmt.Errorf("domainkeys: list the keys in the root: %w", err)
 	}
-	for _, id := range ids {
+	all := slices.Concat(ids, named)
+	slices.Sort(all)
+	for _, id := range slices.Compact(all) {
 		if e := keys.DestroyTokenKey(ctx, id); e != nil {
 			err = errors.Join(err, fmt.Errorf("domainkeys: destroy key %s: %w", id, e))
 		}

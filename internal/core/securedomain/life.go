@@ -208,7 +208,7 @@ func (d *Domain) takeStep(s *lifeStep) {
 // zeroized domain every key that lies in the root, too.
 func (d *Domain) destroyUnused(ctx context.Context, after *lifeStep) error {
 	d.mu.Lock()
-	registers, used, doomed := d.state.Registers(), d.state.Life().Used, d.state.Doomed()
+	registers, used, doomed, named := d.state.Registers(), d.state.Life().Used, d.state.Doomed(), d.state.TokenKeys()
 	d.mu.Unlock()
 	d.keepKeys(registers)
 	zeroized := len(registers) == 0
@@ -226,7 +226,7 @@ func (d *Domain) destroyUnused(ctx context.Context, after *lifeStep) error {
 		err = errors.Join(err, domainkeys.DestroyUpTo(ctx, d.cfg.Root, used+1, unwanted))
 	}
 	if zeroized {
-		err = errors.Join(err, domainkeys.DestroyTokenKeys(ctx, d.cfg.Root))
+		err = errors.Join(err, domainkeys.DestroyTokenKeys(ctx, d.cfg.Root, named...))
 	}
 	for _, b := range sealedAmong(doomed) {
 		err = errors.Join(err, d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: b.Key, Hash: b.Hash}))
