@@ -5,6 +5,8 @@ package securedomain_test
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -325,6 +327,44 @@ func TestUnnamedTokenKeysStay(t *testing.T) {
 	if len(h.Options.Token.IDs()) != 3 {
 		t.Errorf("the token has %v", h.Options.Token.IDs())
 	}
+}
+
+// A note of a birth that was altered names no key: it goes, and no key does.
+func TestAlteredNoteOfABirth(t *testing.T) {
+	t.Parallel()
+	f := newTokenFactory(t)
+	m := f.machine(t)
+	if err := m.open(); err != nil {
+		t.Fatal(err)
+	}
+	m.faults.FailAt(domaintest.KeyMake, 1, domaintest.After, true)
+	if _, err := m.Govern(request.WalletCreate, domaintest.InToken("sealed"), m.Bob); err == nil {
+		t.Fatal("the answer was lost, and nobody says so")
+	}
+	m.restart(&story{})
+	left := m.Options.Token.IDs()
+	if len(left) != 1 {
+		t.Fatalf("the token has %v", left)
+	}
+	note := filepath.Join(m.Dir, "root", "token-birth.sealed")
+	b, err := os.ReadFile(note)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(note, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.open(); err != nil {
+		t.Fatal(err)
+	}
+	wantTokenKeys(t, m.Options.Token, left...)
+	wantLabels(t, m.Harness, "dwk-1", "identity")
+	if notes := m.D.Status().Notes; len(notes) != 1 {
+		t.Errorf("notes %q", notes)
+	}
+	m.WalletOf(domaintest.InToken("next"))
+	mustPay(t, m.Harness, "next", 0)
 }
 
 // An older day of the log on the same token, as after a loss: the keys that it does not name stay.
