@@ -49,7 +49,7 @@ func (d *Domain) Status() message.Status {
 	}
 	missing, unnamed := d.tokens.counts()
 	if out.MissingKeys = uint64(missing); unnamed > 0 {
-		out.Notes = append(out.Notes, fmt.Sprintf("%d keys lie in the token that no entry of the log names; docs/runbooks/token.md says what they may be", unnamed))
+		out.Notes = append(out.Notes, fmt.Sprintf("keys in the token that no entry of the log names: %d; docs/runbooks/token.md says what they may be", unnamed))
 	}
 	if err := d.Cause(); err != nil {
 		out.Failed = err.Error()
