@@ -117,6 +117,30 @@ func bodies() map[request.Operation]client.Body {
 	}
 }
 
+// What an approver reviews says that the key lies in the token; a view without that is noticed, though the class is in no effect of its own.
+func TestReviewShowsTheClass(t *testing.T) {
+	t.Parallel()
+	c := coretest.New(t, time.Now)
+	body := &client.WalletCreate{Wallet: "sealed", Chain: coretest.Ethereum, Scheme: request.SchemeEVM, Class: request.ClassToken}
+	r := request.Request{V: 1, Authority: c.Authority(), Domain: custody.DomainID(c.Authority()), Initiator: coretest.Anna.ID, Key: "k", Operation: request.WalletCreate,
+		Body: canon.Encode(body), NotAfter: time.Now().Unix() + 3600}
+	v := client.RequestView{ID: r.ID().String(), Operation: r.Operation, Initiator: r.Initiator, NotAfter: r.NotAfter, IdempotencyKey: r.Key, Canonical: r.Encode(),
+		Body:    json.RawMessage(`{"wallet":"sealed","chain":"` + string(coretest.Ethereum) + `","scheme":"evm","class":"token"}`),
+		Effects: client.Effects{Operation: r.Operation, Wallet: "sealed", Chain: coretest.Ethereum}, Bounds: client.Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}}
+	v.Decision.PolicyHash = strings.Repeat("00", 32)
+	rev, err := client.NewReview(c.Authority(), v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, ok := rev.Body.(*client.WalletCreate); !ok || b.Class != request.ClassToken {
+		t.Errorf("%+v", rev.Body)
+	}
+	v.Body = json.RawMessage(strings.Replace(string(v.Body), `,"class":"token"`, "", 1))
+	if _, err := client.NewReview(c.Authority(), v); !errors.Is(err, client.ErrDisagrees) {
+		t.Errorf("the class was left out: %v", err)
+	}
+}
+
 func TestReviewSignsWhatTheCoreExpects(t *testing.T) {
 	t.Parallel()
 	c := coretest.New(t, time.Now)

@@ -36,6 +36,8 @@ type Written struct {
 	Manifest *backup.Manifest
 	Added    int // packs
 	Bytes    int // of these
+
+	TokenKeys uint64 // keys of the domain that lie in its token, and in no backup
 }
 
 // Open uses a folder, and removes what an interrupted write left.
@@ -119,9 +121,9 @@ func (f *Folder) Write(ctx context.Context, door gate.Door) (Written, error) {
 		return Written{}, err
 	}
 	if run.First == run.End {
-		return Written{Manifest: base}, nil
+		return Written{Manifest: base, TokenKeys: run.TokenKeys}, nil
 	}
-	out := Written{}
+	out := Written{TokenKeys: run.TokenKeys}
 	sums := map[string][sha256.Size]byte{}
 	for {
 		name, file, err := f.pack(ctx, door, run.Run, out.Added)

@@ -43,6 +43,7 @@ type backupShown struct {
 	Checked  bool   `json:"checked"`
 	Keys     uint64 `json:"keys,omitempty"`
 	Opened   uint64 `json:"opened,omitempty"`
+	Tokens   uint64 `json:"tokenKeys,omitempty"`
 }
 
 // Run backs up.
@@ -77,13 +78,17 @@ func (c *domainBackup) Run(e *env) error {
 	}
 	m := out.Manifest
 	show := backupShown{Folder: c.To, Manifest: m.Name(), Domain: m.Domain.String(), Entries: m.End(), Added: out.Added, Bytes: out.Bytes,
-		Made: time.Unix(0, m.Time).UTC().Format(time.RFC3339), Copies: len(m.Copies.Identity) > 0 && len(m.Copies.WorkingKey) > 0}
+		Made: time.Unix(0, m.Time).UTC().Format(time.RFC3339), Copies: len(m.Copies.Identity) > 0 && len(m.Copies.WorkingKey) > 0,
+		Tokens: out.TokenKeys}
 	if c.Check {
 		checked, err := f.Check(e.ctx, door, m)
 		if err != nil {
 			return hint(err, "keep what there is, and begin a backup in a new folder")
 		}
-		show.Checked, show.Keys, show.Opened = true, checked.Keys, checked.Opened
+		show.Checked, show.Keys, show.Opened, show.Tokens = true, checked.Keys, checked.Opened, checked.TokenKeys
+	}
+	if show.Tokens > 0 {
+		e.hint("%s: if the token dies, what their addresses hold is lost", notInBackup(show.Tokens))
 	}
 	if !show.Copies {
 		e.hint("the domain has no custodians, so this backup needs the domain's own root of trust: keep a copy of that too, or lose the keys with it")
@@ -100,9 +105,20 @@ func (s backupShown) pairs() []pair {
 	}
 	out = append(out, pair{"restore", restore})
 	if s.Checked {
-		out = append(out, pair{"checked", fmt.Sprintf("whole: %d keys, %d blobs opened", s.Keys, s.Opened)})
+		out = append(out, pair{"checked", fmt.Sprintf("whole: %d keys, %d blobs opened", s.Keys-min(s.Tokens, s.Keys), s.Opened)})
+	}
+	if s.Tokens > 0 {
+		out = append(out, pair{"NOT in it", notInBackup(s.Tokens)})
 	}
 	return out
+}
+
+// notInBackup says what no backup has.
+func notInBackup(tokens uint64) string {
+	if tokens == 1 {
+		return "1 key is in the token and in no backup"
+	}
+	return fmt.Sprintf("%d keys are in the token and in no backup", tokens)
 }
 
 // domainRestoreBackup makes a domain from a backup.
@@ -122,6 +138,8 @@ type restoredReport struct {
 	Entries  uint64           `json:"entries"`
 	Keys     int              `json:"keys"`
 	Zeroized bool             `json:"zeroized"`
+	Tokens   int              `json:"tokenKeys"`
+	Missing  int              `json:"tokenKeysMissing"`
 }
 
 // Run restores.
@@ -170,7 +188,10 @@ func (c *domainRestoreBackup) Run(e *env) error {
 	if err := replace(filepath.Join(c.Data, domainName), b, 0o644); err != nil {
 		return err
 	}
-	e.say("%d entries and %d keys are restored, as they were in %s.", r.Entries, r.Keys, backup.ManifestName(r.Entries))
+	e.say("%d entries and %d keys are restored, as they were in %s.", r.Entries, r.Keys-r.Tokens, backup.ManifestName(r.Entries))
+	if r.Tokens > 0 {
+		e.say("%s; of these MISSING in this token: %d. Their wallets are there, and can't pay without them.", notInBackup(uint64(r.Tokens)), r.Missing)
+	}
 	switch {
 	case r.Zeroized:
 		e.hint("the domain is zeroized: start it, then the recovery plan decides with 'strongroom domain restore'")

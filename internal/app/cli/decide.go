@@ -227,7 +227,7 @@ func (d dossier) secondLook(rev client.Review, st client.Statement) error {
 
 // walletEntry gives a wallet as the log records it.
 func walletEntry(w client.Wallet) (entry.Wallet, error) {
-	out := entry.Wallet{ID: w.ID, Chain: w.Chain, Scheme: w.Scheme, Key: w.Seed, Account: w.Account, Public: w.Public}
+	out := entry.Wallet{ID: w.ID, Chain: w.Chain, Scheme: w.Scheme, Key: w.Seed, Account: w.Account, Public: w.Public, Class: w.Class}
 	master, err1 := hex.DecodeString(w.Master)
 	parent, err2 := hex.DecodeString(w.Parent)
 	if err := errors.Join(err1, err2); err != nil || len(master) != 4 || len(parent) != 4 || len(w.ChainCode) != 32 {

@@ -334,6 +334,25 @@ func readLine(r io.Reader) (string, error) {
 	return string(line), nil
 }
 
+// typed wants a phrase typed before an act that can't be undone, after it has said what the act does; given is what a program gives in its place, undone
+// what did not happen.
+func (e *env) typed(given, want, undone string, what ...string) error {
+	if given == "" {
+		for _, s := range what {
+			e.say("%s", s)
+		}
+		fmt.Fprintf(e.Err, "Type %q: ", want)
+		line, err := readLine(e.In)
+		if given = strings.TrimSpace(line); err != nil && given == "" {
+			return hint(errors.New("nobody answered; "+undone), "a program gives --phrase %q", want)
+		}
+	}
+	if given != want {
+		return errors.New("this is not the phrase; " + undone)
+	}
+	return nil
+}
+
 // client makes a client of the server.
 func (e *env) client() (*client.Client, error) {
 	id, err := e.who()

@@ -3,12 +3,9 @@
 package cli
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"strings"
 
 	"strongroom/client"
 	"strongroom/internal/app/words"
@@ -303,20 +300,13 @@ func (c *domainZeroize) Run(e *env) error {
 		return err
 	}
 	want := request.ZeroizePhrase(custody.DomainID(id))
-	if c.Phrase == "" {
-		e.say("This DESTROYS every working key of the domain %s, at once and for good.", d.Domain)
-		e.say("Nothing can be signed until its custodians restore it from a backup. You need nobody's approval.")
-		fmt.Fprintf(e.Err, "Type %q: ", want)
-		line, err := bufio.NewReader(io.LimitReader(e.In, 200)).ReadString('\n')
-		if c.Phrase = strings.TrimSpace(line); err != nil && c.Phrase == "" {
-			return hint(errors.New("nobody answered; nothing was destroyed"), "a program gives --phrase %q", want)
-		}
-	}
-	if c.Phrase != want {
-		return errors.New("this is not the phrase; nothing was destroyed")
+	err = e.typed(c.Phrase, want, "nothing was destroyed", fmt.Sprintf("This DESTROYS every working key of the domain %s, at once and for good.", d.Domain),
+		"Nothing can be signed until its custodians restore it from a backup. Keys that were born in its token don't come back. You need nobody's approval.")
+	if err != nil {
+		return err
 	}
 	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
-		return &client.Zeroize{Counter: l.Counter + 1, Phrase: c.Phrase}, nil
+		return &client.Zeroize{Counter: l.Counter + 1, Phrase: want}, nil
 	})
 }
 

@@ -56,6 +56,9 @@ func (e *env) statusTable(s client.Status) error {
 		{"requests", fmt.Sprintf("%d pending, %d signed", s.Pending, s.Signed)}, {"wallets", fmt.Sprintf("%d, of them %d warm with %d open sessions", s.Wallets, s.WarmWallets, s.WarmSessions)},
 		{"keys", fmt.Sprintf("%d unlocked, memory %s", s.KeysUnlocked, locked)}, {"sessions", fmt.Sprint(s.Sessions)}, {"clock", clock},
 		{"cache", fmt.Sprintf("%d entries, %d behind", s.Cache.Entries, s.Cache.Behind)}}
+	if s.MissingKeys > 0 {
+		ps = append(ps, pair{"keys missing in the token", fmt.Sprintf("%d: their wallets can't pay; docs/runbooks/token.md", s.MissingKeys)})
+	}
 	for _, ch := range s.Chains {
 		ps = append(ps, pair{"node", nodeLine(ch)})
 	}

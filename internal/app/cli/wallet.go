@@ -36,6 +36,8 @@ type walletCreate struct {
 	Account uint32 `placeholder:"N" help:"BIP-44 account, with --seed."`
 
 	Temperature string `default:"hot" enum:"hot,warm" help:"hot, or warm: its key is used inside sessions only ('strongroom warm open')."`
+	Class       string `default:"core" enum:"core,token" help:"core, or token: one key with one address, born in the token of the root of trust, where it can't be moved or backed up."`
+	Phrase      string `placeholder:"TEXT" help:"With --class token: the confirmation phrase, for programs; people are asked for it."`
 	asking
 }
 
@@ -54,6 +56,15 @@ func (c *walletCreate) Run(e *env) error {
 	b := &client.WalletCreate{Wallet: client.WalletID(c.Name), Chain: chain, Scheme: scheme, Seed: custody.KeyID(c.Seed), Account: c.Account}
 	if t := request.Temperature(c.Temperature); t != request.Hot {
 		b.Temperature = t
+	}
+	if k := request.Class(c.Class); k == request.ClassToken {
+		b.Class = k
+		err = e.typed(c.Phrase, "no backup of "+c.Name, "nothing was asked for", words.Body(b, "")...)
+	} else if c.Phrase != "" {
+		err = usage("--phrase is for --class token")
+	}
+	if err != nil {
+		return err
 	}
 	return c.ask(e, b)
 }
@@ -81,9 +92,9 @@ func (c *walletList) Run(e *env) error {
 	return e.show(all, func() error {
 		var rows [][]string
 		for _, w := range all.Wallets {
-			rows = append(rows, []string{string(w.ID), string(w.Chain), string(w.Scheme), fmt.Sprint(w.NextReceive), string(w.Temperature)})
+			rows = append(rows, []string{string(w.ID), string(w.Chain), string(w.Scheme), fmt.Sprint(w.NextReceive), string(w.Temperature), string(w.Class.Named())})
 		}
-		return e.table([]string{"wallet", "chain", "scheme", "addresses", "temperature"}, rows)
+		return e.table([]string{"wallet", "chain", "scheme", "addresses", "temperature", "class"}, rows)
 	})
 }
 
@@ -125,8 +136,12 @@ func (c *walletShow) shown(e *env, cl *client.Client) error {
 		if w.Away != nil {
 			where += fmt.Sprintf(", its key is %s: offline domain %q, %s", w.Away.Way, w.Away.Name, w.Away.Domain)
 		}
+		key, class := pair{"seed", fmt.Sprintf("%s, account %d", w.Seed, w.Account)}, string(w.Class.Named())
+		if w.Class == request.ClassToken {
+			key, class = pair{"key", string(w.Seed)}, class+": "+words.TokenMeans
+		}
 		return e.pairs([]pair{{"wallet", string(w.ID)}, {"chain", fmt.Sprintf("%s (%s)", w.Chain, words.Chain(w.Chain))}, {"scheme", string(w.Scheme)},
-			{"seed", fmt.Sprintf("%s, account %d", w.Seed, w.Account)}, {"first address", w.Address},
+			{"class", class}, key, {"first address", w.Address},
 			{"addresses", fmt.Sprintf("%d receiving, %d change", w.NextReceive, w.NextChange)}, {"public key", fmt.Sprintf("%x", w.Public)}, {"temperature", where}})
 	})
 }

@@ -35,6 +35,8 @@ type Restored struct {
 	Entries  uint64           `json:"entries"`
 	Keys     int              `json:"keys"`
 	Zeroized bool             `json:"zeroized,omitempty"`
+	Tokens   int              `json:"tokenKeys,omitempty"`        // of Keys: in a token, and in no backup
+	Missing  int              `json:"tokenKeysMissing,omitempty"` // of these: not in this root's token
 }
 
 // RestoreBackup makes the domain of a backup's folder in a data folder that has a root of trust with the domain's identity and working key, and
@@ -62,7 +64,7 @@ func RestoreBackup(ctx context.Context, o Options, from, manifest string, behind
 		return out, err
 	}
 	m := r.Manifest
-	out = Restored{Domain: m.Domain, Profile: r.Profile, LogKey: m.LogKey, Identity: m.Identity, Entries: m.End(), Keys: r.Keys, Zeroized: m.Zeroized}
+	out = Restored{Domain: m.Domain, Profile: r.Profile, LogKey: m.LogKey, Identity: m.Identity, Entries: m.End(), Keys: r.Keys, Zeroized: m.Zeroized, Tokens: r.Tokens, Missing: r.Missing}
 	return out, takeLog(o)
 }
 

@@ -37,6 +37,7 @@ func life(b request.LifeBody) []string {
 		out = []string{fmt.Sprintf("give up the rotation: destroy the working key of epoch %d, pattern %x, which is not in use", b.Epoch, []byte(b.Pattern))}
 	case *request.ZeroizeBody:
 		out = []string{"DESTROY every working key of the domain on its machine, at once: nothing can be signed until custodians restore it from a backup",
+			"and every key that was born in its token: those don't come back",
 			fmt.Sprintf("with the phrase %q", b.Phrase)}
 	case *request.RestoreBody:
 		out = []string{fmt.Sprintf("bring the zeroized domain back with the working key of epoch %d, pattern %x, that custodians have restored", b.Epoch, []byte(b.Pattern))}

@@ -75,6 +75,11 @@ func Unix(s int64) string { return Time(time.Unix(s, 0)) }
 // Time writes a time in UTC.
 func Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
+// TokenMeans says what the class token of a wallet means.
+const TokenMeans = "the key is born in the token, can't be moved and is in no backup"
+
+const tokenRisk = "if the token dies or the domain is zeroized, what the address holds is LOST"
+
 // Body says what a request asks for, one line a fact. source is the paying address of an Ethereum transfer, or empty.
 func Body(b request.Body, source string) []string { return plain(body(b, source)) }
 
@@ -86,6 +91,9 @@ func body(b request.Body, source string) []string {
 		seed := "with a new seed, born in the core"
 		if b.Seed != "" {
 			seed = fmt.Sprintf("from seed %s, account %d", b.Seed, b.Account)
+		}
+		if b.Class == request.ClassToken {
+			return []string{fmt.Sprintf("make the wallet %q on %s, with one key and one address", b.Wallet, Chain(b.Chain)), TokenMeans, tokenRisk}
 		}
 		out := []string{fmt.Sprintf("make the wallet %q on %s, addresses %s, %s", b.Wallet, Chain(b.Chain), b.Scheme, seed)}
 		if b.Temperature == request.Warm {

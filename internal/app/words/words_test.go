@@ -99,6 +99,23 @@ func TestTransferShowsAll(t *testing.T) {
 	}
 }
 
+// Who approves a key in the token is told what that means.
+func TestTokenWalletIsExplained(t *testing.T) {
+	t.Parallel()
+	got := strings.Join(Body(&request.WalletCreateBody{Wallet: "sealed", Chain: "eip155:1", Scheme: request.SchemeEVM, Class: request.ClassToken}, ""), "\n")
+	for _, want := range []string{`"sealed"`, "one key and one address", "the key is born in the token, can't be moved and is in no backup", "is LOST"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q does not say %q", got, want)
+		}
+	}
+	if strings.Contains(got, "seed") {
+		t.Errorf("%q tells of a seed", got)
+	}
+	if got := Body(&request.WalletCreateBody{Wallet: "hot", Chain: "eip155:1", Scheme: request.SchemeEVM}, ""); strings.Contains(strings.Join(got, " "), "token") {
+		t.Errorf("of class core: %q", got)
+	}
+}
+
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{"": "", "\x01": "01", "\x01\xab\xcd": "01ab cd", "\x01\xab\xcd\xef": "01ab cdef"} {

@@ -95,10 +95,10 @@ func LoadRestored(ctx context.Context, root hsm.Sealer, identity [ed25519.Public
 }
 
 // DestroyAll destroys the working key of every epoch, those that a restore put back too: what the root lists, and what it may have up to
-// the epoch used and the one after it. It goes on after a failure, and gives all of them.
+// the epoch used and the one after it; then every key that lies in the root itself. It goes on after a failure, and gives all of them.
 func DestroyAll(ctx context.Context, root hsm.Root, used uint64) error {
 	all := func(bool, uint64) bool { return true }
-	return errors.Join(DestroyUpTo(ctx, root, used+1, all), DestroyWhere(ctx, root, all))
+	return errors.Join(DestroyUpTo(ctx, root, used+1, all), DestroyWhere(ctx, root, all), DestroyTokenKeys(ctx, root))
 }
 
 // DestroyWhere destroys the working keys that the root lists and unwanted names, by epoch and by whether a restore put them back. It goes on

@@ -42,6 +42,9 @@ type TokenKeys interface {
 	SignWithTokenKey(ctx context.Context, id custody.KeyID, a Algorithm, public, input []byte) (sig []byte, err error)
 	// DestroyTokenKey destroys a key for good. Nothing under the id is no error.
 	DestroyTokenKey(ctx context.Context, id custody.KeyID) error
+	// TokenKeyIDs lists what keys lie in this root, sorted; not those of another root in the same token. What can't be seen for certain is an error,
+	// never a shorter list.
+	TokenKeyIDs(ctx context.Context) ([]custody.KeyID, error)
 }
 
 // WrappedKey is a key that signs in a root and lies outside of it, encrypted by the root.

@@ -46,6 +46,7 @@ type backupRun struct {
 	packs    uint64                // of this run, so far
 	file     []byte                // the last one
 	signed   []byte                // the manifest, once it is made
+	tokens   uint64                // keys that lie in the token
 }
 
 // BackupOpen begins a backup at the pinned end of the log. Signing goes on; what comes later is for the next backup.
@@ -66,7 +67,7 @@ func (d *Domain) BackupOpen(ctx context.Context, in message.BackupOpen) (out mes
 	if err := d.complete(ctx, r, base); err != nil {
 		return out, err
 	}
-	out = message.BackupOpened{Run: r.id[:], First: r.tree.Size(), End: r.end}
+	out = message.BackupOpened{Run: r.id[:], First: r.tree.Size(), End: r.end, TokenKeys: r.tokens}
 	if out.First == out.End {
 		return out, nil
 	}
@@ -98,7 +99,7 @@ func (d *Domain) newRun() *backupRun {
 	d.mu.Lock()
 	s := d.state
 	life := s.Life()
-	r.end, r.goal = s.Next, d.frontier
+	r.end, r.goal, r.tokens = s.Next, d.frontier, uint64(s.Counts().TokenKeys)
 	r.manifest = backup.Manifest{V: 1, Authority: s.Authority, Domain: s.Domain, Incarnation: s.Anchoring().Incarnation, Identity: s.Identity[:], LogKey: s.LogKey[:],
 		Frontier: d.frontier.Marshal(), Last: s.Last, Epoch: s.Epoch, Pattern: s.Pattern, Zeroized: life.Phase == authority.Zeroized, Recovery: life.Recovery}
 	refs := inUse(s)
@@ -432,7 +433,7 @@ func (d *Domain) CheckClose(_ context.Context, in message.BackupRun) (out messag
 		}
 	}
 	out = c.so()
-	out.Keys = uint64(c.replica.keysHere())
+	out.Keys, out.TokenKeys = uint64(c.replica.keysHere()), uint64(c.replica.state.Counts().TokenKeys)
 	return out, c.fault
 }
 

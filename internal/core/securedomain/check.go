@@ -106,7 +106,7 @@ func (d *Domain) recheck(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return d.lookForTokenKeys(ctx)
 }
 
 // recheckKey opens a key's blob as the state names it now, which may be another than when the check began. After zeroize it can't be
@@ -148,11 +148,14 @@ func (d *Domain) recheckBlob(ctx context.Context, k entry.NewKey, at authority.M
 	if err != nil {
 		return err
 	}
-	seed, _, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, under, at), under.Key())
+	seed, h, err := keystore.Open(d.cfg.Arena, blob, k.Blob, d.want(k, under, at), under.Key())
 	if errors.Is(err, secret.ErrWiped) && d.withKeys() != nil {
 		return nil
 	}
-	seed.Wipe()
+	defer seed.Wipe()
+	if err == nil && k.Kind == entry.KindTokenKey {
+		err = h.CheckToken(seed)
+	}
 	return err
 }
 

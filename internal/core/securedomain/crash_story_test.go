@@ -48,6 +48,7 @@ type story struct {
 	warm    bool // the story is that of a warm wallet
 	box     *box // or of a cold one, if there is one
 	memory  *domaintest.Memory
+	token   *domaintest.Token // or of wallets whose keys lie there, if there is one
 
 	receipts []message.Receipt
 	entries  map[uint64]custody.RequestID // acknowledged entries of requests
@@ -69,6 +70,9 @@ func (s *story) tell() error {
 	}
 	if s.box != nil {
 		return s.tellCold()
+	}
+	if s.token != nil {
+		return s.tellToken()
 	}
 	if err := s.wallet("hot", domaintest.Chain, request.SchemeEVM); err != nil {
 		return err

@@ -21,8 +21,9 @@ type machine struct {
 	*domaintest.Harness
 	log, anchor *disktest.Mem
 	faults      *domaintest.Faults
-	warm        bool // it tells the story of a warm wallet
-	box         *box // or of a cold one, if there is one
+	warm        bool              // it tells the story of a warm wallet
+	box         *box              // or of a cold one, if there is one
+	token       *domaintest.Token // or of wallets whose keys lie there, if there is one
 }
 
 // factory makes machines with the same new domain. In short mode tests take every stride-th fault.
@@ -32,6 +33,7 @@ type factory struct {
 	memory      *domaintest.Memory
 	warm        bool
 	box         *box
+	token       *domaintest.Token
 }
 
 func newFactory(t *testing.T) *factory {
@@ -49,6 +51,10 @@ func (f *factory) machine(t testing.TB) *machine {
 		Memory: f.memory.Clone()})
 	if f.box != nil {
 		m.box = f.box.clone(t, m.Clock)
+	}
+	if f.token != nil {
+		m.token = f.token.Clone()
+		m.Options.Token = m.token
 	}
 	return m
 }
@@ -121,7 +127,7 @@ func survive(t *testing.T, m *machine, op domaintest.Op, n int, when domaintest.
 		scheme = request.SchemeP2TR
 	}
 	s := newStory(m.Harness, scheme)
-	s.warm, s.box, s.memory = m.warm, m.box, m.Options.Memory
+	s.warm, s.box, s.memory, s.token = m.warm, m.box, m.Options.Memory, m.token
 	m.faults.FailAt(op, n, when, crash)
 	told := 0
 	for try := 0; told < 2 && try < 8; try++ {
@@ -254,6 +260,13 @@ func (s *story) otherSlots() {
 	t := s.h.T
 	t.Helper()
 	if s.warm || s.box != nil {
+		return
+	}
+	if s.token != nil {
+		s.tokenHolds(s.token)
+		if _, err := s.h.D.Sign(context.Background(), s.asked["pay-eth"].ID(), ethPayload(t, 1000, 5, 30)); problem.KindOf(err) != problem.OutsideBounds {
+			t.Errorf("pay-eth in a second slot: %v", err)
+		}
 		return
 	}
 	w := s.wallets["cold"].Wallet

@@ -70,6 +70,7 @@ type Domain struct {
 	seeds       keystore.Attributes // of new seeds: [seedAttributes]; tests have others
 	switches    switchesOf          // copy of the state's life cycle, for who uses keys
 	life        lifeWork
+	tokens      tokenKeys
 	newDocument atomic.Bool // the rule document changed, and the anchor hasn't marked that yet
 
 	failed   chan struct{} // closed by fail

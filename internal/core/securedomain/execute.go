@@ -3,6 +3,7 @@
 package securedomain
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -31,6 +32,10 @@ func (d *Domain) Execute(ctx context.Context, id custody.RequestID) (message.Sta
 		d.life.loads.Lock()
 		defer d.life.loads.Unlock()
 	}
+	if d.bearsTokenKey(id) {
+		d.tokens.births.Lock()
+		defer d.tokens.births.Unlock()
+	}
 	for range maxPrepares {
 		made, err := d.prepare(ctx, id)
 		if errors.Is(err, errOvertaken) {
@@ -48,6 +53,9 @@ func (d *Domain) Execute(ctx context.Context, id custody.RequestID) (message.Sta
 		}
 		if err == nil {
 			err = d.durable(ctx, rec)
+		}
+		if err == nil && made.token {
+			d.born(ctx, made.key.ID)
 		}
 		if err == nil {
 			err = d.finished(ctx, step)
@@ -89,6 +97,7 @@ type creation struct {
 	load    *loaded         // the working key of a load
 	working *domainkeys.DWK // that a restore has put back, or that an activation needs and that was not loaded
 	move    *moved          // of a wallet's key
+	token   bool            // the key lies in the root of trust
 }
 
 // epochs are those that a new key gets blobs of.
@@ -127,6 +136,9 @@ func (d *Domain) discard(ctx context.Context, made *creation, cause error) {
 	if len(made.key.Next) == 32 {
 		err = errors.Join(err, d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: made.key.ID, Hash: [32]byte(made.key.Next)}))
 	}
+	if made.token {
+		err = errors.Join(err, d.unborn(ctx, made.key.ID))
+	}
 	if err != nil {
 		d.slog.WarnContext(ctx, "blob of an unused key stays", slog.String("key", string(made.key.ID)), slog.Any("error", err))
 	}
@@ -156,6 +168,9 @@ func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, 
 		seed, have := d.state.Key(o.Seed)
 		under := d.epochsNow()
 		d.mu.Unlock()
+		if o.Class == request.ClassToken {
+			return d.createTokenWallet(ctx, id, o, under)
+		}
 		return d.createWallet(ctx, id, o, seed, have, under, at)
 	case *request.AddressCreateBody:
 		w, _, _ := d.state.Wallet(o.Wallet)
@@ -317,35 +332,45 @@ func (d *Domain) createWallet(ctx context.Context, id custody.RequestID, o *requ
 	return c, nil
 }
 
+// newKeyID draws the id of a new key.
+func newKeyID() custody.KeyID {
+	var name [16]byte
+	rand.Read(name[:]) // never fails: crypto/rand ends the process when the system has no randomness
+	return custody.KeyID(hex.EncodeToString(name[:]))
+}
+
 // newSeed draws a seed and keeps its blob; where a next epoch is committed, the one under that too.
 func (d *Domain) newSeed(ctx context.Context, id custody.RequestID, under epochs) (secret.Bytes, entry.NewKey, error) {
-	var name [16]byte
-	rand.Read(name[:])
-	k := entry.NewKey{ID: custody.KeyID(hex.EncodeToString(name[:])), Purpose: string(keystore.Custody), Kind: string(keystore.HDSeed), Epoch: under.current}
+	k := entry.NewKey{ID: newKeyID(), Purpose: string(keystore.Custody), Kind: string(keystore.HDSeed), Epoch: under.current}
 	seed, err := secret.New(d.cfg.Arena, SeedSize, func(b []byte) error { return d.cfg.Fill(ctx, b) })
 	if err != nil {
 		return seed, k, err
 	}
 	h := keystore.Header{Key: k.ID, Purpose: keystore.Custody, Kind: keystore.HDSeed, Attributes: d.seeds, Mechanisms: seedMechanisms(), CreatedBy: id}
-	k.Blob, err = d.keepBlob(ctx, h, under.current, seed)
-	if err == nil && under.next != 0 {
-		var next [32]byte
-		next, err = d.keepBlob(ctx, h, under.next, seed)
-		k.Next = next[:]
-	}
-	if err != nil {
+	if err = d.keepBlobs(ctx, &k, h, under, seed); err != nil {
 		seed.Wipe()
 	}
 	return seed, k, err
 }
 
-// keepBlob makes and keeps the blob of a key under the working key of an epoch; the header says what it is, and not yet where.
+// keepBlobs keeps the blob of a new key; where a next epoch is committed, the one under that too.
+func (d *Domain) keepBlobs(ctx context.Context, k *entry.NewKey, h keystore.Header, under epochs, material secret.Bytes) (err error) {
+	if k.Blob, err = d.keepBlob(ctx, h, under.current, material); err != nil || under.next == 0 {
+		return err
+	}
+	next, err := d.keepBlob(ctx, h, under.next, material)
+	k.Next = next[:]
+	return err
+}
+
+// keepBlob makes and keeps the blob of a key under the working key of an epoch; the header says what it is, and not yet where. Its class is core
+// where it names none.
 func (d *Domain) keepBlob(ctx context.Context, h keystore.Header, epoch uint64, material secret.Bytes) (hash [32]byte, err error) {
 	under, err := d.working.get(epoch)
 	if err != nil {
 		return hash, err
 	}
-	h.V, h.Authority, h.Domain, h.Epoch, h.Pattern, h.Class = 1, d.Authority(), d.ID(), epoch, under.Pattern, keystore.Core
+	h.V, h.Authority, h.Domain, h.Epoch, h.Pattern, h.Class = 1, d.Authority(), d.ID(), epoch, under.Pattern, cmp.Or(h.Class, keystore.Core)
 	blob, hash, err := keystore.Seal(under.Key(), h, material)
 	if err != nil {
 		return hash, err

@@ -44,30 +44,36 @@ func (d *Domain) withKey(w entry.Wallet, p entry.KeyPath, pub authority.Derived,
 // seedOf unseals a wallet's seed, unless the domain has failed or its clock is not certain. It asks after the ring has noted the load: what
 // makes the domain forget its keys comes either before, and is seen here, or after, and the ring does not keep what is loaded. Where the seed's
 // blob became another one meanwhile, because the next epoch was activated, that one is opened.
-func (d *Domain) seedOf(w entry.Wallet) (seed keyring.Seed, err error) {
+func (d *Domain) seedOf(w entry.Wallet) (keyring.Seed, error) {
+	return openCurrent(d, w, func(k entry.NewKey, at authority.Moment) (keyring.Seed, error) { return d.unseal(d.ctx, k, at) })
+}
+
+// openCurrent opens the current blob of a wallet's key, as seedOf says.
+func openCurrent[T any](d *Domain, w entry.Wallet, open func(entry.NewKey, authority.Moment) (T, error)) (out T, err error) {
+	var none T
 	var was entry.NewKey
 	for {
 		if err := d.Cause(); err != nil {
-			return keyring.Seed{}, problem.Wrap(problem.Stopped, err, "the core has found a fault and opens no keys")
+			return none, problem.Wrap(problem.Stopped, err, "the core has found a fault and opens no keys")
 		}
 		d.mu.Lock()
 		at, clockErr := d.now()
 		k, ok := d.state.Key(w.Key)
 		d.mu.Unlock()
 		if clockErr != nil {
-			return keyring.Seed{}, clockErr
+			return none, clockErr
 		}
 		if !ok {
-			return keyring.Seed{}, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
+			return none, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
 		}
 		if !authority.Here(k) {
-			return keyring.Seed{}, problem.New(problem.KeyAway, "the key of wallet %q is not in this domain", w.ID)
+			return none, problem.New(problem.KeyAway, "the key of wallet %q is not in this domain", w.ID)
 		}
 		if k.Blob == was.Blob {
-			return keyring.Seed{}, err
+			return none, err
 		}
-		if seed, err = d.unseal(d.ctx, k, at); err == nil {
-			return seed, nil
+		if out, err = open(k, at); err == nil {
+			return out, nil
 		}
 		was = k
 	}

@@ -194,15 +194,21 @@ func (d *Domain) takeStep(s *lifeStep) {
 	if s.err == nil && s.rushed {
 		s.err = domainkeys.ClearTampered(d.ctx, d.cfg.Root)
 	}
+	if s.err == nil {
+		if err := d.lookForTokenKeys(d.ctx); err != nil {
+			d.slog.Warn("what the status says of keys in the token is of before", slog.Any("error", err))
+		}
+	}
 	if s.err != nil && d.ctx.Err() == nil {
 		d.fail(fmt.Errorf("destroy working keys: %w", s.err)) // the next start tries again, and serves nothing before
 	}
 }
 
-// destroyUnused destroys every working key that was used and is in no register, in memory and in the root, after a step or at a start (nil).
+// destroyUnused destroys every working key that was used and is in no register, in memory and in the root, after a step or at a start (nil); of a
+// zeroized domain every key that lies in the root, too.
 func (d *Domain) destroyUnused(ctx context.Context, after *lifeStep) error {
 	d.mu.Lock()
-	registers, used, doomed := d.state.Registers(), d.state.Life().Used, d.state.Doomed()
+	registers, used, doomed, named := d.state.Registers(), d.state.Life().Used, d.state.Doomed(), d.state.TokenKeys()
 	d.mu.Unlock()
 	d.keepKeys(registers)
 	zeroized := len(registers) == 0
@@ -218,6 +224,9 @@ func (d *Domain) destroyUnused(ctx context.Context, after *lifeStep) error {
 	err := domainkeys.DestroyWhere(ctx, d.cfg.Root, unwanted)
 	if after != nil || zeroized || !over { // the root may not list all
 		err = errors.Join(err, domainkeys.DestroyUpTo(ctx, d.cfg.Root, used+1, unwanted))
+	}
+	if zeroized {
+		err = errors.Join(err, domainkeys.DestroyTokenKeys(ctx, d.cfg.Root, named...))
 	}
 	for _, b := range sealedAmong(doomed) {
 		err = errors.Join(err, d.cfg.Blobs.Delete(ctx, keystore.Ref{Key: b.Key, Hash: b.Hash}))
@@ -306,7 +315,7 @@ func (d *Domain) openKeys(ctx context.Context) error {
 			d.slog.ErrorContext(ctx, "working key can't be loaded", slog.Uint64("epoch", e), slog.Any("error", err))
 		}
 	}
-	return nil
+	return d.openTokenKeys(ctx)
 }
 
 // takeRestored moves the current working key from where a restore has put it, if the log says that the domain is operational again.

@@ -107,7 +107,11 @@ func (r *replica) blob(b format.Blob) error {
 	}
 	want := keystore.Want{Authority: r.manifest.Authority, Domain: r.manifest.Domain, Epoch: h.Epoch, Pattern: under.Pattern, Key: b.Key,
 		Purpose: keystore.Purpose(k.Purpose), Session: h.Session, Now: 1} // it is not used
-	seed, _, err := keystore.Open(r.arena, b.Blob, ref.Hash, want, under.Key())
+	seed, h, err := keystore.Open(r.arena, b.Blob, ref.Hash, want, under.Key())
+	defer seed.Wipe()
+	if err == nil && k.Kind == entry.KindTokenKey {
+		err = h.CheckToken(seed)
+	}
 	switch {
 	case errors.Is(err, secret.ErrWiped): // destroyed meanwhile
 		r.blobs[ref] = false
@@ -115,7 +119,6 @@ func (r *replica) blob(b format.Blob) error {
 	case err != nil:
 		return err
 	}
-	seed.Wipe()
 	r.blobs[ref] = true
 	r.opened++
 	return nil

@@ -37,6 +37,8 @@ type Restored struct {
 	Manifest *backup.Manifest
 	Profile  custody.Profile
 	Keys     int
+	Tokens   int // of these: in a token, and in no backup
+	Missing  int // of these: not in this root
 }
 
 // Restore writes the log and the blobs of a backup, after it has read all of it and found it whole: every entry in its place, leading to the
@@ -99,7 +101,24 @@ func restore(ctx context.Context, cfg RestoreConfig, ids *domainkeys.Identity, m
 			return nil, err
 		}
 	}
-	return &Restored{Manifest: m, Profile: r.state.Profile, Keys: r.keysHere()}, nil
+	out := &Restored{Manifest: m, Profile: r.state.Profile, Keys: r.keysHere()}
+	out.Tokens, out.Missing, err = tokenKeysAt(ctx, cfg.Root, r.state)
+	return out, err
+}
+
+// tokenKeysAt counts the keys of a state that lie in a token, and those that a root does not have.
+func tokenKeysAt(ctx context.Context, root hsm.Root, s *authority.State) (all, missing int, err error) {
+	want := s.TokenKeys()
+	if all = len(want); all == 0 {
+		return 0, 0, nil
+	}
+	var have []custody.KeyID
+	if keys, ok := root.(hsm.TokenKeys); ok {
+		if have, err = keys.TokenKeyIDs(ctx); err != nil {
+			return all, 0, fmt.Errorf("list the keys in the token: %w", err)
+		}
+	}
+	return all, len(missingAmong(want, have)), nil
 }
 
 // loaderOf loads working keys from a root, each once, also those that a restore by custodians has put back.

@@ -13,6 +13,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
 )
 
 // Sign decides on a payload for a request, records the permit, and releases the signed transaction once the permit is durable.
@@ -117,8 +118,8 @@ func (d *Domain) permit(id custody.RequestID, asked authority.Asked, payload []b
 }
 
 // resign signs the latest permit of a request again: the same bytes. What was released is read back instead, if the log has it, for a wallet whose
-// key is not used for that: a warm or a cold one, or one whose key came back since; another domain may have signed then. What came back unsigned
-// is decided once more first.
+// key is not used for that: a warm or a cold one, or one whose key came back since; another domain may have signed then; or one whose key is in the
+// token, which would give other bytes. What came back unsigned is decided once more first.
 func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed, error) {
 	seq, hash := g.Permit, g.PermitLeaf
 	leaf, body, err := d.readKnown(ctx, seq, hash)
@@ -137,7 +138,7 @@ func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed
 	if !ok {
 		return message.Signed{}, problem.New(problem.Internal, "the permit's wallet does not exist")
 	}
-	if g.Result != 0 && (elsewhere || d.keys.Confined(w.ID)) {
+	if g.Result != 0 && (elsewhere || d.keys.Confined(w.ID) || w.Class == request.ClassToken) {
 		return d.signedBefore(ctx, g.ID, g.Result, nil)
 	}
 	if unsigned && away {
@@ -152,7 +153,7 @@ func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed
 }
 
 // release waits for the permit, signs, verifies and gives out the transaction; then it records the result, for which nobody
-// waits: if it is lost, the same bytes are signed again.
+// waits: if it is lost, the same bytes are signed again. A token would give others, so there the result comes first.
 func (d *Domain) release(ctx context.Context, w entry.Wallet, p *entry.Permit, rec recorded) (message.Signed, error) {
 	if err := d.durable(ctx, rec); err != nil {
 		return message.Signed{}, err
@@ -183,7 +184,11 @@ func (d *Domain) signNow(ctx context.Context, w entry.Wallet, p *entry.Permit, r
 		return message.Signed{}, problem.Wrap(problem.Internal, err, "assemble the transaction")
 	}
 	out := message.Signed{Attempt: p.Attempt, Permit: rec.seq, TxID: txid, Bytes: raw}
-	return out, d.result(&entry.Result{Request: p.Request, Permit: rec.seq, Signatures: sigs, TxID: txid, Signed: sha256.Sum256(raw)})
+	result := &entry.Result{Request: p.Request, Permit: rec.seq, Signatures: sigs, TxID: txid, Signed: sha256.Sum256(raw)}
+	if w.Class == request.ClassToken {
+		return d.recordAndRelease(ctx, out, result)
+	}
+	return out, d.result(result)
 }
 
 // result records what was released, unless that stands in the log already or a later permit took its place.
@@ -199,11 +204,11 @@ func (d *Domain) result(b *entry.Result) error {
 }
 
 // signPermit makes the signatures of a permit, each verified before it is returned. Auxiliary randomness follows from the permit's entry, so
-// that signing it again gives the same bytes.
+// that signing it again gives the same bytes, but for a token's.
 func (d *Domain) signPermit(w entry.Wallet, p *entry.Permit, leaf [32]byte) ([][]byte, error) {
 	var aux [32]byte
 	if err := d.withIdentity(func() error { aux = d.ids.Aux(leaf); return nil }); err != nil {
 		return nil, err
 	}
-	return signer.Signer{Curve: d.curve, Derive: d.derive, Key: d.withKey}.Permit(w, p, aux)
+	return signer.Signer{Curve: d.curve, Derive: d.derive, Key: d.withKey, Token: d.signWithToken}.Permit(w, p, aux)
 }

@@ -3,6 +3,7 @@
 package securedomain
 
 import (
+	"fmt"
 	"slices"
 
 	"strongroom/internal/core/timeguard"
@@ -45,6 +46,10 @@ func (d *Domain) Status() message.Status {
 		if s := d.cfg.Waits(); s != "" {
 			out.Notes = append(out.Notes, s)
 		}
+	}
+	missing, unnamed := d.tokens.counts()
+	if out.MissingKeys = uint64(missing); unnamed > 0 {
+		out.Notes = append(out.Notes, fmt.Sprintf("keys in the token that no entry of the log names: %d; docs/runbooks/token.md says what they may be", unnamed))
 	}
 	if err := d.Cause(); err != nil {
 		out.Failed = err.Error()

@@ -116,6 +116,11 @@ func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.
 	if n := d.state.Counts().Signed; n >= authority.MaxSigned {
 		return nil, recorded{}, problem.New(problem.Busy, "%d signed requests can still be replaced; let some end first", n)
 	}
+	if inToken(r.Decoded) {
+		if _, err := d.tokenRoot(); err != nil {
+			return nil, recorded{}, err
+		}
+	}
 	e, err := d.state.DecideRequest(r, kind, at, d.derive)
 	if err != nil {
 		return nil, recorded{}, err

@@ -26,15 +26,20 @@ import (
 // WithKey calls f with the secret scalar of a wallet's address, whose public side is pub.
 type WithKey func(w entry.Wallet, p entry.KeyPath, pub authority.Derived, f func(sk []byte) error) error
 
+// WithToken has the token sign a digest with the key of a wallet of class token: r || s, the lower s. Its nonces are its own, so each call gives
+// another signature.
+type WithToken func(w entry.Wallet, digest [32]byte) ([]byte, error)
+
 // Signer signs permits. Its methods are safe for concurrent use if its functions are.
 type Signer struct {
 	Curve  *curve.Backend
 	Derive authority.Deriver
 	Key    WithKey
+	Token  WithToken // nil: wallets of class token are refused
 }
 
 // Permit makes the signatures of a permit, in the order of its keys. aux is auxiliary randomness that follows from an entry of the log, so that
-// signing the permit again gives the same bytes.
+// signing the permit again gives the same bytes, but for wallets of class token.
 func (s Signer) Permit(w entry.Wallet, p *entry.Permit, aux [32]byte) ([][]byte, error) {
 	if w.Scheme == request.SchemeEVM {
 		tx, err := eth.DecodeUnsigned(p.Payload)
@@ -74,6 +79,10 @@ func (s Signer) ethereum(w entry.Wallet, k entry.KeyPath, digest, aux [32]byte) 
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "derive the public key")
 	}
+	if w.Class == request.ClassToken {
+		out, err = s.token(w, pub.Public, digest)
+		return out, failure(err)
+	}
 	err = s.Key(w, k, pub, func(sk []byte) error {
 		sig, recid, err := s.Curve.SignECDSA(sk, pub.Public.Compressed(), digest, aux)
 		out = append(append(make([]byte, 0, 65), sig[:]...), recid)
@@ -83,6 +92,28 @@ func (s Signer) ethereum(w entry.Wallet, k entry.KeyPath, digest, aux [32]byte) 
 		err = fmt.Errorf("recovery id %d has no y parity", out[64]) // r overflowed: probability 2^-127
 	}
 	return out, failure(err)
+}
+
+// token has the token sign, and verifies: what it gives is a signature of the digest by the wallet's key, with the y parity that leads back to it.
+func (s Signer) token(w entry.Wallet, pub secp.PublicKey, digest [32]byte) ([]byte, error) {
+	if s.Token == nil {
+		return nil, problem.New(problem.Unsupported, "the key of wallet %q is in a token, and there is none here", w.ID)
+	}
+	sig, err := s.Token(w, digest)
+	if err != nil {
+		return nil, err
+	}
+	if len(sig) != secp.SignatureSize {
+		return nil, fmt.Errorf("the token gave a signature of %d bytes", len(sig))
+	}
+	id, err := secp.RecoverID(pub, digest, [secp.SignatureSize]byte(sig))
+	if err != nil {
+		return nil, fmt.Errorf("the token's signature does not verify: %w", err)
+	}
+	if id > 1 {
+		return nil, fmt.Errorf("recovery id %d has no y parity", id) // r overflowed: probability 2^-127
+	}
+	return append(sig[:secp.SignatureSize:secp.SignatureSize], id), nil
 }
 
 func (s Signer) bitcoin(w entry.Wallet, k entry.KeyPath, digest, aux [32]byte) (out []byte, err error) {

@@ -36,7 +36,7 @@ func (s *Server) status(c *call) error {
 	out := apiv1.Status{Profile: st.Profile, Authority: st.Authority.String(), Domain: st.Domain.String(), Origin: st.Origin, LogKey: st.LogKey,
 		Identity: st.Identity, Size: st.Size, Pinned: st.Pinned, Writer: st.Writer, Root: st.Root, Anchor: st.Anchor, MemoryLocked: st.MemoryLocked,
 		Notes: append([]string{}, st.Notes...), KeysUnlocked: st.KeysUnlocked, Wallets: st.Wallets, Pending: st.Pending, Signed: st.Signed,
-		Sessions: st.Sessions, WarmWallets: st.WarmWallets, WarmSessions: st.WarmSessions, Grants: st.Grants, RevokedKeys: st.RevokedKeys, Uses: st.Uses, ReadyPairs: st.ReadyPairs, Policy: st.Policy, PolicyHash: apiv1.Hex(st.PolicyHash[:]), Time: apiv1.Time(st.Time), Bound: st.Bound,
+		Sessions: st.Sessions, WarmWallets: st.WarmWallets, WarmSessions: st.WarmSessions, Grants: st.Grants, RevokedKeys: st.RevokedKeys, Uses: st.Uses, ReadyPairs: st.ReadyPairs, MissingKeys: st.MissingKeys, Policy: st.Policy, PolicyHash: apiv1.Hex(st.PolicyHash[:]), Time: apiv1.Time(st.Time), Bound: st.Bound,
 		TimeCertain: st.TimeCertain, Clock: st.Clock, TimeSources: append([]string{}, st.TimeSources...), Failed: st.Failed, Check: checkView(st.Check), Appends: st.Log.Appends, Batches: st.Log.Batches,
 		Pins: st.Log.Pins, Cache: apiv1.Cache{Entries: folded, Behind: st.Pinned - min(folded, st.Pinned)},
 		Chains: append([]apiv1.Chain{}, s.cfg.Chains.Status(c.ctx())...), Life: lifeView(st.Life), Incarnation: max(st.Incarnation, 1), Held: st.Held}
@@ -92,7 +92,7 @@ func walletView(w message.Wallet) apiv1.Wallet {
 	e := w.Wallet
 	v := apiv1.Wallet{ID: e.ID, Chain: e.Chain, Scheme: e.Scheme, Seed: e.Key, Account: e.Account, Public: e.Public, ChainCode: e.ChainCode[:],
 		Master: apiv1.Hex(e.Master[:]), Parent: apiv1.Hex(e.Parent[:]), NextReceive: w.NextReceive, NextChange: w.NextChange, Address: w.Address,
-		Temperature: cmp.Or(w.Temperature, request.Hot)}
+		Temperature: cmp.Or(w.Temperature, request.Hot), Class: e.Class}
 	if a := w.Away; a != nil {
 		v.Away = &apiv1.Away{Domain: a.Domain.String(), Name: a.Name, Way: a.Way, Move: a.Move}
 	}

@@ -241,6 +241,7 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 		"source": group(strictyaml.Fields{
 			"wallets": func(n *yaml.Node, path string) { m.Wallets = set[custody.WalletID](r, n, path) },
 			"chains":  func(n *yaml.Node, path string) { m.Chains = set[custody.ChainID](r, n, path) },
+			"class":   func(n *yaml.Node, path string) { m.Classes = set[request.Class](r, n, path) },
 		}),
 		"destination": group(strictyaml.Fields{
 			"kind": func(n *yaml.Node, path string) { m.Destination = set[policy.DestinationKind](r, n, path) },

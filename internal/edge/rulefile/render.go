@@ -179,6 +179,7 @@ func matchNode(m policy.Match) *yaml.Node {
 	})
 	group("source", func(n *node) {
 		n.addIf(len(m.Wallets) > 0, "wallets", texts(m.Wallets)).addIf(len(m.Chains) > 0, "chains", texts(m.Chains))
+		n.addIf(len(m.Classes) > 0, "class", texts(m.Classes))
 	})
 	group("destination", func(n *node) {
 		n.addIf(len(m.Destination) > 0, "kind", texts(m.Destination)).addIf(len(m.DestNot) > 0, "not", texts(m.DestNot)).

@@ -153,7 +153,7 @@ guards:
   when:
     operation: [transfer, address_create]
     initiator: {principals: [p_cccccccccccccccc, p_aaaaaaaaaaaaaaaa], groups: [ops], kind: [service, human]}
-    source: {wallets: [hot, cold], chains: ["eip155:5", "eip155:1"]}
+    source: {wallets: [hot, cold], chains: ["eip155:5", "eip155:1"], class: [token, core]}
     destination: {kind: [whitelisted, one_time], not: [whitelisted], ids: [bank]}
     asset: {ids: ["eip155:1/slip44:60"]}
     amount: {max: 100000000000000000000000000, over: "1"}

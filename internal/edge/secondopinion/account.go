@@ -21,8 +21,8 @@ import (
 // account derives a wallet's addresses with btcsuite's BIP-32.
 type account struct {
 	wallet entry.Wallet
-	key    *hdkeychain.ExtendedKey
-	net    *chaincfg.Params // Bitcoin only
+	key    *hdkeychain.ExtendedKey // nil of a wallet of class token
+	net    *chaincfg.Params        // Bitcoin only
 }
 
 func accountOf(w entry.Wallet) (account, error) {
@@ -32,6 +32,9 @@ func accountOf(w entry.Wallet) (account, error) {
 		if a.net, err = netOf(w.Chain); err != nil {
 			return a, err
 		}
+	}
+	if w.Class == request.ClassToken {
+		return a, nil // nothing is derived from its key
 	}
 	const hardened = 1 << 31
 	a.key = hdkeychain.NewExtendedKey(a.net.HDPublicKeyID[:], w.Public, w.ChainCode[:], w.Parent[:], 3, w.Account|hardened, false)
@@ -45,6 +48,14 @@ func (a account) at(path entry.KeyPath) (string, []byte, error) {
 		return "", nil, err
 	}
 	about := fmt.Sprintf("address %d/%d of wallet %s", path.Branch, path.Index, a.wallet.ID)
+	if a.wallet.Class == request.ClassToken { // the own derivation has refused any other than its one address
+		pub, err := crypto.DecompressPubkey(a.wallet.Public)
+		if err != nil {
+			return "", nil, refused(about, err)
+		}
+		text := crypto.PubkeyToAddress(*pub).Hex()
+		return text, nil, same(about, own.Address, text)
+	}
 	key, err := a.key.Derive(path.Branch)
 	if err == nil {
 		key, err = key.Derive(path.Index)

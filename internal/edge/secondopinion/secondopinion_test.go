@@ -292,6 +292,30 @@ func TestStatementOfOthers(t *testing.T) {
 	}
 }
 
+// A wallet of class token: its one address follows from its key, by another's code too, and a transfer from it is judged as any.
+func TestTokenWallet(t *testing.T) {
+	t.Parallel()
+	d := ethDeal(t, ethChain.Native())
+	path := entry.KeyPath{}
+	own, err := authority.Derive(d.w, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub := own.Public.Compressed()
+	w := entry.Wallet{ID: d.w.ID, Chain: d.w.Chain, Scheme: d.w.Scheme, Key: d.w.Key, Class: request.ClassToken, Public: pub[:]}
+	if got, err := authority.Derive(w, path); err != nil || got.Address != own.Address {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	s, canonical := d.core.Statement(t, d.id, d.asked)
+	if _, err := secondopinion.Statement(canonical, s, &w); err != nil {
+		t.Error(err)
+	}
+	other := w
+	other.Public = d.w.Public // the account key: another address
+	_, err = secondopinion.Statement(canonical, s, &other)
+	wantAlarm(t, "another key", err, "paying address")
+}
+
 func TestAddress(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

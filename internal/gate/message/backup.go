@@ -25,6 +25,8 @@ type BackupOpened struct {
 	Run   []byte `cbor:"1,keyasint"` // names the backup: 16 bytes
 	First uint64 `cbor:"2,keyasint"`
 	End   uint64 `cbor:"3,keyasint"`
+
+	TokenKeys uint64 `cbor:"4,keyasint,omitempty"` // keys that lie in the token: the backup has their public keys, and can't have them
 }
 
 // BackupNext asks for a part of a pack, by its place among those of the run. It can be asked again for the same pack, not for one before.
@@ -67,4 +69,6 @@ type BackupChecked struct {
 	Opened  uint64 `cbor:"3,keyasint"` // of these: opened under a working key
 	Keys    uint64 `cbor:"4,keyasint"` // in use at the end of the backup, each with its blob; only from a close
 	Copies  bool   `cbor:"5,keyasint"` // the manifest has sealed copies, so that custodians can restore with it alone
+
+	TokenKeys uint64 `cbor:"6,keyasint,omitempty"` // of Keys: those that lie in the token, and not in the backup; only from a close
 }

@@ -81,6 +81,7 @@ type Status struct {
 	RevokedKeys  uint64              `cbor:"51,keyasint,omitempty"` // of applications
 	Uses         uint64              `cbor:"52,keyasint,omitempty"` // of keys for applications, accounted since start
 	ReadyPairs   uint64              `cbor:"53,keyasint,omitempty"` // RSA pairs made beforehand
+	MissingKeys  uint64              `cbor:"54,keyasint,omitempty"` // of wallets of class token: not in the token when it was last asked
 }
 
 // Open is the problem of a core that is not open yet, or nil.

@@ -144,6 +144,7 @@ type Match struct {
 	AmountMax     *custody.Uint256         `json:"amountMax,omitempty"`
 	AmountOver    *custody.Uint256         `json:"amountOver,omitempty"`
 	Expr          string                   `json:"expr,omitempty" doc:"CEL"`
+	Classes       []request.Class          `json:"classes,omitempty" doc:"of the wallet's key: core, token"`
 }
 
 // DocumentOf gives the JSON form.

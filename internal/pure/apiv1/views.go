@@ -43,6 +43,7 @@ type Status struct {
 	RevokedKeys  uint64           `json:"appKeysRevoked" doc:"keys of applications that are revoked"`
 	Uses         uint64           `json:"appUses" doc:"uses of keys of applications, accounted since the core's start"`
 	ReadyPairs   uint64           `json:"appPairsReady" doc:"RSA pairs that are made beforehand"`
+	MissingKeys  uint64           `json:"tokenKeysMissing" doc:"keys of wallets of class token that are not in the token"`
 	Policy       uint64           `json:"policyVersion"`
 	PolicyHash   string           `json:"policyHash"`
 	Time         string           `json:"time" doc:"the core's clock"`
@@ -305,7 +306,7 @@ type Wallet struct {
 	Scheme      request.Scheme   `json:"scheme"`
 	Seed        custody.KeyID    `json:"seed"`
 	Account     uint32           `json:"account"`
-	Public      custody.HexBytes `json:"public" doc:"account public key, compressed"`
+	Public      custody.HexBytes `json:"public" doc:"account public key, compressed; of class token that of the key"`
 	ChainCode   custody.HexBytes `json:"chainCode"`
 	Master      string           `json:"master" doc:"fingerprint of the master key"`
 	Parent      string           `json:"parent" doc:"fingerprint of the account key's parent"`
@@ -316,6 +317,7 @@ type Wallet struct {
 	Temperature  request.Temperature `json:"temperature" doc:"hot, warm or cold"`
 	WarmSessions []WarmSession       `json:"warmSessions,omitempty" doc:"of a warm wallet"`
 	Away         *Away               `json:"away,omitempty" doc:"of a cold wallet: where its key is"`
+	Class        request.Class       `json:"class,omitempty" doc:"token: its key is in the token and in no backup; left out: in the core, derived from the seed"`
 }
 
 // WarmSession is a session of a warm wallet: its transfers of the asset can be signed until it ends or is used up.

@@ -169,16 +169,18 @@ func (s *State) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 		return nil, fmt.Errorf("wallet %s exists, or there are too many", o.Wallet)
 	}
 	switch {
-	case w.ID != o.Wallet || w.Chain != o.Chain || w.Scheme != o.Scheme || w.Account != o.Account || len(w.Public) != 33:
+	case w.ID != o.Wallet || w.Chain != o.Chain || w.Scheme != o.Scheme || w.Account != o.Account || w.Class != o.Class || len(w.Public) != 33:
 		return nil, errors.New("the wallet is not the one asked for")
 	case (b.Key != nil) != (o.Seed == ""):
 		return nil, errors.New("a wallet has a new seed exactly if none is named")
 	case b.Addresses.Wallet != o.Wallet || b.Addresses.Branch != 0 || b.Addresses.From != 0 || b.Addresses.Count != 1:
 		return nil, errors.New("the wallet's first address must be number 0")
+	case w.Class == request.ClassToken && (w.ChainCode != [32]byte{} || w.Master != [4]byte{} || w.Parent != [4]byte{}):
+		return nil, errors.New("a wallet of class token has a chain code or fingerprints")
 	}
 	if k := b.Key; k != nil {
-		if k.ID != w.Key || k.Purpose != "custody" || k.Kind != "hd-seed" || k.Epoch != s.Epoch || k.ID.Check() != nil || !Here(*k) {
-			return nil, errors.New("the new key is not a custody seed of the current epoch")
+		if k.ID != w.Key || k.Purpose != entry.PurposeCustody || k.Kind != bornKind(w.Class) || k.Epoch != s.Epoch || k.ID.Check() != nil || !Here(*k) {
+			return nil, errors.New("the new key is not one of the wallet's class, for custody, of the current epoch")
 		}
 		if _, ok := s.keyIndex[k.ID]; ok {
 			return nil, fmt.Errorf("key %s exists", k.ID)
@@ -208,6 +210,14 @@ func (s *State) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 	}, nil
 }
 
+// bornKind gives the kind of the key that a wallet is born with.
+func bornKind(c request.Class) string {
+	if c == request.ClassToken {
+		return entry.KindTokenKey
+	}
+	return entry.KindSeed
+}
+
 // checkNext says whether a new key has a blob under the next epoch exactly if one is committed.
 func (s *State) checkNext(k *entry.NewKey) error {
 	want := 0
@@ -235,6 +245,7 @@ func (s *State) addWallet(w entry.Wallet, born, asked uint64) {
 	s.walletIndex[w.ID] = len(s.walletList)
 	s.walletKeys[keyOfWallet(w)] = struct{}{}
 	s.useSeed(w, len(s.walletList))
+	s.countClass(w)
 	s.walletList = append(s.walletList, w)
 	if s.held(len(s.walletList) - 1) {
 		s.heldCount++
@@ -253,6 +264,9 @@ func (s *State) createAddresses(o *request.AddressCreateBody, b *entry.Effect) (
 	i, ok := s.walletIndex[o.Wallet]
 	if !ok {
 		return nil, fmt.Errorf("wallet %s does not exist", o.Wallet)
+	}
+	if err := severalAddresses(s.walletList[i]); err != nil {
+		return nil, err
 	}
 	a := b.Addresses
 	if a.Wallet != o.Wallet || a.Branch != 0 || a.Count != o.Count || a.From != s.next[i][0] || uint64(a.From)+uint64(a.Count) > 1<<31 {

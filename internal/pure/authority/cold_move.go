@@ -96,6 +96,9 @@ func (s *State) changeMove(o *request.WalletMoveBody) (c moveChange, err error) 
 	if c.wallet, _, err = s.wallet(o.Wallet); err != nil {
 		return c, err
 	}
+	if err := movable(c.wallet); err != nil {
+		return c, err
+	}
 	c.effect = entry.Move{Wallet: o.Wallet, To: custody.DomainID(o.To), Temperature: o.Temperature}
 	if custody.DomainID(o.To) == s.Domain {
 		return c, s.moveBack(&c, o)

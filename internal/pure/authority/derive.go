@@ -27,8 +27,11 @@ type Derived struct {
 // Deriver gives the address of a wallet at a path. [Derive] is one; the core's has a cache.
 type Deriver func(entry.Wallet, entry.KeyPath) (Derived, error)
 
-// AccountKey gives a wallet's account key.
+// AccountKey gives a wallet's account key. One of class token has none.
 func AccountKey(w entry.Wallet) (secp.ExtendedKey, error) {
+	if w.Class != "" {
+		return secp.ExtendedKey{}, fmt.Errorf("wallet %s is of class %q: nothing is derived from its key", w.ID, string(w.Class))
+	}
 	pub, err := secp.ParsePublicKey(w.Public)
 	if err != nil {
 		return secp.ExtendedKey{}, fmt.Errorf("wallet %s: account key: %w", w.ID, err)
@@ -57,9 +60,12 @@ func AccountPath(w entry.Wallet) (secp.Path, error) {
 	return secp.Path{purpose | h, p.CoinType | h, w.Account | h}, nil
 }
 
-// Derive gives the address of a wallet at a path, from the wallet's public account key.
+// Derive gives the address of a wallet at a path, from the wallet's public account key. A wallet of class token has the one address of its key, at 0/0.
 func Derive(w entry.Wallet, p entry.KeyPath) (Derived, error) {
 	var d Derived
+	if w.Class != "" {
+		return tokenAddress(w, p)
+	}
 	if p.Branch > 1 || p.Index >= secp.HardenedBit || (w.Scheme == request.SchemeEVM && p.Branch != 0) {
 		return d, fmt.Errorf("wallet %s has no address %d/%d", w.ID, p.Branch, p.Index)
 	}
@@ -98,6 +104,21 @@ func Derive(w entry.Wallet, p entry.KeyPath) (Derived, error) {
 	}
 	d.Address, err = d.Script.Address(n)
 	return d, err
+}
+
+// tokenAddress is [Derive] for a wallet of class token.
+func tokenAddress(w entry.Wallet, p entry.KeyPath) (d Derived, err error) {
+	switch {
+	case w.Class != request.ClassToken || w.Scheme != request.SchemeEVM:
+		return d, fmt.Errorf("wallet %s: class %q with scheme %q is not known", w.ID, string(w.Class), string(w.Scheme))
+	case p != entry.KeyPath{}:
+		return d, fmt.Errorf("wallet %s has no address %d/%d: its key is in the token and has one address", w.ID, p.Branch, p.Index)
+	}
+	if d.Public, err = secp.ParsePublicKey(w.Public); err != nil {
+		return Derived{}, fmt.Errorf("wallet %s: public key: %w", w.ID, err)
+	}
+	d.Address = eth.AddressOf(d.Public).String()
+	return d, nil
 }
 
 // BatchRoot gives the Merkle root (RFC 6962) over the text of a run of addresses.

@@ -24,7 +24,9 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 	case *request.TransferBody:
 		w, next, err = s.wallet(o.Wallet)
 	case *request.AddressCreateBody:
-		w, next, err = s.wallet(o.Wallet)
+		if w, next, err = s.wallet(o.Wallet); err == nil {
+			err = severalAddresses(w)
+		}
 	case *request.WalletCreateBody:
 		err = s.mayCreate(o)
 	case request.WarmBody:
@@ -120,7 +122,7 @@ func (s *State) mayCreate(o *request.WalletCreateBody) error {
 // Describe says what a well-formed request does, as the rules and the approvers see it: in a wallet with a number of receiving addresses,
 // where it names one, and with the address book of some rules. It is the one place that does; whoever checks a record makes it again.
 func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
-	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind}
+	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind, Class: w.Class}
 	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest}
 	b := request.Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}
 	var err error
@@ -130,7 +132,7 @@ func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.
 			err = describeSource(w, receiving, o, &e, derive)
 		}
 	case *request.WalletCreateBody:
-		f.Wallet, f.Chain = o.Wallet, o.Chain
+		f.Wallet, f.Chain, f.Class = o.Wallet, o.Chain, o.Class
 		e.Wallet, e.Chain, e.Temperature = o.Wallet, o.Chain, o.Temperature
 	case *request.AddressCreateBody:
 		f.Wallet, f.Chain, f.Count = o.Wallet, w.Chain, o.Count

@@ -15,6 +15,7 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -34,7 +35,7 @@ type driver struct {
 func newDriver(t tester) *driver {
 	d := &driver{world: newWorld(t), slots: map[string]custody.RequestID{}, effects: map[request.Operation]int{}}
 	d.must(t, d.effect(t, d.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "vault", Chain: evm, Scheme: request.SchemeEVM, Temperature: request.Warm}, "bob")))
-	d.s.life.Allowed = d.s.life.Allowed.Or(appPoints)
+	d.s.life.Allowed = d.s.life.Allowed.Or(appPoints).With(points.TokenKeys)
 	d.m = modelOf(d.s)
 	for id := range d.s.doneIndex {
 		o, _ := d.s.Done(id)
@@ -100,10 +101,13 @@ func (d *driver) walletRequest(t *rapid.T, n int) (op request.Operation, body an
 		b := request.WalletCreateBody{Wallet: custody.WalletID(fmt.Sprintf("w-%d", rapid.IntRange(0, 6).Draw(t, "wallet"))), Chain: evm, Scheme: request.SchemeEVM}
 		if rapid.Bool().Draw(t, "old seed") {
 			b.Seed, b.Account = d.s.keys[0].ID, rapid.Uint32Range(0, 2).Draw(t, "account")
+		} else if rapid.IntRange(0, 2).Draw(t, "in the token") == 0 {
+			b.Class = request.ClassToken
 		}
 		op, body = request.WalletCreate, b
 	case 6:
-		op, body = request.AddressCreate, request.AddressCreateBody{Wallet: "hot", Count: rapid.Uint32Range(1, 3).Draw(t, "count")}
+		w := rapid.SampledFrom([]custody.WalletID{"hot", "hot", "hot", "w-0"}).Draw(t, "of")
+		op, body = request.AddressCreate, request.AddressCreateBody{Wallet: w, Count: rapid.Uint32Range(1, 3).Draw(t, "count")}
 	case 7:
 		doc := d.s.Doc
 		doc.Version, doc.PrevHash = doc.Version+1, d.s.Doc.Hash()
@@ -226,6 +230,14 @@ func (d *driver) newEffect(t *rapid.T) any {
 		madeUp(t, d.s, o, e)
 		if e.Key != nil && seldom(t, "another seed") {
 			e.Key.ID, e.Wallet.Key = d.s.keys[0].ID, d.s.keys[0].ID
+		}
+		switch {
+		case seldom(t, "another class"):
+			e.Wallet.Class = map[request.Class]request.Class{"": request.ClassToken, request.ClassToken: ""}[e.Wallet.Class]
+		case seldom(t, "another kind") && e.Key != nil:
+			e.Key.Kind = map[string]string{entry.KindSeed: entry.KindTokenKey, entry.KindTokenKey: entry.KindSeed}[e.Key.Kind]
+		case seldom(t, "a chain code"):
+			e.Wallet.ChainCode[0] ^= 1
 		}
 	}
 	if e.Life != nil {

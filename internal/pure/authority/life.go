@@ -182,6 +182,7 @@ func (s *State) on(need points.Set) error {
 // The control points of wallets.
 var (
 	needsSeed    = points.Make(points.WalletCreate, points.Derive)
+	needsToken   = points.Make(points.WalletCreate, points.TokenKeys)
 	needsDerive  = points.Make(points.Derive)
 	needsECDSA   = points.Make(points.SignECDSASecp256k1)
 	needsBIP340  = points.Make(points.SignBIP340)
@@ -201,6 +202,9 @@ func SchemePoint(s request.Scheme) points.Point {
 func needs(body request.Body, w entry.Wallet) points.Set {
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
+		if o.Class == request.ClassToken {
+			return needsToken
+		}
 		if o.Seed == "" {
 			return needsSeed
 		}

@@ -54,7 +54,7 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 		err = m.createWallet(l, p.Seq, o, b)
 	case *request.AddressCreateBody:
 		a, i := b.Addresses, m.walletNumber(o.Wallet)
-		if !m.mayUse(points.Derive) || b.Life != nil || a == nil || i < 0 || b.Document != nil || b.Wallet != nil || b.Key != nil || a.Wallet != o.Wallet || a.Branch != 0 || a.Count != o.Count || a.From != m.next[i][0] {
+		if !m.mayUse(points.Derive) || b.Life != nil || a == nil || i < 0 || m.wallets[i].Class == "token" || b.Document != nil || b.Wallet != nil || b.Key != nil || a.Wallet != o.Wallet || a.Branch != 0 || a.Count != o.Count || a.From != m.next[i][0] {
 			return errModel
 		}
 		m.next[i][0] += o.Count
@@ -78,7 +78,14 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 
 func (m *model) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreateBody, b *entry.Effect) error {
 	w, a, k := b.Wallet, b.Addresses, b.Key
-	if b.Life != nil || !m.mayUse(points.Derive) || o.Seed == "" && !m.mayUse(points.WalletCreate) || w == nil || a == nil || b.Document != nil || m.walletNumber(o.Wallet) >= 0 || (k == nil) != (o.Seed != "") {
+	born, kind, able := o.Seed == "", "hd-seed", m.mayUse(points.Derive)
+	if o.Class == "token" {
+		kind, able = "secp256k1", m.mayUse(points.TokenKeys)
+		if w != nil && (w.ChainCode != [32]byte{} || w.Master != [4]byte{} || w.Parent != [4]byte{}) {
+			return errModel
+		}
+	}
+	if b.Life != nil || !able || born && !m.mayUse(points.WalletCreate) || w == nil || a == nil || b.Document != nil || m.walletNumber(o.Wallet) >= 0 || (k == nil) != (o.Seed != "") {
 		return errModel
 	}
 	haveKey := func(id custody.KeyID) bool {
@@ -87,16 +94,16 @@ func (m *model) createWallet(l entry.Leaf, asked uint64, o *request.WalletCreate
 	sameKeys := slices.ContainsFunc(m.wallets, func(x entry.Wallet) bool {
 		return x.Key == w.Key && x.Chain == w.Chain && x.Scheme == w.Scheme && x.Account == w.Account
 	})
-	if err := ensure(w.ID == o.Wallet, w.Chain == o.Chain, w.Scheme == o.Scheme, w.Account == o.Account, len(w.Public) == 33, a.Wallet == o.Wallet, a.Branch == 0, a.From == 0, a.Count == 1, !sameKeys); err != nil {
+	if err := ensure(w.ID == o.Wallet, w.Chain == o.Chain, w.Scheme == o.Scheme, w.Account == o.Account, w.Class == o.Class, len(w.Public) == 33, a.Wallet == o.Wallet, a.Branch == 0, a.From == 0, a.Count == 1, !sameKeys); err != nil {
 		return err
 	}
 	if k == nil {
-		seed := slices.IndexFunc(m.keys, func(x entry.NewKey) bool { return x.ID == o.Seed && x.Purpose == "custody" })
+		seed := slices.IndexFunc(m.keys, func(x entry.NewKey) bool { return x.ID == o.Seed && x.Purpose == "custody" && x.Kind == "hd-seed" })
 		if w.Key != o.Seed || seed < 0 {
 			return errModel
 		}
 	} else {
-		if err := ensure(k.ID == w.Key, k.Purpose == "custody", k.Kind == "hd-seed", k.Epoch == m.head.Epoch, k.ID.Check() == nil, !haveKey(k.ID), k.Blob != [32]byte{}); err != nil {
+		if err := ensure(k.ID == w.Key, k.Purpose == "custody", k.Kind == kind, k.Epoch == m.head.Epoch, k.ID.Check() == nil, !haveKey(k.ID), k.Blob != [32]byte{}); err != nil {
 			return err
 		}
 		if err := m.bear(k); err != nil {

@@ -281,6 +281,7 @@ func (s *State) restoreChains(m Image, load func([32]byte) ([]byte, error)) (err
 			return fmt.Errorf("wallet %s: its seed does not exist", w.ID)
 		}
 		s.useSeed(w, len(s.walletList))
+		s.countClass(w)
 		s.walletList = append(s.walletList, w)
 		return nil
 	})

@@ -79,6 +79,8 @@ type State struct {
 	meters map[meterKey]*meter // what limits have counted
 	apps   appState
 	cold   cold
+
+	tokenWallets int // of class token
 }
 
 // account is a paying address of an EVM wallet.
@@ -262,13 +264,13 @@ func (s *State) Spent(in entry.Input) bool { _, ok := s.spentIndex[in]; return o
 
 // Counts are sizes for status and metrics.
 type Counts struct {
-	Wallets, Keys, Pending, Signed, Done, Sessions, Spent, Warm, WarmSessions, Grants, RevokedKeys int
+	Wallets, Keys, Pending, Signed, Done, Sessions, Spent, Warm, WarmSessions, Grants, RevokedKeys, TokenKeys int
 }
 
 // Counts gives the state's sizes.
 func (s *State) Counts() Counts {
 	return Counts{len(s.walletList), len(s.keys), len(s.pending), len(s.signed), len(s.doneIndex), len(s.sessions), len(s.spentIndex), len(s.warm), s.warmCount,
-		len(s.apps.grants), len(s.apps.revoked)}
+		len(s.apps.grants), len(s.apps.revoked), s.tokenWallets}
 }
 
 // Unsettled lists permits without a result: the same bytes may be signed again, nothing else.

@@ -175,6 +175,11 @@ func (s *State) changeTemperature(c *warmChange, n uint32, o *request.WalletTemp
 	if warm == (o.To == request.Warm) {
 		return problem.New(problem.Conflict, "wallet %q is %s already", o.Wallet, o.To)
 	}
+	if o.To == request.Warm {
+		if err := maySetWarm(c.wallet); err != nil {
+			return err
+		}
+	}
 	if u := s.seedUses[s.keyIndex[c.wallet.Key]]; o.To == request.Warm && u.count != 1 {
 		return problem.New(problem.Conflict, "wallet %q can't be warm: %d other wallets have its seed, which opens for them too; make a warm wallet with a new seed and pay into that", o.Wallet, u.count-1)
 	}

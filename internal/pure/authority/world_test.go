@@ -272,6 +272,10 @@ func madeUp(t tester, s *State, o *request.WalletCreateBody, e *entry.Effect) {
 		}
 	}
 	e.Wallet = &entry.Wallet{ID: o.Wallet, Chain: o.Chain, Scheme: o.Scheme, Key: seed, Account: o.Account, Public: pub, ChainCode: sha256.Sum256([]byte(seed))}
+	if o.Class == request.ClassToken {
+		e.Wallet.Class, e.Wallet.ChainCode = o.Class, [32]byte{}
+		e.Key.Kind = entry.KindTokenKey
+	}
 	e.Addresses = &entry.AddressBatch{Wallet: o.Wallet, Count: 1}
 	if e.Addresses.Root, err = BatchRoot(*e.Wallet, *e.Addresses, Derive); err != nil {
 		t.Fatal(err)

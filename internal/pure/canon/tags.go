@@ -30,6 +30,7 @@ const (
 	TagDecision   Tag = "strongroom/decision/v1"          // a person's signed decision, as a receipt names it
 	TagSeal       Tag = "strongroom/seal/v1"              // something sealed by the root of trust
 	TagPKCS11     Tag = "strongroom/token-root/v1"        // what a root on a token derives, names and authenticates
+	TagTokenKey   Tag = "strongroom/token-key/v1"         // what a blob has of a key that lies in the token: its public key
 	TagReadKey    Tag = "strongroom/read-key/v1"          // read key of a period
 	TagSalt       Tag = "strongroom/salt/v1"              // salt of a body
 	TagSnapshot   Tag = "strongroom/snapshot/v1"          // snapshot file
@@ -89,7 +90,7 @@ const (
 func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
-		TagPKCS11, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagMeter, TagSlot, TagAddressKey, TagScript,
+		TagPKCS11, TagTokenKey, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagMeter, TagSlot, TagAddressKey, TagScript,
 		TagRecord, TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList, TagStatus, TagReanchor,
 		TagBackup, TagManifest, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare,
 		TagShareReceipt, TagImport, TagImporter, TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession, TagAppBound,

@@ -143,19 +143,20 @@ type Wallet struct {
 	ID        custody.WalletID `cbor:"1,keyasint"`
 	Chain     custody.ChainID  `cbor:"2,keyasint"`
 	Scheme    request.Scheme   `cbor:"3,keyasint"`
-	Key       custody.KeyID    `cbor:"4,keyasint"` // seed
+	Key       custody.KeyID    `cbor:"4,keyasint"` // seed; of class token the key itself
 	Account   uint32           `cbor:"5,keyasint"`
-	Master    [4]byte          `cbor:"6,keyasint"` // fingerprint of the master key (BIP-32)
-	Parent    [4]byte          `cbor:"9,keyasint"` // fingerprint of the account key's parent
-	ChainCode [32]byte         `cbor:"7,keyasint"` // of the account key
-	Public    []byte           `cbor:"8,keyasint"` // account public key, 33 bytes
+	Master    [4]byte          `cbor:"6,keyasint"`            // fingerprint of the master key (BIP-32)
+	Parent    [4]byte          `cbor:"9,keyasint"`            // fingerprint of the account key's parent
+	ChainCode [32]byte         `cbor:"7,keyasint"`            // of the account key
+	Public    []byte           `cbor:"8,keyasint"`            // account public key, 33 bytes; of class token that of the key, and fingerprints and chain code are zero
+	Class     request.Class    `cbor:"10,keyasint,omitempty"` // "token", or empty for core
 }
 
 // NewKey is a key born with an effect.
 type NewKey struct {
 	ID      custody.KeyID `cbor:"1,keyasint"`
 	Purpose string        `cbor:"2,keyasint"` // "custody"
-	Kind    string        `cbor:"3,keyasint"` // "hd-seed"
+	Kind    string        `cbor:"3,keyasint"` // [KindSeed], or [KindTokenKey] of a wallet of class token
 	Epoch   uint64        `cbor:"4,keyasint"`
 	Blob    [32]byte      `cbor:"5,keyasint"`           // hash of the blob, under canon.TagBlobHash
 	Next    []byte        `cbor:"6,keyasint,omitempty"` // hash of its blob under the next epoch, in the effect of a birth while one is committed

@@ -10,6 +10,7 @@ const (
 	PurposeImport  = "import"  // a seed that comes from another domain is sealed to it, once
 	KindSeed       = "hd-seed"
 	KindImportKey  = "generic-secret" // that the key pair follows from, 32 bytes
+	KindTokenKey   = "secp256k1"      // one key, which lies in the token of the root of trust
 )
 
 // Offline records what passes between this domain and an offline one: a bundle that is about to go there, or what the offline domain did, by the

@@ -44,6 +44,7 @@ const (
 	DestroyKeys  Point = 15 // keys are destroyed
 	Threshold    Point = 16 // keys are made whose shares lie in several cores
 	AppCompat    Point = 17 // keys for applications may be used as hardware's older clients expect
+	TokenKeys    Point = 18 // keys of wallets are born in the token
 )
 
 // Algorithms that the domain itself asks for by name; [Of] gives all.
@@ -75,6 +76,7 @@ var acts = []struct {
 	{DestroyKeys, "destroy-keys", "keys are destroyed"},
 	{Threshold, "threshold", "keys are made whose shares lie in several cores"},
 	{AppCompat, "app-compat", "grants may allow what older clients of hardware modules expect and is refused otherwise"},
+	{TokenKeys, "token-keys", "keys of wallets are born in the token, where they can't be moved or backed up"},
 }
 
 // firstAlgorithm is the first number that belongs to an algorithm.

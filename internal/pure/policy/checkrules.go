@@ -118,6 +118,7 @@ func (d Document) checkMatch(m Match) error {
 		list("destination.not", m.DestNot, checkKind),
 		list("destination.ids", m.Books, func(id string) error { _, ok := d.bookEntry(id); return known(id, ok) }),
 		checkText("expr", m.Expr, MaxExpr),
+		list("source.class", m.Classes, request.Class.Check),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}

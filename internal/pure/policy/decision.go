@@ -35,7 +35,7 @@ type Destination struct {
 	Book    string          `cbor:"4,keyasint,omitempty"` // address-book id, if Kind is whitelisted
 }
 
-// Facts is everything a decision may depend on besides the document. A transfer has wallet, chain, asset, destinations, their
+// Facts is everything a decision may depend on besides the document. What has a wallet has its class. A transfer has wallet, chain, asset, destinations, their
 // sum as total, and fee cap; wallet_create, wallet_temperature and warm_close have wallet and chain; address_create has wallet, chain and
 // count; warm_open has wallet, chain, asset, and what the session is for as total; app_grant and app_revoke have what the grant is about; governance
 // operations and app_key_revoke have none of these. Facts that lack one are denied; those that an operation does not have are not looked at.
@@ -51,6 +51,7 @@ type Facts struct {
 	FeeCap       custody.Uint256   `cbor:"9,keyasint"`
 	Count        uint32            `cbor:"10,keyasint,omitempty"` // addresses asked for
 	App          *AppFacts         `cbor:"14,keyasint,omitempty"` // of a grant to an application
+	Class        request.Class     `cbor:"21,keyasint,omitempty"` // of the wallet's key: "token", or empty for core
 }
 
 // AppFacts is what a grant to an application is about. app_revoke has the grant's name only.

@@ -308,6 +308,7 @@ func (m Match) String() string {
 	say(m.AmountMax != nil, "the total is at most %s", m.AmountMax)
 	say(m.AmountOver != nil, "the total is more than %s", m.AmountOver)
 	say(m.Expr != "", "%q is true", m.Expr)
+	say(len(m.Classes) > 0, "the class of the wallet's key is %s", joined(m.Classes, " or "))
 	if len(parts) == 0 {
 		return "anything is asked"
 	}

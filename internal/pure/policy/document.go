@@ -155,6 +155,7 @@ type Match struct {
 	AmountMax     *custody.Uint256    `cbor:"11,keyasint,omitempty"` // total at most, base units of the asset
 	AmountOver    *custody.Uint256    `cbor:"12,keyasint,omitempty"` // total more than
 	Expr          string              `cbor:"13,keyasint,omitempty"` // CEL over the facts; must give a bool
+	Classes       []request.Class     `cbor:"31,keyasint,omitempty"` // of the wallet's key
 }
 
 // Encode gives the canonical encoding.

@@ -89,6 +89,9 @@ func drawMatch(t *rapid.T, humans []custody.PersonID) policy.Match {
 		m.Chains, m.Assets = []custody.ChainID{chain}, some(t, "assets", custody.AssetID("eip155:1/erc20:"+vendor), ether)
 	}
 	m.Wallets = some(t, "wallet", custody.WalletID("cold"), "hot")
+	if rapid.IntRange(0, 3).Draw(t, "classes") == 0 {
+		m.Classes = some(t, "class", request.ClassCore, request.ClassToken)
+	}
 	if rapid.Bool().Draw(t, "capped") {
 		m.AmountMax = u(rapid.SampledFrom([]string{"10", "60", "1000"}).Draw(t, "max"))
 	}
@@ -222,6 +225,7 @@ func drawFacts(t *rapid.T, d policy.Document) policy.Facts {
 		return f
 	}
 	f.Wallet, f.Chain = rapid.SampledFrom([]custody.WalletID{"cold", "hot", "warm"}).Draw(t, "wallet"), chain
+	f.Class = rapid.SampledFrom([]request.Class{"", request.ClassToken}).Draw(t, "class")
 	switch f.Operation {
 	case request.AddressCreate:
 		f.Count = uint32(rapid.IntRange(1, 6).Draw(t, "count"))

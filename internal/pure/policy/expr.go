@@ -79,6 +79,7 @@ func variables() map[string]*cel.Type {
 		"maxUses":         cel.IntType,
 		"mayImport":       cel.BoolType,
 		"compat":          cel.BoolType,
+		"class":           cel.StringType,
 	}
 }
 

@@ -55,6 +55,8 @@ func (r *Rules) complete(f *Facts) (criterion, observed string) {
 		return "source.wallets", "the wallet is not known"
 	case h.chain && f.Chain == "":
 		return "source.chains", "the chain is not known"
+	case h.wallet && f.Class != "" && f.Class != request.ClassToken:
+		return fClass.criterion(), fmt.Sprintf("class %q is not known", string(f.Class))
 	case h.asset && f.Asset == "":
 		return "asset.ids", "the asset is not known"
 	case h.asset && f.Asset.Chain() != f.Chain:
@@ -141,6 +143,8 @@ func (a *activation) ResolveName(name string) (any, bool) {
 		return types.String(f.Wallet), a.has.wallet
 	case "chain":
 		return types.String(f.Chain), a.has.chain
+	case "class":
+		return types.String(f.Class.Named()), a.has.wallet
 	case "asset":
 		return types.String(f.Asset), a.has.asset
 	case "total":

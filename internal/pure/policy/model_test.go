@@ -58,6 +58,7 @@ func modelMatch(d policy.Document, m policy.Match, f policy.Facts) modelVerdict 
 		len(m.InitiatorKind) > 0 && !slices.Contains(m.InitiatorKind, kind) ||
 		len(m.Wallets) > 0 && !(hasWallet && slices.Contains(m.Wallets, f.Wallet)) ||
 		len(m.Chains) > 0 && !(hasWallet && slices.Contains(m.Chains, f.Chain)) ||
+		len(m.Classes) > 0 && !(hasWallet && slices.Contains(m.Classes, map[request.Class]request.Class{"": "core", "token": "token"}[f.Class])) ||
 		len(m.Assets) > 0 && !(transfer && slices.Contains(m.Assets, f.Asset)) ||
 		len(m.Destination) > 0 && !(transfer && all(func(x policy.Destination) bool { return slices.Contains(m.Destination, x.Kind) })) ||
 		len(m.DestNot) > 0 && !(transfer && !all(func(x policy.Destination) bool { return slices.Contains(m.DestNot, x.Kind) })) ||

@@ -35,7 +35,7 @@ type TransferBody struct {
 	FeeCap  custody.Uint256  `cbor:"5,keyasint" json:"feeCap"` // most that may be paid as fee in all, base units of the chain's own coin
 }
 
-// WalletCreateBody asks for a wallet with a seed of its own, born in the core.
+// WalletCreateBody asks for a wallet with a seed of its own, born in the core, or with one key that is born in the token and stays there.
 type WalletCreateBody struct {
 	Wallet  custody.WalletID `cbor:"1,keyasint" json:"wallet"`
 	Chain   custody.ChainID  `cbor:"2,keyasint" json:"chain"`
@@ -44,6 +44,7 @@ type WalletCreateBody struct {
 	Account uint32           `cbor:"5,keyasint,omitempty" json:"account,omitempty"` // BIP-44 account; 0 with a new seed
 
 	Temperature Temperature `cbor:"6,keyasint,omitempty" json:"temperature,omitempty"` // "warm", or empty for a hot wallet
+	Class       Class       `cbor:"7,keyasint,omitempty" json:"class,omitempty"`       // "token", or empty for a seed in the core
 }
 
 // AddressCreateBody asks for the next Count receiving addresses of a wallet.
@@ -204,6 +205,9 @@ func (b *WalletCreateBody) check() error {
 		return err
 	}
 	if err := b.checkTemperature(); err != nil {
+		return err
+	}
+	if err := b.checkClass(); err != nil {
 		return err
 	}
 	_, evm := b.Chain.EVM()

@@ -10,6 +10,7 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"math/big"
+	"slices"
 	"sync"
 	"testing"
 
@@ -98,6 +99,7 @@ func RunTokenKeys(t *testing.T, h Harness, algorithms []hsm.Algorithm) {
 
 func tokenKey(t *testing.T, open func(*testing.T) hsm.Root, a hsm.Algorithm) {
 	r := capability[hsm.TokenKeys](t, open)
+	wantKeys(t, r)
 	one, err := r.GenerateTokenKey(t.Context(), keyOne, a)
 	if err != nil {
 		t.Fatal(err)
@@ -106,6 +108,7 @@ func tokenKey(t *testing.T, open func(*testing.T) hsm.Root, a hsm.Algorithm) {
 	if err != nil || bytes.Equal(one, two) {
 		t.Fatalf("a second key: got %x and error %v", two, err)
 	}
+	wantKeys(t, r, keyOne, keyTwo)
 	_, err = r.GenerateTokenKey(t.Context(), keyOne, a)
 	wantErr(t, err, hsm.ErrExists)
 	for range 2 {
@@ -133,6 +136,7 @@ func tokenKey(t *testing.T, open func(*testing.T) hsm.Root, a hsm.Algorithm) {
 	wantErr(t, err, hsm.ErrNotFound)
 	_, _, err = r.TokenKey(t.Context(), keyOne)
 	wantErr(t, err, hsm.ErrNotFound)
+	wantKeys(t, r, keyTwo)
 	if _, err := r.SignWithTokenKey(t.Context(), keyTwo, a, two, input(a, "x")); err != nil {
 		t.Errorf("the other key: %v", err)
 	}
@@ -169,8 +173,19 @@ func tokenKeyRefusals(t *testing.T, open func(*testing.T) hsm.Root, a hsm.Algori
 	wantErr(t, err, context.Canceled)
 	_, err = r.GenerateTokenKey(cancelled, keyTwo, a)
 	wantErr(t, err, context.Canceled)
+	_, err = r.TokenKeyIDs(cancelled)
+	wantErr(t, err, context.Canceled)
 	_, _, err = r.TokenKey(t.Context(), keyTwo)
 	wantErr(t, err, hsm.ErrNotFound)
+}
+
+// wantKeys compares the list of keys.
+func wantKeys(t *testing.T, r hsm.TokenKeys, want ...custody.KeyID) {
+	t.Helper()
+	got, err := r.TokenKeyIDs(t.Context())
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("the root lists the keys %v and error %v, want %v", got, err, want)
+	}
 }
 
 func tokenKeysAtOnce(t *testing.T, open func(*testing.T) hsm.Root, a hsm.Algorithm) {

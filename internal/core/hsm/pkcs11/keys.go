@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +14,6 @@ import (
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom/internal/core/hsm"
-	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 )
 
@@ -25,10 +25,10 @@ var (
 // maxSignature is room for what a library gives before its length is looked at.
 const maxSignature = 512
 
-// keyID is the CKA_ID of the objects of a key.
+// keyID is the CKA_ID of the objects of a key: the root's id, and the 16 bytes that the key's id spells, so that the token can say which keys it has.
 func (r *Root) keyID(id custody.KeyID) []byte {
-	h := canon.HashBytes(canon.TagPKCS11, []byte("key"), []byte(id))
-	return append(slices.Clone(r.record.ID[:]), h[:objectID]...)
+	raw, _ := hex.DecodeString(string(id)) // the callers have checked it
+	return append(slices.Clone(r.record.ID[:]), raw...)
 }
 
 // privateTemplate gives the attributes of a key that signs. It signs and does nothing else.
@@ -265,4 +265,32 @@ func (r *Root) DestroyTokenKey(ctx context.Context, id custody.KeyID) error {
 	return r.do(ctx, "destroy key", string(id), func() error {
 		return r.token.do(ctx, "destroy a key", func(m module, s p11.SessionHandle) error { return r.dropKey(m, s, id) })
 	})
+}
+
+// TokenKeyIDs implements [hsm.TokenKeys].
+func (r *Root) TokenKeyIDs(ctx context.Context) (ids []custody.KeyID, err error) {
+	err = r.do(ctx, "list", "keys", func() error {
+		ids, err = with(ctx, r.token, "list the keys", func(m module, s p11.SessionHandle) ([]custody.KeyID, error) {
+			found, err := search(m, s, p11.CKO_PRIVATE_KEY, roleKey, nil)
+			if err != nil {
+				return nil, err
+			}
+			if err := r.present(m, s); err != nil { // after the search: a session that was logged out before it saw nothing
+				return nil, err
+			}
+			var ids []custody.KeyID
+			for _, o := range found {
+				if name, ours := bytes.CutPrefix(o.id, r.record.ID[:]); ours && len(name) == objectID {
+					ids = append(ids, custody.KeyID(hex.EncodeToString(name)))
+				}
+			}
+			slices.Sort(ids)
+			return slices.Compact(ids), nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
 }

@@ -23,6 +23,7 @@ import (
 	"strongroom/internal/core/auditlog/anchor/file"
 	"strongroom/internal/core/auditlog/disk"
 	"strongroom/internal/core/auditlog/segment"
+	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/hsm/soft"
 	"strongroom/internal/core/keystore/files"
 	"strongroom/internal/core/securedomain"
@@ -112,7 +113,12 @@ type Options struct {
 	Points        *points.Set            // control points that are on at first; nil: the usual ones
 	Pair          securedomain.PairMaker // makes RSA pairs beforehand; nil: none are
 	Pairs         int                    // how many of each size; 0: the usual number
+	Token         *Token                 // what lies in the root besides what it seals; nil: the root has no keys of its own
+	Root          RootMaker              // opens another root than the soft one; nil: the soft one
 }
+
+// RootMaker opens, or makes, a root of trust in a folder. It gives what closes it, too.
+type RootMaker func(a *secret.Arena, dir string, create bool) (hsm.Root, func() error, error)
 
 // Anchored gives the anchor of a domain, and what closes it, from its configuration so far.
 type Anchored func(c securedomain.Config, dir disk.Dir) (auditlog.Anchor, func() error, error)
@@ -256,21 +262,18 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 		return c, err
 	}
 	h.closers = append(h.closers, arena.Close)
-	pass, err := secret.Take(arena, []byte("a passphrase for tests"))
+	openRoot := softRoot
+	if h.Options.Root != nil {
+		openRoot = h.Options.Root
+	}
+	root, end, err := openRoot(arena, filepath.Join(h.Dir, "root"), create)
 	if err != nil {
 		return c, err
 	}
-	defer pass.Wipe()
-	sc := soft.Config{Arena: arena, Dir: filepath.Join(h.Dir, "root"), Argon: soft.Argon{Time: 1, Memory: 8, Lanes: 1}, WeakUnsafe: true}
-	open := soft.Open
-	if create {
-		open = soft.Create
+	h.closers = append(h.closers, end)
+	if h.Options.Token != nil {
+		root = rootWithToken{root, h.Options.Token}
 	}
-	root, err := open(sc, pass)
-	if err != nil {
-		return c, err
-	}
-	h.closers = append(h.closers, func() error { root.Close(); return nil })
 	logDir, err := h.disk(h.Options.Log, "log")
 	if err != nil {
 		return c, err
@@ -313,6 +316,24 @@ func (h *Harness) config(create bool) (securedomain.Config, error) {
 	}
 	h.Options.Faults.Wrap(&c)
 	return c, nil
+}
+
+// softRoot is the usual root.
+func softRoot(a *secret.Arena, dir string, create bool) (hsm.Root, func() error, error) {
+	pass, err := secret.Take(a, []byte("a passphrase for tests"))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer pass.Wipe()
+	open := soft.Open
+	if create {
+		open = soft.Create
+	}
+	root, err := open(soft.Config{Arena: a, Dir: dir, Argon: soft.Argon{Time: 1, Memory: 8, Lanes: 1}, WeakUnsafe: true}, pass)
+	if err != nil {
+		return nil, nil, err
+	}
+	return root, func() error { root.Close(); return nil }, nil
 }
 
 // Close closes the domain and what it stands on.
@@ -394,7 +415,14 @@ func (h *Harness) Approval(by Person, v message.Request, d request.Decision) req
 // Wallet makes a wallet: alice asks, bob approves.
 func (h *Harness) Wallet(id custody.WalletID, chain custody.ChainID, scheme request.Scheme) message.Wallet {
 	h.T.Helper()
-	v, err := h.Submit(h.Alice, h.Request(h.Alice, request.WalletCreate, request.WalletCreateBody{Wallet: id, Chain: chain, Scheme: scheme}), nil)
+	return h.WalletOf(request.WalletCreateBody{Wallet: id, Chain: chain, Scheme: scheme})
+}
+
+// WalletOf makes a wallet likewise.
+func (h *Harness) WalletOf(b request.WalletCreateBody) message.Wallet {
+	h.T.Helper()
+	id := b.Wallet
+	v, err := h.Submit(h.Alice, h.Request(h.Alice, request.WalletCreate, b), nil)
 	if err != nil {
 		h.T.Fatal(err)
 	}

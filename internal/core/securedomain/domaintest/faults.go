@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/securedomain"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/secret"
 )
 
@@ -37,6 +38,10 @@ const (
 	RootUnseal   Op = "root.unseal"
 	RootDestroy  Op = "root.destroy"
 	RootStatus   Op = "root.status"
+	KeyMake      Op = "token.generate"
+	KeySign      Op = "token.sign"
+	KeyDestroy   Op = "token.destroy"
+	KeyList      Op = "token.list"
 	SnapshotList Op = "snapshots.list"
 	SnapshotGet  Op = "snapshots.get"
 	SnapshotPart Op = "snapshots.chunk"
@@ -54,10 +59,15 @@ func LifeOps() []Op {
 	return []Op{RootSeal, RootDestroy, BlobDelete, BlobPut, StoreAppend, AnchorPin, RootUnseal, RootStatus, BlobGet}
 }
 
+// TokenOps lists the calls that matter to wallets of class token while they live; those that change something come first.
+func TokenOps() []Op {
+	return []Op{KeyMake, RootSeal, RootDestroy, BlobPut, StoreAppend, AnchorPin, KeySign, KeyList, RootUnseal, BlobGet}
+}
+
 // Changes says whether a call has an effect, so that it matters whether it fails before or after it.
 func (o Op) Changes() bool {
 	switch o {
-	case StoreAppend, StoreCut, StoreTake, AnchorPin, BlobPut, SnapshotPut, BlobDelete, RootSeal, RootDestroy:
+	case StoreAppend, StoreCut, StoreTake, AnchorPin, BlobPut, SnapshotPut, BlobDelete, RootSeal, RootDestroy, KeyMake, KeyDestroy:
 		return true
 	default:
 		return false
@@ -246,6 +256,10 @@ func (f *Faults) Wrap(c *securedomain.Config) {
 		return
 	}
 	c.Store, c.Anchor, c.Blobs, c.Snapshots = store{c.Store, f}, anchor{c.Anchor, f}, blobs{c.Blobs, f}, snaps{c.Snapshots, f}
+	if keys, ok := c.Root.(hsm.TokenKeys); ok {
+		c.Root = tokenRoot{root{c.Root, f}, keys}
+		return
+	}
 	c.Root = root{c.Root, f}
 }
 
@@ -344,6 +358,35 @@ func (r root) Destroy(ctx context.Context, label string) error {
 func (r root) Status(ctx context.Context) (st hsm.Status, err error) {
 	err = r.f.do(RootStatus, func() (err error) { st, err = r.Root.Status(ctx); return err })
 	return st, err
+}
+
+// tokenRoot is a root that has keys of its own.
+type tokenRoot struct {
+	root
+	keys hsm.TokenKeys
+}
+
+func (r tokenRoot) GenerateTokenKey(ctx context.Context, id custody.KeyID, a hsm.Algorithm) (public []byte, err error) {
+	err = r.f.do(KeyMake, func() (err error) { public, err = r.keys.GenerateTokenKey(ctx, id, a); return err })
+	return public, err
+}
+
+func (r tokenRoot) TokenKey(ctx context.Context, id custody.KeyID) (hsm.Algorithm, []byte, error) {
+	return r.keys.TokenKey(ctx, id)
+}
+
+func (r tokenRoot) SignWithTokenKey(ctx context.Context, id custody.KeyID, a hsm.Algorithm, public, input []byte) (sig []byte, err error) {
+	err = r.f.do(KeySign, func() (err error) { sig, err = r.keys.SignWithTokenKey(ctx, id, a, public, input); return err })
+	return sig, err
+}
+
+func (r tokenRoot) DestroyTokenKey(ctx context.Context, id custody.KeyID) error {
+	return r.f.do(KeyDestroy, func() error { return r.keys.DestroyTokenKey(ctx, id) })
+}
+
+func (r tokenRoot) TokenKeyIDs(ctx context.Context) (ids []custody.KeyID, err error) {
+	err = r.f.do(KeyList, func() (err error) { ids, err = r.keys.TokenKeyIDs(ctx); return err })
+	return ids, err
 }
 
 type snaps struct {
