@@ -68,7 +68,7 @@ func exitOf(k problem.Kind) int {
 		return exitRefused
 	case problem.NotFound:
 		return exitNotFound
-	case problem.QuorumNotMet, problem.WarmClosed, problem.KeyAway:
+	case problem.QuorumNotMet, problem.NotYet, problem.WarmClosed, problem.KeyAway:
 		return exitPending
 	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired, problem.Zeroized, problem.Reanchoring:
 		return exitConflict
@@ -296,6 +296,8 @@ func problemHint(p *client.Problem) string {
 		return "'strongroom policy show' prints the rules; the refusal itself is in the log"
 	case problem.QuorumNotMet:
 		return fmt.Sprintf("approvers run: strongroom request approve %s", p.RequestID)
+	case problem.NotYet:
+		return fmt.Sprintf("once it has passed: strongroom request execute %s; transfers are signed by themselves", p.RequestID)
 	case problem.KeyAway:
 		return "'strongroom cold list' shows where keys are"
 	case problem.WarmClosed:
