@@ -69,7 +69,7 @@ func (r *reader) hours(n *yaml.Node, path string) (h policy.Hours) {
 				if i < 0 {
 					r.Fail(n, path, "%q: want some of %v", d, weekdays)
 				}
-				h.Days = append(h.Days, uint8(i+1))
+				h.Days = append(h.Days, uint(i+1))
 			}
 			slices.Sort(h.Days)
 		},

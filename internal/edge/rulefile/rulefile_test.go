@@ -175,8 +175,8 @@ domain:
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, old, new, want string }{
-		{"unknown key", "  requestTTL: 24h", "  requestTTl: 24h", `line 43 column 3: floor: key "requestTTl" is not known; the keys here are forbidSelfApproval, maxApprovalAge, minDistinctUsers, requestTTL`},
-		{"unknown top key", "routes: #", "obligations: #", `line 55 column 1: key "obligations" is not known`},
+		{"unknown key", "  requestTTL: 24h", "  requestTTl: 24h", `line 43 column 3: floor: key "requestTTl" is not known; the keys here are forbidSelfApproval, maxApprovalAge, minDistinctGroups, minDistinctUsers, requestTTL`},
+		{"unknown top key", "routes: #", "duties: #", `line 55 column 1: key "duties" is not known`},
 		{"key twice", "    priority: 10", "    priority: 10\n    priority: 11", `there twice`},
 		{"key missing", "    priority: 10\n", "", `line 56 column 5: routes[0]: key "priority" is missing`},
 		{"a plan of the domain missing", "schema: 1", "domain: { signature: { anyOf: [] }, revocation: { anyOf: [] } }\nschema: 1", `domain: key "recovery" is missing`},

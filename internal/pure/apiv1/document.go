@@ -43,16 +43,16 @@ type Obligation struct {
 
 // Addition is what an obligation adds.
 type Addition struct {
-	Plan      []Branch `json:"plan,omitempty" doc:"that must be met besides"`
-	Delay     int64    `json:"delay,omitempty" doc:"seconds after acceptance"`
-	MinGroups uint32   `json:"minDistinctGroups,omitempty"`
+	Plan      *[]Branch `json:"plan,omitempty" doc:"that must be met besides"`
+	Delay     int64     `json:"delay,omitempty" doc:"seconds after acceptance"`
+	MinGroups uint32    `json:"minDistinctGroups,omitempty"`
 }
 
 // Hours is a part of some days of the week, in local time.
 type Hours struct {
-	Days []int `json:"days" doc:"1 is Monday, 7 Sunday"`
-	From int64 `json:"from" doc:"minutes from midnight"`
-	To   int64 `json:"to" doc:"minutes from midnight, exclusive"`
+	Days []uint `json:"days" doc:"1 is Monday, 7 Sunday"`
+	From int64  `json:"from" doc:"minutes from midnight"`
+	To   int64  `json:"to" doc:"minutes from midnight, exclusive"`
 }
 
 // Special is a day that is not as the week says.
@@ -95,7 +95,7 @@ type Limit struct {
 	GroupBy  []policy.Aspect `json:"groupBy,omitempty" doc:"initiator, source, chain, asset, destination"`
 	Exceeded policy.Effect   `json:"onExceed" doc:"deny, hold or plan"`
 
-	Plan []Branch `json:"plan,omitempty" doc:"that it needs besides, where onExceed is plan"`
+	Plan *[]Branch `json:"plan,omitempty" doc:"that it needs besides, where onExceed is plan"`
 }
 
 // Window is the time that a limit looks back on; empty: all time.
@@ -239,11 +239,7 @@ func DocumentOf(d policy.Document) Document {
 			x.Offsets = append(x.Offsets, Offset(o))
 		}
 		for _, h := range c.Weekly {
-			y := Hours{From: h.From, To: h.To}
-			for _, d := range h.Days {
-				y.Days = append(y.Days, int(d))
-			}
-			x.Weekly = append(x.Weekly, y)
+			x.Weekly = append(x.Weekly, Hours{Days: append([]uint{}, h.Days...), From: h.From, To: h.To})
 		}
 		for _, h := range c.Holidays {
 			x.Holidays = append(x.Holidays, Special(h))
@@ -253,14 +249,14 @@ func DocumentOf(d policy.Document) Document {
 	for _, l := range d.Limits {
 		x := Limit{l.ID, l.Title, MatchOf(l.When), l.Measure, l.Max, Window(l.Window), l.GroupBy, l.Exceeded, nil}
 		if l.Plan != nil {
-			x.Plan = PlanOf(*l.Plan)
+			x.Plan = branches(*l.Plan)
 		}
 		out.Limits = append(out.Limits, x)
 	}
 	for _, o := range d.Obligations {
 		x := Obligation{o.ID, o.Title, MatchOf(o.When), Addition{nil, o.Add.Delay, o.Add.MinGroups}}
 		if o.Add.Plan != nil {
-			x.Add.Plan = PlanOf(*o.Add.Plan)
+			x.Add.Plan = branches(*o.Add.Plan)
 		}
 		out.Obligations = append(out.Obligations, x)
 	}
@@ -288,6 +284,12 @@ func PlanOf(p policy.Plan) []Branch {
 		out = append(out, x)
 	}
 	return out
+}
+
+// branches is PlanOf of a plan that may be absent.
+func branches(p policy.Plan) *[]Branch {
+	out := append([]Branch{}, PlanOf(p)...)
+	return &out
 }
 
 func planFrom(in []Branch) policy.Plan {
@@ -343,14 +345,7 @@ func (d Document) Canonical() (policy.Document, error) {
 			x.Offsets = append(x.Offsets, policy.Offset(o))
 		}
 		for _, h := range c.Weekly {
-			y := policy.Hours{From: h.From, To: h.To}
-			for _, d := range h.Days {
-				if d < 1 || d > 7 {
-					return out, fmt.Errorf("calendar %s: day %d is none of 1 to 7", c.ID, d)
-				}
-				y.Days = append(y.Days, uint8(d))
-			}
-			x.Weekly = append(x.Weekly, y)
+			x.Weekly = append(x.Weekly, policy.Hours(h))
 		}
 		for _, h := range c.Holidays {
 			x.Holidays = append(x.Holidays, policy.Special(h))
@@ -360,7 +355,7 @@ func (d Document) Canonical() (policy.Document, error) {
 	for _, l := range d.Limits {
 		x := policy.Limit{ID: l.ID, Title: l.Title, When: matchFrom(l.When), Measure: l.Measure, Max: l.Max, Window: policy.Window(l.Window), GroupBy: l.GroupBy, Exceeded: l.Exceeded}
 		if l.Plan != nil {
-			p := planFrom(l.Plan)
+			p := planFrom(*l.Plan)
 			x.Plan = &p
 		}
 		out.Limits = append(out.Limits, x)
@@ -368,7 +363,7 @@ func (d Document) Canonical() (policy.Document, error) {
 	for _, o := range d.Obligations {
 		x := policy.Obligation{ID: o.ID, Title: o.Title, When: matchFrom(o.When), Add: policy.Addition{Delay: o.Add.Delay, MinGroups: o.Add.MinGroups}}
 		if o.Add.Plan != nil {
-			p := planFrom(o.Add.Plan)
+			p := planFrom(*o.Add.Plan)
 			x.Add.Plan = &p
 		}
 		out.Obligations = append(out.Obligations, x)

@@ -13,9 +13,9 @@ import (
 
 // Hours is a part of some days of the week, in local time.
 type Hours struct {
-	Days []uint8 `cbor:"1,keyasint"` // 1 is Monday, 7 Sunday; ascending, distinct
-	From int64   `cbor:"2,keyasint"` // minutes from midnight, inclusive
-	To   int64   `cbor:"3,keyasint"` // minutes from midnight, exclusive; 1,440 is the end of the day
+	Days []uint `cbor:"1,keyasint"` // 1 is Monday, 7 Sunday; ascending, distinct
+	From int64  `cbor:"2,keyasint"` // minutes from midnight, inclusive
+	To   int64  `cbor:"3,keyasint"` // minutes from midnight, exclusive; 1,440 is the end of the day
 }
 
 // Special is a day that is not as the week says: shut, or open from one time to another.
@@ -84,7 +84,7 @@ func (c Calendar) parts(day int64) [][2]int64 {
 		}
 		return nil
 	}
-	week := uint8(floorMod(day+3, 7) + 1) // day 0 was a Thursday
+	week := uint(floorMod(day+3, 7) + 1) // day 0 was a Thursday
 	var out [][2]int64
 	for _, h := range c.Weekly {
 		if slices.Contains(h.Days, week) {
