@@ -37,7 +37,7 @@ const (
 )
 
 const exitHelp = `0 done, 1 error, 2 usage, 3 refused by the rules, 4 not found, 5 approvals are missing, 6 conflict,
-7 not allowed, 8 try again later, 9 a check failed (two decoders disagree, or a proof or the log is false).`
+7 not allowed, 8 try again later, 9 a check failed (two decoders disagree, a proof or the log is false, or a rule file has rules that do nothing).`
 
 // usageError says that the command line is wrong.
 type usageError struct{ err error }
