@@ -295,31 +295,33 @@ func TestOrderedStepsAgreeWithModel(t *testing.T) {
 			}
 		}
 		p = harden(t, p)
-		votes, initiator := votesInOrder(t, d), rapid.SampledFrom(everybody(d)).Draw(t, "initiator")
-		got, _ := p.Met(r, initiator, votes)
-		if want := orderedModel(d, p, initiator, votes); got != want {
-			t.Fatalf("%s by %v: got %t, want %t", p, votes, got, want)
-		}
-		if again, _ := p.Met(r, initiator, rapid.Permutation(votes).Draw(t, "list")); again != got {
-			t.Fatal("the order of the list has an effect")
-		}
-		cut := rapid.IntRange(0, len(votes)).Draw(t, "cut")
-		if early, _ := p.Met(r, initiator, votes[:cut]); early && !got {
-			t.Fatal("a later approval undid the quorum")
-		}
-		if got {
-			met++
-		}
-		var flat []policy.Branch
-		for _, b := range p.AnyOf {
-			b.Steps = slices.Clone(b.Steps)
-			for j := range b.Steps {
-				b.Steps[j].Ordered = false
+		for range 6 {
+			votes, initiator := votesInOrder(t, d), rapid.SampledFrom(everybody(d)).Draw(t, "initiator")
+			got, _ := p.Met(r, initiator, votes)
+			if want := orderedModel(d, p, initiator, votes); got != want {
+				t.Fatalf("%s by %v: got %t, want %t", p, votes, got, want)
 			}
-			flat = append(flat, b)
-		}
-		if free, _ := (policy.Plan{AnyOf: flat}).Met(r, initiator, votes); free && !got {
-			late++
+			if again, _ := p.Met(r, initiator, rapid.Permutation(votes).Draw(t, "list")); again != got {
+				t.Fatal("the order of the list has an effect")
+			}
+			cut := rapid.IntRange(0, len(votes)).Draw(t, "cut")
+			if early, _ := p.Met(r, initiator, votes[:cut]); early && !got {
+				t.Fatal("a later approval undid the quorum")
+			}
+			if got {
+				met++
+			}
+			var flat []policy.Branch
+			for _, b := range p.AnyOf {
+				b.Steps = slices.Clone(b.Steps)
+				for j := range b.Steps {
+					b.Steps[j].Ordered = false
+				}
+				flat = append(flat, b)
+			}
+			if free, _ := (policy.Plan{AnyOf: flat}).Met(r, initiator, votes); free && !got {
+				late++
+			}
 		}
 	})
 	if met == 0 || late == 0 {
