@@ -17,7 +17,10 @@ import (
 )
 
 // Moment is a reading of the clock: the true time is within Time ± Bound, Unix nanoseconds.
-type Moment struct{ Time, Bound int64 }
+type Moment struct {
+	Time  int64 `cbor:"1,keyasint"`
+	Bound int64 `cbor:"2,keyasint"`
+}
 
 // DecideRequest says what the rules make of a new request: the entry to record, without its evidence. A failure means that the
 // request is not recorded: it is malformed, expired, for another domain, or names what does not exist. A refusal by the rules
