@@ -23,12 +23,12 @@ func (c *checker) again(seq uint64, d policy.Decision, trail []uint64, fee custo
 	if err != nil {
 		return nil, err
 	}
-	f, _, _, err := c.describe(rules) // the address book may be another one
+	found, err := c.agrees(rules, c.moment(seq), d, fee, more) // the address book may be another one
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case !same(authority.Charge(rules, c.judge(rules, f), f, fee, more), d):
+	case !found:
 		return nil, errors.New("the rules give another decision than it records")
 	case d.Outcome != policy.Allowed:
 		return nil, errors.New("the rules did not allow it")
@@ -46,23 +46,34 @@ func (c *checker) quorum(seq uint64, rules *policy.Rules, d policy.Decision, use
 	if !slices.Equal(used, c.votes) {
 		return fmt.Errorf("it consumes approvals in entries %v; the file has %v", used, c.votes)
 	}
-	var votes []policy.Vote
+	accepted, err := c.rulesOf(c.request.Decision)
+	if err != nil {
+		return err
+	}
+	floor, now := accepted.Floor(), c.moment(seq)
+	poll := policy.Poll{Floor: &floor}
 	for _, at := range used {
 		a, ok := c.bodies[at].(*entry.Approval)
 		if !ok {
 			return fmt.Errorf("approval %d is not in the file", at)
 		}
 		who, _, ok := rules.Key(a.Approval.Key)
-		if ok && who.ID == a.Approval.Person && who.Active && !authority.Stale(rules.Floor(), c.leaves[at].Time, c.moment(seq)) {
-			votes = append(votes, policy.Vote{Person: a.Approval.Person, Decision: a.Approval.Decision})
+		given := c.leaves[at].Time
+		if ok && who.ID == a.Approval.Person && who.Active && !authority.Stale(rules.Floor().Strictest(floor), given, now) {
+			poll.Votes = append(poll.Votes, policy.Vote{Person: a.Approval.Person, Decision: a.Approval.Decision, Key: a.Approval.Key, Seq: at, Age: now.Time + now.Bound - given})
 		}
 	}
-	for _, x := range []policy.Decision{c.request.Decision, d} {
-		if ok, unmet := x.Met(rules, c.req.Initiator, votes); !ok {
-			return fmt.Errorf("the approvals do not meet the plan of %q: %v", x.Rule, unmet)
-		}
+	// A delay that came in after the request counts from then, which the file does not show: it has passed if that from the request on has not.
+	poll.Least, poll.Most = authority.Elapsed(c.moment(c.seq), now)
+	if !accepted.Delayed() {
+		poll.Most = 0
 	}
-	return nil
+	err = authority.Settled(rules, c.req.Initiator, poll, c.request.Decision, d)
+	var q *authority.QuorumError
+	if errors.As(err, &q) {
+		return fmt.Errorf("the approvals do not meet the plan of %q: %v", q.Rule, q.Unmet)
+	}
+	return err
 }
 
 func (c *checker) permit(seq uint64, p *entry.Permit) error {

@@ -122,18 +122,75 @@ func (c *checker) facts(rules *policy.Rules) error {
 		}
 		c.wallet = *w
 	}
-	f, x, b, err := c.describe(rules)
+	view := authority.View{At: c.moment(c.seq)}
+	if e.Facts.Around != nil && rules.AsksTemperature() {
+		view.Temperature = e.Facts.Around.Temperature
+		c.report.Notes = append(c.report.Notes, "the rules look at the wallet's temperature, which the file does not show: it is the domain's word")
+	}
+	f, x, b, err := c.describe(rules, view)
 	if err != nil {
 		return err
 	}
 	if !same(f, e.Facts) || !same(x, e.Effects) || !same(b, e.Bounds) {
 		return errors.New("the recorded facts, effects or bounds are not those of the request")
 	}
-	again := c.judge(rules, f)
-	if again = authority.Charge(rules, again, f, authority.FeeCap(b, again), false); !same(again, e.Decision) && !c.limited(rules, again, e.Decision) {
+	k := rules.Case(f)
+	again := c.judge(k)
+	if again = authority.Charge(k, again, authority.FeeCap(b, again), false); !same(again, e.Decision) && !c.limited(rules, again, e.Decision) && !c.byPlan(k, again, e.Decision) {
 		return errors.New("the rules give another decision than was recorded")
 	}
 	return nil
+}
+
+// agrees says whether the rules give a recorded decision at a moment, for one of the temperatures that the wallet may have had then.
+func (c *checker) agrees(rules *policy.Rules, at authority.Moment, d policy.Decision, fee custody.Uint256, more bool) (bool, error) {
+	views := []authority.View{{At: at}}
+	if rules.AsksTemperature() {
+		views = nil
+		for _, t := range []request.Temperature{request.Hot, request.Warm, request.Cold} {
+			views = append(views, authority.View{At: at, Temperature: t})
+		}
+	}
+	for _, v := range views {
+		f, _, _, err := c.describe(rules, v)
+		if err != nil {
+			return false, err
+		}
+		k := rules.Case(f)
+		if again := authority.Charge(k, c.judge(k), fee, more); same(again, d) || c.byPlan(k, again, d) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// byPlan says whether a decision that allows became the recorded one because limits that the request takes from ask for a plan when they are passed.
+// What they had counted by then is not in the file.
+func (c *checker) byPlan(k *policy.Case, again, recorded policy.Decision) bool {
+	var passed []policy.Limit
+	names := []string{recorded.Rule} // of one that could not be met
+	for _, u := range recorded.Unmet {
+		names = append(names, u.Rule)
+	}
+	if recorded.Outcome == policy.Allowed {
+		names = nil
+	}
+	for _, x := range recorded.Also {
+		names = append(names, x.Rule)
+	}
+	for _, name := range slices.Compact(names) {
+		l, ok := k.Rules().Limit(name)
+		if ok && l.Exceeded == policy.ByPlan && slices.ContainsFunc(again.Limits, func(t policy.Charge) bool { return t.Limit == l.ID }) {
+			passed = append(passed, l)
+		}
+	}
+	if len(passed) == 0 || !same(k.Rules().Exceeded(again, k.Facts(), passed), recorded) {
+		return false
+	}
+	for _, l := range passed {
+		c.report.Notes = append(c.report.Notes, fmt.Sprintf("limit %s was passed and asked for its plan; what the limit had counted by then is not in the file, and is the domain's word", l.ID))
+	}
+	return true
 }
 
 // limited says whether a decision that allows became the recorded one because of a limit that the request takes from. What the limit had
@@ -152,20 +209,20 @@ func (c *checker) limited(rules *policy.Rules, again, recorded policy.Decision) 
 }
 
 // judge decides under some rules. A change of the rules may need the approvals of those who will have a say.
-func (c *checker) judge(rules *policy.Rules, f policy.Facts) policy.Decision {
-	if !f.Operation.EditsRules() {
-		return rules.Evaluate(f)
+func (c *checker) judge(k *policy.Case) policy.Decision {
+	if !k.Facts().Operation.EditsRules() {
+		return k.Decide()
 	}
-	next, err := policy.Apply(c.report.Profile, rules.Document(), c.req.Operation, c.req.Decoded)
+	next, err := policy.Apply(c.report.Profile, k.Rules().Document(), c.req.Operation, c.req.Decoded)
 	if err != nil {
-		return rules.Evaluate(f) // it was decided in a state that the file does not show; the effect, if there is one, is checked
+		return k.Decide() // it was decided in a state that the file does not show; the effect, if there is one, is checked
 	}
-	return authority.Judge(rules, f, &next)
+	return authority.Judge(k, &next)
 }
 
 // describe says what the request does, under some rules. How many addresses the wallet had is not known here.
-func (c *checker) describe(rules *policy.Rules) (policy.Facts, request.Effects, request.Bounds, error) {
-	return authority.Describe(rules, c.wallet, secp.HardenedBit, c.req, c.request.Facts.Evidence, authority.Derive)
+func (c *checker) describe(rules *policy.Rules, view authority.View) (policy.Facts, request.Effects, request.Bounds, error) {
+	return authority.Describe(rules, view, c.wallet, secp.HardenedBit, c.req, c.request.Facts.Evidence, authority.Derive)
 }
 
 // acts checks what came after: approvals, refusals, permits, results, effect.

@@ -11,6 +11,7 @@ import (
 
 	"strongroom/client"
 	"strongroom/internal/app/words"
+	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
@@ -334,7 +335,7 @@ func (e *env) requestPairs(v client.RequestView) []pair {
 	out = append(out, pair{"rule", rule})
 	for _, b := range v.Decision.Plan {
 		for _, s := range b.Steps {
-			out = append(out, pair{"needs", fmt.Sprintf("%d of %s", s.Min, s.Group)})
+			out = append(out, pair{"needs", policy.Step(s).String()})
 		}
 	}
 	for _, x := range v.Decision.Also {
@@ -344,9 +345,15 @@ func (e *env) requestPairs(v client.RequestView) []pair {
 				if x.Groups != nil {
 					who = " as it will be"
 				}
-				out = append(out, pair{"and", fmt.Sprintf("%d of %s%s (%s)", s.Min, s.Group, who, x.Rule)})
+				out = append(out, pair{"and", fmt.Sprintf("%s%s (%s)", policy.Step(s), who, x.Rule)})
 			}
 		}
+	}
+	if n := v.Decision.Delay; n > 0 {
+		out = append(out, pair{"waits", fmt.Sprintf("%d seconds at least after it was asked", n)})
+	}
+	if n := v.Decision.MinGroups; n > 0 {
+		out = append(out, pair{"and", fmt.Sprintf("those who approve stand for %d different groups", n)})
 	}
 	for _, a := range v.Approvals {
 		out = append(out, pair{"approved", fmt.Sprintf("by %s at %s, entry %d", e.person(a.Person), a.Time, a.Seq)})

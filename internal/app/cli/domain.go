@@ -337,6 +337,9 @@ func documentPairs(doc policy.Document) []pair {
 	for _, r := range doc.Routes {
 		out = append(out, pair{"route", fmt.Sprintf("%s: %s", r.ID, r)})
 	}
+	for _, o := range doc.Obligations {
+		out = append(out, pair{"obligation", fmt.Sprintf("%s: %s", o.ID, o)})
+	}
 	out = append(out, pair{"changes need", doc.ChangePlan.String()})
 	if p := doc.Domain; p != nil {
 		out = append(out, pair{"domain needs", p.Signature.String()}, pair{"removing an administrator", p.Revocation.String()}, pair{"restoring", p.Recovery.String()})

@@ -37,7 +37,7 @@ const (
 )
 
 const exitHelp = `0 done, 1 error, 2 usage, 3 refused by the rules, 4 not found, 5 approvals are missing, 6 conflict,
-7 not allowed, 8 try again later, 9 a check failed (two decoders disagree, or a proof or the log is false).`
+7 not allowed, 8 try again later, 9 a check failed (two decoders disagree, a proof or the log is false, or a rule file has rules that do nothing).`
 
 // usageError says that the command line is wrong.
 type usageError struct{ err error }
@@ -68,7 +68,7 @@ func exitOf(k problem.Kind) int {
 		return exitRefused
 	case problem.NotFound:
 		return exitNotFound
-	case problem.QuorumNotMet, problem.WarmClosed, problem.KeyAway:
+	case problem.QuorumNotMet, problem.NotYet, problem.WarmClosed, problem.KeyAway:
 		return exitPending
 	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired, problem.Zeroized, problem.Reanchoring:
 		return exitConflict
@@ -296,6 +296,8 @@ func problemHint(p *client.Problem) string {
 		return "'strongroom policy show' prints the rules; the refusal itself is in the log"
 	case problem.QuorumNotMet:
 		return fmt.Sprintf("approvers run: strongroom request approve %s", p.RequestID)
+	case problem.NotYet:
+		return fmt.Sprintf("once it has passed: strongroom request execute %s; transfers are signed by themselves", p.RequestID)
 	case problem.KeyAway:
 		return "'strongroom cold list' shows where keys are"
 	case problem.WarmClosed:

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -18,7 +19,7 @@ import (
 // policyCmd is about the rule document.
 type policyCmd struct {
 	Show    policyShow    `cmd:"" help:"Write the current rule document as a rule file (YAML) to edit."`
-	Check   policyCheck   `cmd:"" help:"Check a rule file, offline."`
+	Check   policyCheck   `cmd:"" help:"Check a rule file, offline, and tell of rules in it that do nothing."`
 	Diff    policyDiff    `cmd:"" help:"Say in words what a rule file would change."`
 	Propose policyPropose `cmd:"" help:"Ask for a rule file in place of the current rules."`
 }
@@ -85,15 +86,55 @@ func (c *policyCheck) Run(e *env) error {
 	if err := d.Check(custody.Profile(c.Profile)); err != nil {
 		return hint(err, "change %s; docs/spec/rule-document.md explains every key", c.File)
 	}
-	if _, err := policy.Compile(d); err != nil {
+	rules, err := policy.Compile(d)
+	if err != nil {
 		return err
 	}
 	e.say("%s is a rule document that can be used.", c.File)
+	findings, idle, err := c.findings(e, rules)
+	if err != nil {
+		return err
+	}
+	view, pairs := map[string]any{"version": d.Version, "hash": fmt.Sprintf("%x", d.Hash()), "findings": findings}, documentPairs(d)
 	if open {
 		e.say("Its hash follows from version %d, which 'strongroom policy propose' puts in.", d.Version-1)
-		return e.show(map[string]any{"version": d.Version}, func() error { return e.pairs(documentPairs(d)[1:]) })
+		delete(view, "hash")
+		pairs = pairs[1:]
 	}
-	return e.show(map[string]any{"version": d.Version, "hash": fmt.Sprintf("%x", d.Hash())}, func() error { return e.pairs(documentPairs(d)) })
+	if err := e.show(view, func() error { return e.pairs(pairs) }); err != nil || !idle {
+		return err
+	}
+	return silent(exitAlarm)
+}
+
+// finding is one that was placed in the file.
+type finding struct {
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Section string `json:"section"`
+	Rule    string `json:"rule"`
+	Detail  string `json:"detail"`
+	Note    bool   `json:"note"`
+}
+
+// findings tells what the document holds that most likely was not meant, and says whether a rule in it does nothing.
+func (c *policyCheck) findings(e *env, rules *policy.Rules) (out []finding, idle bool, err error) {
+	b, err := os.ReadFile(c.File)
+	if err != nil {
+		return nil, false, err
+	}
+	out = []finding{}
+	for _, f := range rules.Findings() {
+		line, column := rulefile.Locate(b, f.Section, f.ID)
+		kind := "warning"
+		if f.Note {
+			kind = "note"
+		}
+		e.say("%s:%d:%d: %s: %s %s: %s", c.File, line, column, kind, strings.TrimSuffix(f.Section, "s"), f.ID, f.What)
+		out = append(out, finding{line, column, f.Section, f.ID, f.What, f.Note})
+		idle = idle || !f.Note
+	}
+	return out, idle, nil
 }
 
 // proposal reads a rule file as the version after the current document.

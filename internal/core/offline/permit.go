@@ -249,11 +249,16 @@ func (w *work) judge(ctx context.Context, g *authority.Signed, p *entry.Permit) 
 // allowed evaluates the rules as they are now, with the approvals whose people and keys still count.
 func (w *work) allowed(ctx context.Context, g *authority.Signed, wallet entry.Wallet, receiving uint32, asked authority.Asked, p *entry.Permit) ([]custody.PersonID, error) {
 	rules := w.follow.state.Rules
-	f, _, bounds, err := authority.Describe(rules, wallet, receiving, asked.Request, asked.Kind, authority.Derive)
+	at, err := w.now(w.checkpoint * 1e9)
 	if err != nil {
 		return nil, err
 	}
-	decision := authority.Judge(rules, f, nil)
+	view := authority.View{At: at, Temperature: request.Cold}
+	f, _, bounds, err := authority.Describe(rules, view, wallet, receiving, asked.Request, asked.Kind, authority.Derive)
+	if err != nil {
+		return nil, err
+	}
+	decision := authority.Judge(rules.Case(f), nil)
 	if err := authority.Refused(decision); err != nil {
 		return nil, err
 	}
@@ -272,7 +277,7 @@ func (w *work) allowed(ctx context.Context, g *authority.Signed, wallet entry.Wa
 			return nil, fmt.Errorf("%w: entry %d", ErrFollow, seq)
 		}
 		if who, _, ok := rules.Key(a.Approval.Key); ok && who.Active && who.ID == a.Approval.Person {
-			votes = append(votes, policy.Vote{Person: who.ID, Decision: a.Approval.Decision})
+			votes = append(votes, policy.Vote{Person: who.ID, Decision: a.Approval.Decision, Key: a.Approval.Key, Seq: seq})
 			people = append(people, who.ID)
 		}
 	}

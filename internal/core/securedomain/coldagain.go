@@ -86,11 +86,16 @@ func (d *Domain) allowedAgain(g authority.Signed, e *entry.Request, asked author
 	if !ok {
 		return problem.New(problem.NotFound, "wallet %q does not exist", asked.Effects.Wallet)
 	}
-	f, _, bounds, err := authority.Describe(s.Rules, w, next[0], asked.Request, asked.Kind, d.derive)
+	at, err := d.now()
 	if err != nil {
 		return err
 	}
-	decision := authority.Judge(s.Rules, f, nil)
+	view := authority.View{At: at, Temperature: s.Temperature(w.ID)}
+	f, _, bounds, err := authority.Describe(s.Rules, view, w, next[0], asked.Request, asked.Kind, d.derive)
+	if err != nil {
+		return err
+	}
+	decision := authority.Judge(s.Rules.Case(f), nil)
 	if err := authority.Refused(decision); err != nil {
 		return err
 	}
@@ -99,10 +104,10 @@ func (d *Domain) allowedAgain(g authority.Signed, e *entry.Request, asked author
 	}
 	statement := authority.StatementOf(s.Authority, s.Domain, g.ID, by, e.Effects, e.Bounds, e.Decision)
 	var votes []policy.Vote
-	for _, a := range approvals {
+	for i, a := range approvals {
 		who, key, ok := s.Rules.Key(a.Key)
 		if ok && who.Active && who.ID == a.Person && a.Request == g.ID && key.Verify(statement.By(a.Person, a.Decision).Message(), a.Sig) { // the store is not trusted
-			votes = append(votes, policy.Vote{Person: who.ID, Decision: a.Decision})
+			votes = append(votes, policy.Vote{Person: who.ID, Decision: a.Decision, Key: a.Key, Seq: g.Approvals[i]})
 		}
 	}
 	if met, unmet := decision.Met(s.Rules, by, votes); !met {

@@ -224,10 +224,10 @@ func (d *Domain) createAddresses(w entry.Wallet, b *entry.AddressBatch) (*creati
 	return &creation{batch: b}, nil
 }
 
-// refused records that the rules refuse an execution. A denial ends the request; missing approvals do not even leave a trace.
+// refused records that the rules refuse an execution. A denial ends the request; missing approvals, and a delay, do not even leave a trace.
 // The caller holds mu.
 func (d *Domain) refused(p *authority.Pending, cause error) error {
-	if problem.KindOf(cause) == problem.QuorumNotMet {
+	if k := problem.KindOf(cause); k == problem.QuorumNotMet || k == problem.NotYet {
 		return cause
 	}
 	return d.refuse(p.ID, "execute", nil, cause)

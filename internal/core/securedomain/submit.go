@@ -59,7 +59,7 @@ func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request
 		return d.submitted(ctx, r, in.Evidence, rec)
 	}
 	d.mu.Unlock()
-	if _, err := d.Execute(ctx, id); err != nil {
+	if _, err := d.Execute(ctx, id); err != nil && problem.KindOf(err) != problem.NotYet {
 		return message.Request{}, err
 	}
 	return d.submitted(ctx, r, in.Evidence, rec)
@@ -190,6 +190,10 @@ func (d *Domain) signAtOnce(ctx context.Context, r *request.Parsed, e *entry.Req
 	id := r.Ident
 	asked := authority.Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: e.Facts.Evidence}
 	p, prec, err := d.permit(id, asked, payload)
+	if problem.KindOf(err) == problem.NotYet {
+		d.mu.Unlock()
+		return d.submitted(ctx, r, e.Evidence, rec)
+	}
 	if err != nil {
 		err = d.refuse(id, "permit", payload, err)
 		d.mu.Unlock()

@@ -114,14 +114,14 @@ func mayDecide(d policy.Document, v message.Request, r *request.Parsed, who cust
 	if !waits(v) || r.Initiator == who {
 		return false
 	}
-	for _, b := range v.Decision.Plan.AnyOf {
-		for _, s := range b.Steps {
-			if slices.ContainsFunc(d.Groups, func(g policy.Group) bool { return g.ID == s.Group && slices.Contains(g.Members, who) }) {
-				return true
-			}
-		}
+	asks := func(p policy.Plan) bool {
+		return slices.ContainsFunc(p.AnyOf, func(b policy.Branch) bool {
+			return slices.ContainsFunc(b.Steps, func(s policy.Step) bool {
+				return slices.ContainsFunc(d.Groups, func(g policy.Group) bool { return g.ID == s.Group && slices.Contains(g.Members, who) })
+			})
+		})
 	}
-	return false
+	return asks(v.Decision.Plan) || slices.ContainsFunc(v.Decision.Also, func(x policy.Requirement) bool { return asks(x.Plan) })
 }
 
 // choice is a decision that a person can sign here.

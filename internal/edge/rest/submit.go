@@ -242,6 +242,10 @@ func signedView(x message.Signed) apiv1.Signed {
 
 func decisionView(v message.Request) apiv1.Decision {
 	d := v.Decision
-	return apiv1.Decision{Outcome: d.Outcome, PolicyVersion: d.Version, PolicyHash: apiv1.Hex(d.Hash[:]), Rule: d.Rule, Reason: d.Reason,
+	var groups uint32
+	if d.Needs != nil {
+		groups = d.Needs.MinGroups
+	}
+	return apiv1.Decision{Delay: d.Delay, Obligations: d.Obligations, MinGroups: groups, Outcome: d.Outcome, PolicyVersion: d.Version, PolicyHash: apiv1.Hex(d.Hash[:]), Rule: d.Rule, Reason: d.Reason,
 		Auto: d.Auto, Plan: apiv1.PlanOf(d.Plan), FeeCap: d.FeeCap, Unmet: d.Unmet, Also: apiv1.RequirementsOf(d.Also)}
 }

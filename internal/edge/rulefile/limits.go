@@ -28,6 +28,9 @@ func (r *reader) calendar(n *yaml.Node, path string) (c policy.Calendar) {
 		"id":      func(n *yaml.Node, path string) { c.ID = r.Text(n, path) },
 		"zone":    func(n *yaml.Node, path string) { c.Zone = r.Text(n, path) },
 		"offsets": func(n *yaml.Node, path string) { c.Offsets = items(r, n, path, r.offset, byFrom) },
+
+		"weekly":   func(n *yaml.Node, path string) { c.Weekly = items(r, n, path, r.hours, policy.CompareHours) },
+		"holidays": func(n *yaml.Node, path string) { c.Holidays = items(r, n, path, r.special, byDay) },
 	}, "id", "zone")
 	if r.Err != nil || len(c.Offsets) > 0 {
 		return c
@@ -103,6 +106,10 @@ func (r *reader) limit(n *yaml.Node, path string) (l policy.Limit) {
 		"window":   func(n *yaml.Node, path string) { l.Window = r.window(n, path) },
 		"groupBy":  func(n *yaml.Node, path string) { l.GroupBy = set[policy.Aspect](r, n, path) },
 		"onExceed": func(n *yaml.Node, path string) { l.Exceeded = policy.Effect(r.Text(n, path)) },
+		"plan": func(n *yaml.Node, path string) {
+			p := r.plan(n, path)
+			l.Plan = &p
+		},
 	}, "id", "when", "measure", "max", "window")
 	return l
 }
@@ -146,7 +153,7 @@ func calendarNode(c policy.Calendar) *yaml.Node {
 		}
 		return flow((&node{}).add("from", text(time.Unix(o.From, 0).UTC().Format(time.RFC3339))).add("offset", text(shown)))
 	})
-	return (&node{}).add("id", text(c.ID)).add("zone", text(c.Zone)).add("offsets", offsets).mapping()
+	return hoursNodes((&node{}).add("id", text(c.ID)).add("zone", text(c.Zone)).add("offsets", offsets), c).mapping()
 }
 
 func limitNode(l policy.Limit) *yaml.Node {
@@ -159,7 +166,11 @@ func limitNode(l policy.Limit) *yaml.Node {
 	default:
 		w.add("lifetime", boolean(true))
 	}
-	return (&node{}).add("id", text(l.ID)).addIf(l.Title != "", "title", text(l.Title)).add("when", matchNode(l.When)).
+	out := (&node{}).add("id", text(l.ID)).addIf(l.Title != "", "title", text(l.Title)).add("when", matchNode(l.When)).
 		add("measure", text(string(l.Measure))).add("max", amount(&l.Max)).add("window", flow(w)).
-		addIf(len(l.GroupBy) > 0, "groupBy", texts(l.GroupBy)).add("onExceed", text(string(l.Exceeded))).mapping()
+		addIf(len(l.GroupBy) > 0, "groupBy", texts(l.GroupBy)).add("onExceed", text(string(l.Exceeded)))
+	if l.Plan != nil {
+		out.add("plan", planNode(*l.Plan))
+	}
+	return out.mapping()
 }

@@ -64,6 +64,7 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"routes":      func(n *yaml.Node, path string) { d.Routes = items(r, n, path, r.route, byPriority) },
 		"calendars":   func(n *yaml.Node, path string) { d.Calendars = items(r, n, path, r.calendar, byCalendar) },
 		"limits":      func(n *yaml.Node, path string) { d.Limits = items(r, n, path, r.limit, byLimit) },
+		"obligations": func(n *yaml.Node, path string) { d.Obligations = items(r, n, path, r.obligation, byObligation) },
 		"changePlan":  func(n *yaml.Node, path string) { d.ChangePlan = r.plan(n, path) },
 		"domain":      func(n *yaml.Node, path string) { d.Domain = r.domain(n, path) },
 	}, "schema", "version", "principals", "floor", "changePlan")
@@ -176,6 +177,7 @@ func (r *reader) floor(n *yaml.Node, path string) (f policy.Floor) {
 		"forbidSelfApproval": func(n *yaml.Node, path string) { f.ForbidSelfApproval = r.Boolean(n, path) },
 		"requestTTL":         func(n *yaml.Node, path string) { f.RequestTTL = r.duration(n, path) },
 		"maxApprovalAge":     func(n *yaml.Node, path string) { f.MaxApprovalAge = r.duration(n, path) },
+		"minDistinctGroups":  func(n *yaml.Node, path string) { f.MinDistinctGroups = uint32(r.Number(n, path, 32)) },
 	}, "minDistinctUsers", "forbidSelfApproval", "requestTTL", "maxApprovalAge")
 	return f
 }
@@ -208,13 +210,23 @@ func (r *reader) plan(n *yaml.Node, path string) (p policy.Plan) {
 		r.Mapping(n, path, strictyaml.Fields{
 			"group": func(n *yaml.Node, path string) { s.Group = custody.GroupID(r.Text(n, path)) },
 			"min":   func(n *yaml.Node, path string) { s.Min = uint32(r.Number(n, path, 32)) },
+
+			"ordered":        func(n *yaml.Node, path string) { s.Ordered = r.Boolean(n, path) },
+			"hardwareOnly":   func(n *yaml.Node, path string) { s.Hardware = r.Boolean(n, path) },
+			"mustDifferFrom": func(n *yaml.Node, path string) { s.Differ = named[custody.GroupID](r, n, path) },
+			"veto":           func(n *yaml.Node, path string) { s.Veto = named[custody.GroupID](r, n, path) },
 		}, "group", "min")
 		return s
 	}
 	branch := func(n *yaml.Node, path string) (b policy.Branch) {
-		r.Mapping(n, path, strictyaml.Fields{"steps": func(n *yaml.Node, path string) {
-			r.Sequence(n, path, func(n *yaml.Node, path string) { b.Steps = append(b.Steps, step(n, path)) })
-		}}, "steps")
+		r.Mapping(n, path, strictyaml.Fields{
+			"steps": func(n *yaml.Node, path string) {
+				r.Sequence(n, path, func(n *yaml.Node, path string) { b.Steps = append(b.Steps, step(n, path)) })
+			},
+			"delay":        func(n *yaml.Node, path string) { b.Delay = r.duration(n, path) },
+			"expiresAfter": func(n *yaml.Node, path string) { b.ExpiresAfter = r.duration(n, path) },
+			"deadline":     func(n *yaml.Node, path string) { b.Deadline = r.duration(n, path) },
+		}, "steps")
 		return b
 	}
 	r.Mapping(n, path, strictyaml.Fields{"anyOf": func(n *yaml.Node, path string) {
@@ -242,6 +254,8 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 			"wallets": func(n *yaml.Node, path string) { m.Wallets = set[custody.WalletID](r, n, path) },
 			"chains":  func(n *yaml.Node, path string) { m.Chains = set[custody.ChainID](r, n, path) },
 			"class":   func(n *yaml.Node, path string) { m.Classes = set[request.Class](r, n, path) },
+
+			"temperature": func(n *yaml.Node, path string) { m.Temperatures = set[request.Temperature](r, n, path) },
 		}),
 		"destination": group(strictyaml.Fields{
 			"kind": func(n *yaml.Node, path string) { m.Destination = set[policy.DestinationKind](r, n, path) },
@@ -260,6 +274,10 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 				r.Fail(n, path, "is empty; leave the key out to match anything")
 			}
 		},
+		"time": func(n *yaml.Node, path string) { m.Time = r.time(n, path) },
+		"fee": group(strictyaml.Fields{
+			"over": func(n *yaml.Node, path string) { m.FeeOver = r.amount(n, path) },
+		}),
 	})
 	return m
 }

@@ -35,11 +35,13 @@ func Render(d policy.Document) ([]byte, error) {
 		add("minDistinctUsers", number(uint64(d.Floor.MinDistinctUsers))).
 		add("forbidSelfApproval", boolean(d.Floor.ForbidSelfApproval)).
 		add("requestTTL", duration(d.Floor.RequestTTL)).
-		add("maxApprovalAge", duration(d.Floor.MaxApprovalAge)).mapping())
+		add("maxApprovalAge", duration(d.Floor.MaxApprovalAge)).
+		addIf(d.Floor.MinDistinctGroups > 0, "minDistinctGroups", number(uint64(d.Floor.MinDistinctGroups))).mapping())
 	root.addIf(len(d.Guards) > 0, "guards", each(d.Guards, guardNode))
 	root.addIf(len(d.Routes) > 0, "routes", each(d.Routes, routeNode))
 	root.addIf(len(d.Calendars) > 0, "calendars", each(d.Calendars, calendarNode))
 	root.addIf(len(d.Limits) > 0, "limits", each(d.Limits, limitNode))
+	root.addIf(len(d.Obligations) > 0, "obligations", each(d.Obligations, obligationNode))
 	root.add("changePlan", planNode(d.ChangePlan))
 	if p := d.Domain; p != nil {
 		plans := (&node{}).add("signature", planNode(p.Signature)).add("revocation", planNode(p.Revocation)).add("recovery", planNode(p.Recovery))
@@ -159,9 +161,8 @@ func routeNode(r policy.Route) *yaml.Node {
 
 func planNode(p policy.Plan) *yaml.Node {
 	return (&node{}).add("anyOf", each(p.AnyOf, func(b policy.Branch) *yaml.Node {
-		return (&node{}).add("steps", each(b.Steps, func(s policy.Step) *yaml.Node {
-			return flow((&node{}).add("group", text(string(s.Group))).add("min", number(uint64(s.Min))))
-		})).mapping()
+		return (&node{}).add("steps", each(b.Steps, stepNode)).addIf(b.Delay > 0, "delay", duration(b.Delay)).
+			addIf(b.ExpiresAfter > 0, "expiresAfter", duration(b.ExpiresAfter)).addIf(b.Deadline > 0, "deadline", duration(b.Deadline)).mapping()
 	})).mapping()
 }
 
@@ -178,7 +179,8 @@ func matchNode(m policy.Match) *yaml.Node {
 			addIf(len(m.InitiatorKind) > 0, "kind", texts(m.InitiatorKind))
 	})
 	group("source", func(n *node) {
-		n.addIf(len(m.Wallets) > 0, "wallets", texts(m.Wallets)).addIf(len(m.Chains) > 0, "chains", texts(m.Chains))
+		n.addIf(len(m.Wallets) > 0, "wallets", texts(m.Wallets)).addIf(len(m.Chains) > 0, "chains", texts(m.Chains)).
+			addIf(len(m.Temperatures) > 0, "temperature", texts(m.Temperatures))
 		n.addIf(len(m.Classes) > 0, "class", texts(m.Classes))
 	})
 	group("destination", func(n *node) {
@@ -195,6 +197,12 @@ func matchNode(m policy.Match) *yaml.Node {
 		}
 	})
 	out.addIf(m.Expr != "", "expr", text(m.Expr))
+	if t := m.Time; t != nil {
+		out.add("time", flow((&node{}).addIf(t.Inside != "", "inside", text(t.Inside)).addIf(t.Outside != "", "outside", text(t.Outside))))
+	}
+	if m.FeeOver != nil {
+		out.add("fee", flow((&node{}).add("over", amount(m.FeeOver))))
+	}
 	n := out.mapping()
 	if len(n.Content) == 0 {
 		n.Style = yaml.FlowStyle // {}: matches anything

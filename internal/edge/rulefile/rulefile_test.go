@@ -144,7 +144,26 @@ principals:
 - {id: p_cccccccccccccccc, kind: human, active: true, keys: [{alg: ed25519, pub: 1eecdabbc7417d672e9622f3d2e3581cf5b9c13c3034245297fb85c45403135c}]}
 groups: [{id: ops, members: []}, {id: admins, members: [p_cccccccccccccccc, p_aaaaaaaaaaaaaaaa]}]
 addressBook: [{id: bank, chain: "eip155:1", address: "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"}]
-floor: {minDistinctUsers: 1, forbidSelfApproval: true, requestTTL: 1d2h3m4s, maxApprovalAge: 90m}
+floor: {minDistinctUsers: 1, forbidSelfApproval: true, requestTTL: 1d2h3m4s, maxApprovalAge: 90m, minDistinctGroups: 1}
+calendars:
+- id: office
+  zone: x
+  offsets: [{from: "2026-01-01T00:00:00Z", offset: "+01:00"}]
+  weekly:
+  - {days: [sun, sat], from: "10:00", to: "24:00"}
+  - {days: [fri, mon], from: "00:00", to: "09:30"}
+  holidays: [2026-12-25, {date: 2026-12-24, from: "09:00", to: "12:00"}]
+limits:
+- {id: most, when: {}, measure: count, max: 3, window: {lifetime: true}, onExceed: plan, plan: {anyOf: [{steps: [{group: admins, min: 1}]}]}}
+obligations:
+- id: later
+  title: wait
+  when: {time: {outside: office}, fee: {over: 5}, source: {temperature: [warm, hot]}}
+  add:
+    delay: 2h
+    minDistinctGroups: 2
+    plan: {anyOf: [{delay: 1h, expiresAfter: 30m, deadline: 3h, steps: [{group: admins, min: 1}, {group: ops, min: 1, ordered: true, hardwareOnly: true, mustDifferFrom: [admins], veto: [ops, admins]}]}]}
+- {id: also, when: {time: {inside: office}}, add: {delay: 60s}}
 guards:
 - id: z
   title: "yes: a title"
@@ -175,8 +194,8 @@ domain:
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, old, new, want string }{
-		{"unknown key", "  requestTTL: 24h", "  requestTTl: 24h", `line 43 column 3: floor: key "requestTTl" is not known; the keys here are forbidSelfApproval, maxApprovalAge, minDistinctUsers, requestTTL`},
-		{"unknown top key", "routes: #", "obligations: #", `line 55 column 1: key "obligations" is not known`},
+		{"unknown key", "  requestTTL: 24h", "  requestTTl: 24h", `line 43 column 3: floor: key "requestTTl" is not known; the keys here are forbidSelfApproval, maxApprovalAge, minDistinctGroups, minDistinctUsers, requestTTL`},
+		{"unknown top key", "routes: #", "duties: #", `line 55 column 1: key "duties" is not known`},
 		{"key twice", "    priority: 10", "    priority: 10\n    priority: 11", `there twice`},
 		{"key missing", "    priority: 10\n", "", `line 56 column 5: routes[0]: key "priority" is missing`},
 		{"a plan of the domain missing", "schema: 1", "domain: { signature: { anyOf: [] }, revocation: { anyOf: [] } }\nschema: 1", `domain: key "recovery" is missing`},

@@ -29,6 +29,43 @@ type Document struct {
 
 	Calendars []Calendar `json:"calendars,omitempty"`
 	Limits    []Limit    `json:"limits,omitempty"`
+
+	Obligations []Obligation `json:"obligations,omitempty"`
+}
+
+// Obligation adds to what requests that it matches need.
+type Obligation struct {
+	ID    string   `json:"id"`
+	Title string   `json:"title,omitempty"`
+	When  Match    `json:"when"`
+	Add   Addition `json:"add"`
+}
+
+// Addition is what an obligation adds.
+type Addition struct {
+	Plan      *[]Branch `json:"plan,omitempty" doc:"that must be met besides"`
+	Delay     int64     `json:"delay,omitempty" doc:"seconds after acceptance"`
+	MinGroups uint32    `json:"minDistinctGroups,omitempty"`
+}
+
+// Hours is a part of some days of the week, in local time.
+type Hours struct {
+	Days []uint `json:"days" doc:"1 is Monday, 7 Sunday"`
+	From int64  `json:"from" doc:"minutes from midnight"`
+	To   int64  `json:"to" doc:"minutes from midnight, exclusive"`
+}
+
+// Special is a day that is not as the week says.
+type Special struct {
+	Day  int64 `json:"day" doc:"days from 1 January 1970"`
+	From int64 `json:"from,omitempty" doc:"minutes from midnight"`
+	To   int64 `json:"to,omitempty" doc:"0: shut all day"`
+}
+
+// TimeMatch names a calendar.
+type TimeMatch struct {
+	Inside  string `json:"inside,omitempty"`
+	Outside string `json:"outside,omitempty"`
 }
 
 // Calendar says what a day is somewhere.
@@ -36,6 +73,9 @@ type Calendar struct {
 	ID      string   `json:"id"`
 	Zone    string   `json:"zone,omitempty" doc:"name in the IANA time zone database, for people"`
 	Offsets []Offset `json:"offsets" doc:"of local time from UTC, by rising time"`
+
+	Weekly   []Hours   `json:"weekly,omitempty" doc:"what counts as inside"`
+	Holidays []Special `json:"holidays,omitempty" doc:"days that are otherwise"`
 }
 
 // Offset is local time less UTC from a time on.
@@ -53,7 +93,9 @@ type Limit struct {
 	Max      custody.Uint256 `json:"max"`
 	Window   Window          `json:"window"`
 	GroupBy  []policy.Aspect `json:"groupBy,omitempty" doc:"initiator, source, chain, asset, destination"`
-	Exceeded policy.Effect   `json:"onExceed"`
+	Exceeded policy.Effect   `json:"onExceed" doc:"deny, hold or plan"`
+
+	Plan *[]Branch `json:"plan,omitempty" doc:"that it needs besides, where onExceed is plan"`
 }
 
 // Window is the time that a limit looks back on; empty: all time.
@@ -108,6 +150,8 @@ type Floor struct {
 	ForbidSelfApproval bool   `json:"forbidSelfApproval"`
 	RequestTTL         int64  `json:"requestTtl" doc:"seconds"`
 	MaxApprovalAge     int64  `json:"maxApprovalAge" doc:"seconds"`
+
+	MinDistinctGroups uint32 `json:"minDistinctGroups,omitempty"`
 }
 
 // Guard refuses or holds what it matches.
@@ -144,7 +188,23 @@ type Match struct {
 	AmountMax     *custody.Uint256         `json:"amountMax,omitempty"`
 	AmountOver    *custody.Uint256         `json:"amountOver,omitempty"`
 	Expr          string                   `json:"expr,omitempty" doc:"CEL"`
-	Classes       []request.Class          `json:"classes,omitempty" doc:"of the wallet's key: core, token"`
+
+	Time         *TimeMatch            `json:"time,omitempty"`
+	Temperatures []request.Temperature `json:"temperatures,omitempty"`
+	FeeOver      *custody.Uint256      `json:"feeOver,omitempty"`
+	Classes      []request.Class       `json:"classes,omitempty" doc:"of the wallet's key: core, token"`
+}
+
+// MatchOf gives the JSON form.
+func MatchOf(m policy.Match) Match {
+	return Match{m.Operations, m.Initiators, m.InitiatorIn, m.InitiatorKind, m.Wallets, m.Chains, m.Assets, m.Destination, m.DestNot, m.Books, m.AmountMax, m.AmountOver, m.Expr,
+		(*TimeMatch)(m.Time), m.Temperatures, m.FeeOver, m.Classes}
+}
+
+func matchFrom(m Match) policy.Match {
+	return policy.Match{Operations: m.Operations, Initiators: m.Initiators, InitiatorIn: m.InitiatorIn, InitiatorKind: m.InitiatorKind, Wallets: m.Wallets, Chains: m.Chains, Assets: m.Assets,
+		Destination: m.Destination, DestNot: m.DestNot, Books: m.Books, AmountMax: m.AmountMax, AmountOver: m.AmountOver, Expr: m.Expr,
+		Time: (*policy.TimeMatch)(m.Time), Temperatures: m.Temperatures, FeeOver: m.FeeOver, Classes: m.Classes}
 }
 
 // DocumentOf gives the JSON form.
@@ -169,20 +229,37 @@ func DocumentOf(d policy.Document) Document {
 		out.AddressBook = append(out.AddressBook, BookEntry(b))
 	}
 	for _, g := range d.Guards {
-		out.Guards = append(out.Guards, Guard{g.ID, g.Title, Match(g.When), g.Effect, g.Reason})
+		out.Guards = append(out.Guards, Guard{g.ID, g.Title, MatchOf(g.When), g.Effect, g.Reason})
 	}
 	for _, r := range d.Routes {
-		out.Routes = append(out.Routes, Route{r.ID, r.Priority, Match(r.When), PlanOf(r.Plan), r.Auto, r.FeeCap})
+		out.Routes = append(out.Routes, Route{r.ID, r.Priority, MatchOf(r.When), PlanOf(r.Plan), r.Auto, r.FeeCap})
 	}
 	for _, c := range d.Calendars {
 		x := Calendar{ID: c.ID, Zone: c.Zone, Offsets: []Offset{}}
 		for _, o := range c.Offsets {
 			x.Offsets = append(x.Offsets, Offset(o))
 		}
+		for _, h := range c.Weekly {
+			x.Weekly = append(x.Weekly, Hours{Days: append([]uint{}, h.Days...), From: h.From, To: h.To})
+		}
+		for _, h := range c.Holidays {
+			x.Holidays = append(x.Holidays, Special(h))
+		}
 		out.Calendars = append(out.Calendars, x)
 	}
 	for _, l := range d.Limits {
-		out.Limits = append(out.Limits, Limit{l.ID, l.Title, Match(l.When), l.Measure, l.Max, Window(l.Window), l.GroupBy, l.Exceeded})
+		x := Limit{l.ID, l.Title, MatchOf(l.When), l.Measure, l.Max, Window(l.Window), l.GroupBy, l.Exceeded, nil}
+		if l.Plan != nil {
+			x.Plan = branches(*l.Plan)
+		}
+		out.Limits = append(out.Limits, x)
+	}
+	for _, o := range d.Obligations {
+		x := Obligation{o.ID, o.Title, MatchOf(o.When), Addition{nil, o.Add.Delay, o.Add.MinGroups}}
+		if o.Add.Plan != nil {
+			x.Add.Plan = branches(*o.Add.Plan)
+		}
+		out.Obligations = append(out.Obligations, x)
 	}
 	return out
 }
@@ -204,9 +281,16 @@ func PlanOf(p policy.Plan) []Branch {
 		for _, s := range b.Steps {
 			x.Steps = append(x.Steps, Step(s))
 		}
+		x.Delay, x.ExpiresAfter, x.Deadline = b.Delay, b.ExpiresAfter, b.Deadline
 		out = append(out, x)
 	}
 	return out
+}
+
+// branches is PlanOf of a plan that may be absent.
+func branches(p policy.Plan) *[]Branch {
+	out := append([]Branch{}, PlanOf(p)...)
+	return &out
 }
 
 func planFrom(in []Branch) policy.Plan {
@@ -216,6 +300,7 @@ func planFrom(in []Branch) policy.Plan {
 		for _, s := range b.Steps {
 			x.Steps = append(x.Steps, policy.Step(s))
 		}
+		x.Delay, x.ExpiresAfter, x.Deadline = b.Delay, b.ExpiresAfter, b.Deadline
 		out.AnyOf = append(out.AnyOf, x)
 	}
 	return out
@@ -250,20 +335,39 @@ func (d Document) Canonical() (policy.Document, error) {
 		out.AddressBook = append(out.AddressBook, policy.BookEntry(b))
 	}
 	for _, g := range d.Guards {
-		out.Guards = append(out.Guards, policy.Guard{ID: g.ID, Title: g.Title, When: policy.Match(g.When), Effect: g.Effect, Reason: g.Reason})
+		out.Guards = append(out.Guards, policy.Guard{ID: g.ID, Title: g.Title, When: matchFrom(g.When), Effect: g.Effect, Reason: g.Reason})
 	}
 	for _, r := range d.Routes {
-		out.Routes = append(out.Routes, policy.Route{ID: r.ID, Priority: r.Priority, When: policy.Match(r.When), Plan: planFrom(r.Plan), Auto: r.Auto, FeeCap: r.FeeCap})
+		out.Routes = append(out.Routes, policy.Route{ID: r.ID, Priority: r.Priority, When: matchFrom(r.When), Plan: planFrom(r.Plan), Auto: r.Auto, FeeCap: r.FeeCap})
 	}
 	for _, c := range d.Calendars {
 		x := policy.Calendar{ID: c.ID, Zone: c.Zone}
 		for _, o := range c.Offsets {
 			x.Offsets = append(x.Offsets, policy.Offset(o))
 		}
+		for _, h := range c.Weekly {
+			x.Weekly = append(x.Weekly, policy.Hours(h))
+		}
+		for _, h := range c.Holidays {
+			x.Holidays = append(x.Holidays, policy.Special(h))
+		}
 		out.Calendars = append(out.Calendars, x)
 	}
 	for _, l := range d.Limits {
-		out.Limits = append(out.Limits, policy.Limit{ID: l.ID, Title: l.Title, When: policy.Match(l.When), Measure: l.Measure, Max: l.Max, Window: policy.Window(l.Window), GroupBy: l.GroupBy, Exceeded: l.Exceeded})
+		x := policy.Limit{ID: l.ID, Title: l.Title, When: matchFrom(l.When), Measure: l.Measure, Max: l.Max, Window: policy.Window(l.Window), GroupBy: l.GroupBy, Exceeded: l.Exceeded}
+		if l.Plan != nil {
+			p := planFrom(*l.Plan)
+			x.Plan = &p
+		}
+		out.Limits = append(out.Limits, x)
+	}
+	for _, o := range d.Obligations {
+		x := policy.Obligation{ID: o.ID, Title: o.Title, When: matchFrom(o.When), Add: policy.Addition{Delay: o.Add.Delay, MinGroups: o.Add.MinGroups}}
+		if o.Add.Plan != nil {
+			p := planFrom(*o.Add.Plan)
+			x.Add.Plan = &p
+		}
+		out.Obligations = append(out.Obligations, x)
 	}
 	return out, nil
 }

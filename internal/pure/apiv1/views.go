@@ -195,6 +195,10 @@ type Decision struct {
 	FeeCap        *custody.Uint256 `json:"feeCap,omitempty"`
 	Unmet         []problem.Unmet  `json:"unmet,omitempty"`
 	Also          []Requirement    `json:"also,omitempty" doc:"plans that must be met besides"`
+
+	Delay       int64    `json:"delay,omitempty" doc:"seconds after acceptance before which it is not done"`
+	Obligations []string `json:"obligations,omitempty" doc:"that added to what it needs"`
+	MinGroups   uint32   `json:"minDistinctGroups,omitempty" doc:"different groups that those who approve stand for, over all plans"`
 }
 
 // Requirement is a plan that must be met besides the one that decided.
@@ -203,12 +207,14 @@ type Requirement struct {
 	Plan   []Branch `json:"plan" doc:"any one branch is enough"`
 	Groups []Group  `json:"groups,omitempty" doc:"of the rules as they will be; absent: as they are"`
 	Floor  uint32   `json:"minDistinctUsers"`
+
+	FloorGroups uint32 `json:"minDistinctGroups,omitempty"`
 }
 
 // RequirementsOf gives the JSON form.
 func RequirementsOf(list []policy.Requirement) (out []Requirement) {
 	for _, r := range list {
-		x := Requirement{Rule: r.Rule, Plan: PlanOf(r.Plan), Floor: r.Floor}
+		x := Requirement{Rule: r.Rule, Plan: PlanOf(r.Plan), Floor: r.Floor, FloorGroups: r.FloorGroups}
 		for _, g := range r.Groups {
 			x.Groups = append(x.Groups, Group(g))
 		}
@@ -220,12 +226,21 @@ func RequirementsOf(list []policy.Requirement) (out []Requirement) {
 // Branch is met when each step is.
 type Branch struct {
 	Steps []Step `json:"steps"`
+
+	Delay        int64 `json:"delay,omitempty" doc:"seconds after acceptance before which it is not met"`
+	ExpiresAfter int64 `json:"expiresAfter,omitempty" doc:"age in seconds from which on an approval does not count"`
+	Deadline     int64 `json:"deadline,omitempty" doc:"seconds after acceptance from which on it is not met any more"`
 }
 
 // Step is met when min members of the group approved.
 type Step struct {
 	Group custody.GroupID `json:"group"`
 	Min   uint32          `json:"min"`
+
+	Ordered  bool              `json:"ordered,omitempty" doc:"approvals count after the steps before are met"`
+	Hardware bool              `json:"hardwareOnly,omitempty" doc:"approvals by passkeys only"`
+	Differ   []custody.GroupID `json:"mustDifferFrom,omitempty" doc:"whose members don't count"`
+	Veto     []custody.GroupID `json:"veto,omitempty" doc:"whose members may reject"`
 }
 
 // Vote is a person's signed decision.

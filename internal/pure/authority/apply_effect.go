@@ -40,39 +40,6 @@ func (s *State) checkApprovals(p *Pending, d policy.Decision, used, trail []uint
 	return s.plansMet(p, d, at)
 }
 
-// plansMet checks the pinned plan and the current one against the votes that still count.
-func (s *State) plansMet(p *Pending, d policy.Decision, at Moment) error {
-	votes := s.votes(p, at)
-	for _, x := range []policy.Decision{p.Decision, d} {
-		if ok, unmet := x.Met(s.Rules, p.Initiator, votes); !ok {
-			return &QuorumError{Rule: x.Rule, Unmet: unmet}
-		}
-	}
-	return nil
-}
-
-// stands says whether an approval still counts: the key that signed is still an active key of its person, and the approval is not
-// older than the rules allow.
-func (s *State) stands(v Vote, at Moment) bool {
-	return s.holds(v.Person, v.Key) == nil && !Stale(s.Doc.Floor, v.Time, at)
-}
-
-// Stale says whether an approval given at a time, in Unix nanoseconds, may be older than the floor allows.
-func Stale(f policy.Floor, given int64, at Moment) bool {
-	return at.Time+at.Bound-given > f.MaxApprovalAge*1e9
-}
-
-// votes lists the persons whose approvals still count.
-func (s *State) votes(p *Pending, at Moment) []policy.Vote {
-	var out []policy.Vote
-	for _, v := range p.Approvals {
-		if s.stands(v, at) {
-			out = append(out, policy.Vote{Person: v.Person, Decision: request.Approve})
-		}
-	}
-	return out
-}
-
 func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 	p, ok := s.pending[b.Request]
 	if !ok {
@@ -146,6 +113,7 @@ func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.
 		return nil, err
 	}
 	return func() {
+		s.pinDocument(rules, l)
 		s.Doc, s.Rules = doc, rules
 		s.recount()
 		s.docs = append(s.docs, l.Seq)
@@ -283,3 +251,16 @@ type QuorumError struct {
 
 // Error names the rule.
 func (e *QuorumError) Error() string { return fmt.Sprintf("approvals for %q are missing", e.Rule) }
+
+// WaitError says that nothing is missing but time.
+type WaitError struct {
+	Rule    string
+	Seconds int64 // that still have to pass, as far as they are known; 0: not known
+}
+
+func (e *WaitError) Error() string {
+	if e.Seconds == 0 {
+		return fmt.Sprintf("the delay of %q has not passed", e.Rule)
+	}
+	return fmt.Sprintf("the delay that %q asks for passes in %d seconds", e.Rule, e.Seconds)
+}

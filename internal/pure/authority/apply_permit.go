@@ -170,6 +170,9 @@ func (s *State) replace(l entry.Leaf, leaf [32]byte, b *entry.Permit, g *Signed)
 	if err := s.checkCharges(b.Decision, nil, Moment{l.Time, l.Bound}); err != nil {
 		return nil, err
 	}
+	if id, asks := s.asksPlan(b.Decision); asks {
+		return nil, fmt.Errorf("limit %s asks for a plan, and a replacement has no approvals of its own", id)
+	}
 	more, _ := b.Fee.Sub(g.Fee)
 	takeWarm, err := s.takeWarm(wi, g.Asset, custody.Uint256{}, more, Moment{l.Time, l.Bound})
 	if err != nil {

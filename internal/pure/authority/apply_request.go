@@ -57,6 +57,9 @@ func (s *State) applyRequest(l entry.Leaf, leaf [32]byte, b *entry.Request) (fun
 	}
 	p := &Pending{ID: id, Seq: l.Seq, BodyHash: hash, Request: b.Request, Evidence: b.Facts.Evidence, Effects: b.Effects,
 		Bounds: b.Bounds, Decision: b.Decision, Initiator: r.Initiator, Leaf: leaf, parsed: r}
+	if s.Rules.Delayed() {
+		p.Accepted = &Moment{l.Time, l.Bound}
+	}
 	return func() {
 		s.wait(p)
 		s.expiry.push(deadline{at: r.NotAfter, seq: l.Seq, request: id})
@@ -108,10 +111,8 @@ func (s *State) applyApproval(l entry.Leaf, b *entry.Approval) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range p.Approvals {
-		if v.Person == a.Person && a.Decision == request.Approve && s.stands(v, Moment{l.Time, l.Bound}) {
-			return nil, fmt.Errorf("%s has approved already", a.Person)
-		}
+	if _, done := s.approved(p, a.Person, Moment{l.Time, l.Bound}); done && a.Decision == request.Approve {
+		return nil, fmt.Errorf("%s has approved already", a.Person)
 	}
 	switch a.Decision {
 	case request.Cancel:
@@ -120,7 +121,7 @@ func (s *State) applyApproval(l entry.Leaf, b *entry.Approval) (func(), error) {
 		}
 		return func() { s.end(p, l, EndCancelled) }, nil
 	case request.Reject:
-		if !p.Decision.Counts(s.Rules, a.Person) {
+		if !s.hasSay(p, a, Moment{l.Time, l.Bound}) {
 			return nil, fmt.Errorf("%s is no approver of this request", a.Person)
 		}
 		return func() { s.end(p, l, EndRejected) }, nil
@@ -128,7 +129,7 @@ func (s *State) applyApproval(l entry.Leaf, b *entry.Approval) (func(), error) {
 		if a.Person == r.Initiator {
 			return nil, errors.New("the initiator can't approve")
 		}
-		if !p.Decision.Counts(s.Rules, a.Person) {
+		if !s.hasSay(p, a, Moment{l.Time, l.Bound}) {
 			return nil, fmt.Errorf("%s is no approver of this request", a.Person)
 		}
 		return func() {

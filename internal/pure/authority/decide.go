@@ -17,7 +17,10 @@ import (
 )
 
 // Moment is a reading of the clock: the true time is within Time ± Bound, Unix nanoseconds.
-type Moment struct{ Time, Bound int64 }
+type Moment struct {
+	Time  int64 `cbor:"1,keyasint"`
+	Bound int64 `cbor:"2,keyasint"`
+}
 
 // DecideRequest says what the rules make of a new request: the entry to record, without its evidence. A failure means that the
 // request is not recorded: it is malformed, expired, for another domain, or names what does not exist. A refusal by the rules
@@ -41,20 +44,24 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 		return nil, err
 	}
 	out := entry.NewRequest(r)
-	d := Judge(s.Rules, x.facts, x.document)
-	d = Charge(s.Rules, d, x.facts, FeeCap(x.bounds, d), false)
-	out.Facts, out.Effects, out.Bounds, out.Decision = x.facts, x.effects, x.bounds, s.limited(d, nil, at)
+	c := s.Rules.Case(x.facts)
+	d := Judge(c, x.document)
+	d = s.limited(c, Charge(c, d, FeeCap(x.bounds, d), false), nil, at)
+	if r.NotAfter*1e9 <= at.Time+at.Bound+d.Delay*1e9 && d.Delay > 0 {
+		return nil, problem.New(problem.Malformed, "the rules ask for a delay of %d seconds, and notAfter comes before its end", d.Delay)
+	}
+	out.Facts, out.Effects, out.Bounds, out.Decision = x.facts, x.effects, x.bounds, d
 	return out, nil
 }
 
 // Judge evaluates rules for what a request does; next is the document that it makes, if it makes one: then it may need more plans than
 // its own.
-func Judge(rules *policy.Rules, f policy.Facts, next *policy.Document) policy.Decision {
-	d := rules.Evaluate(f)
+func Judge(c *policy.Case, next *policy.Document) policy.Decision {
+	d := c.Decide()
 	if next == nil || d.Outcome != policy.Allowed {
 		return d
 	}
-	return rules.Require(d, f.Initiator, policy.Requirements(rules.Document(), *next))
+	return c.Rules().Require(d, c.Facts().Initiator, policy.Requirements(c.Rules().Document(), *next))
 }
 
 // editDocument gives the document that a governance request makes of the current one.
@@ -99,19 +106,24 @@ func (s *State) decideNow(p *Pending, r *request.Parsed, fee *custody.Uint256, a
 	if err != nil {
 		return now{}, err
 	}
-	d := Judge(s.Rules, x.facts, x.document)
+	c := s.Rules.Case(x.facts)
+	d := Judge(c, x.document)
 	most := FeeCap(p.Bounds, p.Decision, d)
 	if fee != nil {
 		most = *fee
 	}
-	d = s.limited(Charge(s.Rules, d, x.facts, most, false), p.reserved, at)
+	d = s.limited(c, Charge(c, d, most, false), p.reserved, at)
 	if d.Outcome != policy.Allowed {
 		return now{}, refusal(d)
 	}
 	if err := s.plansMet(p, d, at); err != nil {
 		var q *QuorumError
-		if errors.As(err, &q) {
-			return now{}, &problem.Error{Kind: problem.QuorumNotMet, Detail: q.Error(), Rule: q.Rule, Unmet: q.Unmet}
+		var wait *WaitError
+		switch {
+		case errors.As(err, &q):
+			err = &problem.Error{Kind: problem.QuorumNotMet, Detail: q.Error(), Rule: q.Rule, Unmet: q.Unmet}
+		case errors.As(err, &wait):
+			err = &problem.Error{Kind: problem.NotYet, Detail: wait.Error(), Rule: wait.Rule}
 		}
 		return now{}, err
 	}
@@ -231,12 +243,12 @@ func (s *State) mayDecide(p *Pending, a request.Approval, at Moment) error {
 	if a.Person == p.Initiator {
 		return problem.New(problem.Forbidden, "the initiator can't approve or reject their own request")
 	}
-	if !p.Decision.Counts(s.Rules, a.Person) {
+	if !s.hasSay(p, a, at) {
 		return problem.New(problem.Forbidden, "%s is in no group that the plan of rule %q names", a.Person, p.Decision.Rule)
 	}
-	for _, v := range p.Approvals {
-		if v.Person == a.Person && a.Decision == request.Approve && s.stands(v, at) {
-			return problem.New(problem.AlreadyDone, "%s approved this request already, in entry %d", a.Person, v.Seq)
+	if a.Decision == request.Approve {
+		if seq, done := s.approved(p, a.Person, at); done {
+			return problem.New(problem.AlreadyDone, "%s approved this request already, in entry %d", a.Person, seq)
 		}
 	}
 	return nil

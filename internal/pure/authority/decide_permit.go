@@ -5,6 +5,7 @@ package authority
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"slices"
 
 	"strongroom/internal/pure/btc"
@@ -109,7 +110,11 @@ func (s *State) decideReplacement(g *Signed, asked Asked, out *entry.Permit, at 
 		return err
 	}
 	more, _ := out.Fee.Sub(g.Fee)
-	out.Decision = s.limited(Charge(s.Rules, Judge(s.Rules, x.facts, x.document), x.facts, more, true), nil, at)
+	c := s.Rules.Case(x.facts)
+	out.Decision = s.limited(c, Charge(c, Judge(c, x.document), more, true), nil, at)
+	if l, asks := s.asksPlan(out.Decision); asks { // a replacement has no approvals of its own
+		return &problem.Error{Kind: problem.RefusedByRule, Detail: fmt.Sprintf("limit %q asks for a plan; ask anew for what the higher fee takes", l), Rule: l}
+	}
 	if out.Decision.Outcome != policy.Allowed {
 		return refusal(out.Decision)
 	}

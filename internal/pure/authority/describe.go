@@ -71,7 +71,11 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 	if err != nil {
 		return described{}, err
 	}
-	x.facts, x.effects, x.bounds, err = Describe(s.Rules, w, next[0], r, kind, derive)
+	view := View{At: at}
+	if w.ID != "" {
+		view.Temperature = s.Temperature(w.ID)
+	}
+	x.facts, x.effects, x.bounds, err = Describe(s.Rules, view, w, next[0], r, kind, derive)
 	return x, err
 }
 
@@ -120,9 +124,9 @@ func (s *State) mayCreate(o *request.WalletCreateBody) error {
 }
 
 // Describe says what a well-formed request does, as the rules and the approvers see it: in a wallet with a number of receiving addresses,
-// where it names one, and with the address book of some rules. It is the one place that does; whoever checks a record makes it again.
-func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
-	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind, Class: w.Class}
+// where it names one, and with the address book of some rules; view is what else is known. It is the one place that does; whoever checks a record makes it again.
+func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
+	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind, Around: view.around(rules, r), Class: w.Class}
 	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest}
 	b := request.Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}
 	var err error

@@ -119,9 +119,9 @@ func (m *meter) add(r *policy.Rules, amount custody.Uint256, at Moment) {
 	}
 }
 
-// exceeded gives the limit that charges would pass, if there is one, and what each of those has counted. own is what the request holds
-// already.
-func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) (first *policy.Limit, unmet []problem.Unmet) {
+// exceeded gives the limit that decides where charges would pass limits that deny or hold, and what each of those has counted; and the limits
+// passed that ask for a plan then. own is what the request holds already.
+func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) (first *policy.Limit, unmet []problem.Unmet, plans []policy.Limit) {
 	fresh := 0
 	for _, c := range charges {
 		l, ok := s.Rules.Limit(c.Limit)
@@ -149,17 +149,23 @@ func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) 
 		if sum(sum(used, reserved), c.Amount).Cmp(l.Max) <= 0 {
 			continue
 		}
+		if l.Exceeded == policy.ByPlan {
+			if n := len(plans); n == 0 || plans[n-1].ID != l.ID {
+				plans = append(plans, l)
+			}
+			continue
+		}
 		first = strictest(first, l)
 		if len(unmet) < policy.MaxUnmet {
 			unmet = append(unmet, problem.Unmet{Rule: l.ID, Criterion: "limit", Observed: fmt.Sprintf("%s of %s used, %s reserved, this takes %s", used, l.Max, reserved, c.Amount)})
 		}
 	}
-	return first, unmet
+	return first, unmet, plans
 }
 
-// strictest gives the limit that decides: one that denies goes before one that holds, then the first.
+// strictest gives the limit that decides: one that does not hold goes before one that holds, then the first.
 func strictest(first *policy.Limit, l policy.Limit) *policy.Limit {
-	if first == nil || first.Exceeded == policy.Hold && l.Exceeded == policy.Deny {
+	if first == nil || first.Exceeded == policy.Hold && l.Exceeded != policy.Hold {
 		return &l
 	}
 	return first
@@ -167,16 +173,16 @@ func strictest(first *policy.Limit, l policy.Limit) *policy.Limit {
 
 // Charge completes a decision that allows with what the request takes from limits. more says that it is a further attempt of one that has
 // paid, by so much more fee.
-func Charge(rules *policy.Rules, d policy.Decision, f policy.Facts, fee custody.Uint256, more bool) policy.Decision {
+func Charge(c *policy.Case, d policy.Decision, fee custody.Uint256, more bool) policy.Decision {
 	if d.Outcome != policy.Allowed {
 		return d
 	}
-	charges, err := rules.Charges(f, fee)
+	charges, err := c.Charges(fee)
 	if err != nil {
 		return policy.Decision{Outcome: policy.Denied, Version: d.Version, Hash: d.Hash, Rule: policy.RuleDefaultDeny,
 			Unmet: []problem.Unmet{{Rule: "limits", Criterion: "limit", Observed: err.Error()}}}
 	}
-	if more {
+	if rules := c.Rules(); more {
 		charges = slices.DeleteFunc(charges, func(c policy.Charge) bool {
 			l, _ := rules.Limit(c.Limit)
 			return l.Measure != policy.MeasureFee
@@ -189,10 +195,10 @@ func Charge(rules *policy.Rules, d policy.Decision, f policy.Facts, fee custody.
 }
 
 // limited turns a decision into what the limits make of it now.
-func (s *State) limited(d policy.Decision, own []reservation, at Moment) policy.Decision {
-	l, unmet := s.exceeded(d.Limits, own, at)
+func (s *State) limited(c *policy.Case, d policy.Decision, own []reservation, at Moment) policy.Decision {
+	l, unmet, plans := s.exceeded(d.Limits, own, at)
 	if l == nil {
-		return d
+		return s.Rules.Exceeded(d, c.Facts(), plans)
 	}
 	out := policy.Decision{Outcome: policy.Denied, Version: d.Version, Hash: d.Hash, Rule: l.ID, Unmet: unmet}
 	if l.Exceeded == policy.Hold {
@@ -215,10 +221,29 @@ func (s *State) checkCharges(d policy.Decision, own []reservation, at Moment) er
 			}
 		}
 	}
-	if l, unmet := s.exceeded(d.Limits, own, at); l != nil {
+	l, unmet, plans := s.exceeded(d.Limits, own, at)
+	if l != nil {
 		return fmt.Errorf("it passes limit %s: %s", l.ID, unmet[0].Observed)
 	}
+	for _, x := range plans {
+		asks := func(r policy.Requirement) bool {
+			return r.Rule == x.ID && bytes.Equal(canon.Encode(r.Plan), canon.Encode(*x.Plan))
+		}
+		if d.Auto || !slices.ContainsFunc(d.Also, asks) {
+			return fmt.Errorf("it passes limit %s, and does not ask for its plan", x.ID)
+		}
+	}
 	return nil
+}
+
+// asksPlan names a limit of the document whose plan a decision asks for, if there is one.
+func (s *State) asksPlan(d policy.Decision) (string, bool) {
+	for _, x := range d.Also {
+		if l, ok := s.Rules.Limit(x.Rule); ok && l.Exceeded == policy.ByPlan {
+			return l.ID, true
+		}
+	}
+	return "", false
 }
 
 // meterFor gives the meter of a charge, a new one if there is none.

@@ -28,6 +28,9 @@ type Pending struct {
 	Leaf      [32]byte            `cbor:"12,keyasint"` // leaf hash of its entry
 	Refused   [3]uint8            `cbor:"13,keyasint"` // refusals so far, by act: approve, permit, execute
 
+	Accepted *Moment       `cbor:"14,keyasint,omitempty"` // since when delays count, where the document has some: its entry's, or the document's
+	Floor    *policy.Floor `cbor:"15,keyasint,omitempty"` // on acceptance, once the document has another one
+
 	parsed   *request.Parsed // of Request, once needed
 	reserved []reservation   // of the limits that Decision names, as far as the document has them
 }

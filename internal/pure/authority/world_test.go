@@ -364,13 +364,14 @@ func (w *world) permit(t tester, id custody.RequestID, payload string, slot entr
 	if err != nil { // zeroized, or a control point is off: Apply is to refuse it
 		x.facts = e.Facts
 	}
-	b.Decision = Judge(w.s.Rules, x.facts, x.document)
+	c := w.s.Rules.Case(x.facts)
+	b.Decision = Judge(c, x.document)
 	if g, ok := w.s.Signed(id); ok {
 		more, _ := b.Fee.Sub(g.Fee)
-		b.Decision = Charge(w.s.Rules, b.Decision, x.facts, more, true)
+		b.Decision = Charge(c, b.Decision, more, true)
 		b.Attempt, b.Trail = g.Attempt+1, slices.Clone(g.Trail)
 	} else if p, ok := w.s.Pending(id); ok {
-		b.Decision = Charge(w.s.Rules, b.Decision, x.facts, b.Fee, false)
+		b.Decision = w.s.limited(c, Charge(c, b.Decision, b.Fee, false), p.reserved, w.at())
 		b.Trail = slices.Clone(p.Trail)
 		for _, v := range p.Approvals {
 			b.Approvals = append(b.Approvals, v.Seq)

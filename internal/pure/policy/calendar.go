@@ -16,6 +16,9 @@ type Calendar struct {
 	ID      string   `cbor:"1,keyasint"`
 	Zone    string   `cbor:"2,keyasint,omitempty"` // name in the IANA time zone database that the offsets were taken from, for people
 	Offsets []Offset `cbor:"3,keyasint"`           // by rising time; what was before the first has its offset too
+
+	Weekly   []Hours   `cbor:"4,keyasint,omitempty"` // what counts as inside, in local time; sorted
+	Holidays []Special `cbor:"5,keyasint,omitempty"` // days that are otherwise; by rising day, distinct
 }
 
 // Offset is local time less UTC from a time on.
@@ -61,6 +64,9 @@ func (d Document) checkCalendars() error {
 			if o.Seconds <= -daySeconds || o.Seconds >= daySeconds || o.From < 0 || o.From > 1<<40 || j > 0 && c.Offsets[j-1].From >= o.From {
 				return fmt.Errorf("calendar %s: offset %d is a day or more, or does not come after the one before", c.ID, j+1)
 			}
+		}
+		if err := c.checkHours(); err != nil {
+			return fmt.Errorf("calendar %s: %w", c.ID, err)
 		}
 	}
 	return nil

@@ -81,7 +81,7 @@ func (d Document) form() error {
 	case d.Version > 1 && d.PrevHash == [32]byte{}:
 		return d.bad("prevHash must be the hash of version %d", d.Version-1)
 	}
-	for _, check := range []func() error{d.checkPrincipals, d.checkGroups, d.checkBook, d.checkFloor, d.checkRules, d.checkCalendars, d.checkLimits, d.checkPlans} {
+	for _, check := range []func() error{d.checkPrincipals, d.checkGroups, d.checkBook, d.checkFloor, d.checkRules, d.checkCalendars, d.checkLimits, d.checkObligations, d.checkPlans} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrDocument, err)
 		}
@@ -191,6 +191,8 @@ func (d Document) checkFloor() error {
 		return fmt.Errorf("floor.minDistinctUsers is %d; want 1 to %d", f.MinDistinctUsers, MaxStepMin)
 	case !f.ForbidSelfApproval:
 		return errors.New("floor.forbidSelfApproval must be true: nobody approves their own request")
+	case f.MinDistinctGroups > MaxSteps:
+		return fmt.Errorf("floor.minDistinctGroups is %d; want %d at most", f.MinDistinctGroups, MaxSteps)
 	case f.RequestTTL < MinTTL || f.RequestTTL > request.MaxLifetime:
 		return fmt.Errorf("floor.requestTTL is %d seconds; want %d to %d", f.RequestTTL, MinTTL, request.MaxLifetime)
 	case f.MaxApprovalAge < MinTTL || f.MaxApprovalAge > request.MaxApprovalAge:

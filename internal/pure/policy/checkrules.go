@@ -24,7 +24,7 @@ func (d Document) checkRules() error {
 			return err
 		}
 		switch id {
-		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, "facts", "limits", "plan", "principals":
+		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, "facts", "limits", "obligations", "plan", "principals":
 			return fmt.Errorf("%s: the id %q is reserved", what, id)
 		}
 		if ids[id] {
@@ -58,6 +58,11 @@ func (d Document) checkRules() error {
 	}
 	for _, l := range d.Limits {
 		if err := fresh("limit", l.ID); err != nil {
+			return err
+		}
+	}
+	for _, o := range d.Obligations {
+		if err := fresh("obligation", o.ID); err != nil {
 			return err
 		}
 	}
@@ -119,6 +124,7 @@ func (d Document) checkMatch(m Match) error {
 		list("destination.ids", m.Books, func(id string) error { _, ok := d.bookEntry(id); return known(id, ok) }),
 		checkText("expr", m.Expr, MaxExpr),
 		list("source.class", m.Classes, request.Class.Check),
+		d.checkAround(m),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}
@@ -167,13 +173,22 @@ func (d Document) checkPlans() error {
 		if len(p.plan.AnyOf) == 0 {
 			return fmt.Errorf("%s: needs a branch; without one it could never be met", p.place)
 		}
-		if err := d.checkPlan(p.plan); err != nil {
-			return fmt.Errorf("%s: %w", p.place, err)
+		for i, b := range p.plan.AnyOf {
+			for _, s := range b.Steps {
+				if len(s.Differ) > 0 {
+					return fmt.Errorf("%s: branch %d (group %s): mustDifferFrom has no place in a reserved plan; make a group without those people", p.place, i+1, s.Group)
+				}
+			}
 		}
 	}
-	for _, r := range d.Routes {
-		if err := d.checkPlan(r.Plan); err != nil {
-			return fmt.Errorf("route %s: plan: %w", r.ID, err)
+	for _, b := range d.Plans().Recovery.AnyOf { // it also signs outside of the log (docs/spec/reanchor.md)
+		if slices.ContainsFunc(b.Steps, func(s Step) bool { return s.Ordered || s.Hardware }) {
+			return errors.New("the plan of recovery signs a re-anchoring with key files, in no order: no ordered, no hardwareOnly; give the domain a recovery plan of its own")
+		}
+	}
+	for _, p := range d.plans() {
+		if err := d.checkPlan(p.plan); err != nil {
+			return fmt.Errorf("%s: %w", p.place, err)
 		}
 	}
 	return nil
@@ -187,6 +202,9 @@ func (d Document) checkPlan(p Plan) error {
 		if len(b.Steps) == 0 || len(b.Steps) > MaxSteps {
 			return fmt.Errorf("branch %d has %d steps; want 1 to %d", i+1, len(b.Steps), MaxSteps)
 		}
+		if err := d.checkTimes(b); err != nil {
+			return fmt.Errorf("branch %d: %w", i+1, err)
+		}
 		for j, s := range b.Steps {
 			if err := d.checkStep(b, j); err != nil {
 				return fmt.Errorf("branch %d step %d (group %s): %w", i+1, j+1, s.Group, err)
@@ -196,6 +214,24 @@ func (d Document) checkPlan(p Plan) error {
 	return nil
 }
 
+// checkTimes checks the times of a branch, and that it has steps of as many groups as the floor asks: each of its steps is of another group, and each
+// person counts for one.
+func (d Document) checkTimes(b Branch) error {
+	f := d.Floor
+	switch {
+	case b.Delay < 0 || b.Delay >= f.RequestTTL:
+		return fmt.Errorf("delay is %d seconds; a request lives %d, so that the branch could never be met", b.Delay, f.RequestTTL)
+	case b.ExpiresAfter < 0 || b.ExpiresAfter > 0 && b.ExpiresAfter < MinTTL || b.ExpiresAfter > f.MaxApprovalAge:
+		return fmt.Errorf("expiresAfter is %d seconds; want %d to floor.maxApprovalAge, %d", b.ExpiresAfter, MinTTL, f.MaxApprovalAge)
+	case b.Deadline < 0 || b.Deadline > 0 && b.Deadline < max(MinTTL, b.Delay+1) || b.Deadline > f.RequestTTL:
+		return fmt.Errorf("deadline is %d seconds; want %d at least, more than the delay, and floor.requestTTL (%d) at most", b.Deadline, MinTTL, f.RequestTTL)
+	case len(b.Steps) < int(f.MinDistinctGroups):
+		return fmt.Errorf("has steps of %d groups; floor.minDistinctGroups is %d", len(b.Steps), f.MinDistinctGroups)
+	default:
+		return nil
+	}
+}
+
 func (d Document) checkStep(b Branch, j int) error {
 	s := b.Steps[j]
 	if slices.ContainsFunc(b.Steps[:j], func(o Step) bool { return o.Group == s.Group }) {
@@ -203,6 +239,18 @@ func (d Document) checkStep(b Branch, j int) error {
 	}
 	if s.Min < 1 || s.Min > MaxStepMin {
 		return fmt.Errorf("min is %d; want 1 to %d", s.Min, MaxStepMin)
+	}
+	if s.Ordered && j == 0 {
+		return errors.New("ordered: there is no step before the first")
+	}
+	known := func(g custody.GroupID) error {
+		if _, ok := d.group(g); !ok {
+			return fmt.Errorf("%q is not in the document", string(g))
+		}
+		return nil
+	}
+	if err := cmp.Or(list("mustDifferFrom", s.Differ, known), list("veto", s.Veto, known)); err != nil {
+		return err
 	}
 	g, ok := d.group(s.Group)
 	if !ok {
@@ -239,30 +287,50 @@ func (r *Rules) satisfiable(lone bool) error {
 	if lone && r.doc.Version == 1 && active == 1 {
 		return nil
 	}
-	for _, p := range r.doc.reserved() {
+	for _, p := range r.doc.plans() {
 		if err := r.satisfiablePlan(p.plan, active); err != nil {
 			return r.doc.bad("%s %w", p.place, err)
 		}
 	}
-	for _, rt := range r.doc.Routes {
-		if err := r.satisfiablePlan(rt.Plan, active); err != nil {
-			return r.doc.bad("route %s: plan %w", rt.ID, err)
-		}
-	}
-	var guard string
-	for _, p := range r.doc.Principals { // in order, so that the same document gives the same error
-		d := r.Evaluate(Facts{Operation: request.PolicyChange, Initiator: p.ID, Evidence: BySignature})
-		if d.Outcome == Allowed {
-			return nil
-		}
-		if p.Active && d.Rule != RuleFloor && guard == "" {
-			guard = d.Rule
-		}
+	guard, obligation, found := r.changeable()
+	if found {
+		return nil
 	}
 	if guard != "" {
 		return r.doc.bad("guard %s would refuse every change of the rules, its own removal too; limit it with operation, for instance [transfer]", guard)
 	}
+	if obligation != "" {
+		return r.doc.bad("obligation %s asks for more than can be met of every change of the rules, its own removal too; limit it with operation", obligation)
+	}
 	return r.doc.bad("nobody could ask for a change of the rules that others could then approve; see changePlan")
+}
+
+// changeable says whether somebody could ask, at some time, for a change of the rules that guards let through and others could approve; if not,
+// which guard or obligation stands in the way.
+func (r *Rules) changeable() (guard, obligation string, found bool) {
+	tries := 0
+	for _, p := range r.doc.Principals { // in order, so that the same document gives the same error
+		for _, at := range r.instants() {
+			d := r.Evaluate(Facts{Operation: request.PolicyChange, Initiator: p.ID, Evidence: BySignature, Around: at})
+			if d.Outcome == Allowed {
+				return "", "", true
+			}
+			if tries++; !p.Active || tries > maxTries {
+				break
+			}
+			if d.Rule != RuleFloor && guard == "" {
+				guard = d.Rule
+			}
+			if d.Rule == RuleFloor && len(d.Unmet) > 0 && r.isObligation(d.Unmet[0].Rule) {
+				obligation = d.Unmet[0].Rule
+			}
+		}
+	}
+	return guard, obligation, false
+}
+
+func (r *Rules) isObligation(id string) bool {
+	return slices.ContainsFunc(r.doc.Obligations, func(o Obligation) bool { return o.ID == id })
 }
 
 func (r *Rules) satisfiablePlan(p Plan, active int) error {
@@ -281,8 +349,8 @@ func (r *Rules) satisfiablePlan(p Plan, active int) error {
 		if need > have {
 			return fmt.Errorf("branch %d needs %d different people beside the one who asks, and its groups have %d", i+1, need, have)
 		}
-		if lacks := r.lacks(b, func(custody.PersonID) bool { return true }); len(lacks) > 0 {
-			return fmt.Errorf("branch %d can't be met, because each person counts for one step only: %s", i+1, lacks[0].Criterion)
+		if lacks := r.lacks(b, r.everybody("")); len(lacks) > 0 {
+			return fmt.Errorf("branch %d can't be met, because each person counts for one step only, if at all: %s", i+1, lacks[0].Criterion)
 		}
 	}
 	return nil

@@ -52,6 +52,8 @@ type Facts struct {
 	Count        uint32            `cbor:"10,keyasint,omitempty"` // addresses asked for
 	App          *AppFacts         `cbor:"14,keyasint,omitempty"` // of a grant to an application
 	Class        request.Class     `cbor:"21,keyasint,omitempty"` // of the wallet's key: "token", or empty for core
+
+	Around *Around `cbor:"16,keyasint,omitempty"` // what the rules ask for of the state and the clock
 }
 
 // AppFacts is what a grant to an application is about. app_revoke has the grant's name only.
@@ -79,4 +81,8 @@ type Decision struct {
 	Unmet   []problem.Unmet  `cbor:"9,keyasint,omitempty"`  // why it is not allowed: each guard that matched, or the first unmet criterion of each route; at most MaxUnmet
 	Also    []Requirement    `cbor:"10,keyasint,omitempty"` // plans that must be met besides
 	Limits  []Charge         `cbor:"11,keyasint,omitempty"` // what it takes from limits, in order of their ids; set only if it allows
+
+	Delay       int64    `cbor:"12,keyasint,omitempty"` // seconds after acceptance before which it is not done
+	Obligations []string `cbor:"13,keyasint,omitempty"` // ids of the obligations that added to it, ascending
+	Needs       *Needs   `cbor:"14,keyasint,omitempty"` // what the approvals of all its plans together must be
 }

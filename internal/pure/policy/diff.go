@@ -59,6 +59,14 @@ func Diff(old, next Document) []string {
 			}
 		})
 	diffLimits(old, next, say)
+	both(old.Obligations, next.Obligations, func(o Obligation) string { return o.ID },
+		func(o Obligation) { say("obligation %s is new: %s", o.ID, o) },
+		func(o Obligation) { say("obligation %s is removed; it was: %s", o.ID, o) },
+		func(a, b Obligation) {
+			if !same(a, b) {
+				say("obligation %s is now: %s; it was: %s", a.ID, b, a)
+			}
+		})
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}
@@ -126,6 +134,9 @@ func diffPrincipals(old, next Document, say func(string, ...any)) {
 func diffFloor(a, b Floor, say func(string, ...any)) {
 	if a.MinDistinctUsers != b.MinDistinctUsers {
 		say("each plan now needs %d different people at least; it needed %d", b.MinDistinctUsers, a.MinDistinctUsers)
+	}
+	if a.MinDistinctGroups != b.MinDistinctGroups {
+		say("each branch of a plan now needs steps of %d different groups at least; it needed %d", b.MinDistinctGroups, a.MinDistinctGroups)
 	}
 	if a.ForbidSelfApproval != b.ForbidSelfApproval {
 		say("forbidSelfApproval is now %t", b.ForbidSelfApproval)
@@ -239,7 +250,7 @@ func (c Calendar) String() string {
 	for i, o := range c.Offsets {
 		parts[i] = fmt.Sprintf("%+d s from %s", o.Seconds, time.Unix(o.From, 0).UTC().Format(time.RFC3339))
 	}
-	return fmt.Sprintf("called %q, local time is UTC %s", c.Zone, strings.Join(parts, ", "))
+	return fmt.Sprintf("called %q, local time is UTC %s%s", c.Zone, strings.Join(parts, ", "), c.hours())
 }
 
 // String tells a limit in words.
@@ -253,6 +264,9 @@ func (l Limit) String() string {
 		s += ", for each " + joined(l.GroupBy, " and ")
 	}
 	s += map[Effect]string{Deny: "; more is denied", Hold: "; more is held"}[l.Exceeded]
+	if l.Plan != nil {
+		s += "; more needs besides " + l.Plan.String()
+	}
 	if l.Title != "" {
 		s += fmt.Sprintf(" (%q)", l.Title)
 	}
@@ -280,9 +294,9 @@ func (p Plan) String() string {
 	for i, b := range p.AnyOf {
 		steps := make([]string, len(b.Steps))
 		for j, s := range b.Steps {
-			steps[j] = fmt.Sprintf("%d of %s", s.Min, s.Group)
+			steps[j] = s.String()
 		}
-		branches[i] = strings.Join(steps, " and ")
+		branches[i] = strings.Join(steps, " and ") + b.times()
 	}
 	return strings.Join(branches, ", or ")
 }
@@ -308,6 +322,12 @@ func (m Match) String() string {
 	say(m.AmountMax != nil, "the total is at most %s", m.AmountMax)
 	say(m.AmountOver != nil, "the total is more than %s", m.AmountOver)
 	say(m.Expr != "", "%q is true", m.Expr)
+	if m.Time != nil {
+		say(m.Time.Inside != "", "the time is inside the hours of %s", m.Time.Inside)
+		say(m.Time.Outside != "", "the time is outside the hours of %s", m.Time.Outside)
+	}
+	say(len(m.Temperatures) > 0, "the wallet is %s", joined(m.Temperatures, " or "))
+	say(m.FeeOver != nil, "the fee may be more than %s", m.FeeOver)
 	say(len(m.Classes) > 0, "the class of the wallet's key is %s", joined(m.Classes, " or "))
 	if len(parts) == 0 {
 		return "anything is asked"

@@ -32,6 +32,8 @@ type Document struct {
 
 	Calendars []Calendar `cbor:"13,keyasint,omitempty"` // sorted by id
 	Limits    []Limit    `cbor:"14,keyasint,omitempty"` // sorted by id; order has no meaning
+
+	Obligations []Obligation `cbor:"15,keyasint,omitempty"` // sorted by id; order has no meaning
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).
@@ -79,6 +81,8 @@ type Floor struct {
 	ForbidSelfApproval bool   `cbor:"2,keyasint"` // always true in this version
 	RequestTTL         int64  `cbor:"3,keyasint"` // seconds a request may live; at most request.MaxLifetime
 	MaxApprovalAge     int64  `cbor:"4,keyasint"` // seconds an approval counts
+
+	MinDistinctGroups uint32 `cbor:"5,keyasint,omitempty"` // each branch of each plan has steps of this many groups at least
 }
 
 // Effect is what a guard does.
@@ -115,15 +119,24 @@ type Plan struct {
 	AnyOf []Branch `cbor:"1,keyasint,omitempty"`
 }
 
-// Branch is met when each of its steps is.
+// Branch is met when each of its steps is. Times are in seconds; 0 is none.
 type Branch struct {
 	Steps []Step `cbor:"1,keyasint"`
+
+	Delay        int64 `cbor:"2,keyasint,omitempty"` // after acceptance, before which the branch is not met
+	ExpiresAfter int64 `cbor:"3,keyasint,omitempty"` // age from which on an approval does not count for the branch; less than the floor's
+	Deadline     int64 `cbor:"4,keyasint,omitempty"` // after acceptance, from which on the branch is not met any more
 }
 
 // Step is met when Min members of Group approved, none of whom is counted for another step of the branch.
 type Step struct {
 	Group custody.GroupID `cbor:"1,keyasint"`
 	Min   uint32          `cbor:"2,keyasint"` // at least 1
+
+	Ordered  bool              `cbor:"3,keyasint,omitempty"` // approvals count only if they came after the steps before were met
+	Hardware bool              `cbor:"4,keyasint,omitempty"` // approvals by passkeys only
+	Differ   []custody.GroupID `cbor:"5,keyasint,omitempty"` // members of these groups don't count; sorted, distinct
+	Veto     []custody.GroupID `cbor:"6,keyasint,omitempty"` // whose members may reject, though they don't approve; sorted, distinct
 }
 
 // DestinationKind classifies one output's destination.
@@ -155,7 +168,11 @@ type Match struct {
 	AmountMax     *custody.Uint256    `cbor:"11,keyasint,omitempty"` // total at most, base units of the asset
 	AmountOver    *custody.Uint256    `cbor:"12,keyasint,omitempty"` // total more than
 	Expr          string              `cbor:"13,keyasint,omitempty"` // CEL over the facts; must give a bool
-	Classes       []request.Class     `cbor:"31,keyasint,omitempty"` // of the wallet's key
+
+	Time         *TimeMatch            `cbor:"14,keyasint,omitempty"` // inside or outside the hours of a calendar
+	Temperatures []request.Temperature `cbor:"15,keyasint,omitempty"` // of the wallet
+	FeeOver      *custody.Uint256      `cbor:"28,keyasint,omitempty"` // the fee cap asked for is more than
+	Classes      []request.Class       `cbor:"31,keyasint,omitempty"` // of the wallet's key
 }
 
 // Encode gives the canonical encoding.

@@ -8,7 +8,6 @@ import (
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
-	"strongroom/internal/pure/request"
 )
 
 // Names of what decides beside guards and routes; no rule may have one of them as its id.
@@ -23,53 +22,9 @@ const (
 	RuleZeroize        = "zeroize"         // domain_zeroize: one administrator, no plan
 )
 
-// Evaluate decides: a pure function of document and facts.
-//
-//	(A) Every guard is tried. One that matches, or whose expression can't be evaluated, denies or holds; deny goes before hold,
-//	    then the lowest id.
-//	(B) A governance operation takes the plan that is reserved for it; domain_zeroize takes none and no guard. Any other takes the first route by priority; none means deny. A route
-//	    whose expression can't be evaluated does not match, and no later route takes its place.
-//
-// Before both, facts that lack an attribute of their operation or contradict the address book, and an initiator who is unknown
-// or revoked, are denied. A session's evidence is good for automatic routes only; it does not make other routes be passed over.
-// A hold needs a route too, so that adding a guard never turns a denial into a hold.
-func (r *Rules) Evaluate(f Facts) Decision {
-	d := Decision{Outcome: Denied, Version: r.doc.Version, Hash: r.hash, Rule: RuleDefaultDeny}
-	deny := func(rule, criterion, observed string) Decision {
-		d.Unmet = []problem.Unmet{{Rule: rule, Criterion: criterion, Observed: clip(observed)}}
-		return d
-	}
-	who, ok := r.persons[f.Initiator]
-	switch {
-	case !ok:
-		return deny("principals", "initiator.known", fmt.Sprintf("%q is not in the rule document", string(f.Initiator)))
-	case !who.Active:
-		return deny("principals", "initiator.active", string(f.Initiator)+" is revoked")
-	}
-	if criterion, observed := r.complete(&f); criterion != "" {
-		return deny("facts", criterion, observed)
-	}
-	if f.Evidence == BySession && who.Kind != Service {
-		return deny("principals", "evidence", "only services open sessions; sign the request")
-	}
-	if f.Operation == request.Zeroize { // takes power away only: no guard may stand in its way
-		return r.zeroize(d, f)
-	}
-	a := &activation{facts: &f, who: who, has: attributes(f.Operation), results: make([]exprResult, r.exprs)}
-	guard, unmet := r.guard(a)
-	if guard != nil && guard.Effect == Deny {
-		return r.refused(d, guard, unmet)
-	}
-	d = r.route(a, d)
-	if guard != nil && d.Outcome == Allowed {
-		return r.refused(Decision{Outcome: Held, Version: d.Version, Hash: d.Hash}, guard, unmet)
-	}
-	return d
-}
-
 // guard gives the guard that decides, or nil, and what each guard that matched saw.
 func (r *Rules) guard(a *activation) (g *Guard, unmet []problem.Unmet) {
-	for i := range r.guardAt[a.facts.Operation].of(a.facts.Wallet) {
+	for i := range r.guardAt[a.facts.Operation].of(a.facts) {
 		x := &r.guards[i]
 		v := x.match(a)
 		if !v.match && v.err == nil {
@@ -98,7 +53,7 @@ func (r *Rules) route(a *activation, d Decision) Decision {
 		rule, plan := r.doc.planFor(f.Operation)
 		return r.onPlan(a, d, rule, plan)
 	}
-	for i := range r.routeAt[f.Operation].of(f.Wallet) {
+	for i := range r.routeAt[f.Operation].of(f) {
 		x, rt := &r.routes[i], &r.doc.Routes[i]
 		switch v := x.match(a); {
 		case v.err != nil:
@@ -170,9 +125,13 @@ func copyOf(u *custody.Uint256) *custody.Uint256 {
 
 // clone gives a plan that shares no memory with p.
 func (p Plan) clone() Plan {
-	out := Plan{AnyOf: make([]Branch, len(p.AnyOf))}
-	for i, b := range p.AnyOf {
-		out.AnyOf[i] = Branch{Steps: append([]Step(nil), b.Steps...)}
+	out := Plan{AnyOf: slices.Clone(p.AnyOf)}
+	for i := range out.AnyOf {
+		steps := slices.Clone(out.AnyOf[i].Steps)
+		for j := range steps {
+			steps[j].Differ, steps[j].Veto = slices.Clone(steps[j].Differ), slices.Clone(steps[j].Veto)
+		}
+		out.AnyOf[i].Steps = steps
 	}
 	return out
 }

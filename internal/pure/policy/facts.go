@@ -116,7 +116,10 @@ type activation struct {
 	who     *person
 	has     has
 	dests   ref.Val
-	results []exprResult // by number of the expression
+	results []exprResult // by number of the expression; nil before the first
+
+	doc *Document // of the rules
+	n   int       // expressions of the rules
 }
 
 type exprResult struct {
@@ -222,6 +225,9 @@ func (*activation) Parent() cel.Activation { return nil }
 
 // eval gives the result of expression number i, or an error if it can't be evaluated.
 func (a *activation) eval(p cel.Program, i int) (bool, error) {
+	if a.results == nil {
+		a.results = make([]exprResult, a.n)
+	}
 	if r := &a.results[i]; r.done {
 		return r.is, r.err
 	}

@@ -62,7 +62,13 @@ type Limit struct {
 	Window   Window          `cbor:"6,keyasint"`
 	GroupBy  []Aspect        `cbor:"7,keyasint,omitempty"` // sorted, distinct
 	Exceeded Effect          `cbor:"8,keyasint"`           // what becomes of a request that would pass it
+
+	Plan *Plan `cbor:"10,keyasint,omitempty"` // that it needs then besides, if Exceeded is [ByPlan]
 }
+
+// ByPlan is what a limit does that asks for a plan besides ([Limit.Plan]) from a request which would pass it. What passes by plan is used as
+// anything else is. No guard has this effect.
+const ByPlan Effect = "plan"
 
 // Charge is what one request takes from a limit.
 type Charge struct {
@@ -84,29 +90,6 @@ func (d Document) limit(id string) (Limit, bool) {
 
 // errCharges says that a request takes from too many limits.
 var errCharges = fmt.Errorf("takes from limits in more than %d ways; split the request", MaxCharges)
-
-// Charges says what a request takes from the limits of the document, sorted by limit and group. fee is the most that it may cost.
-func (r *Rules) Charges(f Facts, fee custody.Uint256) ([]Charge, error) {
-	who, ok := r.persons[f.Initiator]
-	if !ok || f.Operation.Governance() || len(r.limits) == 0 {
-		return nil, nil
-	}
-	a := &activation{facts: &f, who: who, has: attributes(f.Operation), results: make([]exprResult, r.exprs)}
-	var out []Charge
-	for i := range r.limitAt[f.Operation].of(f.Wallet) {
-		if v := r.limits[i].match(a); !v.match && v.err == nil {
-			continue
-		}
-		more, err := r.doc.Limits[i].charges(a.has, f, fee)
-		if err != nil {
-			return nil, err
-		}
-		if out = append(out, more...); len(out) > MaxCharges {
-			return nil, errCharges
-		}
-	}
-	return out, nil
-}
 
 // charges says what a request that a limit matches takes from it. An operation without the measured quantity takes nothing.
 func (l Limit) charges(h has, f Facts, fee custody.Uint256) ([]Charge, error) {
@@ -195,8 +178,10 @@ func (d Document) checkLimit(l Limit) error {
 	by := func(a Aspect) bool { return slices.Contains(l.GroupBy, a) }
 	transfers := slices.Equal(l.When.Operations, []request.Operation{request.Transfer})
 	switch {
-	case l.Exceeded != Deny && l.Exceeded != Hold:
-		return fmt.Errorf("onExceed %q is neither %q nor %q", string(l.Exceeded), Deny, Hold)
+	case l.Exceeded != Deny && l.Exceeded != Hold && l.Exceeded != ByPlan:
+		return fmt.Errorf("onExceed %q is none of %q, %q, %q", string(l.Exceeded), Deny, Hold, ByPlan)
+	case (l.Exceeded == ByPlan) != (l.Plan != nil && len(l.Plan.AnyOf) > 0):
+		return fmt.Errorf("a plan goes with onExceed: %s, and with nothing else", ByPlan)
 	case l.Measure != MeasureAmount && l.Measure != MeasureFee && l.Measure != MeasureCount:
 		return fmt.Errorf("measure %q is none of %q, %q, %q", string(l.Measure), MeasureAmount, MeasureFee, MeasureCount)
 	case l.Measure != MeasureCount && !transfers:

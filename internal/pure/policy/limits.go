@@ -16,6 +16,9 @@ const (
 	MaxCalendars  = 20
 	MaxOffsets    = 200 // changes of a calendar's offset from UTC
 	MaxLimits     = 200
+	MaxObliged    = 200         // obligations
+	MaxHours      = 20          // weekly hours of a calendar
+	MaxHolidays   = 500         // days of a calendar that are not as the week says
 	MaxCharges    = 1000        // that one request takes from limits
 	MaxWindow     = 366 * 86400 // seconds of a rolling window
 	MaxList       = 100         // values in one field of a match
@@ -40,7 +43,8 @@ const (
 
 // Bounds that the cost of an expression is worked out with.
 const (
-	maxStringChars = 200 // longest string fact, in characters
-	exprNesting    = 24  // nested calls in an expression
-	exprNodes      = 400 // nodes of its syntax tree, macros written out
+	maxTries       = 20_000 // decisions that are made to find out whether anybody could change a document
+	maxStringChars = 200    // longest string fact, in characters
+	exprNesting    = 24     // nested calls in an expression
+	exprNodes      = 400    // nodes of its syntax tree, macros written out
 )

@@ -27,13 +27,17 @@ const (
 	fAmountMax
 	fAmountOver
 	fExpr
+	fTime
+	fTemperature
+	fFeeOver
 	fClass
 )
 
 // criterion names a field as the rule file spells it.
 func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
-		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr", "source.class"}[f]
+		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr",
+		"time", "source.temperature", "fee.over", "source.class"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -62,6 +66,7 @@ func (m *Match) table(a *activation) (unmet, last field) {
 		met(fDestIDs, len(m.Books) > 0, h.destinations && odd(f, m.bookIn) < 0) &&
 		met(fAmountMax, m.AmountMax != nil, h.total && m.AmountMax != nil && f.Total.Cmp(*m.AmountMax) <= 0) &&
 		met(fAmountOver, m.AmountOver != nil, h.total && m.AmountOver != nil && f.Total.Cmp(*m.AmountOver) > 0) &&
+		met(fFeeOver, m.FeeOver != nil, m.feeOver(f, h)) &&
 		met(fClass, len(m.Classes) > 0, h.wallet && slices.Contains(m.Classes, f.Class.Named()))
 	return unmet, last
 }
@@ -98,6 +103,10 @@ func (m *Match) observed(x field, a *activation) string {
 		return dest(m.bookIn)
 	case fAmountMax, fAmountOver:
 		return f.Total.String()
+	case fTime, fTemperature:
+		return m.observedAround(x, a)
+	case fFeeOver:
+		return f.FeeCap.String()
 	case fClass:
 		return string(f.Class.Named())
 	default:
@@ -125,19 +134,36 @@ type matcher struct {
 type verdict struct {
 	match   bool
 	decided field
-	err     error // the expression can't be evaluated; match is then false
+	err     error // the expression can't be evaluated, or what decided is not known; match is then false
 }
 
+// match tries every field. One that is not met decides; of the others, one that can't be told makes that the whole can't be.
 func (x *matcher) match(a *activation) verdict {
 	unmet, last := x.m.table(a)
-	switch {
-	case unmet != noField:
+	if unmet != noField {
 		return verdict{decided: unmet}
-	case x.prog == nil:
-		return verdict{match: true, decided: last}
 	}
-	is, err := a.eval(x.prog, x.expr)
-	return verdict{match: is, decided: fExpr, err: err}
+	unmet, found, err := x.m.around(a)
+	if unmet != noField && err == nil {
+		return verdict{decided: unmet}
+	}
+	if x.prog != nil {
+		is, broken := a.eval(x.prog, x.expr)
+		switch {
+		case broken == nil && !is:
+			return verdict{decided: fExpr}
+		case broken != nil:
+			return verdict{decided: fExpr, err: broken}
+		}
+		found = fExpr
+	}
+	if err != nil {
+		return verdict{decided: unmet, err: err}
+	}
+	if found == noField {
+		found = last
+	}
+	return verdict{match: true, decided: found}
 }
 
 // observed tells what decided v.

@@ -86,7 +86,7 @@ func (r *Rules) counts(p Plan, id custody.PersonID) bool {
 	}
 	for _, b := range p.AnyOf {
 		for _, s := range b.Steps {
-			if r.InGroup(id, s.Group) {
+			if r.InGroup(id, s.Group) && !slices.ContainsFunc(s.Differ, func(g custody.GroupID) bool { return r.InGroup(id, g) }) {
 				return true
 			}
 		}
@@ -115,16 +115,18 @@ type Requirement struct {
 	Plan   Plan    `cbor:"2,keyasint"`
 	Groups []Group `cbor:"3,keyasint,omitempty"` // of the document as it will be, active people only; none: the current document's
 	Floor  uint32  `cbor:"4,keyasint"`           // different people that must approve
+
+	FloorGroups uint32 `cbor:"5,keyasint,omitempty"` // different groups whose people must
 }
 
 // Requirements says which plans a change of the document needs besides the change plan as it is. docs/spec/domain.md, "Reserved plans".
 func Requirements(old, next Document) []Requirement {
 	var out []Requirement
 	was, is := old.Plans(), next.Plans()
-	need := func(rule string, p Plan, groups []Group, floor uint32) {
-		x := Requirement{Rule: rule, Plan: p.clone(), Groups: groups, Floor: floor}
+	need := func(rule string, p Plan, groups []Group, f Floor) {
+		x := Requirement{Rule: rule, Plan: p.clone(), Groups: groups, Floor: f.MinDistinctUsers, FloorGroups: f.MinDistinctGroups}
 		alike := func(o Requirement) bool { o.Rule = x.Rule; return same(o, x) }
-		if !alike(Requirement{Plan: old.ChangePlan, Floor: old.Floor.MinDistinctUsers}) && !slices.ContainsFunc(out, alike) {
+		if !alike(Requirement{Plan: old.ChangePlan, Floor: old.Floor.MinDistinctUsers, FloorGroups: old.Floor.MinDistinctGroups}) && !slices.ContainsFunc(out, alike) {
 			out = append(out, x)
 		}
 	}
@@ -134,14 +136,14 @@ func Requirements(old, next Document) []Requirement {
 	}{{RuleChangePlan, old.ChangePlan, next.ChangePlan}, {RuleSignaturePlan, was.Signature, is.Signature},
 		{RuleRevocationPlan, was.Revocation, is.Revocation}, {RuleRecoveryPlan, was.Recovery, is.Recovery}} {
 		if touches(old, next, p.was, p.is) || p.rule == RuleRecoveryPlan && old.ReanchorDelay() != next.ReanchorDelay() {
-			need(p.rule, p.was, nil, old.Floor.MinDistinctUsers)
-			need(p.rule, p.is, next.named(p.is), next.Floor.MinDistinctUsers)
+			need(p.rule, p.was, nil, old.Floor)
+			need(p.rule, p.is, next.named(p.is), next.Floor)
 		}
 	}
 	for _, p := range [][2]Plan{{was.Signature, is.Signature}, {was.Revocation, is.Revocation}, {was.Recovery, is.Recovery}} {
 		people := old.people(p[0])
 		if len(minus(people, next.people(p[1]))) > 0 || slices.ContainsFunc(people, func(id custody.PersonID) bool { return losesKey(old, next, id) }) {
-			need(RuleRevocationPlan, was.Revocation, nil, old.Floor.MinDistinctUsers)
+			need(RuleRevocationPlan, was.Revocation, nil, old.Floor)
 		}
 	}
 	return out
@@ -158,7 +160,7 @@ func losesKey(old, next Document, id custody.PersonID) bool {
 // touches says whether a change of the document changes a plan, or gives somebody a say in it. That people only leave does not touch it:
 // nobody gets more than they had, and a group could never lose one whom it needs for the quorum that comes after.
 func touches(old, next Document, was, is Plan) bool {
-	if !same(was, is) || old.Floor.MinDistinctUsers != next.Floor.MinDistinctUsers {
+	if !same(was, is) || old.Floor.MinDistinctUsers != next.Floor.MinDistinctUsers || old.Floor.MinDistinctGroups != next.Floor.MinDistinctGroups {
 		return true
 	}
 	before, after := old.named(was), next.named(is)
@@ -208,20 +210,22 @@ func (r *Rules) Require(d Decision, initiator custody.PersonID, needs []Requirem
 	}
 	for _, x := range needs {
 		met := slices.ContainsFunc(x.Plan.AnyOf, func(b Branch) bool {
-			return len(r.electorate(x).lacks(b, func(id custody.PersonID) bool { return id != initiator })) == 0
+			return len(r.electorate(x).lacks(b, r.everybody(initiator))) == 0
 		})
 		if !met {
 			return Decision{Outcome: Denied, Version: d.Version, Hash: d.Hash, Rule: RuleFloor, Unmet: []problem.Unmet{{Rule: x.Rule, Criterion: "floor.forbidSelfApproval",
 				Observed: clip(fmt.Sprintf("without %s, who asks, too few people are left to approve", initiator))}}}
 		}
 	}
-	d.Also = needs
+	if len(needs) > 0 {
+		d.Also = slices.Concat(d.Also, needs)
+	}
 	return d
 }
 
 // electorate gives the people who count for a requirement.
 func (r *Rules) electorate(x Requirement) electorate {
-	e := electorate{members: r.active, floor: x.Floor}
+	e := electorate{members: r.active, floor: x.Floor, groups: x.FloorGroups}
 	if x.Groups != nil {
 		e.members = func(g custody.GroupID) []custody.PersonID {
 			i := slices.IndexFunc(x.Groups, func(o Group) bool { return o.ID == g })
@@ -235,7 +239,7 @@ func (r *Rules) electorate(x Requirement) electorate {
 }
 
 // Counts says whether somebody may approve or reject a request with this decision: an active person in a group that its plan names, or
-// a plan that it needs besides.
+// a plan that it needs besides. Who may only veto is not among them ([Decision.Vetoes]).
 func (d Decision) Counts(r *Rules, id custody.PersonID) bool {
 	if r.counts(d.Plan, id) {
 		return true
@@ -255,4 +259,44 @@ func (d Decision) Counts(r *Rules, id custody.PersonID) bool {
 		}
 	}
 	return false
+}
+
+// Vetoes says whether somebody may reject a request with this decision: who may approve, and active people of a group with a veto in one of its
+// plans.
+func (d Decision) Vetoes(r *Rules, id custody.PersonID) bool {
+	if d.Counts(r, id) {
+		return true
+	}
+	if r.noPerson(id) {
+		return false
+	}
+	in := func(p Plan) bool {
+		return slices.ContainsFunc(p.AnyOf, func(b Branch) bool {
+			return slices.ContainsFunc(b.Steps, func(s Step) bool {
+				return slices.ContainsFunc(s.Veto, func(g custody.GroupID) bool { return r.InGroup(id, g) })
+			})
+		})
+	}
+	return in(d.Plan) || slices.ContainsFunc(d.Also, func(x Requirement) bool { return in(x.Plan) })
+}
+
+// plans lists every plan of the document, with its rule and its place in a rule file.
+func (d Document) plans() []reservedPlan {
+	out := d.reserved()
+	for _, r := range d.Routes {
+		if !r.Auto {
+			out = append(out, reservedPlan{r.ID, "route " + r.ID + ": plan", r.Plan})
+		}
+	}
+	for _, o := range d.Obligations {
+		if o.Add.Plan != nil {
+			out = append(out, reservedPlan{o.ID, "obligation " + o.ID + ": add.plan", *o.Add.Plan})
+		}
+	}
+	for _, l := range d.Limits {
+		if l.Plan != nil {
+			out = append(out, reservedPlan{l.ID, "limit " + l.ID + ": plan", *l.Plan})
+		}
+	}
+	return out
 }

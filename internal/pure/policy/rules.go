@@ -30,6 +30,14 @@ type Rules struct {
 	routeAt map[request.Operation]*index
 	limitAt map[request.Operation]*index
 	exprs   int // different expressions
+
+	obligations  []matcher // as doc.Obligations
+	obligationAt map[request.Operation]*index
+
+	hardware map[custody.PersonID]bool // who has a passkey
+
+	asksTime, asksTemperature bool // a rule does
+	delayed                   bool // [Rules.Delayed]
 }
 
 type person struct {
@@ -53,48 +61,74 @@ type bookKey struct {
 	address string
 }
 
-// index finds the rules that may match one operation: those that name no wallet, and those that name the request's. Each
-// list is in the order of the document.
+// index finds the rules that may match facts of one operation: those that name none of the attributes by which it files, and those that name the
+// request's. Each list is in the order of the document, and each rule is in lists of one attribute only.
 type index struct {
-	every    []int
-	byWallet map[custody.WalletID][]int
-	all      []int // both, for telling why nothing matched
+	every []int
+	by    map[filed][]int
+	all   []int // both, for telling why nothing matched
 }
 
-// of gives the rules for a wallet in the order of the document.
-func (x *index) of(w custody.WalletID) iter.Seq[int] {
+// filed is a value of an attribute by which rules are filed.
+type filed struct {
+	by    field
+	value string
+}
+
+// of gives the rules for facts in the order of the document.
+func (x *index) of(f *Facts) iter.Seq[int] {
 	return func(yield func(int) bool) {
-		a, b := x.every, x.byWallet[w]
-		for len(a)+len(b) > 0 {
-			var next int
-			if len(b) == 0 || len(a) > 0 && a[0] < b[0] {
-				next, a = a[0], a[1:]
-			} else {
-				next, b = b[0], b[1:]
+		lists := [...][]int{x.every, x.by[filed{fWallets, string(f.Wallet)}], x.by[filed{fAssets, string(f.Asset)}], x.by[filed{fPrincipals, string(f.Initiator)}],
+			x.by[filed{fChains, string(f.Chain)}]}
+		for {
+			first := -1
+			for i, l := range lists {
+				if len(l) > 0 && (first < 0 || l[0] < lists[first][0]) {
+					first = i
+				}
 			}
-			if !yield(next) {
+			if first < 0 || !yield(lists[first][0]) {
 				return
 			}
+			lists[first] = lists[first][1:]
 		}
+	}
+}
+
+// file puts rule number i where facts that it may match are looked up: under the attribute that most likely leaves few.
+func (x *index) file(i int, m *Match) {
+	switch {
+	case len(m.Wallets) > 0:
+		fileBy(x, i, fWallets, m.Wallets)
+	case len(m.Assets) > 0:
+		fileBy(x, i, fAssets, m.Assets)
+	case len(m.Initiators) > 0:
+		fileBy(x, i, fPrincipals, m.Initiators)
+	case len(m.Chains) > 0:
+		fileBy(x, i, fChains, m.Chains)
+	default:
+		x.every = append(x.every, i)
+	}
+}
+
+func fileBy[T ~string](x *index, i int, by field, values []T) {
+	for _, v := range values {
+		k := filed{by, string(v)}
+		x.by[k] = append(x.by[k], i)
 	}
 }
 
 func indexOf(ms []matcher) map[request.Operation]*index {
 	out := make(map[request.Operation]*index)
 	for _, o := range request.Operations() {
-		x := &index{byWallet: make(map[custody.WalletID][]int)}
+		x := &index{by: make(map[filed][]int)}
 		for i := range ms {
 			m := &ms[i].m
 			if len(m.Operations) > 0 && !slices.Contains(m.Operations, o) {
 				continue
 			}
 			x.all = append(x.all, i)
-			if len(m.Wallets) == 0 {
-				x.every = append(x.every, i)
-			}
-			for _, w := range m.Wallets {
-				x.byWallet[w] = append(x.byWallet[w], i)
-			}
+			x.file(i, m)
 		}
 		out[o] = x
 	}
@@ -122,6 +156,8 @@ func Compile(d Document) (*Rules, error) {
 		keys:    make(map[request.KeyRef]keyOwner, len(own.Principals)),
 		groups:  make(map[custody.GroupID][]custody.PersonID, len(own.Groups)),
 		book:    make(map[bookKey]string, len(own.AddressBook)),
+
+		hardware: make(map[custody.PersonID]bool),
 	}
 	r.people()
 	for _, e := range own.AddressBook {
@@ -130,7 +166,8 @@ func Compile(d Document) (*Rules, error) {
 	if err := r.compileMatches(); err != nil {
 		return nil, err
 	}
-	r.guardAt, r.routeAt, r.limitAt = indexOf(r.guards), indexOf(r.routes), indexOf(r.limits)
+	r.guardAt, r.routeAt, r.limitAt, r.obligationAt = indexOf(r.guards), indexOf(r.routes), indexOf(r.limits), indexOf(r.obligations)
+	r.delayed = own.delayed()
 	if err := r.satisfiable(true); err != nil {
 		return nil, err
 	}
@@ -142,6 +179,9 @@ func (r *Rules) people() {
 		r.persons[p.ID] = &person{Principal: p}
 		for _, k := range p.Keys {
 			r.keys[k.Ref()] = keyOwner{p.ID, k}
+			if k.Passkey() {
+				r.hardware[p.ID] = true
+			}
 		}
 	}
 	for _, g := range r.doc.Groups { // sorted by id, so each person's groups are too
@@ -167,6 +207,7 @@ func (r *Rules) compileMatches() error {
 	var e *cel.Env // made when the first expression needs it
 	seen := make(map[string]compiled)
 	ready := func(what, id string, m Match) (matcher, error) {
+		r.asks(&m)
 		if m.Expr == "" {
 			return matcher{m: m}, nil
 		}
@@ -209,6 +250,13 @@ func (r *Rules) compileMatches() error {
 			return err
 		}
 		r.limits = append(r.limits, m)
+	}
+	for _, o := range r.doc.Obligations {
+		m, err := ready("obligation", o.ID, o.When)
+		if err != nil {
+			return err
+		}
+		r.obligations = append(r.obligations, m)
 	}
 	r.exprs = len(seen)
 	return nil

@@ -39,6 +39,7 @@ const (
 	Busy             Kind = "busy"               // over a rate or capacity limit; try again later
 	NodeUnavailable  Kind = "node-unavailable"   // a chain node does not answer
 	Insufficient     Kind = "insufficient-funds" // the wallet can't pay amount and fee
+	NotYet           Kind = "not-yet"            // all approvals are there, and the delay that the rules ask for has not passed
 	Internal         Kind = "internal"           // our fault; the incident id finds the log line
 )
 
@@ -46,7 +47,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{Malformed, Unauthenticated, Forbidden, NotFound, RefusedByRule, QuorumNotMet, OutsideBounds, Expired, Conflict,
 		IdempotencyReuse, AlreadyDone, WrongNetwork, TooLarge, Unsupported, TimeUncertain, Locked, Stopped, Starting, Zeroized, Reanchoring, WarmClosed, KeyAway, Busy, NodeUnavailable,
-		Insufficient, Internal}
+		Insufficient, NotYet, Internal}
 }
 
 // Unmet is one criterion that was not met.

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authority
+
+import (
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/request"
+)
+
+// View is what facts may say of the state and the clock besides the request. The zero View knows nothing.
+type View struct {
+	At          Moment              // when it is decided; zero: not known
+	Temperature request.Temperature // of the request's wallet; empty: not known, or none
+}
+
+// around gives what of a view the rules look at.
+func (v View) around(rules *policy.Rules, r *request.Parsed) *policy.Around {
+	known := policy.Around{Temperature: v.Temperature}
+	if v.At != (Moment{}) {
+		known.Earliest, known.Latest = floorSeconds(v.At.Time-v.At.Bound), floorSeconds(v.At.Time+v.At.Bound)
+	}
+	if o, ok := r.Decoded.(*request.WalletCreateBody); ok { // there is no such wallet yet
+		if known.Temperature = request.Hot; o.Temperature != "" {
+			known.Temperature = o.Temperature
+		}
+	}
+	return rules.Around(known)
+}
