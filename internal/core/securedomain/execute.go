@@ -266,6 +266,9 @@ func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *
 	if e.App != nil {
 		d.apps.pairs.rouse()
 	}
+	if e.Oversight != nil {
+		d.overseen(e.Oversight)
+	}
 	if e.Move != nil {
 		d.movedNow(e.Move)
 	}

@@ -57,6 +57,9 @@ func (d *Domain) seedOf(w entry.Wallet) (seed keyring.Seed, err error) {
 		if clockErr != nil {
 			return keyring.Seed{}, clockErr
 		}
+		if err := d.mayUseKeys(); err != nil {
+			return keyring.Seed{}, err
+		}
 		if !ok {
 			return keyring.Seed{}, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
 		}

@@ -29,6 +29,9 @@ type Document struct {
 
 	Calendars []Calendar `json:"calendars,omitempty"`
 	Limits    []Limit    `json:"limits,omitempty"`
+
+	BreakGlass *BreakGlass `json:"breakGlass,omitempty" doc:"what people may do in a crisis"`
+	Oversight  *Oversight  `json:"oversight,omitempty" doc:"who holds and releases requests"`
 }
 
 // Calendar says what a day is somewhere.
@@ -78,6 +81,9 @@ type Principal struct {
 	Kind   policy.PrincipalKind `json:"kind"`
 	Keys   []Key                `json:"keys"`
 	Active bool                 `json:"active"`
+
+	Line  uint8          `json:"line,omitempty" doc:"line of defence: 1 operates, 2 watches over risk, 3 audits"`
+	Roles []request.Role `json:"roles,omitempty" doc:"absent: those of the line, and without a line all"`
 }
 
 // Key is a public key of a principal. Ref follows from the others; it may be left out.
@@ -93,6 +99,8 @@ type Key struct {
 type Group struct {
 	ID      custody.GroupID    `json:"id"`
 	Members []custody.PersonID `json:"members"`
+
+	Line uint8 `json:"line,omitempty" doc:"line of defence of every member"`
 }
 
 // BookEntry is a destination that rules may call whitelisted.
@@ -144,6 +152,8 @@ type Match struct {
 	AmountMax     *custody.Uint256         `json:"amountMax,omitempty"`
 	AmountOver    *custody.Uint256         `json:"amountOver,omitempty"`
 	Expr          string                   `json:"expr,omitempty" doc:"CEL"`
+
+	InitiatorRoles []request.Role `json:"initiatorRoles,omitempty"`
 }
 
 // DocumentOf gives the JSON form.
@@ -154,6 +164,7 @@ func DocumentOf(d policy.Document) Document {
 		out.Domain = &DomainPlans{Signature: append([]Branch{}, PlanOf(p.Signature)...), Revocation: append([]Branch{}, PlanOf(p.Revocation)...), Recovery: append([]Branch{}, PlanOf(p.Recovery)...),
 			ReanchorDelay: p.ReanchorDelay}
 	}
+	out.BreakGlass, out.Oversight = breakGlassOf(d.BreakGlass), oversightOf(d.Oversight)
 	for _, p := range d.Principals {
 		out.Principals = append(out.Principals, PrincipalOf(p))
 	}
@@ -188,7 +199,7 @@ func DocumentOf(d policy.Document) Document {
 
 // PrincipalOf gives the JSON form.
 func PrincipalOf(p policy.Principal) Principal {
-	out := Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Keys: []Key{}}
+	out := Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Keys: []Key{}, Line: p.Line, Roles: p.Roles}
 	for _, k := range p.Keys {
 		out.Keys = append(out.Keys, Key{k.Alg, k.Pub, k.RP, k.Origin, k.Ref()})
 	}
@@ -231,8 +242,9 @@ func (d Document) Canonical() (policy.Document, error) {
 	if p := d.Domain; p != nil {
 		out.Domain = &policy.DomainPlans{Signature: planFrom(p.Signature), Revocation: planFrom(p.Revocation), Recovery: planFrom(p.Recovery), ReanchorDelay: p.ReanchorDelay}
 	}
+	out.BreakGlass, out.Oversight = d.BreakGlass.canonical(), d.Oversight.canonical()
 	for _, p := range d.Principals {
-		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active}
+		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Line: p.Line, Roles: p.Roles}
 		for _, k := range p.Keys {
 			key := request.PublicKey{Alg: k.Alg, Pub: k.Pub, RP: k.RP, Origin: k.Origin}
 			if k.Ref != "" && k.Ref != key.Ref() {

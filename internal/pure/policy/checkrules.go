@@ -27,6 +27,9 @@ func (d Document) checkRules() error {
 		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, "facts", "limits", "plan", "principals":
 			return fmt.Errorf("%s: the id %q is reserved", what, id)
 		}
+		if d.oversightRule(id) {
+			return fmt.Errorf("%s: the id %q is reserved", what, id)
+		}
 		if ids[id] {
 			return fmt.Errorf("%s %s: another rule has this id", what, id)
 		}
@@ -118,6 +121,7 @@ func (d Document) checkMatch(m Match) error {
 		list("destination.not", m.DestNot, checkKind),
 		list("destination.ids", m.Books, func(id string) error { _, ok := d.bookEntry(id); return known(id, ok) }),
 		checkText("expr", m.Expr, MaxExpr),
+		list("initiator.roles", m.InitiatorRoles, func(r request.Role) error { return oneOf(r, request.Roles()) }),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}
@@ -171,7 +175,7 @@ func (d Document) checkPlans() error {
 		}
 	}
 	for _, r := range d.Routes {
-		if err := d.checkPlan(r.Plan); err != nil {
+		if err := cmp.Or(d.checkPlan(r.Plan), d.checkFirstLine(r.Plan)); err != nil {
 			return fmt.Errorf("route %s: plan: %w", r.ID, err)
 		}
 	}
@@ -211,6 +215,9 @@ func (d Document) checkStep(b Branch, j int) error {
 		if p, _ := d.principal(m); p.Kind != Human {
 			return fmt.Errorf("member %s is a service; a group that approves has people only", m)
 		}
+	}
+	if err := d.checkApprovers(g); err != nil {
+		return err
 	}
 	if int(s.Min) > len(g.Members) {
 		return fmt.Errorf("asks for %d approvals, but the group has %d active people", s.Min, len(g.Members))

@@ -51,6 +51,8 @@ type Facts struct {
 	FeeCap       custody.Uint256   `cbor:"9,keyasint"`
 	Count        uint32            `cbor:"10,keyasint,omitempty"` // addresses asked for
 	App          *AppFacts         `cbor:"14,keyasint,omitempty"` // of a grant to an application
+
+	Context *Context `cbor:"15,keyasint,omitempty"` // nil: nothing out of the ordinary
 }
 
 // AppFacts is what a grant to an application is about. app_revoke has the grant's name only.

@@ -30,7 +30,9 @@ const (
 //	(B) A governance operation takes the plan that is reserved for it; domain_zeroize takes none and no guard. Any other takes the first route by priority; none means deny. A route
 //	    whose expression can't be evaluated does not match, and no later route takes its place.
 //
-// Before both, facts that lack an attribute of their operation or contradict the address book, and an initiator who is unknown
+// Between the two, in the order of docs/spec/rule-document.md, stand the roles of who asks, the operational state, and what one person may do alone.
+//
+// Before all, facts that lack an attribute of their operation or contradict the address book, and an initiator who is unknown
 // or revoked, are denied. A session's evidence is good for automatic routes only; it does not make other routes be passed over.
 // A hold needs a route too, so that adding a guard never turns a denial into a hold.
 func (r *Rules) Evaluate(f Facts) Decision {
@@ -55,12 +57,19 @@ func (r *Rules) Evaluate(f Facts) Decision {
 	if f.Operation == request.Zeroize { // takes power away only: no guard may stand in its way
 		return r.zeroize(d, f)
 	}
+	if out, decided := r.power(d, &f, who); decided {
+		return out
+	}
 	a := &activation{facts: &f, who: who, has: attributes(f.Operation), results: make([]exprResult, r.exprs)}
 	guard, unmet := r.guard(a)
 	if guard != nil && guard.Effect == Deny {
 		return r.refused(d, guard, unmet)
 	}
-	d = r.route(a, d)
+	routed := r.route(a, d)
+	if f.mode() == Draining && f.Operation == request.Transfer {
+		routed = r.drain(a, d, routed)
+	}
+	d = routed
 	if guard != nil && d.Outcome == Allowed {
 		return r.refused(Decision{Outcome: Held, Version: d.Version, Hash: d.Hash}, guard, unmet)
 	}

@@ -27,12 +27,13 @@ const (
 	fAmountMax
 	fAmountOver
 	fExpr
+	fRoles
 )
 
 // criterion names a field as the rule file spells it.
 func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
-		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr"}[f]
+		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr", "initiator.roles"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -60,7 +61,8 @@ func (m *Match) table(a *activation) (unmet, last field) {
 		met(fDestNot, len(m.DestNot) > 0, h.destinations && odd(f, m.kindNot) >= 0) &&
 		met(fDestIDs, len(m.Books) > 0, h.destinations && odd(f, m.bookIn) < 0) &&
 		met(fAmountMax, m.AmountMax != nil, h.total && m.AmountMax != nil && f.Total.Cmp(*m.AmountMax) <= 0) &&
-		met(fAmountOver, m.AmountOver != nil, h.total && m.AmountOver != nil && f.Total.Cmp(*m.AmountOver) > 0)
+		met(fAmountOver, m.AmountOver != nil, h.total && m.AmountOver != nil && f.Total.Cmp(*m.AmountOver) > 0) &&
+		met(fRoles, len(m.InitiatorRoles) > 0, slices.ContainsFunc(m.InitiatorRoles, a.who.hasNamed))
 	return unmet, last
 }
 
@@ -82,6 +84,8 @@ func (m *Match) observed(x field, a *activation) string {
 		return fmt.Sprintf("%s is in %v", f.Initiator, a.who.groups)
 	case fKind:
 		return string(a.who.Kind)
+	case fRoles:
+		return joined(a.who.EffectiveRoles(), ", ")
 	case fWallets:
 		return string(f.Wallet)
 	case fChains:
