@@ -23,12 +23,11 @@ func (c *checker) again(seq uint64, d policy.Decision, trail []uint64, fee custo
 	if err != nil {
 		return nil, err
 	}
-	f, _, _, err := c.describe(rules) // the address book may be another one
-	if err != nil {
-		return nil, err
-	}
+	agree, err := c.agrees(rules, d, fee, more)
 	switch {
-	case !same(authority.Charge(rules, c.judge(rules, f), f, fee, more), d):
+	case err != nil:
+		return nil, err
+	case !agree:
 		return nil, errors.New("the rules give another decision than it records")
 	case d.Outcome != policy.Allowed:
 		return nil, errors.New("the rules did not allow it")
@@ -38,6 +37,26 @@ func (c *checker) again(seq uint64, d policy.Decision, trail []uint64, fee custo
 		return nil, fmt.Errorf("refusals, permits and results in entries %v came before it; the file has %v", trail, c.own)
 	}
 	return rules, c.inTime(seq)
+}
+
+// agrees says whether the rules give a decision in the operational state that the request was accepted in, or in another one: which it was at an act is not
+// in the file.
+func (c *checker) agrees(rules *policy.Rules, d policy.Decision, fee custody.Uint256, more bool) (bool, error) {
+	accepted := authority.Viewed(c.request.Facts)
+	for _, v := range []authority.View{accepted, {Mode: policy.Normal}, {Mode: policy.Draining}, {Mode: policy.Frozen}} {
+		f, _, _, err := c.describeIn(rules, v) // the address book may be another one
+		if err != nil {
+			return false, err
+		}
+		if !same(authority.Charge(rules, c.judge(rules, f), f, fee, more), d) {
+			continue
+		}
+		if v != accepted {
+			c.report.Notes = append(c.report.Notes, fmt.Sprintf("decided while the domain was %s, which is its word", v.Mode))
+		}
+		return true, nil
+	}
+	return false, nil
 }
 
 // quorum checks that the approvals in the file are those that an act consumes, and meet the plan of acceptance and the one of the
@@ -148,6 +167,9 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 	if _, is := c.req.Decoded.(*request.SlotReconcileBody); is != (b.Slots != nil) {
 		return errors.New("the effect frees slots, and the request does not ask for that, or the other way round")
 	}
+	if _, is := c.req.Decoded.(request.OversightBody); is != (b.Oversight != nil) {
+		return errors.New("the effect is on the operational state or a hold, and the request is not, or the other way round")
+	}
 	if _, is := c.req.Decoded.(*request.WalletMoveBody); is != (b.Move != nil) {
 		return errors.New("the effect moves a wallet's key, and the request does not, or the other way round")
 	}
@@ -172,6 +194,8 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 		err = moveMade(o, b)
 	case request.LifeBody:
 		err = lifeMade(o, b)
+	case request.OversightBody:
+		err = oversightMade(o, b)
 	default:
 		err = c.documentMade(rules, b)
 	}

@@ -165,7 +165,11 @@ func (c *checker) judge(rules *policy.Rules, f policy.Facts) policy.Decision {
 
 // describe says what the request does, under some rules. How many addresses the wallet had is not known here.
 func (c *checker) describe(rules *policy.Rules) (policy.Facts, request.Effects, request.Bounds, error) {
-	return authority.Describe(rules, c.wallet, secp.HardenedBit, c.req, c.request.Facts.Evidence, authority.Viewed(c.request.Facts), authority.Derive)
+	return c.describeIn(rules, authority.Viewed(c.request.Facts))
+}
+
+func (c *checker) describeIn(rules *policy.Rules, v authority.View) (policy.Facts, request.Effects, request.Bounds, error) {
+	return authority.Describe(rules, c.wallet, secp.HardenedBit, c.req, c.request.Facts.Evidence, v, authority.Derive)
 }
 
 // acts checks what came after: approvals, refusals, permits, results, effect.

@@ -56,6 +56,7 @@ func (e *env) statusTable(s client.Status) error {
 		{"requests", fmt.Sprintf("%d pending, %d signed", s.Pending, s.Signed)}, {"wallets", fmt.Sprintf("%d, of them %d warm with %d open sessions", s.Wallets, s.WarmWallets, s.WarmSessions)},
 		{"keys", fmt.Sprintf("%d unlocked, memory %s", s.KeysUnlocked, locked)}, {"sessions", fmt.Sprint(s.Sessions)}, {"clock", clock},
 		{"cache", fmt.Sprintf("%d entries, %d behind", s.Cache.Entries, s.Cache.Behind)}}
+	ps = append(ps, e.modePairs(s)...)
 	for _, ch := range s.Chains {
 		ps = append(ps, pair{"node", nodeLine(ch)})
 	}
