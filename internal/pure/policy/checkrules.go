@@ -261,7 +261,7 @@ func (r *Rules) satisfiable(lone bool) error {
 		if d.Outcome == Allowed {
 			return nil
 		}
-		if p.Active && d.Rule != RuleFloor && guard == "" {
+		if p.Active && d.Rule != RuleFloor && d.Rule != RuleRoles && guard == "" {
 			guard = d.Rule
 		}
 	}

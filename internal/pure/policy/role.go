@@ -40,6 +40,8 @@ func (p Principal) EffectiveRoles() []request.Role {
 	switch {
 	case len(p.Roles) > 0 || p.Line == 0:
 		return p.Roles
+	case p.Kind == Service:
+		return []request.Role{request.Requester}
 	default:
 		return rolesOf(p.Line)
 	}
@@ -168,16 +170,16 @@ func (p Principal) checkRoles() error {
 	if err := list("roles", p.Roles, func(r request.Role) error { return oneOf(r, request.Roles()) }); err != nil {
 		return err
 	}
+	if p.Kind == Service && p.Line > 1 {
+		return fmt.Errorf("a service can't be of line %d: people watch and audit", p.Line)
+	}
 	for _, r := range p.EffectiveRoles() {
 		switch {
-		case p.Kind == Service && p.Active && r != request.Requester && r != request.Pricer && len(p.Roles) > 0:
+		case p.Kind == Service && r != request.Requester && r != request.Pricer:
 			return fmt.Errorf("a service can't have the role %q; it is for people", r)
 		case p.Line > 0 && r != request.Pricer && !slices.Contains(rolesOf(p.Line), r):
 			return fmt.Errorf("role %q is not for line %d, whose people may be %s", r, p.Line, joined(rolesOf(p.Line), ", "))
 		}
-	}
-	if p.Kind == Service && p.Line > 1 {
-		return fmt.Errorf("a service can't be of line %d: people watch and audit", p.Line)
 	}
 	return nil
 }
