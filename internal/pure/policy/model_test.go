@@ -421,6 +421,8 @@ func FuzzDecodeDocument(f *testing.F) {
 	second := sample()
 	second.Version, second.PrevHash = 2, second.Hash()
 	f.Add(second.Encode())
+	f.Add(lined().Encode())
+	f.Add(glass().Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, err := policy.DecodeDocument(b)
 		if err != nil {
