@@ -38,6 +38,9 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 	}
 	x, err := s.describe(r, kind, at, derive)
 	if err != nil {
+		if k := problem.KindOf(err); k == problem.Zeroized || k == problem.Reanchoring {
+			return nil, err
+		}
 		// Who has no power for it is told so, and not what there is.
 		facts := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind, Context: s.view(at).context()}
 		if d, no := s.Rules.Powerless(facts); no && d.Outcome != policy.Allowed {
