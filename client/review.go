@@ -179,6 +179,8 @@ func checkOther(body Body, e *Effects, b Bounds) error {
 	case request.AppBody:
 		app, until := request.AppEffectsOf(o)
 		want.App, want.Until = &app, until
+	case request.OversightBody:
+		want.Target, want.Since = request.OversightEffects(o)
 	case request.WarmBody:
 		want.Wallet, want.Chain = o.Of(), e.Chain
 		if err := e.Chain.Check(); err != nil {

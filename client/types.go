@@ -77,6 +77,13 @@ type (
 	PointSet          = points.Set
 	PersonKeyAdd      = request.PersonKeyAddBody
 	PersonKeyRemove   = request.PersonKeyRemoveBody
+	Freeze            = request.FreezeBody
+	Unfreeze          = request.UnfreezeBody
+	Drain             = request.DrainBody
+	Resume            = request.ResumeBody
+	RequestHold       = request.RequestHoldBody
+	RequestRelease    = request.RequestReleaseBody
+	Role              = request.Role
 )
 
 // What serve tells.
@@ -86,6 +93,7 @@ type (
 	Register      = apiv1.Register
 	RecoveryView  = apiv1.RecoveryView
 	Reanchoring   = apiv1.Reanchoring
+	Mode          = apiv1.Mode
 	Chain         = apiv1.Chain
 	Check         = apiv1.Check
 	RequestView   = apiv1.RequestView

@@ -159,6 +159,9 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 	if _, is := c.req.Decoded.(*request.SlotReconcileBody); is != (b.Slots != nil) {
 		return errors.New("the effect frees slots, and the request does not ask for that, or the other way round")
 	}
+	if _, is := c.req.Decoded.(request.OversightBody); is != (b.Oversight != nil) {
+		return errors.New("the effect is on the operational state or a hold, and the request is not, or the other way round")
+	}
 	if _, is := c.req.Decoded.(*request.WalletMoveBody); is != (b.Move != nil) {
 		return errors.New("the effect moves a wallet's key, and the request does not, or the other way round")
 	}
@@ -183,6 +186,8 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 		err = moveMade(o, b)
 	case request.LifeBody:
 		err = lifeMade(o, b)
+	case request.OversightBody:
+		err = oversightMade(o, b)
 	default:
 		err = c.documentMade(rules, b)
 	}

@@ -122,7 +122,7 @@ func (c *checker) facts(rules *policy.Rules) error {
 		}
 		c.wallet = *w
 	}
-	view := authority.View{At: c.moment(c.seq)}
+	view := authority.View{At: c.moment(c.seq), Mode: authority.ModeOf(e.Facts)}
 	if e.Facts.Around != nil && rules.AsksTemperature() {
 		view.Temperature = e.Facts.Around.Temperature
 		c.report.Notes = append(c.report.Notes, "the rules look at the wallet's temperature, which the file does not show: it is the domain's word")
@@ -142,22 +142,27 @@ func (c *checker) facts(rules *policy.Rules) error {
 	return nil
 }
 
-// agrees says whether the rules give a recorded decision at a moment, for one of the temperatures that the wallet may have had then.
+// agrees says whether the rules give a recorded decision at a moment, for one of the temperatures that the wallet may have had then, in the operational state that
+// the request was accepted in or in another one: which it was at an act is not in the file.
 func (c *checker) agrees(rules *policy.Rules, at authority.Moment, d policy.Decision, fee custody.Uint256, more bool) (bool, error) {
-	views := []authority.View{{At: at}}
+	temperatures := []request.Temperature{""}
 	if rules.AsksTemperature() {
-		views = nil
-		for _, t := range []request.Temperature{request.Hot, request.Warm, request.Cold} {
-			views = append(views, authority.View{At: at, Temperature: t})
-		}
+		temperatures = []request.Temperature{request.Hot, request.Warm, request.Cold}
 	}
-	for _, v := range views {
-		f, _, _, err := c.describe(rules, v)
-		if err != nil {
-			return false, err
-		}
-		k := rules.Case(f)
-		if again := authority.Charge(k, c.judge(k), fee, more); same(again, d) || c.byPlan(k, again, d) {
+	accepted := authority.ModeOf(c.request.Facts)
+	for _, mode := range []policy.Mode{accepted, policy.Normal, policy.Draining, policy.Frozen} {
+		for _, t := range temperatures {
+			f, _, _, err := c.describe(rules, authority.View{At: at, Temperature: t, Mode: mode})
+			if err != nil {
+				return false, err
+			}
+			k := rules.Case(f)
+			if again := authority.Charge(k, c.judge(k), fee, more); !same(again, d) && !c.byPlan(k, again, d) {
+				continue
+			}
+			if mode != accepted {
+				c.report.Notes = append(c.report.Notes, fmt.Sprintf("decided while the domain was %s, which is its word", mode))
+			}
 			return true, nil
 		}
 	}

@@ -206,6 +206,9 @@ func (w waiting) wait(e *env, c *client.Client, v client.RequestView) (client.Re
 func progress(v client.RequestView) string {
 	switch v.State {
 	case "pending":
+		if v.Missing != nil && (v.Missing.Rule == policy.RuleHeld || v.Missing.Kind == problem.Frozen) {
+			return "It waits: " + v.Missing.Detail + "."
+		}
 		if stuck(v) {
 			return "It can't take effect as things stand: " + v.Missing.Detail + "."
 		}
@@ -249,6 +252,9 @@ func lacking(v client.RequestView) string {
 // changed and refuse it.
 func stuck(v client.RequestView) bool {
 	if v.State != "pending" || v.Missing == nil {
+		return false
+	}
+	if v.Missing.Rule == policy.RuleHeld { // approvals still count, and it may be released
 		return false
 	}
 	switch v.Missing.Kind {

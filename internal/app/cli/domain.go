@@ -37,6 +37,12 @@ type domainCmd struct {
 	Rotate  rotateCmd     `cmd:"" help:"Replace the working key, step by step, while signing goes on."`
 	Zeroize domainZeroize `cmd:"" help:"DESTROY the domain's working keys at once. One administrator can."`
 	Backup  domainBackup  `cmd:"" help:"Add to a backup what happened since the last one, while the core goes on."`
+
+	Freeze   domainFreeze   `cmd:"" help:"Stop everything at once: no permit, no signature, no use of a key. One person can; it stays until people end it."`
+	Unfreeze domainUnfreeze `cmd:"" help:"Ask to end a freeze; the change plan approves."`
+	Drain    domainDrain    `cmd:"" help:"Ask to pay nothing but the destinations that the rules approved for this, for a time; the break-glass plan approves."`
+	Resume   domainResume   `cmd:"" help:"Ask to end a freeze or a drain; the break-glass plan for that approves."`
+
 	Restore domainRestore `cmd:"" help:"Ask to take a zeroized domain back into use, after its custodians have restored the working key."`
 
 	ReAnchor reanchorCmd `cmd:"" name:"re-anchor" help:"Go on with a log that lost entries, or whose anchor is gone: signed by the recovery plan, after a time-lock."`

@@ -70,7 +70,7 @@ func exitOf(k problem.Kind) int {
 		return exitNotFound
 	case problem.QuorumNotMet, problem.NotYet, problem.WarmClosed, problem.KeyAway:
 		return exitPending
-	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired, problem.Zeroized, problem.Reanchoring:
+	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired, problem.Zeroized, problem.Reanchoring, problem.Frozen:
 		return exitConflict
 	case problem.Unauthenticated, problem.Forbidden:
 		return exitForbidden
@@ -304,6 +304,8 @@ func problemHint(p *client.Problem) string {
 		return "'strongroom warm show WALLET' shows its sessions, 'strongroom warm open' asks for one"
 	case problem.Reanchoring:
 		return "'strongroom domain re-anchor status' shows until when, and how many wallets are held"
+	case problem.Frozen:
+		return "'strongroom status' shows since when and why; 'strongroom domain unfreeze' or 'strongroom domain resume' asks for its end"
 	case problem.Unauthenticated:
 		return "is the key an active key of this person? 'strongroom person list' shows them"
 	case problem.IdempotencyReuse:

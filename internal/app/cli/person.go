@@ -128,15 +128,20 @@ type enrolment struct {
 	Key        request.PublicKey `json:"key"`
 	Groups     []custody.GroupID `json:"groups,omitempty"`
 	Possession []byte            `json:"possession"`
+
+	Line  uint8         `json:"line,omitempty"`
+	Roles []client.Role `json:"roles,omitempty"`
 }
 
 func (n enrolment) body() *client.PersonEnrol {
-	return &client.PersonEnrol{Person: n.Person, Kind: n.Kind, Key: n.Key, Groups: n.Groups, Possession: n.Possession}
+	return &client.PersonEnrol{Person: n.Person, Kind: n.Kind, Key: n.Key, Groups: n.Groups, Possession: n.Possession, Line: n.Line, Roles: n.Roles}
 }
 
 type personPrepare struct {
 	Kind    string   `enum:"human,service" default:"human" help:"human or service."`
 	Group   []string `placeholder:"GROUP" help:"Group to join; may be given more than once."`
+	Line    uint8    `placeholder:"N" help:"Line of defence: 1 operates, 2 watches over risk, 3 audits; default: none."`
+	Role    []string `placeholder:"ROLE" help:"Role, where it is not all that the line has; may be given more than once. docs/spec/roles.md lists them."`
 	Further bool     `help:"Prepare a further key of a person who exists; 'strongroom person add-key' asks for it."`
 	Out     string   `required:"" placeholder:"FILE" help:"File for those who enrol you; - is standard output."`
 }
@@ -162,6 +167,10 @@ func (c *personPrepare) Run(e *env) error {
 	for _, g := range sorted(c.Group) {
 		n.Groups = append(n.Groups, custody.GroupID(g))
 	}
+	n.Line = c.Line
+	for _, r := range sorted(c.Role) {
+		n.Roles = append(n.Roles, client.Role(r))
+	}
 	if n.Possession, err = k.Sign(n.body().EnrolMessage(a)); err != nil {
 		return err
 	}
@@ -178,8 +187,8 @@ func (c *personPrepare) Run(e *env) error {
 
 // further writes the card of a further key.
 func (c *personPrepare) further(e *env, a client.AuthorityID, k *keyfile.Key) (err error) {
-	if len(c.Group) > 0 || c.Kind != "human" {
-		return usage("--further: kind and groups are the person's already")
+	if len(c.Group) > 0 || c.Kind != "human" || c.Line != 0 || len(c.Role) > 0 {
+		return usage("--further: kind, groups, line and roles are the person's already")
 	}
 	n := keyCard{Operation: request.PersonKeyAdd, Authority: a.String(), Person: k.Person(), Key: k.Public()}
 	if n.Possession, err = k.Sign(n.body().Message(a)); err != nil {

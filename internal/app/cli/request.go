@@ -23,6 +23,8 @@ type requestCmd struct {
 	Cancel   requestCancel   `cmd:"" help:"Cancel a request of your own."`
 	Execute  requestExecute  `cmd:"" help:"Carry out an approved request that is no transfer, where that did not happen by itself."`
 	Sign     requestSign     `cmd:"" help:"Have an approved transfer built, signed and sent now."`
+	Hold     requestHold     `cmd:"" help:"Keep a request of anybody from being signed or executed until it is released. One person of the second line can."`
+	Release  requestRelease  `cmd:"" help:"Ask to release a request that is held."`
 	Export   requestExport   `cmd:"" help:"Write a request to a file, for an approver without a network."`
 	Import   requestImport   `cmd:"" help:"Hand in an approval that was signed offline."`
 	Submit   requestSubmit   `cmd:"" help:"Hand in a request that was signed offline."`

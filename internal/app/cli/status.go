@@ -59,6 +59,7 @@ func (e *env) statusTable(s client.Status) error {
 	if s.MissingKeys > 0 {
 		ps = append(ps, pair{"keys missing in the token", fmt.Sprintf("%d: their wallets can't pay; docs/runbooks/token.md", s.MissingKeys)})
 	}
+	ps = append(ps, e.modePairs(s)...)
 	for _, ch := range s.Chains {
 		ps = append(ps, pair{"node", nodeLine(ch)})
 	}

@@ -112,7 +112,7 @@ func body(b request.Body, source string) []string {
 		for _, g := range b.Groups {
 			out = append(out, fmt.Sprintf("and put them into the group %q", g))
 		}
-		return out
+		return append(out, lineOf(b.Line, b.Roles)...)
 	case *request.PersonRevokeBody:
 		return []string{fmt.Sprintf("revoke %s for ever: nothing they sign counts from then on", b.Person)}
 	case *request.GroupSetBody:
@@ -135,6 +135,8 @@ func body(b request.Body, source string) []string {
 		return reconcile(b)
 	case request.AppBody:
 		return app(b)
+	case request.OversightBody:
+		return oversight(b)
 	case *request.PersonKeyAddBody:
 		return keyAdded(*b)
 	case *request.PersonKeyRemoveBody:
@@ -185,6 +187,12 @@ func effects(e request.Effects, b request.Bounds) []string {
 		}
 		if len(e.Domain) > 0 {
 			s += fmt.Sprintf(", domain %x", []byte(e.Domain))
+		}
+		if len(e.Target) > 0 {
+			s += fmt.Sprintf(", request %x", []byte(e.Target))
+		}
+		if e.Since > 0 {
+			s += fmt.Sprintf(", of entry %d", e.Since)
 		}
 		return []string{s}
 	}

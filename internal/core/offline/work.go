@@ -122,6 +122,9 @@ func (w *work) act(ctx context.Context, by Operators) error {
 			return err
 		}
 	}
+	if err := w.unfrozen(); err != nil {
+		return err
+	}
 	if err := w.settlePermits(ctx); err != nil { // those that were recorded and not signed
 		return err
 	}

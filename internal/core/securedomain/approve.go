@@ -49,6 +49,9 @@ func (d *Domain) approve(a request.Approval) (rec recorded, ready bool, err erro
 		return rec, false, err
 	}
 	at, err := d.now()
+	if err != nil && a.Decision != request.Approve { // to reject or cancel takes power away only
+		at, err = d.guess(), nil
+	}
 	if err != nil {
 		return rec, false, err
 	}

@@ -61,6 +61,9 @@ func (d *Domain) EP11(ctx context.Context, in message.AppCall) (message.AppAnswe
 	if d.withKeys() != nil {
 		return refusedCall(ep11.Fail(ep11.CKR_IBM_WK_NOT_INITIALIZED, "the domain was zeroized")), nil
 	}
+	if err := d.mayServeApps(); err != nil {
+		return refusedCall(d.callFailure(err)), nil
+	}
 	if err := d.checkCall(in); err != nil {
 		return message.AppAnswer{}, err
 	}
@@ -109,6 +112,8 @@ func (d *Domain) callFailure(err error) *ep11.Failure {
 	switch problem.KindOf(err) {
 	case problem.Forbidden:
 		return notAllowed()
+	case problem.Frozen:
+		return ep11.Fail(ep11.CKR_IBM_STATIC_POLICY, "the domain is frozen or draining")
 	case problem.Zeroized:
 		return ep11.Fail(ep11.CKR_IBM_WK_NOT_INITIALIZED, "the domain was zeroized")
 	case problem.TimeUncertain:
@@ -226,6 +231,9 @@ func (d *Domain) mayRelease() error {
 	if err := d.Cause(); err != nil {
 		return problem.Wrap(problem.Stopped, err, "the core has found a fault and gives nothing out")
 	}
+	if err := d.mayServeApps(); err != nil {
+		return err
+	}
 	return d.withKeys()
 }
 
@@ -252,6 +260,9 @@ func (d *Domain) admitCall(in message.AppCall, f ep11.Function) (a admission, er
 		return a, err
 	}
 	s := d.state
+	if err := s.TakesApps(at); err != nil {
+		return a, err
+	}
 	x, ok := s.Session([16]byte(in.Session))
 	if !ok || authority.Expired(x.NotAfter, at.Time, at.Bound) {
 		return a, errNoSession

@@ -79,6 +79,9 @@ func (d *Domain) withExport() error {
 	if err := d.withKeys(); err != nil {
 		return err
 	}
+	if err := d.mayCarry(); err != nil {
+		return err
+	}
 	if !d.switches.Load().allowed.Has(points.ExportCold) {
 		return problem.New(problem.Forbidden, "switched off in this domain: %s", points.ExportCold)
 	}

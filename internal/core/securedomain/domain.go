@@ -189,10 +189,10 @@ func (d *Domain) expected(r timeguard.Reading) int64 {
 	return d.state.Time
 }
 
-// nowFor is now for an operation. Zeroize takes power away only: who can make the clock uncertain, as serve can by carrying no answers of
-// time servers, must not be able to stop it. Its counter keeps an old request from being used, whatever time it is. The caller holds mu.
+// nowFor is now for an operation. Zeroize, freeze and hold take power away only: who can make the clock uncertain, as serve can by carrying no answers of
+// time servers, must not be able to stop them. The counter of zeroize keeps an old request from being used, whatever time it is. The caller holds mu.
 func (d *Domain) nowFor(o request.Operation) (authority.Moment, error) {
-	if o == request.Zeroize {
+	if o.Unilateral() {
 		return d.guess(), nil
 	}
 	return d.now()

@@ -282,6 +282,9 @@ func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *
 		d.apps.opened.Forget()
 		d.apps.pairs.rouse()
 	}
+	if e.Oversight != nil {
+		d.overseen(e.Oversight)
+	}
 	if e.Move != nil {
 		d.movedNow(e.Move)
 	}

@@ -63,6 +63,9 @@ func openCurrent[T any](d *Domain, w entry.Wallet, open func(entry.NewKey, autho
 		if clockErr != nil {
 			return none, clockErr
 		}
+		if err := d.mayUseKeys(); err != nil {
+			return none, err
+		}
 		if !ok {
 			return none, fmt.Errorf("wallet %s: key %s is not in the state", w.ID, w.Key)
 		}

@@ -279,10 +279,13 @@ func refusedZeroized(t *testing.T, h *domaintest.Harness, open message.Request) 
 		request.OfflineRemove: request.OfflineRemoveBody{Counter: l.Counter + 1, Domain: bytes.Repeat([]byte{1}, 32)},
 		request.WalletMove:    request.WalletMoveBody{Wallet: "hot", To: bytes.Repeat([]byte{1}, 32), Temperature: request.Cold},
 		request.SlotReconcile: request.SlotReconcileBody{Wallet: "hot"},
+
+		request.Unfreeze: request.UnfreezeBody{Since: 1, Reason: "r"}, request.Drain: request.DrainBody{Reason: "r"}, request.Resume: request.ResumeBody{Since: 1, Reason: "r"},
+		request.RequestHold: request.RequestHoldBody{Request: open.ID[:], Reason: "r"}, request.RequestRelease: request.RequestReleaseBody{Request: open.ID[:], Hold: 1, Reason: "r"},
 	}
 	for _, op := range request.Operations() {
 		body, ok := asks[op]
-		if !ok && op != request.Restore && op != request.PersonRevoke && op != request.ReanchorCancel {
+		if !ok && op != request.Restore && op != request.PersonRevoke && op != request.ReanchorCancel && op != request.Freeze {
 			t.Errorf("%s is not tried", op)
 		}
 		if !ok {

@@ -5,6 +5,7 @@ package securedomain
 import (
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/policy"
 )
 
 // maxReadiness is how many requests' readiness is remembered.
@@ -16,6 +17,7 @@ type readiness struct {
 	rules     [32]byte
 	approvals int
 	stale     int // of the approvals, the oldest: log time never runs back
+	mode      policy.Mode
 	err       error
 }
 
@@ -34,7 +36,7 @@ func (d *Domain) follows(p *authority.Pending, at authority.Moment) (readiness, 
 	if !p.Effects.Operation.EditsRules() || authority.Expired(p.Bounds.NotAfter, at.Time, at.Bound) { // nothing is compiled then
 		return readiness{}, false
 	}
-	r := readiness{rules: d.state.Rules.Hash(), approvals: len(p.Approvals)}
+	r := readiness{rules: d.state.Rules.Hash(), approvals: len(p.Approvals), mode: d.state.Mode(at)}
 	for _, v := range p.Approvals {
 		if authority.Stale(d.state.Doc.Floor, v.Time, at) {
 			r.stale++
@@ -50,7 +52,7 @@ func (d *Domain) known(p *authority.Pending, at authority.Moment) (readiness, bo
 		return was, false
 	}
 	now, ok := d.follows(p, at)
-	return was, ok && was.rules == now.rules && was.approvals == now.approvals && was.stale == now.stale
+	return was, ok && was.rules == now.rules && was.approvals == now.approvals && was.stale == now.stale && was.mode == now.mode
 }
 
 // remember keeps what a request lacks. The caller holds mu.

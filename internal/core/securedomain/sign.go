@@ -141,6 +141,9 @@ func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed
 	if g.Result != 0 && (elsewhere || d.keys.Confined(w.ID) || w.Class == request.ClassToken) {
 		return d.signedBefore(ctx, g.ID, g.Result, nil)
 	}
+	if g.Result != 0 && d.maySign(seq) != nil { // what was released before is told again, and no key is used
+		return d.signedBefore(ctx, g.ID, g.Result, nil)
+	}
 	if unsigned && away {
 		return message.Signed{}, problem.New(problem.KeyAway, "the permit of entry %d came back from an offline domain unsigned, and the key is away again; replace it", seq)
 	}
@@ -172,10 +175,16 @@ func (d *Domain) signNow(ctx context.Context, w entry.Wallet, p *entry.Permit, r
 	if err := d.switches.Load().check(authority.SchemePoint(w.Scheme)); err != nil {
 		return message.Signed{}, err
 	}
+	if err := d.maySign(rec.seq); err != nil {
+		return message.Signed{}, err
+	}
 	if err := d.admit(ctx, w, p.Request); err != nil {
 		return message.Signed{}, err
 	}
 	sigs, err := d.signPermit(w, p, rec.hash)
+	if err == nil {
+		err = d.maySign(rec.seq) // frozen meanwhile: what was signed is given to nobody
+	}
 	if err != nil {
 		return message.Signed{}, err
 	}

@@ -25,6 +25,7 @@ func (d *Domain) Status() message.Status {
 		Size: s.Next, Writer: s.Writer, Root: s.Root, Anchor: s.Anchor, Policy: s.Doc.Version, PolicyHash: s.Rules.Hash(),
 		Wallets: uint64(c.Wallets), Pending: uint64(c.Pending), Signed: uint64(c.Signed), Sessions: uint64(c.Sessions), Life: message.LifeOf(s),
 		WarmWallets: uint64(c.Warm), WarmSessions: uint64(c.WarmSessions), Grants: uint64(c.Grants), RevokedKeys: uint64(c.RevokedKeys)}
+	out.Mode, out.OnHold = d.modeView(), uint64(s.OnHold())
 	out.Incarnation, out.Reanchoring, out.GapAt, out.Held = message.ReanchorOf(s)
 	d.mu.Unlock()
 	d.life.mu.Lock()
@@ -39,6 +40,7 @@ func (d *Domain) Status() message.Status {
 	if _, ok := d.cfg.Clock.(*timeguard.Guard); ok {
 		out.Clock = message.ClockAuthenticated
 	}
+	out.Degraded = d.degraded(r.Certain)
 	if !r.Certain {
 		out.Notes = append(out.Notes, r.Why)
 	}

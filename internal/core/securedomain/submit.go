@@ -47,8 +47,8 @@ func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request
 		return message.Request{}, err
 	}
 	switch {
-	case r.Operation == request.Zeroize && e.Decision.Outcome == policy.Allowed:
-		return d.zeroizeAtOnce(ctx, r, in.Evidence, rec) // unlocks
+	case atOnce(r.Operation) && e.Decision.Outcome == policy.Allowed:
+		return d.doAtOnce(ctx, r, in.Evidence, rec) // unlocks
 	case e.Decision.Outcome != policy.Allowed || !e.Decision.Auto:
 		d.mu.Unlock()
 		return d.submitted(ctx, r, in.Evidence, rec)

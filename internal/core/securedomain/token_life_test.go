@@ -27,7 +27,9 @@ func TestUnnamedTokenKeysStay(t *testing.T) {
 	h.Options.Token.Put(lost)
 	h.Reopen()
 	wantTokenKeys(t, h.Options.Token, w.Wallet.Key, lost)
-	if s := h.D.Status(); s.MissingKeys != 0 || !slices.ContainsFunc(s.Notes, func(n string) bool { return strings.HasPrefix(n, "keys in the token that no entry of the log names: 1;") }) {
+	if s := h.D.Status(); s.MissingKeys != 0 || !slices.ContainsFunc(s.Notes, func(n string) bool {
+		return strings.HasPrefix(n, "keys in the token that no entry of the log names: 1;")
+	}) {
 		t.Errorf("%d missing, notes %q", s.MissingKeys, s.Notes)
 	}
 	h.WalletOf(domaintest.InToken("second"))

@@ -164,6 +164,11 @@ func (d *Domain) mayAccount(a *useAsk, sums map[uint64]uint64, at authority.Mome
 	if d.state.Life().Phase == authority.Zeroized {
 		return problem.New(problem.Zeroized, "the domain was zeroized")
 	}
+	if !a.logout {
+		if err := d.state.TakesApps(at); err != nil {
+			return err
+		}
+	}
 	if !d.state.Life().Allowed.HasAll(a.on) { // which of them a use needed only the engine knows; asked again it says so
 		return &ep11.Failure{Code: ep11.CKR_DEVICE_ERROR, Detail: "a control point was switched off while the call was under way", Retry: true}
 	}

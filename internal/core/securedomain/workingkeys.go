@@ -61,6 +61,7 @@ type switches struct {
 	used     uint64 // greatest epoch that ever had a working key
 	allowed  points.Set
 	settling *authority.Reanchoring // a re-anchoring whose gap entry is not there yet
+	mode     modeSwitch
 }
 
 // switchesOf holds the current switches.
@@ -69,7 +70,8 @@ type switchesOf = atomic.Pointer[switches]
 // setSwitches takes the state's life cycle over. The caller holds mu, or is the only one.
 func (d *Domain) setSwitches() {
 	life := d.state.Life()
-	d.switches.Store(&switches{zeroized: life.Phase == authority.Zeroized, since: life.Since, used: life.Used, allowed: life.Allowed, settling: d.state.Anchoring().Pending})
+	d.switches.Store(&switches{zeroized: life.Phase == authority.Zeroized, since: life.Since, used: life.Used, allowed: life.Allowed, settling: d.state.Anchoring().Pending,
+		mode: modeSwitchOf(d.state)})
 }
 
 // check says whether keys may be used with a control point.

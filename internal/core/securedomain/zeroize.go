@@ -22,8 +22,8 @@ import (
 	"strongroom/internal/secret"
 )
 
-// zeroizeAtOnce records request and effect in one go, destroys, and answers. The caller holds mu; it is released here.
-func (d *Domain) zeroizeAtOnce(ctx context.Context, r *request.Parsed, ev request.Evidence, rec recorded) (message.Request, error) {
+// doAtOnce records request and effect of what one person may do alone in one go, destroys what it destroys, and answers. The caller holds mu; it is released here.
+func (d *Domain) doAtOnce(ctx context.Context, r *request.Parsed, ev request.Evidence, rec recorded) (message.Request, error) {
 	p, err := d.waiting(r.Ident)
 	var eff recorded
 	var step *lifeStep

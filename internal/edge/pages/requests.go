@@ -158,6 +158,13 @@ func (p *Pages) load(c *call) (message.Request, *request.Parsed, error) {
 		return v, nil, err
 	}
 	r, err := parsed(v)
+	if err != nil {
+		return v, r, err
+	}
+	who, err := p.people.Person(c.ctx(), c.session.person)
+	if err == nil && r.Initiator != who.ID && !who.May(policy.VerbRequests) {
+		err = problem.New(problem.Forbidden, "%s has no role that shows the requests of others", who.ID)
+	}
 	return v, r, err
 }
 

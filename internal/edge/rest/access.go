@@ -40,7 +40,7 @@ func (s *Server) identify(c *call) error {
 	if c.service && c.op.services == peopleOnly {
 		return problem.New(problem.Forbidden, "services may not call %s; a person may", c.op.id)
 	}
-	return nil
+	return c.mayUse(p)
 }
 
 // name takes who calls from the client certificate or, for reading, from the cookie of who signed in to the pages: a browser sends a cookie along
@@ -77,15 +77,28 @@ func (s *Server) owner(c *call, id custody.RequestID) (message.Request, error) {
 		return v, about(id, err)
 	}
 	r, err := initiated(v)
-	if err == nil && c.service && r.Initiator != c.by {
-		err = errOthers()
+	if err == nil {
+		err = c.mayReadOf(r.Initiator)
 	}
 	return v, err
 }
 
-// own refuses a service that did not make a request. For people nothing is asked.
+// mayReadOf refuses what somebody else asked for: to a service, and to a person whose roles do not show it.
+func (c *call) mayReadOf(initiator custody.PersonID) error {
+	switch {
+	case initiator == c.by:
+		return nil
+	case c.service:
+		return errOthers()
+	case !c.others:
+		return errRole(c.by, policy.VerbRequests)
+	}
+	return nil
+}
+
+// own refuses a service, or a person without the role for it, that did not make a request.
 func (s *Server) own(c *call, id custody.RequestID) error {
-	if !c.service {
+	if !c.service && c.others {
 		return nil
 	}
 	_, err := s.owner(c, id)

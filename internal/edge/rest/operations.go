@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"strongroom/internal/pure/apiv1"
+	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 )
 
@@ -33,11 +34,11 @@ func (s *Server) operations() []*operation {
 		{id: "getRequest", services: ownOnly, method: get, path: "/v1/requests/{id}", summary: "One request", reply: view, handle: s.getRequest},
 		{id: "getStatement", services: ownOnly, method: get, path: "/v1/requests/{id}/statement", summary: "What an approver signs", reply: apiv1.StatementView{}, handle: s.getStatement,
 			query: []param{{"person", "who signs; the caller if absent", false}, {"decision", "approve, reject or cancel; approve if absent", false}}},
-		{id: "approveRequest", method: post, path: "/v1/requests/{id}:approve", summary: "Hand in a signed approval", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Approve)},
-		{id: "rejectRequest", method: post, path: "/v1/requests/{id}:reject", summary: "Hand in a signed rejection", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Reject)},
+		{id: "approveRequest", verb: policy.VerbApprove, method: post, path: "/v1/requests/{id}:approve", summary: "Hand in a signed approval", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Approve)},
+		{id: "rejectRequest", verb: policy.VerbApprove, method: post, path: "/v1/requests/{id}:reject", summary: "Hand in a signed rejection", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Reject)},
 		{id: "cancelRequest", services: ownOnly, method: post, path: "/v1/requests/{id}:cancel", summary: "Hand in the initiator's signed cancellation", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Cancel)},
-		{id: "executeRequest", services: ownOnly, method: post, path: "/v1/requests/{id}:execute", summary: "Carry out an approved request that is no transfer", reply: view, handle: s.execute},
-		{id: "signRequest", services: ownOnly, method: post, path: "/v1/requests/{id}:sign", summary: "Have a ready transfer signed, by its initiator or who approved it; serve builds the payload", reply: apiv1.Signed{}, handle: s.sign},
+		{id: "executeRequest", verb: policy.VerbExecute, services: ownOnly, method: post, path: "/v1/requests/{id}:execute", summary: "Carry out an approved request that is no transfer", reply: view, handle: s.execute},
+		{id: "signRequest", verb: policy.VerbExecute, services: ownOnly, method: post, path: "/v1/requests/{id}:sign", summary: "Have a ready transfer signed, by its initiator or who approved it; serve builds the payload", reply: apiv1.Signed{}, handle: s.sign},
 		{id: "getProof", services: ownOnly, method: get, path: "/v1/requests/{id}/proof", summary: "The proof file of a request", media: apiv1.Bytes, handle: s.proof},
 
 		{id: "listWallets", services: everybody, method: get, path: "/v1/wallets", summary: "Wallets in order of birth", query: page, reply: apiv1.WalletList{}, handle: s.listWallets},
@@ -49,11 +50,11 @@ func (s *Server) operations() []*operation {
 
 		{id: "listAppGrants", method: get, path: "/v1/app-grants", summary: "Grants to applications, oldest first", query: page, reply: apiv1.AppGrantList{}, handle: s.listAppGrants},
 		{id: "listOfflineDomains", services: everybody, method: get, path: "/v1/offline-domains", summary: "Offline domains, and the wallets whose keys are there", reply: apiv1.OfflineDomainList{}, handle: s.listOffline},
-		{id: "createOfflineBundle", method: post, path: "/v1/offline-bundles", summary: "Begin a sealed bundle to an offline domain", body: apiv1.OfflineBundleIn{},
+		{id: "createOfflineBundle", verb: policy.VerbCarry, method: post, path: "/v1/offline-bundles", summary: "Begin a sealed bundle to an offline domain", body: apiv1.OfflineBundleIn{},
 			reply: apiv1.OfflineBundle{}, status: http.StatusCreated, handle: s.beginBundle},
-		{id: "getOfflineBundle", method: get, path: "/v1/offline-bundles/{id}", summary: "The next part of a bundle, from a byte on; empty at its end", media: apiv1.Bytes,
+		{id: "getOfflineBundle", verb: policy.VerbCarry, method: get, path: "/v1/offline-bundles/{id}", summary: "The next part of a bundle, from a byte on; empty at its end", media: apiv1.Bytes,
 			query: []param{{"offset", "first byte; the last part given can be asked for again", true}}, handle: s.bundlePart},
-		{id: "createOfflineResult", method: post, path: "/v1/offline-results", summary: "Hand in the sealed result of an offline domain, part by part", body: apiv1.OfflineResultIn{},
+		{id: "createOfflineResult", verb: policy.VerbCarry, method: post, path: "/v1/offline-results", summary: "Hand in the sealed result of an offline domain, part by part", body: apiv1.OfflineResultIn{},
 			reply: apiv1.OfflineResult{}, handle: s.takeResult},
 
 		{id: "getPolicy", method: get, path: "/v1/policy", summary: "The current rule document", reply: apiv1.PolicyView{}, handle: s.getPolicy},
@@ -62,12 +63,12 @@ func (s *Server) operations() []*operation {
 			reply: apiv1.CertificateView{}, status: http.StatusCreated, handle: s.certify},
 		{id: "listGroups", method: get, path: "/v1/groups", summary: "Groups of the rule document", reply: apiv1.GroupList{}, handle: s.listGroups},
 		{id: "getAddressBook", method: get, path: "/v1/address-book", summary: "The address book of the rule document", reply: apiv1.AddressBook{}, handle: s.addressBook},
-		{id: "createSession", services: everybody, method: post, path: "/v1/sessions", summary: "Open a service's session", body: apiv1.SessionIn{}, reply: apiv1.SessionView{},
+		{id: "createSession", verb: policy.VerbSession, services: everybody, method: post, path: "/v1/sessions", summary: "Open a service's session", body: apiv1.SessionIn{}, reply: apiv1.SessionView{},
 			status: http.StatusCreated, handle: s.openSession},
 
-		{id: "startCheck", method: post, path: "/v1/audit/check", summary: "Start the full re-check of the log", reply: apiv1.Check{}, status: http.StatusAccepted, handle: s.check(true)},
-		{id: "getCheck", method: get, path: "/v1/audit/check", summary: "How the re-check goes", reply: apiv1.Check{}, handle: s.check(false)},
-		{id: "listEntries", method: get, path: "/v1/audit/entries", summary: "The log in clear, below the pin", reply: apiv1.EntryList{}, handle: s.entries,
+		{id: "startCheck", verb: policy.VerbCheck, method: post, path: "/v1/audit/check", summary: "Start the full re-check of the log", reply: apiv1.Check{}, status: http.StatusAccepted, handle: s.check(true)},
+		{id: "getCheck", verb: policy.VerbCheck, method: get, path: "/v1/audit/check", summary: "How the re-check goes", reply: apiv1.Check{}, handle: s.check(false)},
+		{id: "listEntries", verb: policy.VerbLog, method: get, path: "/v1/audit/entries", summary: "The log in clear, below the pin", reply: apiv1.EntryList{}, handle: s.entries,
 			query: []param{{"from", "first entry", true}, {"limit", "most entries", true}, {"wait", "seconds to wait for an entry, at most 30", true}}},
 		{id: "getCheckpoint", method: get, path: "/checkpoint", summary: "The signed checkpoint of the tiles (C2SP tlog-checkpoint)", media: "text/plain; charset=utf-8", handle: s.tile},
 		{id: "getTile", method: get, path: "/tile/{path...}", summary: "Tiles and entry bundles (C2SP tlog-tiles)", media: apiv1.Bytes, handle: s.tile},

@@ -48,7 +48,7 @@ func statusOf(k problem.Kind) (int, bool) {
 		return http.StatusNotImplemented, true
 	case problem.NodeUnavailable:
 		return http.StatusBadGateway, true
-	case problem.TimeUncertain, problem.Locked, problem.Stopped, problem.Starting, problem.Zeroized, problem.Reanchoring:
+	case problem.TimeUncertain, problem.Locked, problem.Stopped, problem.Starting, problem.Zeroized, problem.Reanchoring, problem.Frozen:
 		return http.StatusServiceUnavailable, true
 	case problem.Internal:
 		return http.StatusInternalServerError, true

@@ -35,7 +35,7 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     address_create    1 wallet, 2 count (integer)
     policy_change     1 document: byte string
     person_enrol      1 person, 2 kind, 3 key: {1 alg, 2 pub: bytes}, 4 groups?: array, sorted, 5 possession?: 64 bytes, the new key's signature over
-                      "strongroom/enrol/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 5}
+                      "strongroom/enrol/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 5}; 6 line? (1 to 3), 7 roles?: array, sorted
     person_revoke     1 person
     group_set         1 group, 2 members: array, sorted
     whitelist_add     1 id, 2 chain, 3 address
@@ -59,6 +59,12 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     domain_zeroize         1 counter, 2 phrase
     domain_restore         1 counter, 2 epoch, 3 pattern: bytes
     domain_reanchor_cancel  1 counter, 2 reanchor: integer, its entry
+    domain_freeze          1 reason
+    domain_unfreeze        1 since: integer, entry of the freeze, 2 reason
+    domain_drain           1 since: integer, entry of the freeze, or 0, 2 reason
+    domain_resume          1 since: integer, entry of the freeze or drain, 2 reason
+    request_hold           1 request: bytes, its id, 2 reason
+    request_release        1 request: bytes, its id, 2 hold: integer, entry of the hold, 3 reason
     slot_reconcile         1 wallet, 2 accounts?: array of {1 index, 2 next nonce}, 3 spent?: array of {1 transaction id: 32 bytes in internal byte order, 2 index}
     person_key_add    1 person (the initiator), 2 key: as in person_enrol, 3 possession: the new key's signature over
                       "strongroom/key-add/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 3}

@@ -69,7 +69,7 @@ func (s *Server) listRequests(c *call) error {
 		if v.Seq != f.Seq {
 			continue // likewise, and its idempotency key was used again since
 		}
-		if (want == "" || v.State == string(want)) && (!c.service || v.Initiator == c.by) {
+		if (want == "" || v.State == string(want)) && c.mayReadOf(v.Initiator) == nil {
 			out.Requests = append(out.Requests, v)
 		}
 	}
@@ -141,8 +141,8 @@ func (s *Server) getRequest(c *call) error {
 	if err != nil {
 		return err
 	}
-	if c.service && v.Initiator != c.by {
-		return errOthers()
+	if err := c.mayReadOf(v.Initiator); err != nil {
+		return err
 	}
 	if v.Operation == request.Transfer {
 		if v.Attempts, err = s.cfg.Transfers.Attempts(c.ctx(), id); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 )
 
@@ -39,11 +40,12 @@ type operation struct {
 	path      string // as in the description; the last segment may end in ":verb"
 	summary   string
 	anonymous bool
-	services  access  // what services may do here; people may do all
-	create    bool    // needs an Idempotency-Key
-	query     []param // all that are known
-	body      any     // zero value of the JSON body's type; nil: there is none
-	cbor      bool    // a CBOR body is taken too
+	services  access      // what services may do here; people may do all that their roles let them
+	verb      policy.Verb // that the caller's roles must have; empty: everybody, of requests their own
+	create    bool        // needs an Idempotency-Key
+	query     []param     // all that are known
+	body      any         // zero value of the JSON body's type; nil: there is none
+	cbor      bool        // a CBOR body is taken too
 
 	reply  any    // zero value of the JSON reply's type; nil: raw bytes
 	media  string // of raw bytes
@@ -65,6 +67,7 @@ type call struct {
 	op      *operation
 	by      custody.PersonID // who calls; empty for anonymous operations
 	service bool             // the caller is a service
+	others  bool             // the caller's roles let them see the requests of others
 	id      string           // the {id} of the path
 	held    int64            // bytes of the body's budget
 }

@@ -67,6 +67,8 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"obligations": func(n *yaml.Node, path string) { d.Obligations = items(r, n, path, r.obligation, byObligation) },
 		"changePlan":  func(n *yaml.Node, path string) { d.ChangePlan = r.plan(n, path) },
 		"domain":      func(n *yaml.Node, path string) { d.Domain = r.domain(n, path) },
+		"breakGlass":  func(n *yaml.Node, path string) { d.BreakGlass = r.breakGlass(n, path) },
+		"oversight":   func(n *yaml.Node, path string) { d.Oversight = r.oversight(n, path) },
 	}, "schema", "version", "principals", "floor", "changePlan")
 	return d
 }
@@ -127,6 +129,8 @@ func (r *reader) principal(n *yaml.Node, path string) policy.Principal {
 		"keys": func(n *yaml.Node, path string) {
 			r.Sequence(n, path, func(n *yaml.Node, path string) { p.Keys = append(p.Keys, r.key(n, path)) })
 		},
+		"line":  func(n *yaml.Node, path string) { p.Line = r.line(n, path) },
+		"roles": func(n *yaml.Node, path string) { p.Roles = r.roles(n, path) },
 	}, "id", "kind", "keys")
 	return p
 }
@@ -158,6 +162,7 @@ func (r *reader) group(n *yaml.Node, path string) (g policy.Group) {
 	r.Mapping(n, path, strictyaml.Fields{
 		"id":      func(n *yaml.Node, path string) { g.ID = custody.GroupID(r.Text(n, path)) },
 		"members": func(n *yaml.Node, path string) { g.Members = members[custody.PersonID](r, n, path) },
+		"line":    func(n *yaml.Node, path string) { g.Line = r.line(n, path) },
 	}, "id", "members")
 	return g
 }
@@ -249,6 +254,7 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 			"principals": func(n *yaml.Node, path string) { m.Initiators = set[custody.PersonID](r, n, path) },
 			"groups":     func(n *yaml.Node, path string) { m.InitiatorIn = set[custody.GroupID](r, n, path) },
 			"kind":       func(n *yaml.Node, path string) { m.InitiatorKind = set[policy.PrincipalKind](r, n, path) },
+			"roles":      func(n *yaml.Node, path string) { m.InitiatorRoles = r.roles(n, path) },
 		}),
 		"source": group(strictyaml.Fields{
 			"wallets": func(n *yaml.Node, path string) { m.Wallets = set[custody.WalletID](r, n, path) },

@@ -26,7 +26,7 @@ func Render(d policy.Document) ([]byte, error) {
 	}
 	root.add("principals", each(d.Principals, principalNode))
 	root.addIf(len(d.Groups) > 0, "groups", each(d.Groups, func(g policy.Group) *yaml.Node {
-		return flow((&node{}).add("id", text(string(g.ID))).add("members", texts(g.Members)))
+		return flow((&node{}).add("id", text(string(g.ID))).add("members", texts(g.Members)).addIf(g.Line > 0, "line", number(uint64(g.Line))))
 	}))
 	root.addIf(len(d.AddressBook) > 0, "addressBook", each(d.AddressBook, func(e policy.BookEntry) *yaml.Node {
 		return flow((&node{}).add("id", text(e.ID)).add("chain", text(string(e.Chain))).add("address", text(e.Address)))
@@ -49,6 +49,12 @@ func Render(d policy.Document) ([]byte, error) {
 			plans.add("reanchorDelay", duration(*p.ReanchorDelay))
 		}
 		root.add("domain", plans.mapping())
+	}
+	if d.BreakGlass != nil {
+		root.add("breakGlass", breakGlassNode(d.BreakGlass))
+	}
+	if d.Oversight != nil {
+		root.add("oversight", oversightNode(d.Oversight))
 	}
 
 	var b bytes.Buffer
@@ -139,7 +145,7 @@ func principalNode(p policy.Principal) *yaml.Node {
 			addIf(k.RP != "", "rp", text(k.RP)).addIf(k.Origin != "", "origin", text(k.Origin))))
 	}
 	return (&node{}).add("id", text(string(p.ID))).add("kind", text(string(p.Kind))).
-		addIf(!p.Active, "active", boolean(false)).add("keys", keys).mapping()
+		addIf(!p.Active, "active", boolean(false)).addIf(p.Line > 0, "line", number(uint64(p.Line))).addIf(len(p.Roles) > 0, "roles", texts(p.Roles)).add("keys", keys).mapping()
 }
 
 func guardNode(g policy.Guard) *yaml.Node {
@@ -176,7 +182,7 @@ func matchNode(m policy.Match) *yaml.Node {
 	out.addIf(len(m.Operations) > 0, "operation", texts(m.Operations))
 	group("initiator", func(n *node) {
 		n.addIf(len(m.Initiators) > 0, "principals", texts(m.Initiators)).addIf(len(m.InitiatorIn) > 0, "groups", texts(m.InitiatorIn)).
-			addIf(len(m.InitiatorKind) > 0, "kind", texts(m.InitiatorKind))
+			addIf(len(m.InitiatorKind) > 0, "kind", texts(m.InitiatorKind)).addIf(len(m.InitiatorRoles) > 0, "roles", texts(m.InitiatorRoles))
 	})
 	group("source", func(n *node) {
 		n.addIf(len(m.Wallets) > 0, "wallets", texts(m.Wallets)).addIf(len(m.Chains) > 0, "chains", texts(m.Chains)).

@@ -232,7 +232,7 @@ func TestRefused(t *testing.T) {
 		{"endless duration", "requestTTL: 24h", "requestTTL: 367d", `"367d" is longer than 366 days`},
 		{"empty duration", "requestTTL: 24h", `requestTTL: ""`, "want days"},
 		{"text for list", "operation: [transfer]", "operation: transfer", `when.operation: want a list, for instance [a, b], got the text "transfer"`},
-		{"list for keys", "initiator: { groups: [payout] }", "initiator: [payout]", `when.initiator: want keys and values (groups, kind, principals), got a list`},
+		{"list for keys", "initiator: { groups: [payout] }", "initiator: [payout]", `when.initiator: want keys and values (groups, kind, principals, roles), got a list`},
 		{"keys for list", "members: [p_kt2kgezvvtvdckfr]", "members: {a: b}", "got keys and values"},
 		{"empty list", "groups: [payout]", "groups: []", "the list is empty; leave the key out to match anything"},
 		{"empty keys", "{ groups: [payout] }", "{}", "is empty; leave the key out"},

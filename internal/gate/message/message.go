@@ -82,6 +82,18 @@ type Status struct {
 	Uses         uint64              `cbor:"52,keyasint,omitempty"` // of keys for applications, accounted since start
 	ReadyPairs   uint64              `cbor:"53,keyasint,omitempty"` // RSA pairs made beforehand
 	MissingKeys  uint64              `cbor:"54,keyasint,omitempty"` // of wallets of class token: not in the token when it was last asked
+	Mode         *Mode               `cbor:"55,keyasint,omitempty"` // operational state; nil: normal
+	OnHold       uint64              `cbor:"56,keyasint,omitempty"` // requests that are held
+	Degraded     []string            `cbor:"57,keyasint,omitempty"` // what the core goes on without, in words
+}
+
+// Mode is an operational state other than the normal one. docs/spec/operational-state.md.
+type Mode struct {
+	Mode   policy.Mode      `cbor:"1,keyasint"` // frozen or draining, now
+	Since  uint64           `cbor:"2,keyasint"` // entry
+	By     custody.PersonID `cbor:"3,keyasint,omitempty"`
+	Reason string           `cbor:"4,keyasint,omitempty"`
+	Until  int64            `cbor:"5,keyasint,omitempty"` // end of a drain, Unix seconds
 }
 
 // Open is the problem of a core that is not open yet, or nil.

@@ -60,7 +60,7 @@ type Request struct {
 	Authority string            `json:"authority" doc:"64 hex digits"`
 	Domain    string            `json:"domain" doc:"64 hex digits"`
 	Initiator custody.PersonID  `json:"initiator" doc:"p_ and 16 characters"`
-	Operation request.Operation `json:"operation" doc:"transfer, wallet_create, address_create, policy_change, person_enrol, person_revoke, group_set, whitelist_add, whitelist_remove, person_key_add, person_key_remove, domain_points_set, domain_epoch_load, domain_epoch_commit, domain_epoch_activate, domain_epoch_finalize, domain_epoch_cancel, domain_zeroize, domain_restore, wallet_temperature, warm_open, warm_close, app_grant, app_revoke, app_key_revoke, wallet_move, offline_add, offline_remove, domain_reanchor_cancel or slot_reconcile"`
+	Operation request.Operation `json:"operation" doc:"transfer, wallet_create, address_create, policy_change, person_enrol, person_revoke, group_set, whitelist_add, whitelist_remove, person_key_add, person_key_remove, domain_points_set, domain_epoch_load, domain_epoch_commit, domain_epoch_activate, domain_epoch_finalize, domain_epoch_cancel, domain_zeroize, domain_restore, wallet_temperature, warm_open, warm_close, app_grant, app_revoke, app_key_revoke, wallet_move, offline_add, offline_remove, domain_reanchor_cancel, slot_reconcile, domain_freeze, domain_unfreeze, domain_drain, domain_resume, request_hold or request_release"`
 	Body      json.RawMessage   `json:"body" doc:"the operation's body"`
 	NotAfter  int64             `json:"notAfter" doc:"Unix seconds; nothing is done later"`
 }
@@ -160,6 +160,18 @@ func NewBody(o request.Operation) request.Body {
 		return &request.OfflineRemoveBody{}
 	case request.WalletMove:
 		return &request.WalletMoveBody{}
+	case request.Freeze:
+		return &request.FreezeBody{}
+	case request.Unfreeze:
+		return &request.UnfreezeBody{}
+	case request.Drain:
+		return &request.DrainBody{}
+	case request.Resume:
+		return &request.ResumeBody{}
+	case request.RequestHold:
+		return &request.RequestHoldBody{}
+	case request.RequestRelease:
+		return &request.RequestReleaseBody{}
 	default:
 		return nil
 	}

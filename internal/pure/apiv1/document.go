@@ -31,6 +31,8 @@ type Document struct {
 	Limits    []Limit    `json:"limits,omitempty"`
 
 	Obligations []Obligation `json:"obligations,omitempty"`
+	BreakGlass  *BreakGlass  `json:"breakGlass,omitempty" doc:"what people may do in a crisis"`
+	Oversight   *Oversight   `json:"oversight,omitempty" doc:"who holds and releases requests"`
 }
 
 // Obligation adds to what requests that it matches need.
@@ -120,6 +122,9 @@ type Principal struct {
 	Kind   policy.PrincipalKind `json:"kind"`
 	Keys   []Key                `json:"keys"`
 	Active bool                 `json:"active"`
+
+	Line  uint8          `json:"line,omitempty" doc:"line of defence: 1 operates, 2 watches over risk, 3 audits"`
+	Roles []request.Role `json:"roles,omitempty" doc:"absent: those of the line, and without a line all"`
 }
 
 // Key is a public key of a principal. Ref follows from the others; it may be left out.
@@ -135,6 +140,8 @@ type Key struct {
 type Group struct {
 	ID      custody.GroupID    `json:"id"`
 	Members []custody.PersonID `json:"members"`
+
+	Line uint8 `json:"line,omitempty" doc:"line of defence of every member"`
 }
 
 // BookEntry is a destination that rules may call whitelisted.
@@ -189,22 +196,23 @@ type Match struct {
 	AmountOver    *custody.Uint256         `json:"amountOver,omitempty"`
 	Expr          string                   `json:"expr,omitempty" doc:"CEL"`
 
-	Time         *TimeMatch            `json:"time,omitempty"`
-	Temperatures []request.Temperature `json:"temperatures,omitempty"`
-	FeeOver      *custody.Uint256      `json:"feeOver,omitempty"`
-	Classes      []request.Class       `json:"classes,omitempty" doc:"of the wallet's key: core, token"`
+	Time           *TimeMatch            `json:"time,omitempty"`
+	Temperatures   []request.Temperature `json:"temperatures,omitempty"`
+	FeeOver        *custody.Uint256      `json:"feeOver,omitempty"`
+	Classes        []request.Class       `json:"classes,omitempty" doc:"of the wallet's key: core, token"`
+	InitiatorRoles []request.Role        `json:"initiatorRoles,omitempty"`
 }
 
 // MatchOf gives the JSON form.
 func MatchOf(m policy.Match) Match {
 	return Match{m.Operations, m.Initiators, m.InitiatorIn, m.InitiatorKind, m.Wallets, m.Chains, m.Assets, m.Destination, m.DestNot, m.Books, m.AmountMax, m.AmountOver, m.Expr,
-		(*TimeMatch)(m.Time), m.Temperatures, m.FeeOver, m.Classes}
+		(*TimeMatch)(m.Time), m.Temperatures, m.FeeOver, m.Classes, m.InitiatorRoles}
 }
 
 func matchFrom(m Match) policy.Match {
 	return policy.Match{Operations: m.Operations, Initiators: m.Initiators, InitiatorIn: m.InitiatorIn, InitiatorKind: m.InitiatorKind, Wallets: m.Wallets, Chains: m.Chains, Assets: m.Assets,
 		Destination: m.Destination, DestNot: m.DestNot, Books: m.Books, AmountMax: m.AmountMax, AmountOver: m.AmountOver, Expr: m.Expr,
-		Time: (*policy.TimeMatch)(m.Time), Temperatures: m.Temperatures, FeeOver: m.FeeOver, Classes: m.Classes}
+		Time: (*policy.TimeMatch)(m.Time), Temperatures: m.Temperatures, FeeOver: m.FeeOver, Classes: m.Classes, InitiatorRoles: m.InitiatorRoles}
 }
 
 // DocumentOf gives the JSON form.
@@ -215,6 +223,7 @@ func DocumentOf(d policy.Document) Document {
 		out.Domain = &DomainPlans{Signature: append([]Branch{}, PlanOf(p.Signature)...), Revocation: append([]Branch{}, PlanOf(p.Revocation)...), Recovery: append([]Branch{}, PlanOf(p.Recovery)...),
 			ReanchorDelay: p.ReanchorDelay}
 	}
+	out.BreakGlass, out.Oversight = breakGlassOf(d.BreakGlass), oversightOf(d.Oversight)
 	for _, p := range d.Principals {
 		out.Principals = append(out.Principals, PrincipalOf(p))
 	}
@@ -266,7 +275,7 @@ func DocumentOf(d policy.Document) Document {
 
 // PrincipalOf gives the JSON form.
 func PrincipalOf(p policy.Principal) Principal {
-	out := Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Keys: []Key{}}
+	out := Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Keys: []Key{}, Line: p.Line, Roles: p.Roles}
 	for _, k := range p.Keys {
 		out.Keys = append(out.Keys, Key{k.Alg, k.Pub, k.RP, k.Origin, k.Ref()})
 	}
@@ -317,8 +326,9 @@ func (d Document) Canonical() (policy.Document, error) {
 	if p := d.Domain; p != nil {
 		out.Domain = &policy.DomainPlans{Signature: planFrom(p.Signature), Revocation: planFrom(p.Revocation), Recovery: planFrom(p.Recovery), ReanchorDelay: p.ReanchorDelay}
 	}
+	out.BreakGlass, out.Oversight = d.BreakGlass.canonical(), d.Oversight.canonical()
 	for _, p := range d.Principals {
-		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active}
+		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Line: p.Line, Roles: p.Roles}
 		for _, k := range p.Keys {
 			key := request.PublicKey{Alg: k.Alg, Pub: k.Pub, RP: k.RP, Origin: k.Origin}
 			if k.Ref != "" && k.Ref != key.Ref() {

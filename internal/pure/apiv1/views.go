@@ -64,6 +64,10 @@ type Status struct {
 	Reanchoring *Reanchoring `json:"reanchoring,omitempty" doc:"a re-anchoring whose time-lock runs, or that was cancelled"`
 	GapAt       string       `json:"gapAt,omitempty" doc:"when entries of the log may have been lost the last time"`
 	Held        uint64       `json:"heldWallets" doc:"wallets that sign nothing before they are reconciled"`
+
+	Mode     Mode     `json:"mode" doc:"operational state"`
+	OnHold   uint64   `json:"heldRequests" doc:"requests that somebody holds"`
+	Degraded []string `json:"degraded" doc:"what the domain goes on without: clock, nodes, core; empty where all is there"`
 }
 
 // Reanchoring is a re-anchoring that is not over.

@@ -84,6 +84,9 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 	if err := s.aliveFor(body); err != nil {
 		return fmt.Errorf("entry %d: %s: %w", l.Seq, l.Kind, err)
 	}
+	if err := s.takesEntry(body, Moment{l.Time, l.Bound}); err != nil {
+		return fmt.Errorf("entry %d: %s: %w", l.Seq, l.Kind, err)
+	}
 	var err error
 	apply := func() {}
 	switch b := body.(type) {

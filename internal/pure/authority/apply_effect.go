@@ -26,6 +26,9 @@ func (s *State) checkApprovals(p *Pending, d policy.Decision, used, trail []uint
 	if !slices.Equal(trail, p.Trail) {
 		return errors.New("the trail is not the request's")
 	}
+	if err := s.unheld(p.ID); err != nil {
+		return err
+	}
 	if len(used) != len(p.Approvals) {
 		return fmt.Errorf("%d approvals are recorded, %d stand", len(used), len(p.Approvals))
 	}
@@ -65,6 +68,9 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 	if _, is := body.(*request.WalletMoveBody); is != (b.Move != nil) {
 		return nil, errors.New("the effect moves a wallet's key, and the request does not, or the other way round")
 	}
+	if _, is := body.(request.OversightBody); is != (b.Oversight != nil) {
+		return nil, errors.New("the effect is on the operational state or a hold, and the request is not, or the other way round")
+	}
 	var apply func()
 	switch o := body.(type) {
 	case *request.WalletCreateBody:
@@ -83,6 +89,8 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		apply, err = s.applyLife(r, b)
 	case *request.SlotReconcileBody:
 		apply, err = s.applySlots(o, b)
+	case request.OversightBody:
+		apply, err = s.applyOversight(l, r, b)
 	default:
 		apply, err = s.changeDocument(l, r.Operation, body, b)
 	}

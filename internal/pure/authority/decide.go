@@ -41,6 +41,14 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 	}
 	x, err := s.describe(r, kind, at, derive)
 	if err != nil {
+		if k := problem.KindOf(err); k == problem.Zeroized || k == problem.Reanchoring {
+			return nil, err
+		}
+		// Who has no power for it is told so, and not what there is.
+		facts := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind, Context: s.view(at).context()}
+		if d, no := s.Rules.Powerless(facts); no && d.Outcome != policy.Allowed {
+			return nil, refusal(d)
+		}
 		return nil, err
 	}
 	out := entry.NewRequest(r)
@@ -85,6 +93,9 @@ func refusal(d policy.Decision) error {
 	if d.Reason != "" {
 		detail += ": " + d.Reason
 	}
+	if (d.Rule == policy.RuleFrozen || d.Rule == policy.RuleDraining) && len(d.Unmet) > 0 && d.Unmet[0].Criterion == policy.CriterionMode {
+		return &problem.Error{Kind: problem.Frozen, Detail: d.Unmet[0].Observed, Rule: d.Rule, Unmet: d.Unmet}
+	}
 	return &problem.Error{Kind: problem.RefusedByRule, Detail: detail, Rule: d.Rule, Unmet: d.Unmet}
 }
 
@@ -115,6 +126,9 @@ func (s *State) decideNow(p *Pending, r *request.Parsed, fee *custody.Uint256, a
 	d = s.limited(c, Charge(c, d, most, false), p.reserved, at)
 	if d.Outcome != policy.Allowed {
 		return now{}, refusal(d)
+	}
+	if err := s.unheld(p.ID); err != nil {
+		return now{}, err
 	}
 	if err := s.plansMet(p, d, at); err != nil {
 		var q *QuorumError
@@ -196,6 +210,8 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 		e.Life = &d.is.life
 	case *request.SlotReconcileBody:
 		e.Slots = &d.is.slots
+	case request.OversightBody:
+		e.Oversight = &d.is.oversight
 	default:
 		e.Document = d.is.document.Encode()
 	}
@@ -220,6 +236,11 @@ func (s *State) CheckApproval(p *Pending, a request.Approval, at Moment) error {
 	if err := s.alive(p.Effects.Operation); err != nil {
 		return err
 	}
+	if a.Decision == request.Approve {
+		if err := s.takes(p.Effects.Operation, at); err != nil {
+			return err
+		}
+	}
 	if Expired(p.Bounds.NotAfter, at.Time, at.Bound) {
 		return problem.New(problem.Expired, "the request is past its notAfter")
 	}
@@ -243,6 +264,9 @@ func (s *State) mayDecide(p *Pending, a request.Approval, at Moment) error {
 	if a.Person == p.Initiator {
 		return problem.New(problem.Forbidden, "the initiator can't approve or reject their own request")
 	}
+	if !s.Rules.May(a.Person, policy.VerbApprove) {
+		return &problem.Error{Kind: problem.Forbidden, Detail: fmt.Sprintf("%s has no role that approves or rejects", a.Person), Rule: policy.RuleRoles}
+	}
 	if !s.hasSay(p, a, at) {
 		return problem.New(problem.Forbidden, "%s is in no group that the plan of rule %q names", a.Person, p.Decision.Rule)
 	}
@@ -259,6 +283,9 @@ func (s *State) CheckSession(o request.SessionOpening, b *entry.Session, at Mome
 	if err := s.alive(""); err != nil {
 		return err
 	}
+	if err := s.takes(request.Transfer, at); err != nil {
+		return err
+	}
 	switch {
 	case o.V != 1 || o.Authority != s.Authority || o.Domain != s.Domain:
 		return problem.New(problem.Forbidden, "the session opening is for another domain")
@@ -273,6 +300,9 @@ func (s *State) CheckSession(o request.SessionOpening, b *entry.Session, at Mome
 	}
 	if who.Kind != policy.Service {
 		return problem.New(problem.Forbidden, "sessions are for services; people sign each request")
+	}
+	if !who.May(policy.VerbSession) {
+		return &problem.Error{Kind: problem.Forbidden, Detail: fmt.Sprintf("%s has no role that opens sessions", o.Service), Rule: policy.RuleRoles}
 	}
 	open := 0
 	for _, x := range s.sessions {

@@ -55,6 +55,12 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 			x.life = c.effect
 			break
 		}
+		if r.Operation.Oversight() {
+			var c overseeing
+			c, err = s.changeOversight(r, at)
+			x.oversight = c.effect
+			break
+		}
 		if b, ok := o.(*request.SlotReconcileBody); ok {
 			var c reconcileChange
 			c, err = s.changeSlots(b)
@@ -71,7 +77,7 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 	if err != nil {
 		return described{}, err
 	}
-	view := View{At: at}
+	view := s.view(at)
 	if w.ID != "" {
 		view.Temperature = s.Temperature(w.ID)
 	}
@@ -90,6 +96,8 @@ type described struct {
 	slots    entry.Slots      // of a reconciliation
 	app      entry.App        // of an operation on applications
 	move     entry.Move       // of a wallet's key, but for what the core makes
+
+	oversight entry.Oversight // of an operation of oversight
 }
 
 func (s *State) wallet(id custody.WalletID) (entry.Wallet, [2]uint32, error) {
@@ -126,7 +134,7 @@ func (s *State) mayCreate(o *request.WalletCreateBody) error {
 // Describe says what a well-formed request does, as the rules and the approvers see it: in a wallet with a number of receiving addresses,
 // where it names one, and with the address book of some rules; view is what else is known. It is the one place that does; whoever checks a record makes it again.
 func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
-	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind, Around: view.around(rules, r), Class: w.Class}
+	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind, Around: view.around(rules, r), Class: w.Class, Context: view.context()}
 	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest}
 	b := request.Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}
 	var err error
@@ -155,6 +163,8 @@ func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, 
 		e.Domain = id[:]
 	case *request.OfflineRemoveBody:
 		e.Domain = o.Domain
+	case request.OversightBody:
+		e.Target, e.Since = request.OversightEffects(o)
 	}
 	return f, e, b, err
 }

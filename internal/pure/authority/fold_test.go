@@ -33,7 +33,7 @@ type driver struct {
 }
 
 func newDriver(t tester) *driver {
-	d := &driver{world: newWorld(t), slots: map[string]custody.RequestID{}, effects: map[request.Operation]int{}}
+	d := &driver{world: furnished(t, worldOf(t, overseenDocument())), slots: map[string]custody.RequestID{}, effects: map[request.Operation]int{}}
 	d.must(t, d.effect(t, d.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "vault", Chain: evm, Scheme: request.SchemeEVM, Temperature: request.Warm}, "bob")))
 	d.s.life.Allowed = d.s.life.Allowed.Or(appPoints).With(points.TokenKeys)
 	d.m = modelOf(d.s)
@@ -327,6 +327,8 @@ func (d *driver) step(t *rapid.T) {
 		d.appStory(t)
 	} else if n < 11 {
 		d.coldStory(t)
+	} else if n == 12 && rapid.Bool().Draw(t, "oversight") {
+		d.overseeingStory(t)
 	} else if n == 11 && seldom(t, "tampered with") {
 		d.submit(t, &entry.Tamper{Cause: "the lid"})
 	} else if body := d.body(t); body != nil {
@@ -494,7 +496,7 @@ func TestFoldIsTheModel(t *testing.T) {
 	})
 	t.Log(counts)
 	for _, op := range request.Operations() {
-		if counts[string(op)] == 0 && (op.LifeCycle() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose || op == request.WalletMove || op == request.SlotReconcile || op == request.AppGrant || op == request.AppRevoke || op == request.AppKeyRevoke) {
+		if counts[string(op)] == 0 && (op.LifeCycle() || op.Oversight() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose || op == request.WalletMove || op == request.SlotReconcile || op == request.AppGrant || op == request.AppRevoke || op == request.AppKeyRevoke) {
 			t.Errorf("no %s took effect: the draws are one-sided", op)
 		}
 	}

@@ -137,7 +137,7 @@ func (s *State) alive(o request.Operation) error {
 
 // aliveZeroized is alive as far as zeroize says.
 func (s *State) aliveZeroized(o request.Operation) error {
-	if s.life.Phase != Zeroized || o == request.Restore || o == request.PersonRevoke || o == request.ReanchorCancel {
+	if s.life.Phase != Zeroized || o == request.Restore || o == request.PersonRevoke || o == request.ReanchorCancel || o == request.Freeze {
 		return nil
 	}
 	return problem.New(problem.Zeroized, "the domain was zeroized in entry %d; only a restore by its recovery plan can be asked for, and that a person is revoked", s.life.Since)

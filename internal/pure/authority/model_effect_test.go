@@ -39,7 +39,12 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 	if _, is := body.(*request.WalletMoveBody); is != (b.Move != nil) {
 		return errModel
 	}
+	if _, is := body.(request.OversightBody); is != (b.Oversight != nil) {
+		return errModel
+	}
 	switch o := body.(type) {
+	case request.OversightBody:
+		err = m.oversee(l, at, p.Initiator, o, b)
 	case request.AppBody:
 		err = m.appEffect(l, at, o, b)
 	case *request.TransferBody:

@@ -117,7 +117,7 @@ func copiesOf(hashes ...[]byte) (out []entry.Blob) {
 // aliveFor says whether an entry is taken after zeroize.
 func (m *model) aliveFor(body any) bool {
 	still := func(o request.Operation) bool {
-		return !m.reanchoring(o) && (!m.life.zeroized || o == request.Restore || o == request.PersonRevoke || o == request.ReanchorCancel)
+		return !m.reanchoring(o) && (!m.life.zeroized || o == request.Restore || o == request.PersonRevoke || o == request.ReanchorCancel || o == request.Freeze)
 	}
 	switch b := body.(type) {
 	case *entry.Result, *entry.Snapshot, *entry.Writer, *entry.Erased, *entry.Reanchor, *entry.Gap:

@@ -134,12 +134,15 @@ func (m *model) gap(l entry.Leaf, b *entry.Gap) error {
 	}
 	m.sessions = nil
 	m.closeWarm(func(WarmSession) bool { return true })
+	if m.doc.BreakGlass != nil || m.doc.Oversight != nil {
+		m.oversight = modelOversight{mode: "frozen", since: l.Seq, reason: "entries of the log were lost"}
+	}
 	return nil
 }
 
 // reanchoring says whether an operation waits for the end of a re-anchoring.
 func (m *model) reanchoring(o request.Operation) bool {
-	return len(m.anchor.open) > 0 && !slices.Contains([]request.Operation{"domain_reanchor_cancel", "domain_zeroize", "person_revoke", "domain_points_set", "warm_close"}, o)
+	return len(m.anchor.open) > 0 && !slices.Contains([]request.Operation{"domain_reanchor_cancel", "domain_zeroize", "person_revoke", "domain_points_set", "warm_close", "domain_freeze", "request_hold"}, o)
 }
 
 // isHeld says whether a wallet's seed was there at the last gap, and nobody said since what the chain shows.

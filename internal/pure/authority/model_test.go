@@ -42,6 +42,8 @@ type model struct {
 	grants   []modelGrant
 	revoked  []revokedKey
 	cold     modelCold
+
+	oversight modelOversight
 }
 
 type ended struct {
@@ -68,7 +70,7 @@ func (m model) clone() model {
 	m.accounts, m.nonces, m.spent, m.sessions = slices.Clone(m.accounts), slices.Clone(m.nonces), slices.Clone(m.spent), slices.Clone(m.sessions)
 	m.life, m.warm, m.anchor = m.life.clone(), m.cloneWarm(), m.anchor.clone()
 	m.grants, m.revoked = m.cloneApps(), slices.Clone(m.revoked)
-	m.cold = m.cold.clone()
+	m.cold, m.oversight = m.cold.clone(), m.oversight.clone()
 	m.pending, m.signed, m.done = slices.Clone(m.pending), slices.Clone(m.signed), slices.Clone(m.done)
 	for i := range m.pending {
 		m.pending[i].Approvals, m.pending[i].Trail = slices.Clone(m.pending[i].Approvals), slices.Clone(m.pending[i].Trail)
@@ -98,7 +100,7 @@ func (m model) root() [32]byte {
 	img.Life, img.Blobs = m.lifeImage()
 	img.Warm, img.Apps = m.warmImage(), m.appImage()
 	img.Anchoring = m.anchor.image()
-	img.Cold = m.coldImage()
+	img.Cold, img.Governance = m.coldImage(), m.oversightImage()
 	img.Wallets, img.Accounts, img.Spent, img.Done = wallets.state(), accounts.state(), spent.state(), done.state()
 	for i := range m.pending {
 		img.Pending = append(img.Pending, &m.pending[i])
@@ -129,7 +131,7 @@ func (m model) apply(l entry.Leaf, hash [32]byte, body any) (model, error) {
 		l.Engine == entry.Engine1, len(l.Bodies) > 0, isWriter || l.Writer == m.head.Writer, l.Kind == kindOf(body)); err != nil {
 		return m, err
 	}
-	if !n.aliveFor(body) {
+	if !n.aliveFor(body) || !n.takesEntry(Moment{l.Time, l.Bound}, body) {
 		return m, errModel
 	}
 	if id, ok := requestOf(body); ok {
@@ -140,6 +142,7 @@ func (m model) apply(l entry.Leaf, hash [32]byte, body any) (model, error) {
 	}
 	n.head.Next, n.head.Last, n.head.Time = l.Seq+1, hash, l.Time
 	n.expire(l)
+	n.forgetHolds()
 	return n, nil
 }
 
@@ -348,7 +351,7 @@ func (m *model) quorum(p *Pending, d policy.Decision, used, trail []uint64, at M
 	}
 	then, _ := p.Decision.Met(m.rules, p.Initiator, votes)
 	now, _ := d.Met(m.rules, p.Initiator, votes)
-	return ensure(then, now, d.Outcome == policy.Allowed, d.Version == m.doc.Version, d.Hash == m.doc.Hash(), slices.Equal(used, seqs), slices.Equal(trail, p.Trail),
+	return ensure(then, now, !m.onHold(p.ID), d.Outcome == policy.Allowed, d.Version == m.doc.Version, d.Hash == m.doc.Hash(), slices.Equal(used, seqs), slices.Equal(trail, p.Trail),
 		!Expired(p.Bounds.NotAfter, at.Time, at.Bound))
 }
 

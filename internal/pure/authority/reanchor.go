@@ -78,7 +78,7 @@ func (s *State) settled(o request.Operation) error {
 		return nil
 	}
 	switch o {
-	case request.ReanchorCancel, request.Zeroize, request.PersonRevoke, request.PointsSet, request.WarmClose:
+	case request.ReanchorCancel, request.Zeroize, request.PersonRevoke, request.PointsSet, request.WarmClose, request.Freeze, request.RequestHold:
 		return nil
 	}
 	p := s.anchoring.Pending
@@ -306,6 +306,7 @@ func (s *State) applyGap(l entry.Leaf, b *entry.Gap) (func(), error) {
 			s.setSessions(n, nil)
 		}
 		s.useUp(l)
+		s.freezeAfterGap(l)
 	}, nil
 }
 

@@ -41,6 +41,8 @@ type Image struct {
 	Anchoring *Anchoring    `cbor:"20,keyasint,omitempty"` // nil if the domain was never re-anchored
 	Apps      *appSection   `cbor:"21,keyasint,omitempty"` // grants to applications, and revoked keys
 	Meters    []meterRecord `cbor:"22,keyasint,omitempty"` // by key; what limits have counted
+
+	Governance *governanceSection `cbor:"23,keyasint,omitempty"` // operational state, holds
 }
 
 type headSection struct {
@@ -89,6 +91,8 @@ func (s *State) Image() Image {
 		Anchoring: s.anchoring,
 		Apps:      s.appImage(),
 		Meters:    s.meterImage(),
+
+		Governance: s.governanceImage(),
 	}
 	for id, x := range s.sessions {
 		m.Sessions = append(m.Sessions, sessionRecord{id, x})
@@ -125,6 +129,9 @@ func (m Image) sections() (out []section) {
 	}
 	if len(m.Meters) > 0 {
 		out = append(out, section{22, m.Meters})
+	}
+	if m.Governance != nil {
+		out = append(out, section{23, m.Governance})
 	}
 	return out
 }
@@ -234,6 +241,9 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		s.expiry.push(deadline{at: g.NotAfter, seq: g.Seq, request: g.ID})
 	}
 	if err := s.restoreCold(m.Cold); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	if err := s.restoreGovernance(m.Governance); err != nil {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	return s, nil

@@ -79,6 +79,7 @@ type State struct {
 	meters map[meterKey]*meter // what limits have counted
 	apps   appState
 	cold   cold
+	gov    governance
 
 	tokenWallets int // of class token
 }
@@ -149,6 +150,7 @@ func New() *State {
 		meters:       map[meterKey]*meter{},
 		apps:         newAppState(),
 		cold:         cold{away: map[uint32]*Away{}, open: map[custody.RequestID]uint32{}, back: map[uint32]uint64{}},
+		gov:          governance{held: map[custody.RequestID]Hold{}},
 	}
 }
 
@@ -312,6 +314,7 @@ func (s *State) unwait(p *Pending) {
 		s.waits[p.Initiator] = x
 	}
 	delete(s.pending, p.ID)
+	delete(s.gov.held, p.ID)
 	s.release(p)
 }
 

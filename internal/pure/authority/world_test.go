@@ -114,7 +114,12 @@ type logged struct {
 // newWorld has two wallets: hot on Ethereum with three addresses, cold on Bitcoin.
 func newWorld(t tester) *world {
 	t.Helper()
-	w := emptyWorld(t)
+	return furnished(t, emptyWorld(t))
+}
+
+// furnished makes the wallets.
+func furnished(t tester, w *world) *world {
+	t.Helper()
 	for _, b := range []request.WalletCreateBody{{Wallet: "hot", Chain: evm, Scheme: request.SchemeEVM}, {Wallet: "cold", Chain: regtest, Scheme: request.SchemeP2WPKH}} {
 		w.must(t, w.effect(t, w.approved(t, request.WalletCreate, b, "bob")))
 	}

@@ -190,6 +190,16 @@ type Effect struct {
 	Slots *Slots `cbor:"12,keyasint,omitempty"` // whose slots are free again
 	App   *App   `cbor:"13,keyasint,omitempty"` // what became of grants to applications, or of their keys
 	Move  *Move  `cbor:"14,keyasint,omitempty"` // where a wallet's seed goes
+
+	Oversight *Oversight `cbor:"22,keyasint,omitempty"` // what became of the operational state, or of a request that is held or released
+}
+
+// Oversight is what domain_freeze, domain_unfreeze, domain_drain, domain_resume, request_hold and request_release do. docs/spec/operational-state.md.
+type Oversight struct {
+	Mode     policy.Mode      `cbor:"1,keyasint,omitempty"` // the domain's from now on
+	Until    int64            `cbor:"2,keyasint,omitempty"` // end of a drain, Unix seconds
+	Held     custody.HexBytes `cbor:"3,keyasint,omitempty"` // request that is held from now on
+	Released custody.HexBytes `cbor:"4,keyasint,omitempty"` // request that is held no more
 }
 
 // Warm is what wallet_temperature, warm_open and warm_close do. docs/spec/warm.md.

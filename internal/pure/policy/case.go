@@ -44,6 +44,9 @@ func (r *Rules) Evaluate(f Facts) Decision { return r.Case(f).Decide() }
 //	    whose expression can't be evaluated does not match, and no later route takes its place.
 //	(C) Every obligation that matches, or whose expression can't be evaluated, adds what it asks for.
 //
+// Between the checks of the facts and the guards, in the order of docs/spec/rule-document.md, stand the roles of who asks, the operational state, and what one
+// person may do alone.
+//
 // Before them, facts that lack an attribute of their operation or contradict the address book, and an initiator who is unknown
 // or revoked, are denied. A session's evidence is good for automatic routes only; it does not make other routes be passed over.
 // A hold needs a route too, so that adding a guard never turns a denial into a hold.
@@ -69,11 +72,18 @@ func (c *Case) Decide() Decision {
 	if f.Operation == request.Zeroize { // takes power away only: no guard may stand in its way
 		return r.zeroize(d, *f)
 	}
+	if out, decided := r.power(d, f, a.who); decided {
+		return out
+	}
 	guard, unmet := r.guard(a)
 	if guard != nil && guard.Effect == Deny {
 		return r.refused(d, guard, unmet)
 	}
-	d = r.oblige(a, r.route(a, d))
+	routed := r.route(a, d)
+	if f.mode() == Draining && f.Operation == request.Transfer {
+		routed = r.drain(a, d, routed)
+	}
+	d = r.oblige(a, routed)
 	if guard != nil && d.Outcome == Allowed {
 		return r.refused(Decision{Outcome: Held, Version: d.Version, Hash: d.Hash}, guard, unmet)
 	}

@@ -27,6 +27,9 @@ func (d Document) checkRules() error {
 		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, "facts", "limits", "obligations", "plan", "principals":
 			return fmt.Errorf("%s: the id %q is reserved", what, id)
 		}
+		if d.oversightRule(id) {
+			return fmt.Errorf("%s: the id %q is reserved", what, id)
+		}
 		if ids[id] {
 			return fmt.Errorf("%s %s: another rule has this id", what, id)
 		}
@@ -125,6 +128,7 @@ func (d Document) checkMatch(m Match) error {
 		checkText("expr", m.Expr, MaxExpr),
 		list("source.class", m.Classes, request.Class.Check),
 		d.checkAround(m),
+		list("initiator.roles", m.InitiatorRoles, func(r request.Role) error { return oneOf(r, request.Roles()) }),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}
@@ -189,6 +193,11 @@ func (d Document) checkPlans() error {
 	for _, p := range d.plans() {
 		if err := d.checkPlan(p.plan); err != nil {
 			return fmt.Errorf("%s: %w", p.place, err)
+		}
+	}
+	for _, r := range d.Routes {
+		if err := d.checkFirstLine(r.Plan); err != nil {
+			return fmt.Errorf("route %s: plan: %w", r.ID, err)
 		}
 	}
 	return nil
@@ -261,6 +270,9 @@ func (d Document) checkStep(b Branch, j int) error {
 			return fmt.Errorf("member %s is a service; a group that approves has people only", m)
 		}
 	}
+	if err := d.checkApprovers(g); err != nil {
+		return err
+	}
 	if int(s.Min) > len(g.Members) {
 		return fmt.Errorf("asks for %d approvals, but the group has %d active people", s.Min, len(g.Members))
 	}
@@ -318,7 +330,7 @@ func (r *Rules) changeable() (guard, obligation string, found bool) {
 			if tries++; !p.Active || tries > maxTries {
 				break
 			}
-			if d.Rule != RuleFloor && guard == "" {
+			if d.Rule != RuleFloor && d.Rule != RuleRoles && guard == "" {
 				guard = d.Rule
 			}
 			if d.Rule == RuleFloor && len(d.Unmet) > 0 && r.isObligation(d.Unmet[0].Rule) {

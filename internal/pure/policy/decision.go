@@ -54,6 +54,8 @@ type Facts struct {
 	Class        request.Class     `cbor:"21,keyasint,omitempty"` // of the wallet's key: "token", or empty for core
 
 	Around *Around `cbor:"16,keyasint,omitempty"` // what the rules ask for of the state and the clock
+
+	Context *Context `cbor:"15,keyasint,omitempty"` // nil: nothing out of the ordinary
 }
 
 // AppFacts is what a grant to an application is about. app_revoke has the grant's name only.

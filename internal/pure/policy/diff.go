@@ -22,7 +22,7 @@ func Diff(old, next Document) []string {
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	diffPrincipals(old, next, say)
 	both(old.Groups, next.Groups, func(g Group) custody.GroupID { return g.ID },
-		func(g Group) { say("group %s is new: %s", g.ID, names(g.Members)) },
+		func(g Group) { say("group %s is new%s: %s", g.ID, ofLine(g), names(g.Members)) },
 		func(g Group) { say("group %s is removed; it had %s", g.ID, names(g.Members)) },
 		func(a, b Group) {
 			if in := minus(b.Members, a.Members); len(in) > 0 {
@@ -30,6 +30,9 @@ func Diff(old, next Document) []string {
 			}
 			if gone := minus(a.Members, b.Members); len(gone) > 0 {
 				say("group %s loses %s", a.ID, names(gone))
+			}
+			if a.Line != b.Line {
+				say("group %s is now of line %d; it was of line %d (0: none)", a.ID, b.Line, a.Line)
 			}
 		})
 	entry := func(e BookEntry) string { return fmt.Sprintf("%s on %s", e.Address, e.Chain) }
@@ -67,6 +70,7 @@ func Diff(old, next Document) []string {
 				say("obligation %s is now: %s; it was: %s", a.ID, b, a)
 			}
 		})
+	diffOversight(old, next, say)
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}
@@ -103,6 +107,9 @@ func diffPrincipals(old, next Document, say func(string, ...any)) {
 			if !p.Active {
 				state = ", revoked"
 			}
+			if len(p.EffectiveRoles()) > 0 {
+				state += ", " + p.described()
+			}
 			say("%s %s is new%s, with key %s", p.Kind, p.ID, state, keys(p.Keys))
 		},
 		func(p Principal) { say("%s %s is removed", p.Kind, p.ID) },
@@ -116,6 +123,7 @@ func diffPrincipals(old, next Document, say func(string, ...any)) {
 			if a.Kind != b.Kind {
 				say("%s is now a %s; it was a %s", a.ID, b.Kind, a.Kind)
 			}
+			diffLine(a, b, say)
 			has := func(ks []request.PublicKey, k request.PublicKey) bool { return hasKey(ks, k.Ref()) } // where a passkey is used is part of it
 			lost := slices.DeleteFunc(slices.Clone(a.Keys), func(k request.PublicKey) bool { return has(b.Keys, k) })
 			won := slices.DeleteFunc(slices.Clone(b.Keys), func(k request.PublicKey) bool { return has(a.Keys, k) })
@@ -329,6 +337,7 @@ func (m Match) String() string {
 	say(len(m.Temperatures) > 0, "the wallet is %s", joined(m.Temperatures, " or "))
 	say(m.FeeOver != nil, "the fee may be more than %s", m.FeeOver)
 	say(len(m.Classes) > 0, "the class of the wallet's key is %s", joined(m.Classes, " or "))
+	say(len(m.InitiatorRoles) > 0, "somebody with the role %s asks", joined(m.InitiatorRoles, " or "))
 	if len(parts) == 0 {
 		return "anything is asked"
 	}

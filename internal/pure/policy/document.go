@@ -34,6 +34,8 @@ type Document struct {
 	Limits    []Limit    `cbor:"14,keyasint,omitempty"` // sorted by id; order has no meaning
 
 	Obligations []Obligation `cbor:"15,keyasint,omitempty"` // sorted by id; order has no meaning
+	BreakGlass  *BreakGlass  `cbor:"21,keyasint,omitempty"` // nil: an administrator freezes, nobody drains
+	Oversight   *Oversight   `cbor:"22,keyasint,omitempty"` // who holds and releases requests
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).
@@ -60,12 +62,17 @@ type Principal struct {
 	Kind   PrincipalKind       `cbor:"2,keyasint"`
 	Keys   []request.PublicKey `cbor:"3,keyasint"` // 1 to 8, distinct in the whole document
 	Active bool                `cbor:"4,keyasint"` // false once revoked; never true again
+
+	Line  uint8          `cbor:"5,keyasint,omitempty"` // line of defence, 1 to 3; 0: none
+	Roles []request.Role `cbor:"6,keyasint,omitempty"` // sorted, distinct; none: those of the line, and without a line all
 }
 
 // Group is a named set of principals.
 type Group struct {
 	ID      custody.GroupID    `cbor:"1,keyasint"`
 	Members []custody.PersonID `cbor:"2,keyasint"` // sorted, distinct
+
+	Line uint8 `cbor:"3,keyasint,omitempty"` // line of defence of every member; 0: it does not matter
 }
 
 // BookEntry is a destination that rules may call whitelisted.
@@ -169,10 +176,11 @@ type Match struct {
 	AmountOver    *custody.Uint256    `cbor:"12,keyasint,omitempty"` // total more than
 	Expr          string              `cbor:"13,keyasint,omitempty"` // CEL over the facts; must give a bool
 
-	Time         *TimeMatch            `cbor:"14,keyasint,omitempty"` // inside or outside the hours of a calendar
-	Temperatures []request.Temperature `cbor:"15,keyasint,omitempty"` // of the wallet
-	FeeOver      *custody.Uint256      `cbor:"28,keyasint,omitempty"` // the fee cap asked for is more than
-	Classes      []request.Class       `cbor:"31,keyasint,omitempty"` // of the wallet's key
+	Time           *TimeMatch            `cbor:"14,keyasint,omitempty"` // inside or outside the hours of a calendar
+	Temperatures   []request.Temperature `cbor:"15,keyasint,omitempty"` // of the wallet
+	FeeOver        *custody.Uint256      `cbor:"28,keyasint,omitempty"` // the fee cap asked for is more than
+	Classes        []request.Class       `cbor:"31,keyasint,omitempty"` // of the wallet's key
+	InitiatorRoles []request.Role        `cbor:"27,keyasint,omitempty"` // who asks has one of these roles
 }
 
 // Encode gives the canonical encoding.

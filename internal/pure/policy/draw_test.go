@@ -72,7 +72,9 @@ func some[T any](t *rapid.T, label string, of ...T) []T {
 
 func drawMatch(t *rapid.T, humans []custody.PersonID) policy.Match {
 	var m policy.Match
-	switch rapid.IntRange(0, 7).Draw(t, "shape") {
+	switch rapid.IntRange(0, 8).Draw(t, "shape") {
+	case 7:
+		m.InitiatorRoles = some(t, "roles", request.Approver, request.Requester)
 	case 0:
 		m.Initiators = some(t, "initiator", humans...)
 	case 1:
@@ -136,6 +138,11 @@ func drawDocument(t *rapid.T) policy.Document {
 		d.Groups = append(d.Groups, policy.Group{ID: custody.GroupID(fmt.Sprintf("g%d", i)), Members: some(t, "member", humans...)})
 	}
 	d.Groups = append(d.Groups, policy.Group{ID: "svc", Members: []custody.PersonID{bot}})
+	for i := range d.Principals {
+		if d.Principals[i].Roles = rapid.SampledFrom(drawnRoles()).Draw(t, "roles"); d.Principals[i].Kind == policy.Service && len(d.Principals[i].Roles) > 0 {
+			d.Principals[i].Roles = []request.Role{request.Pricer}
+		}
+	}
 	d.AddressBook = sample().AddressBook[:rapid.IntRange(0, 2).Draw(t, "book")]
 	for i := range rapid.IntRange(0, 4).Draw(t, "guards") {
 		d.Guards = append(d.Guards, policy.Guard{ID: fmt.Sprintf("guard%d", i), Effect: rapid.SampledFrom([]policy.Effect{policy.Deny, policy.Hold, policy.Hold}).Draw(t, "effect"),
@@ -159,7 +166,18 @@ func drawDocument(t *rapid.T) policy.Document {
 	if rapid.Bool().Draw(t, "domain plans") {
 		d.Domain = &policy.DomainPlans{Signature: drawPlan(t, d), Revocation: drawPlan(t, d), Recovery: drawPlan(t, d)}
 	}
+	if rapid.Bool().Draw(t, "break glass") {
+		d.BreakGlass = &policy.BreakGlass{Who: plan("all", 2), Duration: 60, Resume: plan("all", 1)}
+		for _, e := range d.AddressBook {
+			d.BreakGlass.DrainTo = append(d.BreakGlass.DrainTo, some(t, "drain to", e.ID)...)
+		}
+	}
 	return accepted(t, d)
+}
+
+// drawnRoles are roles that people of the generator have: all approve, because every plan may count them, and the first administer.
+func drawnRoles() [][]request.Role {
+	return [][]request.Role{nil, nil, nil, {request.Administrator, request.Approver, request.Requester}, {request.Administrator, request.Approver}, {request.Approver, request.Requester}}
 }
 
 func withOperations(m policy.Match, ops []request.Operation) policy.Match {
@@ -215,11 +233,14 @@ func drawFacts(t *rapid.T, d policy.Document) policy.Facts {
 	who := d.Principals[rapid.IntRange(0, len(d.Principals)-1).Draw(t, "who")].ID
 	f := policy.Facts{
 		Operation: rapid.SampledFrom([]request.Operation{request.Transfer, request.Transfer, request.Transfer, request.AddressCreate, request.WalletCreate, request.PersonRevoke, request.PolicyChange,
-			request.EpochLoad, request.PointsSet, request.Restore, request.Zeroize}).Draw(t, "operation"),
+			request.EpochLoad, request.PointsSet, request.Restore, request.Zeroize, request.Freeze, request.Drain, request.Resume, request.Unfreeze}).Draw(t, "operation"),
 		Initiator: who, Evidence: policy.BySignature,
 	}
 	if rapid.IntRange(0, 3).Draw(t, "session") == 0 {
 		f.Evidence = policy.BySession
+	}
+	if m := rapid.SampledFrom([]policy.Mode{"", "", "", "", policy.Draining, policy.Frozen}).Draw(t, "mode"); m != "" {
+		f.Context = &policy.Context{Mode: m}
 	}
 	if f.Operation.Governance() {
 		return f

@@ -96,7 +96,7 @@ func (d Document) WithPerson(profile custody.Profile, b request.PersonEnrolBody)
 		return Document{}, fmt.Errorf("%w: principal %s exists already; ids are never used again", ErrEdit, b.Person)
 	}
 	n := d.next()
-	n.Principals = insert(n.Principals, Principal{ID: b.Person, Kind: PrincipalKind(b.Kind), Keys: []request.PublicKey{b.Key}, Active: true},
+	n.Principals = insert(n.Principals, Principal{ID: b.Person, Kind: PrincipalKind(b.Kind), Keys: []request.PublicKey{b.Key}, Active: true, Line: b.Line, Roles: slices.Clone(b.Roles)},
 		func(x, y Principal) int { return compare(x.ID, y.ID) })
 	for _, g := range b.Groups {
 		i := slices.IndexFunc(n.Groups, func(x Group) bool { return x.ID == g })
@@ -135,6 +135,7 @@ func (d Document) WithGroup(profile custody.Profile, b request.GroupSetBody) (Do
 	n := d.next()
 	g := Group{ID: b.Group, Members: slices.Clone(b.Members)}
 	if i := slices.IndexFunc(n.Groups, func(x Group) bool { return x.ID == b.Group }); i >= 0 {
+		g.Line = n.Groups[i].Line
 		n.Groups[i] = g
 	} else {
 		n.Groups = insert(n.Groups, g, func(x, y Group) int { return compare(x.ID, y.ID) })

@@ -64,6 +64,8 @@ func variables() map[string]*cel.Type {
 		"initiatorKind":   cel.StringType,
 		"initiatorGroups": cel.ListType(cel.StringType),
 		"evidence":        cel.StringType,
+		"initiatorRoles":  cel.ListType(cel.StringType),
+		"initiatorLine":   cel.IntType,
 		"wallet":          cel.StringType,
 		"chain":           cel.StringType,
 		"asset":           cel.StringType,
@@ -208,6 +210,8 @@ func (sizes) EstimateSize(n checker.AstNode) *checker.SizeEstimate {
 			return &checker.SizeEstimate{Max: request.MaxOutputs}
 		case "initiatorGroups":
 			return &checker.SizeEstimate{Max: MaxGroups}
+		case "initiatorRoles":
+			return &checker.SizeEstimate{Max: uint64(len(request.Roles()))}
 		case "functions", "mechanisms":
 			return &checker.SizeEstimate{Max: request.MaxGrantMechanisms}
 		}

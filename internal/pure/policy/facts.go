@@ -142,6 +142,10 @@ func (a *activation) ResolveName(name string) (any, bool) {
 		return a.who.groupList, true
 	case "evidence":
 		return types.String(f.Evidence), true
+	case "initiatorRoles":
+		return stringList(a.who.EffectiveRoles()), true
+	case "initiatorLine":
+		return types.Int(a.who.Line), true
 	case "wallet":
 		return types.String(f.Wallet), a.has.wallet
 	case "chain":

@@ -31,13 +31,14 @@ const (
 	fTemperature
 	fFeeOver
 	fClass
+	fRoles
 )
 
 // criterion names a field as the rule file spells it.
 func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
 		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr",
-		"time", "source.temperature", "fee.over", "source.class"}[f]
+		"time", "source.temperature", "fee.over", "source.class", "initiator.roles"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -67,7 +68,8 @@ func (m *Match) table(a *activation) (unmet, last field) {
 		met(fAmountMax, m.AmountMax != nil, h.total && m.AmountMax != nil && f.Total.Cmp(*m.AmountMax) <= 0) &&
 		met(fAmountOver, m.AmountOver != nil, h.total && m.AmountOver != nil && f.Total.Cmp(*m.AmountOver) > 0) &&
 		met(fFeeOver, m.FeeOver != nil, m.feeOver(f, h)) &&
-		met(fClass, len(m.Classes) > 0, h.wallet && slices.Contains(m.Classes, f.Class.Named()))
+		met(fClass, len(m.Classes) > 0, h.wallet && slices.Contains(m.Classes, f.Class.Named())) &&
+		met(fRoles, len(m.InitiatorRoles) > 0, slices.ContainsFunc(m.InitiatorRoles, a.who.hasNamed))
 	return unmet, last
 }
 
@@ -89,6 +91,8 @@ func (m *Match) observed(x field, a *activation) string {
 		return fmt.Sprintf("%s is in %v", f.Initiator, a.who.groups)
 	case fKind:
 		return string(a.who.Kind)
+	case fRoles:
+		return joined(a.who.EffectiveRoles(), ", ")
 	case fWallets:
 		return string(f.Wallet)
 	case fChains:

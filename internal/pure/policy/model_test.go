@@ -39,9 +39,10 @@ func modelMatch(d policy.Document, m policy.Match, f policy.Facts) modelVerdict 
 	hasWallet := !f.Operation.Governance()
 	groups := modelGroups(d, f.Initiator)
 	var kind policy.PrincipalKind
+	var roles []request.Role
 	for _, p := range d.Principals {
 		if p.ID == f.Initiator {
-			kind = p.Kind
+			kind, roles = p.Kind, p.Roles
 		}
 	}
 	all := func(ok func(policy.Destination) bool) bool {
@@ -56,6 +57,7 @@ func modelMatch(d policy.Document, m policy.Match, f policy.Facts) modelVerdict 
 		len(m.Initiators) > 0 && !slices.Contains(m.Initiators, f.Initiator) ||
 		len(m.InitiatorIn) > 0 && !slices.ContainsFunc(m.InitiatorIn, func(g custody.GroupID) bool { return slices.Contains(groups, g) }) ||
 		len(m.InitiatorKind) > 0 && !slices.Contains(m.InitiatorKind, kind) ||
+		len(m.InitiatorRoles) > 0 && !slices.ContainsFunc(m.InitiatorRoles, func(r request.Role) bool { return slices.Contains(roles, r) }) ||
 		len(m.Wallets) > 0 && !(hasWallet && slices.Contains(m.Wallets, f.Wallet)) ||
 		len(m.Chains) > 0 && !(hasWallet && slices.Contains(m.Chains, f.Chain)) ||
 		len(m.Classes) > 0 && !(hasWallet && slices.Contains(m.Classes, map[request.Class]request.Class{"": "core", "token": "token"}[f.Class])) ||
@@ -163,6 +165,9 @@ func modelEvaluate(d policy.Document, f policy.Facts) string {
 		}
 		return "deny zeroize"
 	}
+	if d, decided := modelPower(d, f); decided {
+		return d
+	}
 	held := ""
 	for _, effect := range []policy.Effect{policy.Deny, policy.Hold} {
 		for _, g := range d.Guards {
@@ -183,7 +188,80 @@ func modelEvaluate(d policy.Document, f policy.Facts) string {
 	return routed
 }
 
+// modelPower decides by roles, the operational state and what one may do alone, from lists written out by hand.
+func modelPower(d policy.Document, f policy.Facts) (string, bool) {
+	for _, p := range d.Principals {
+		if p.ID != f.Initiator || len(p.Roles) == 0 {
+			continue
+		}
+		needs := map[request.Operation][]request.Role{
+			request.Transfer: {"requester"}, request.AddressCreate: {"requester"}, request.WalletCreate: {"requester"}, request.PolicyChange: {"administrator"}, request.PersonRevoke: {"administrator", "risk"},
+			request.EpochLoad: {"administrator"}, request.PointsSet: {"administrator"}, request.Restore: {"administrator"}, request.Freeze: {"requester", "approver", "administrator"},
+			request.Drain: {"administrator"}, request.Resume: {"administrator"}, request.Unfreeze: {"administrator"}}[f.Operation]
+		if !slices.ContainsFunc(needs, func(r request.Role) bool { return slices.Contains(p.Roles, r) }) {
+			return "deny roles", true
+		}
+	}
+	mode := policy.Mode("")
+	if f.Context != nil {
+		mode = f.Context.Mode
+	}
+	pays := f.Operation == request.Transfer || f.Operation == request.AddressCreate || f.Operation == request.WalletCreate
+	switch {
+	case mode == policy.Frozen && pays:
+		return "deny frozen", true
+	case mode == policy.Draining && slices.Contains([]request.Operation{request.AddressCreate, request.WalletCreate, request.PolicyChange, request.EpochLoad}, f.Operation):
+		return "deny draining", true
+	case mode == policy.Draining && f.Operation == request.Transfer:
+		for _, x := range f.Destinations {
+			if d.BreakGlass == nil || x.Book == "" || !slices.Contains(d.BreakGlass.DrainTo, x.Book) {
+				return "deny draining", true
+			}
+		}
+	}
+	switch f.Operation {
+	case request.Freeze:
+		p := d.ChangePlan
+		switch {
+		case d.BreakGlass != nil:
+			p = d.BreakGlass.Who
+		case d.Domain != nil:
+			p = d.Domain.Signature
+		}
+		for _, b := range p.AnyOf {
+			for _, s := range b.Steps {
+				for _, g := range d.Groups {
+					if g.ID == s.Group && slices.Contains(g.Members, f.Initiator) && f.Evidence == policy.BySignature {
+						return "allow freeze auto", true
+					}
+				}
+			}
+		}
+		return "deny freeze", true
+	case request.Drain, request.Resume:
+		if d.BreakGlass == nil || f.Operation == request.Drain && len(d.BreakGlass.DrainTo) == 0 {
+			return "deny break-glass", true
+		}
+	}
+	return "", false
+}
+
 func modelRoute(d policy.Document, f policy.Facts) string {
+	routed := modelRouted(d, f)
+	if f.Operation != request.Transfer || f.Context == nil || f.Context.Mode != policy.Draining || len(routed) > 5 && routed[len(routed)-4:] == "auto" {
+		return routed
+	}
+	switch {
+	case f.Evidence == policy.BySession:
+		return "deny break-glass"
+	case !modelMet(d, d.BreakGlass.Who, f.Initiator, everybody(d)):
+		return "deny floor"
+	default:
+		return "allow break-glass"
+	}
+}
+
+func modelRouted(d policy.Document, f policy.Facts) string {
 	onPlan := func(rule string, p policy.Plan) string {
 		switch {
 		case f.Evidence == policy.BySession:
@@ -199,8 +277,12 @@ func modelRoute(d policy.Document, f policy.Facts) string {
 		own = *d.Domain
 	}
 	switch f.Operation {
-	case request.PersonRevoke, request.PolicyChange:
+	case request.PersonRevoke, request.PolicyChange, request.Unfreeze:
 		return onPlan("change-plan", d.ChangePlan)
+	case request.Drain:
+		return onPlan("break-glass", d.BreakGlass.Who)
+	case request.Resume:
+		return onPlan("resume-plan", d.BreakGlass.Resume)
 	case request.EpochLoad, request.PointsSet:
 		return onPlan("signature-plan", own.Signature)
 	case request.Restore:
@@ -340,6 +422,8 @@ func FuzzDecodeDocument(f *testing.F) {
 	second := sample()
 	second.Version, second.PrevHash = 2, second.Hash()
 	f.Add(second.Encode())
+	f.Add(lined().Encode())
+	f.Add(glass().Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, err := policy.DecodeDocument(b)
 		if err != nil {

@@ -25,7 +25,7 @@ func (d Document) reserved() []reservedPlan {
 		out = append(out, reservedPlan{RuleSignaturePlan, "domain.signature", p.Signature}, reservedPlan{RuleRevocationPlan, "domain.revocation", p.Revocation},
 			reservedPlan{RuleRecoveryPlan, "domain.recovery", p.Recovery})
 	}
-	return out
+	return append(out, d.oversightPlans()...)
 }
 
 // Plans gives the domain's plans; where the document has none, the change plan stands for each.
@@ -61,6 +61,8 @@ func (d *Document) planFor(o request.Operation) (rule string, p Plan) {
 	switch {
 	case o.EditsRules():
 		return RuleChangePlan, d.ChangePlan
+	case o.Oversight():
+		return d.oversightPlan(o)
 	case o == request.Restore, o == request.SlotReconcile:
 		return RuleRecoveryPlan, d.Plans().Recovery
 	case o == request.ReanchorCancel:

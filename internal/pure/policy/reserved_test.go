@@ -181,6 +181,7 @@ func TestNobodyGetsASayAlone(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		old := drawDocument(t)
+		old.BreakGlass = nil // its plans would make most changes of groups no document
 		next := old
 		next.Groups = slices.Clone(old.Groups)
 		for i := range next.Groups[:len(next.Groups)-1] {

@@ -66,6 +66,9 @@ type PersonEnrolBody struct {
 	Key        PublicKey         `cbor:"3,keyasint" json:"key"`
 	Groups     []custody.GroupID `cbor:"4,keyasint,omitempty" json:"groups,omitempty"` // groups that the person joins
 	Possession []byte            `cbor:"5,keyasint,omitempty" json:"possession,omitempty"`
+
+	Line  uint8  `cbor:"6,keyasint,omitempty" json:"line,omitempty"`  // line of defence, 1 to 3; 0: none
+	Roles []Role `cbor:"7,keyasint,omitempty" json:"roles,omitempty"` // sorted, distinct; none: those of the line
 }
 
 // PersonRevokeBody asks to end a person: no approval, evidence or session of theirs counts from then on.
@@ -158,6 +161,18 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &OfflineRemoveBody{}
 	case WalletMove:
 		b = &WalletMoveBody{}
+	case Freeze:
+		b = &FreezeBody{}
+	case Unfreeze:
+		b = &UnfreezeBody{}
+	case Drain:
+		b = &DrainBody{}
+	case Resume:
+		b = &ResumeBody{}
+	case RequestHold:
+		b = &RequestHoldBody{}
+	case RequestRelease:
+		b = &RequestReleaseBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}
@@ -262,6 +277,9 @@ func (b *PersonEnrolBody) check() error {
 	}
 	if err := CheckSig(b.Possession); err != nil {
 		return fmt.Errorf("possession: %w; 'strongroom person prepare' makes the signature by the new key", err)
+	}
+	if err := checkLine(b.Line, b.Roles); err != nil {
+		return err
 	}
 	return checkSorted("groups", b.Groups)
 }

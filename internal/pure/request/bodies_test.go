@@ -113,6 +113,9 @@ func FuzzDecode(f *testing.F) {
 	for _, op := range request.Operations() {
 		f.Add(example(op).Encode())
 	}
+	for op, body := range oversightBodies() {
+		f.Add(oversightRequest(op, body).Encode())
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := request.Parse(bytes.Clone(b))
 		if err != nil {

@@ -146,7 +146,7 @@ func TestZeroizePhrase(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	for _, op := range request.Operations() {
-		if op.EditsRules() && op.LifeCycle() || op.Governance() != (op.EditsRules() || op.LifeCycle() || op == request.SlotReconcile) {
+		if op.EditsRules() && op.LifeCycle() || op.Governance() != (op.EditsRules() || op.LifeCycle() || op == request.SlotReconcile || op.Oversight()) {
 			t.Errorf("%s is of two sorts", op)
 		}
 	}

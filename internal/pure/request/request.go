@@ -57,7 +57,8 @@ const (
 func Operations() []Operation {
 	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
 		PersonKeyAdd, PersonKeyRemove, PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore,
-		WalletTemperature, WarmOpen, WarmClose, AppGrant, AppRevoke, AppKeyRevoke, OfflineAdd, OfflineRemove, WalletMove, ReanchorCancel, SlotReconcile}
+		WalletTemperature, WarmOpen, WarmClose, AppGrant, AppRevoke, AppKeyRevoke, OfflineAdd, OfflineRemove, WalletMove, ReanchorCancel, SlotReconcile,
+		Freeze, Unfreeze, Drain, Resume, RequestHold, RequestRelease}
 }
 
 // NeverAutomatic says whether no route may let o through without approvals: it opens a way to keys that only a quorum opens, or shuts one
@@ -66,9 +67,11 @@ func (o Operation) NeverAutomatic() bool {
 	return o == WarmOpen || o == WalletTemperature || o == WalletMove || o == AppGrant || o == AppKeyRevoke
 }
 
-// Governance says whether o changes persons, groups, rules or the domain's life cycle, or frees slots that are held. Such a request takes a
-// reserved plan of the document, never a route.
-func (o Operation) Governance() bool { return o.EditsRules() || o.LifeCycle() || o == SlotReconcile }
+// Governance says whether o changes persons, groups, rules, the domain's life cycle or its operational state, frees slots that are held, or holds
+// or releases requests. Such a request takes a reserved plan of the document, never a route.
+func (o Operation) Governance() bool {
+	return o.EditsRules() || o.LifeCycle() || o == SlotReconcile || o.Oversight()
+}
 
 // EditsRules says whether o makes another rule document.
 func (o Operation) EditsRules() bool {

@@ -44,6 +44,9 @@ type Effects struct {
 
 	Domain custody.HexBytes `cbor:"12,keyasint,omitempty" json:"domain,omitempty"` // that a wallet's key moves to, or that is added or removed
 	App    *AppEffects      `cbor:"14,keyasint,omitempty" json:"app,omitempty"`    // of a grant to an application; Until is then its end
+
+	Target custody.HexBytes `cbor:"22,keyasint,omitempty" json:"request,omitempty"` // request that is held or released
+	Since  uint64           `cbor:"23,keyasint,omitempty" json:"since,omitempty"`   // entry of the freeze, drain or hold that it ends
 }
 
 // ChangeRule says where what is left over may go.
