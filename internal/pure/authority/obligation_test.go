@@ -167,6 +167,7 @@ func TestLaxerDocumentHelpsNothingThatWaits(t *testing.T) {
 	t.Parallel()
 	w := worldWith(t, func(d *policy.Document) {
 		d.Floor.MinDistinctUsers, d.Floor.MaxApprovalAge = 2, 3600
+		d.Routes[1].Plan = policy.Plan{AnyOf: []policy.Branch{{Steps: []policy.Step{{Group: "officers", Min: 1}}}}} // the floor asks for the second
 		d.Obligations = []policy.Obligation{delayed(1)}
 	})
 	id := w.transferOf(t, 5000, "bob")
@@ -174,8 +175,6 @@ func TestLaxerDocumentHelpsNothingThatWaits(t *testing.T) {
 	w.rule(t, func(d *policy.Document) {
 		d.Floor.MinDistinctUsers, d.Floor.MaxApprovalAge = 1, 7*24*3600
 		d.Obligations = nil
-		d.Routes = slices.Clone(d.Routes)
-		d.Routes[1].Plan.AnyOf = []policy.Branch{{Steps: []policy.Step{{Group: "officers", Min: 1}}}}
 	})
 	if k := w.lacks(t, id); k != problem.QuorumNotMet {
 		t.Fatalf("one approval: %q", k)

@@ -172,6 +172,18 @@ func TestTimeInRules(t *testing.T) {
 	}
 }
 
+// TestLongestDelayHolds, in whichever order obligations stand.
+func TestLongestDelayHolds(t *testing.T) {
+	t.Parallel()
+	for _, delays := range [][2]int64{{60, 5}, {5, 60}} {
+		d := sample()
+		d.Obligations = []policy.Obligation{{ID: "a", When: transfers, Add: policy.Addition{Delay: delays[0]}}, {ID: "b", When: transfers, Add: policy.Addition{Delay: delays[1]}}}
+		if got := compile(t, d).Evaluate(facts(alice, "hot", "1001")); got.Delay != 60 || len(got.Obligations) != 2 {
+			t.Errorf("%v: %d by %v", delays, got.Delay, got.Obligations)
+		}
+	}
+}
+
 // TestFeeOver: the fee cap asked for, and operations without one never match.
 func TestFeeOver(t *testing.T) {
 	t.Parallel()
