@@ -73,6 +73,7 @@ func TestFreeze(t *testing.T) {
 		if err != nil || got.State != message.StateRefused || got.Missing == nil || got.Missing.Kind != problem.Frozen || got.Decision.Rule != policy.RuleFrozen {
 			t.Fatalf("%s: a payment: %+v, %v", when, got, err)
 		}
+		proves(t, h, got.ID, -1, -1)
 		_, err = h.Decide(h.Carol, other, request.Approve)
 		wantKind(t, when+", approve a payment", err, problem.Frozen)
 		_, err = (&service{h: h}).open(time.Hour)
