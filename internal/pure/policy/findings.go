@@ -158,7 +158,18 @@ func covers(a, b *Match) bool {
 		(len(a.DestNot) == 0 || len(b.DestNot) > 0 && within(b.DestNot, a.DestNot)) && within(a.Books, b.Books) &&
 		(a.AmountMax == nil || b.AmountMax != nil && b.AmountMax.Cmp(*a.AmountMax) <= 0) && (a.AmountOver == nil || b.AmountOver != nil && b.AmountOver.Cmp(*a.AmountOver) >= 0) &&
 		(a.FeeOver == nil || b.FeeOver != nil && b.FeeOver.Cmp(*a.FeeOver) >= 0) && (a.Expr == "" || a.Expr == b.Expr) &&
-		(a.Time == nil || b.Time != nil && *a.Time == *b.Time) && within(a.Temperatures, b.Temperatures)
+		(a.Time == nil || b.Time != nil && *a.Time == *b.Time) && within(a.Temperatures, b.Temperatures) && within(a.Classes, b.Classes) && a.coversRest(b)
+}
+
+// coversRest says whether the fields that covers does not compare one by one are absent in a, or the same in both.
+func (m *Match) coversRest(b *Match) bool {
+	rest := func(m Match) Match {
+		m.Operations, m.Initiators, m.InitiatorIn, m.InitiatorKind, m.Wallets, m.Chains, m.Assets, m.Destination, m.DestNot, m.Books = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
+		m.AmountMax, m.AmountOver, m.FeeOver, m.Expr, m.Time, m.Temperatures, m.Classes = nil, nil, nil, "", nil, nil, nil
+		return m
+	}
+	mine := rest(*m)
+	return same(mine, Match{}) || same(mine, rest(*b))
 }
 
 // within says whether a list that is absent, or names whatever the other does, lets through what the other lets through.
