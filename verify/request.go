@@ -153,7 +153,7 @@ func (c *checker) limited(rules *policy.Rules, again, recorded policy.Decision) 
 
 // judge decides under some rules. A change of the rules may need the approvals of those who will have a say.
 func (c *checker) judge(rules *policy.Rules, f policy.Facts) policy.Decision {
-	if !f.Operation.EditsRules() {
+	if doc := rules.Document(); !doc.Edits(f.Operation) {
 		return rules.Evaluate(f)
 	}
 	next, err := policy.Apply(c.report.Profile, rules.Document(), c.req.Operation, c.req.Decoded)
@@ -165,7 +165,7 @@ func (c *checker) judge(rules *policy.Rules, f policy.Facts) policy.Decision {
 
 // describe says what the request does, under some rules. How many addresses the wallet had is not known here.
 func (c *checker) describe(rules *policy.Rules) (policy.Facts, request.Effects, request.Bounds, error) {
-	return authority.Describe(rules, c.wallet, secp.HardenedBit, c.req, c.request.Facts.Evidence, authority.Derive)
+	return authority.Describe(rules, authority.ViewOf(rules, c.request.Facts), c.wallet, secp.HardenedBit, c.req, c.request.Facts.Evidence, authority.Derive)
 }
 
 // acts checks what came after: approvals, refusals, permits, results, effect.

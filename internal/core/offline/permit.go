@@ -249,7 +249,7 @@ func (w *work) judge(ctx context.Context, g *authority.Signed, p *entry.Permit) 
 // allowed evaluates the rules as they are now, with the approvals whose people and keys still count.
 func (w *work) allowed(ctx context.Context, g *authority.Signed, wallet entry.Wallet, receiving uint32, asked authority.Asked, p *entry.Permit) ([]custody.PersonID, error) {
 	rules := w.follow.state.Rules
-	f, _, bounds, err := authority.Describe(rules, wallet, receiving, asked.Request, asked.Kind, authority.Derive)
+	f, _, bounds, err := authority.Describe(rules, w.follow.state.View(authority.Moment{Time: w.follow.state.Time}), wallet, receiving, asked.Request, asked.Kind, authority.Derive)
 	if err != nil {
 		return nil, err
 	}

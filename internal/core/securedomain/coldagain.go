@@ -86,7 +86,7 @@ func (d *Domain) allowedAgain(g authority.Signed, e *entry.Request, asked author
 	if !ok {
 		return problem.New(problem.NotFound, "wallet %q does not exist", asked.Effects.Wallet)
 	}
-	f, _, bounds, err := authority.Describe(s.Rules, w, next[0], asked.Request, asked.Kind, d.derive)
+	f, _, bounds, err := authority.Describe(s.Rules, s.View(authority.Moment{Time: s.Time}), w, next[0], asked.Request, asked.Kind, d.derive)
 	if err != nil {
 		return err
 	}

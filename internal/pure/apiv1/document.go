@@ -29,6 +29,10 @@ type Document struct {
 
 	Calendars []Calendar `json:"calendars,omitempty"`
 	Limits    []Limit    `json:"limits,omitempty"`
+
+	Counterparties []Counterparty `json:"counterparties,omitempty"`
+	Whitelist      *Whitelist     `json:"whitelist,omitempty" doc:"settings of the address ledger; absent: there is none"`
+	Blacklist      []Blocked      `json:"blacklist,omitempty"`
 }
 
 // Calendar says what a day is somewhere.
@@ -49,10 +53,10 @@ type Limit struct {
 	ID       string          `json:"id"`
 	Title    string          `json:"title,omitempty"`
 	When     Match           `json:"when"`
-	Measure  policy.Measure  `json:"measure" doc:"amount, fee or count"`
+	Measure  policy.Measure  `json:"measure" doc:"amount, fee, count or newDestinations"`
 	Max      custody.Uint256 `json:"max"`
 	Window   Window          `json:"window"`
-	GroupBy  []policy.Aspect `json:"groupBy,omitempty" doc:"initiator, source, chain, asset, destination"`
+	GroupBy  []policy.Aspect `json:"groupBy,omitempty" doc:"initiator, source, chain, asset, destination, counterparty"`
 	Exceeded policy.Effect   `json:"onExceed"`
 }
 
@@ -100,6 +104,13 @@ type BookEntry struct {
 	ID      string          `json:"id"`
 	Chain   custody.ChainID `json:"chain"`
 	Address string          `json:"address"`
+
+	Counterparty string            `json:"counterparty,omitempty"`
+	Proof        request.ProofKind `json:"proof,omitempty" doc:"signed_msg, satoshi_test or attested"`
+	Expires      int64             `json:"expires,omitempty" doc:"Unix seconds"`
+	Suspended    bool              `json:"suspended,omitempty"`
+	Kind         request.EntryKind `json:"kind,omitempty"`
+	Tags         []string          `json:"tags,omitempty"`
 }
 
 // Floor holds for every request.
@@ -144,6 +155,12 @@ type Match struct {
 	AmountMax     *custody.Uint256         `json:"amountMax,omitempty"`
 	AmountOver    *custody.Uint256         `json:"amountOver,omitempty"`
 	Expr          string                   `json:"expr,omitempty" doc:"CEL"`
+
+	Counterparties []string `json:"counterparties,omitempty"`
+	MinAge         int64    `json:"minAge,omitempty" doc:"seconds"`
+	YoungerThan    int64    `json:"youngerThan,omitempty" doc:"seconds"`
+	FirstUse       bool     `json:"firstUse,omitempty"`
+	Lookalike      bool     `json:"lookalike,omitempty"`
 }
 
 // DocumentOf gives the JSON form.
@@ -183,6 +200,7 @@ func DocumentOf(d policy.Document) Document {
 	for _, l := range d.Limits {
 		out.Limits = append(out.Limits, Limit{l.ID, l.Title, Match(l.When), l.Measure, l.Max, Window(l.Window), l.GroupBy, l.Exceeded})
 	}
+	out.Counterparties, out.Whitelist, out.Blacklist = d.Counterparties, whitelistOf(d.Whitelist), d.Blacklist
 	return out
 }
 
@@ -264,5 +282,6 @@ func (d Document) Canonical() (policy.Document, error) {
 	for _, l := range d.Limits {
 		out.Limits = append(out.Limits, policy.Limit{ID: l.ID, Title: l.Title, When: policy.Match(l.When), Measure: l.Measure, Max: l.Max, Window: policy.Window(l.Window), GroupBy: l.GroupBy, Exceeded: l.Exceeded})
 	}
+	out.Counterparties, out.Whitelist, out.Blacklist = d.Counterparties, d.Whitelist.canonical(), d.Blacklist
 	return out, nil
 }

@@ -116,6 +116,12 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		apply, err = s.applyLife(r, b)
 	case *request.SlotReconcileBody:
 		apply, err = s.applySlots(o, b)
+	case request.ListBody:
+		if s.Doc.Edits(r.Operation) {
+			apply, err = s.changeDocument(l, r.Operation, body, b)
+		} else {
+			apply, err = s.applyList(l, o, b)
+		}
 	default:
 		apply, err = s.changeDocument(l, r.Operation, body, b)
 	}
@@ -138,6 +144,9 @@ func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.
 	if err != nil {
 		return nil, err
 	}
+	if err := s.book.fits(doc); err != nil {
+		return nil, err
+	}
 	if canonical := doc.Encode(); string(canonical) != string(b.Document) {
 		return nil, errors.New("the recorded document is not what the request makes of the current one")
 	}
@@ -146,6 +155,8 @@ func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.
 		return nil, err
 	}
 	return func() {
+		s.book.follow(s.Doc, doc, l)
+		s.paid.keep(doc)
 		s.Doc, s.Rules = doc, rules
 		s.recount()
 		s.docs = append(s.docs, l.Seq)

@@ -94,6 +94,11 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 		s.useChange(wi, b.Change)
 		s.use(b.Decision.Limits, l)
 		s.unwait(p)
+		if s.Doc.RemembersPaid() {
+			for _, o := range p.Effects.Outputs {
+				s.paid.add(p.Effects.Chain, o.Address)
+			}
+		}
 		s.signed[p.ID] = g
 		s.export(wi, p.ID)
 	}, nil

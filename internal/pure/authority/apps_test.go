@@ -489,7 +489,7 @@ func TestRulesSeeGrants(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, e, _, err := Describe(rules, entry.Wallet{}, 0, p, policy.BySignature, Derive)
+		f, e, _, err := Describe(rules, View{}, entry.Wallet{}, 0, p, policy.BySignature, Derive)
 		if err != nil || e.App == nil || e.App.Caller != b.Caller || e.Until != b.NotAfter {
 			t.Fatalf("%+v, %v", e, err)
 		}

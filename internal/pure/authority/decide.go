@@ -62,7 +62,13 @@ func (s *State) editDocument(r *request.Parsed) (policy.Document, error) {
 	if err := CheckPossession(s.Authority, r); err != nil {
 		return policy.Document{}, err
 	}
+	if err := s.notBlocked(r.Decoded); err != nil {
+		return policy.Document{}, err
+	}
 	doc, err := policy.Apply(s.Profile, s.Doc, r.Operation, r.Decoded)
+	if err == nil {
+		err = s.book.fits(doc)
+	}
 	if err != nil {
 		return doc, problem.New(problem.Conflict, "the change can't be made to rule document version %d: %v", s.Doc.Version, err)
 	}
@@ -185,7 +191,9 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 	case *request.SlotReconcileBody:
 		e.Slots = &d.is.slots
 	default:
-		e.Document = d.is.document.Encode()
+		if d.is.document != nil { // else the address ledger, whose change follows from the request
+			e.Document = d.is.document.Encode()
+		}
 	}
 	return e, body, nil
 }

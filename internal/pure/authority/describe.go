@@ -59,6 +59,10 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 			x.slots = c.effect
 			break
 		}
+		if b, ok := o.(request.ListBody); ok && !s.Doc.Edits(r.Operation) {
+			err = s.checkList(r, b, at)
+			break
+		}
 		var doc policy.Document
 		doc, err = s.editDocument(r)
 		x.document = &doc
@@ -69,7 +73,7 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 	if err != nil {
 		return described{}, err
 	}
-	x.facts, x.effects, x.bounds, err = Describe(s.Rules, w, next[0], r, kind, derive)
+	x.facts, x.effects, x.bounds, err = Describe(s.Rules, s.View(at), w, next[0], r, kind, derive)
 	return x, err
 }
 
@@ -118,15 +122,15 @@ func (s *State) mayCreate(o *request.WalletCreateBody) error {
 }
 
 // Describe says what a well-formed request does, as the rules and the approvers see it: in a wallet with a number of receiving addresses,
-// where it names one, and with the address book of some rules. It is the one place that does; whoever checks a record makes it again.
-func Describe(rules *policy.Rules, w entry.Wallet, receiving uint32, r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
+// where it names one, and with the address book of some rules and what a state knows besides. It is the one place that does; whoever checks a record makes it again.
+func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
 	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind}
-	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest}
+	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest, List: listEffects(rules, r.Decoded)}
 	b := request.Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}
 	var err error
 	switch o := r.Decoded.(type) {
 	case *request.TransferBody:
-		if err = describeTransfer(rules, w, o, &f, &e, &b); err == nil && w.Scheme == request.SchemeEVM {
+		if err = describeTransfer(rules, view, w, o, &f, &e, &b); err == nil && w.Scheme == request.SchemeEVM {
 			err = describeSource(w, receiving, o, &e, derive)
 		}
 	case *request.WalletCreateBody:
@@ -176,18 +180,21 @@ func describeApp(o request.AppBody, f *policy.Facts, e *request.Effects) {
 	}
 }
 
-func describeTransfer(rules *policy.Rules, w entry.Wallet, o *request.TransferBody, f *policy.Facts, e *request.Effects, b *request.Bounds) error {
+func describeTransfer(rules *policy.Rules, view View, w entry.Wallet, o *request.TransferBody, f *policy.Facts, e *request.Effects, b *request.Bounds) error {
 	if o.Asset.Chain() != w.Chain {
 		return problem.New(problem.WrongNetwork, "wallet %q is on %s; the asset is on %s", o.Wallet, w.Chain, o.Asset.Chain())
 	}
 	f.Wallet, f.Chain, f.Asset, f.FeeCap = o.Wallet, w.Chain, o.Asset, o.FeeCap
 	e.Wallet, e.Chain, e.Asset, e.Outputs = o.Wallet, w.Chain, o.Asset, o.Outputs
+	remembers := rules.Document().Remembers()
 	for _, x := range o.Outputs {
-		to := policy.Destination{Address: x.Address, Amount: x.Amount, Kind: policy.OneTime}
-		if id, ok := rules.Book(w.Chain, x.Address); ok {
-			to.Kind, to.Book = policy.Whitelisted, id
-		}
+		to := view.destination(rules, w.Chain, x)
 		f.Destinations = append(f.Destinations, to)
+		if remembers && to.Kind == policy.Whitelisted {
+			e.Books = append(e.Books, to.Book)
+		} else if remembers {
+			e.Books = append(e.Books, "")
+		}
 		var fits bool
 		if f.Total, fits = f.Total.Add(x.Amount); !fits {
 			return problem.New(problem.Malformed, "the outputs' sum does not fit in 256 bits")

@@ -41,6 +41,8 @@ type Image struct {
 	Anchoring *Anchoring    `cbor:"20,keyasint,omitempty"` // nil if the domain was never re-anchored
 	Apps      *appSection   `cbor:"21,keyasint,omitempty"` // grants to applications, and revoked keys
 	Meters    []meterRecord `cbor:"22,keyasint,omitempty"` // by key; what limits have counted
+
+	Governance *governance `cbor:"23,keyasint,omitempty"` // address ledger, and destinations paid
 }
 
 type headSection struct {
@@ -89,6 +91,8 @@ func (s *State) Image() Image {
 		Anchoring: s.anchoring,
 		Apps:      s.appImage(),
 		Meters:    s.meterImage(),
+
+		Governance: s.governanceImage(),
 	}
 	for id, x := range s.sessions {
 		m.Sessions = append(m.Sessions, sessionRecord{id, x})
@@ -125,6 +129,9 @@ func (m Image) sections() (out []section) {
 	}
 	if len(m.Meters) > 0 {
 		out = append(out, section{22, m.Meters})
+	}
+	if m.Governance != nil {
+		out = append(out, section{23, m.Governance})
 	}
 	return out
 }
@@ -170,7 +177,7 @@ func (s *State) StateRoot() [32]byte { return s.Image().Root() }
 // Chunks lists the full chunks by hash; a snapshot keeps the ones that it does not have yet.
 func (s *State) Chunks() map[[32]byte][]byte {
 	out := map[[32]byte][]byte{}
-	for _, c := range []*chain{&s.wallets, &s.accounts, &s.spent, &s.done} {
+	for _, c := range []*chain{&s.wallets, &s.accounts, &s.spent, &s.done, &s.book.ledger, &s.paid.chain} {
 		for _, f := range c.full {
 			out[f.hash] = f.data
 		}
@@ -210,6 +217,9 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	if err := s.restoreApps(m.Apps); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	if err := s.restoreGovernance(m.Governance, load); err != nil {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	if err := s.restoreMeters(m); err != nil {

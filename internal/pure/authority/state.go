@@ -79,6 +79,8 @@ type State struct {
 	meters map[meterKey]*meter // what limits have counted
 	apps   appState
 	cold   cold
+	book   book // address ledger
+	paid   paid // destinations
 }
 
 // account is a paying address of an EVM wallet.
@@ -147,6 +149,8 @@ func New() *State {
 		meters:       map[meterKey]*meter{},
 		apps:         newAppState(),
 		cold:         cold{away: map[uint32]*Away{}, open: map[custody.RequestID]uint32{}, back: map[uint32]uint64{}},
+		book:         newBook(),
+		paid:         newPaid(),
 	}
 }
 

@@ -24,7 +24,7 @@ func (d Document) checkRules() error {
 			return err
 		}
 		switch id {
-		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, "facts", "limits", "plan", "principals":
+		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, RuleWhitelistPlan, RuleRamp, RuleBlacklist, RuleSuspended, RuleLookalike, "facts", "limits", "plan", "principals":
 			return fmt.Errorf("%s: the id %q is reserved", what, id)
 		}
 		if ids[id] {
@@ -118,6 +118,7 @@ func (d Document) checkMatch(m Match) error {
 		list("destination.not", m.DestNot, checkKind),
 		list("destination.ids", m.Books, func(id string) error { _, ok := d.bookEntry(id); return known(id, ok) }),
 		checkText("expr", m.Expr, MaxExpr),
+		d.checkDestinations(m),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}
@@ -135,7 +136,7 @@ func checkKind(k DestinationKind) error {
 	if k == InternalWallet {
 		return errInternalWallet
 	}
-	return oneOf(k, []DestinationKind{Whitelisted, OneTime})
+	return oneOf(k, []DestinationKind{Whitelisted, OneTime, Cooling, Expired, Suspended})
 }
 
 func oneOf[T ~string](v T, of []T) error {

@@ -32,8 +32,16 @@ type Destination struct {
 	Address string          `cbor:"1,keyasint"`
 	Amount  custody.Uint256 `cbor:"2,keyasint"`
 	Kind    DestinationKind `cbor:"3,keyasint"`
-	Book    string          `cbor:"4,keyasint,omitempty"` // address-book id, if Kind is whitelisted
+	Book    string          `cbor:"4,keyasint,omitempty"` // address-book id, unless Kind is one_time
+
+	Age          int64  `cbor:"5,keyasint,omitempty"` // seconds for which the entry is there for certain, where the document has a ledger
+	First        bool   `cbor:"6,keyasint,omitempty"` // never paid before, where the document asks
+	Lookalike    string `cbor:"7,keyasint,omitempty"` // entry that an address which is not in the book looks like, or [PaidBefore]
+	Counterparty string `cbor:"8,keyasint,omitempty"` // of the entry, whatever its kind
 }
+
+// PaidBefore stands in [Destination.Lookalike] for a destination that was paid and has no entry.
+const PaidBefore = "(paid before)"
 
 // Facts is everything a decision may depend on besides the document. A transfer has wallet, chain, asset, destinations, their
 // sum as total, and fee cap; wallet_create, wallet_temperature and warm_close have wallet and chain; address_create has wallet, chain and

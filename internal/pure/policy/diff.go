@@ -32,12 +32,12 @@ func Diff(old, next Document) []string {
 				say("group %s loses %s", a.ID, names(gone))
 			}
 		})
-	entry := func(e BookEntry) string { return fmt.Sprintf("%s on %s", e.Address, e.Chain) }
+	entry := BookEntry.String
 	both(old.AddressBook, next.AddressBook, func(e BookEntry) string { return e.ID },
 		func(e BookEntry) { say("address book gains %s: %s", e.ID, entry(e)) },
 		func(e BookEntry) { say("address book loses %s: %s", e.ID, entry(e)) },
 		func(a, b BookEntry) {
-			if a != b {
+			if !same(a, b) {
 				say("address book entry %s is now %s; it was %s", a.ID, entry(b), entry(a))
 			}
 		})
@@ -59,6 +59,7 @@ func Diff(old, next Document) []string {
 			}
 		})
 	diffLimits(old, next, say)
+	diffBook(old, next, say)
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}
@@ -244,7 +245,7 @@ func (c Calendar) String() string {
 
 // String tells a limit in words.
 func (l Limit) String() string {
-	what := map[Measure]string{MeasureAmount: "pay", MeasureFee: "pay in fees", MeasureCount: "be asked"}[l.Measure]
+	what := map[Measure]string{MeasureAmount: "pay", MeasureFee: "pay in fees", MeasureCount: "be asked", MeasureNew: "pay to destinations never paid before,"}[l.Measure]
 	s := fmt.Sprintf("when %s, all together may %s at most %s %s", l.When, what, l.Max, l.Window)
 	if l.Measure == MeasureCount {
 		s = fmt.Sprintf("when %s, at most %s requests are taken %s", l.When, l.Max, l.Window)
@@ -305,6 +306,11 @@ func (m Match) String() string {
 	say(len(m.Destination) > 0, "every destination is %s", joined(m.Destination, " or "))
 	say(len(m.DestNot) > 0, "some destination is not %s", joined(m.DestNot, " or "))
 	say(len(m.Books) > 0, "every destination is %s of the address book", joined(m.Books, " or "))
+	say(len(m.Counterparties) > 0, "every destination is of the counterparty %s", joined(m.Counterparties, " or "))
+	say(m.MinAge > 0, "every destination is in the address book for at least %d seconds", m.MinAge)
+	say(m.YoungerThan > 0, "some destination is in the address book for less than %d seconds, or not whitelisted", m.YoungerThan)
+	say(m.FirstUse, "some destination was never paid before")
+	say(m.Lookalike, "some destination looks like another that is known")
 	say(m.AmountMax != nil, "the total is at most %s", m.AmountMax)
 	say(m.AmountOver != nil, "the total is more than %s", m.AmountOver)
 	say(m.Expr != "", "%q is true", m.Expr)

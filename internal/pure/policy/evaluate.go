@@ -21,6 +21,12 @@ const (
 	RuleRevocationPlan = "revocation-plan" // domain_reanchor_cancel; besides, when somebody whom a plan of the domain counts ceases to be, or loses a key
 	RuleRecoveryPlan   = "recovery-plan"   // domain_restore, slot_reconcile
 	RuleZeroize        = "zeroize"         // domain_zeroize: one administrator, no plan
+
+	RuleWhitelistPlan = "whitelist-plan" // operations on the address ledger; besides, when a document changes who may be paid how soon
+	RuleRamp          = "whitelist-ramp" // the cap of a destination at its age, as a limit
+	RuleBlacklist     = "blacklist"
+	RuleSuspended     = "suspended"
+	RuleLookalike     = "lookalike" // an address that looks like one of the address book, or like one that was paid
 )
 
 // Evaluate decides: a pure function of document and facts.
@@ -55,6 +61,13 @@ func (r *Rules) Evaluate(f Facts) Decision {
 	if f.Operation == request.Zeroize { // takes power away only: no guard may stand in its way
 		return r.zeroize(d, f)
 	}
+	if stops(f.Operation) { // the same for an address
+		return r.stop(d, f)
+	}
+	if rule, criterion, observed := r.barred(&f); rule != "" {
+		d.Rule = rule
+		return deny(rule, criterion, observed)
+	}
 	a := &activation{facts: &f, who: who, has: attributes(f.Operation), results: make([]exprResult, r.exprs)}
 	guard, unmet := r.guard(a)
 	if guard != nil && guard.Effect == Deny {
@@ -84,6 +97,10 @@ func (r *Rules) guard(a *activation) (g *Guard, unmet []problem.Unmet) {
 		}
 	}
 	return g, unmet
+}
+
+func oneUnmet(rule, criterion, observed string) []problem.Unmet {
+	return []problem.Unmet{{Rule: rule, Criterion: criterion, Observed: clip(observed)}}
 }
 
 func (*Rules) refused(d Decision, g *Guard, unmet []problem.Unmet) Decision {

@@ -87,18 +87,8 @@ func (r *Rules) completeDestinations(f *Facts) (criterion, observed string) {
 		if len(d.Address) > maxStringChars {
 			return "destination", fmt.Sprintf("destination %d: the address is too long", i)
 		}
-		id, inBook := r.Book(f.Chain, d.Address)
-		switch d.Kind {
-		case Whitelisted:
-			if !inBook || id != d.Book {
-				return "destination.kind", fmt.Sprintf("destination %d: %s is not in the address book as %q", i, d.Address, d.Book)
-			}
-		case OneTime:
-			if inBook || d.Book != "" {
-				return "destination.kind", fmt.Sprintf("destination %d: %s is in the address book as %q, not one_time", i, d.Address, id)
-			}
-		default:
-			return "destination.kind", fmt.Sprintf("destination %d: kind %q is not known", i, string(d.Kind))
+		if wrong := r.completeEntry(f, i); wrong != "" {
+			return "destination.kind", wrong
 		}
 	}
 	if sum != f.Total {

@@ -27,12 +27,18 @@ const (
 	fAmountMax
 	fAmountOver
 	fExpr
+	fCounterparties
+	fMinAge
+	fYoungerThan
+	fFirstUse
+	fLookalike
 )
 
 // criterion names a field as the rule file spells it.
 func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
-		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr"}[f]
+		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr",
+		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -60,7 +66,12 @@ func (m *Match) table(a *activation) (unmet, last field) {
 		met(fDestNot, len(m.DestNot) > 0, h.destinations && odd(f, m.kindNot) >= 0) &&
 		met(fDestIDs, len(m.Books) > 0, h.destinations && odd(f, m.bookIn) < 0) &&
 		met(fAmountMax, m.AmountMax != nil, h.total && m.AmountMax != nil && f.Total.Cmp(*m.AmountMax) <= 0) &&
-		met(fAmountOver, m.AmountOver != nil, h.total && m.AmountOver != nil && f.Total.Cmp(*m.AmountOver) > 0)
+		met(fAmountOver, m.AmountOver != nil, h.total && m.AmountOver != nil && f.Total.Cmp(*m.AmountOver) > 0) &&
+		met(fCounterparties, len(m.Counterparties) > 0, h.destinations && odd(f, m.partyIn) < 0) &&
+		met(fMinAge, m.MinAge > 0, h.destinations && odd(f, m.oldEnough) < 0) &&
+		met(fYoungerThan, m.YoungerThan > 0, h.destinations && odd(f, m.notYoung) >= 0) &&
+		met(fFirstUse, m.FirstUse, h.destinations && odd(f, paidBefore) >= 0) &&
+		met(fLookalike, m.Lookalike, h.destinations && odd(f, noLookalike) >= 0)
 	return unmet, last
 }
 
@@ -94,6 +105,16 @@ func (m *Match) observed(x field, a *activation) string {
 		return dest(m.kindNot)
 	case fDestIDs:
 		return dest(m.bookIn)
+	case fCounterparties:
+		return dest(m.partyIn)
+	case fMinAge:
+		return dest(m.oldEnough)
+	case fYoungerThan:
+		return dest(m.notYoung)
+	case fFirstUse:
+		return dest(paidBefore)
+	case fLookalike:
+		return dest(noLookalike)
 	case fAmountMax, fAmountOver:
 		return f.Total.String()
 	default:
@@ -101,9 +122,21 @@ func (m *Match) observed(x field, a *activation) string {
 	}
 }
 
-func (m *Match) kindIn(d Destination) bool  { return slices.Contains(m.Destination, d.Kind) }
-func (m *Match) kindNot(d Destination) bool { return slices.Contains(m.DestNot, d.Kind) }
-func (m *Match) bookIn(d Destination) bool  { return slices.Contains(m.Books, d.Book) } // only whitelisted ones have a Book
+func (m *Match) kindIn(d Destination) bool  { return slices.ContainsFunc(m.Destination, d.Is) }
+func (m *Match) kindNot(d Destination) bool { return slices.ContainsFunc(m.DestNot, d.Is) }
+func (m *Match) bookIn(d Destination) bool {
+	book, _ := d.usable()
+	return slices.Contains(m.Books, book)
+}
+
+func (m *Match) partyIn(d Destination) bool {
+	_, party := d.usable()
+	return slices.Contains(m.Counterparties, party)
+}
+func (m *Match) oldEnough(d Destination) bool { return d.Kind == Whitelisted && d.Age >= m.MinAge }
+func (m *Match) notYoung(d Destination) bool  { return d.Kind == Whitelisted && d.Age >= m.YoungerThan }
+func paidBefore(d Destination) bool           { return !d.First }
+func noLookalike(d Destination) bool          { return d.Lookalike == "" }
 
 // odd gives the first destination that is not ok, or -1.
 func odd(f *Facts, ok func(Destination) bool) int {

@@ -23,6 +23,7 @@ type Rules struct {
 	keys    map[request.KeyRef]keyOwner
 	groups  map[custody.GroupID][]custody.PersonID
 	book    map[bookKey]string
+	blocked map[bookKey]struct{}
 	guards  []matcher // as doc.Guards
 	routes  []matcher // as doc.Routes
 	limits  []matcher // as doc.Limits
@@ -122,10 +123,14 @@ func Compile(d Document) (*Rules, error) {
 		keys:    make(map[request.KeyRef]keyOwner, len(own.Principals)),
 		groups:  make(map[custody.GroupID][]custody.PersonID, len(own.Groups)),
 		book:    make(map[bookKey]string, len(own.AddressBook)),
+		blocked: make(map[bookKey]struct{}, len(own.Blacklist)),
 	}
 	r.people()
 	for _, e := range own.AddressBook {
 		r.book[bookKey{e.Chain, e.Address}] = e.ID
+	}
+	for _, b := range own.Blacklist {
+		r.blocked[bookKey{b.Chain, b.Address}] = struct{}{}
 	}
 	if err := r.compileMatches(); err != nil {
 		return nil, err

@@ -57,7 +57,8 @@ const (
 func Operations() []Operation {
 	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
 		PersonKeyAdd, PersonKeyRemove, PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore,
-		WalletTemperature, WarmOpen, WarmClose, AppGrant, AppRevoke, AppKeyRevoke, OfflineAdd, OfflineRemove, WalletMove, ReanchorCancel, SlotReconcile}
+		WalletTemperature, WarmOpen, WarmClose, AppGrant, AppRevoke, AppKeyRevoke, OfflineAdd, OfflineRemove, WalletMove, ReanchorCancel, SlotReconcile,
+		WhitelistSuspend, WhitelistReview, BlacklistAdd, BlacklistRemove}
 }
 
 // NeverAutomatic says whether no route may let o through without approvals: it opens a way to keys that only a quorum opens, or shuts one
@@ -70,10 +71,11 @@ func (o Operation) NeverAutomatic() bool {
 // reserved plan of the document, never a route.
 func (o Operation) Governance() bool { return o.EditsRules() || o.LifeCycle() || o == SlotReconcile }
 
-// EditsRules says whether o makes another rule document.
+// EditsRules says whether o makes another rule document, or changes the address ledger, where there is one ([Operation.Lists]).
 func (o Operation) EditsRules() bool {
 	switch o {
-	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove, PersonKeyAdd, PersonKeyRemove:
+	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove, PersonKeyAdd, PersonKeyRemove,
+		WhitelistSuspend, WhitelistReview, BlacklistAdd, BlacklistRemove:
 		return true
 	default:
 		return false

@@ -44,6 +44,18 @@ type Effects struct {
 
 	Domain custody.HexBytes `cbor:"12,keyasint,omitempty" json:"domain,omitempty"` // that a wallet's key moves to, or that is added or removed
 	App    *AppEffects      `cbor:"14,keyasint,omitempty" json:"app,omitempty"`    // of a grant to an application; Until is then its end
+
+	Books []string     `cbor:"24,keyasint,omitempty" json:"books,omitempty"` // by output: its entry of the address book, or none; where rules depend on an address ledger
+	List  *ListEffects `cbor:"25,keyasint,omitempty" json:"list,omitempty"`  // on address book or blacklist
+}
+
+// ListEffects is what becomes of an address.
+type ListEffects struct {
+	IDs       []string        `cbor:"1,keyasint,omitempty" json:"ids,omitempty"` // of the address book
+	Chain     custody.ChainID `cbor:"2,keyasint,omitempty" json:"chain,omitempty"`
+	Address   string          `cbor:"3,keyasint,omitempty" json:"address,omitempty"`
+	Proof     ProofKind       `cbor:"4,keyasint,omitempty" json:"proof,omitempty"`
+	Lookalike string          `cbor:"5,keyasint,omitempty" json:"lookalike,omitempty"` // that it looks like, as the core sees it
 }
 
 // ChangeRule says where what is left over may go.
