@@ -28,7 +28,7 @@ func (c *checker) again(seq uint64, d policy.Decision, trail []uint64, fee custo
 		return nil, err
 	}
 	switch {
-	case !same(authority.Charge(rules, c.judge(rules, f), f, fee, more), d):
+	case !c.sameLater(rules, authority.Charge(rules, c.judge(rules, f), f, fee, more), d):
 		return nil, errors.New("the rules give another decision than it records")
 	case d.Outcome != policy.Allowed:
 		return nil, errors.New("the rules did not allow it")
@@ -172,6 +172,12 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 		err = moveMade(o, b)
 	case request.LifeBody:
 		err = lifeMade(o, b)
+	case request.ListBody:
+		if doc := rules.Document(); doc.Edits(c.req.Operation) {
+			err = c.documentMade(rules, b)
+		} else {
+			err = c.listMade(b)
+		}
 	default:
 		err = c.documentMade(rules, b)
 	}

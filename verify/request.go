@@ -129,6 +129,7 @@ func (c *checker) facts(rules *policy.Rules) error {
 	if !same(f, e.Facts) || !same(x, e.Effects) || !same(b, e.Bounds) {
 		return errors.New("the recorded facts, effects or bounds are not those of the request")
 	}
+	c.noteLedger(rules)
 	again := c.judge(rules, f)
 	if again = authority.Charge(rules, again, f, authority.FeeCap(b, again), false); !same(again, e.Decision) && !c.limited(rules, again, e.Decision) {
 		return errors.New("the rules give another decision than was recorded")

@@ -50,6 +50,7 @@ type root struct {
 	Person    personCmd    `cmd:"" help:"People and services: keys, enrolment, certificates."`
 	Group     groupCmd     `cmd:"" help:"Groups of people that rules name."`
 	Whitelist whitelistCmd `cmd:"" help:"The address book: destinations that rules may call whitelisted."`
+	Blacklist blacklistCmd `cmd:"" help:"Addresses that nothing is paid to."`
 	Policy    policyCmd    `cmd:"" help:"The rule document."`
 	Wallet    walletCmd    `cmd:"" help:"Wallets."`
 	Warm      warmCmd      `cmd:"" help:"Sessions of warm wallets."`

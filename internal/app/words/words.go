@@ -114,9 +114,13 @@ func body(b request.Body, source string) []string {
 		}
 		return out
 	case *request.WhitelistAddBody:
-		return []string{fmt.Sprintf("add %q to the address book: %s on %s", b.ID, b.Address, Chain(b.Chain))}
-	case *request.WhitelistRemoveBody:
-		return []string{fmt.Sprintf("remove %q from the address book", b.ID)}
+		return listed(b)
+	case request.ListBody:
+		return onList(b)
+	case *request.BlacklistAddBody:
+		return blocked(b)
+	case *request.BlacklistRemoveBody:
+		return []string{fmt.Sprintf("take %s on %s from the BLACKLIST: it may be paid again if the rules let it", b.Address, Chain(b.Chain))}
 	case request.WarmBody:
 		return warm(b)
 	case *request.WalletMoveBody:
@@ -174,6 +178,9 @@ func effects(e request.Effects, b request.Bounds) []string {
 		}
 		if e.Temperature != "" {
 			s += ", " + string(e.Temperature) + " from then on"
+		}
+		if l := e.List; l != nil {
+			s += effectsOnList(*l)
 		}
 		if len(e.Domain) > 0 {
 			s += fmt.Sprintf(", domain %x", []byte(e.Domain))

@@ -210,7 +210,11 @@ func (p *Pages) request(c *call) error {
 
 // names tells which destinations the address book knows. They are no part of what is signed.
 func names(d policy.Document, e request.Effects) (out []string) {
-	for _, o := range e.Outputs {
+	for i, o := range e.Outputs {
+		if i < len(e.Books) && e.Books[i] != "" {
+			out = append(out, fmt.Sprintf("%s is %q in the address book, as the domain says", o.Address, e.Books[i]))
+			continue
+		}
 		for _, b := range d.AddressBook {
 			if b.Chain == e.Chain && b.Address == o.Address {
 				out = append(out, fmt.Sprintf("%s is %q in the address book", o.Address, b.ID))

@@ -61,7 +61,8 @@ func (s *Server) operations() []*operation {
 		{id: "createCertificate", services: ownOnly, method: post, path: "/v1/persons/{id}/certificates", summary: "Get a client certificate", body: apiv1.CertificateIn{},
 			reply: apiv1.CertificateView{}, status: http.StatusCreated, handle: s.certify},
 		{id: "listGroups", method: get, path: "/v1/groups", summary: "Groups of the rule document", reply: apiv1.GroupList{}, handle: s.listGroups},
-		{id: "getAddressBook", method: get, path: "/v1/address-book", summary: "The address book of the rule document", reply: apiv1.AddressBook{}, handle: s.addressBook},
+		{id: "getAddressBook", method: get, path: "/v1/address-book", summary: "The address book: the rule document's, or the address ledger where there is one", query: page, reply: apiv1.AddressBook{}, handle: s.addressBook},
+		{id: "getBlacklist", method: get, path: "/v1/blacklist", summary: "Addresses that nothing is paid to", reply: apiv1.Blacklist{}, handle: s.blacklist},
 		{id: "createSession", services: everybody, method: post, path: "/v1/sessions", summary: "Open a service's session", body: apiv1.SessionIn{}, reply: apiv1.SessionView{},
 			status: http.StatusCreated, handle: s.openSession},
 

@@ -159,6 +159,10 @@ func fault(r request.Request) (problem.Kind, string) {
 		if kind, bad := addressFault(b.Chain, b.Address); bad {
 			return kind, "/request/body/address"
 		}
+	case *request.BlacklistAddBody:
+		if kind, bad := addressFault(b.Chain, b.Address); bad {
+			return kind, "/request/body/address"
+		}
 	}
 	return "", ""
 }

@@ -66,6 +66,10 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"limits":      func(n *yaml.Node, path string) { d.Limits = items(r, n, path, r.limit, byLimit) },
 		"changePlan":  func(n *yaml.Node, path string) { d.ChangePlan = r.plan(n, path) },
 		"domain":      func(n *yaml.Node, path string) { d.Domain = r.domain(n, path) },
+
+		"counterparties": func(n *yaml.Node, path string) { d.Counterparties = items(r, n, path, r.counterparty, byParty) },
+		"whitelist":      func(n *yaml.Node, path string) { d.Whitelist = r.whitelist(n, path) },
+		"blacklist":      func(n *yaml.Node, path string) { d.Blacklist = items(r, n, path, r.blocked, byAddress) },
 	}, "schema", "version", "principals", "floor", "changePlan")
 	return d
 }
@@ -162,11 +166,11 @@ func (r *reader) group(n *yaml.Node, path string) (g policy.Group) {
 }
 
 func (r *reader) entry(n *yaml.Node, path string) (e policy.BookEntry) {
-	r.Mapping(n, path, strictyaml.Fields{
+	r.Mapping(n, path, r.entryFields(&e, strictyaml.Fields{
 		"id":      func(n *yaml.Node, path string) { e.ID = r.Text(n, path) },
 		"chain":   func(n *yaml.Node, path string) { e.Chain = custody.ChainID(r.Text(n, path)) },
 		"address": func(n *yaml.Node, path string) { e.Address = r.Text(n, path) },
-	}, "id", "chain", "address")
+	}), "id", "chain", "address")
 	return e
 }
 
@@ -242,11 +246,11 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 			"wallets": func(n *yaml.Node, path string) { m.Wallets = set[custody.WalletID](r, n, path) },
 			"chains":  func(n *yaml.Node, path string) { m.Chains = set[custody.ChainID](r, n, path) },
 		}),
-		"destination": group(strictyaml.Fields{
+		"destination": group(r.destinationFields(&m, strictyaml.Fields{
 			"kind": func(n *yaml.Node, path string) { m.Destination = set[policy.DestinationKind](r, n, path) },
 			"not":  func(n *yaml.Node, path string) { m.DestNot = set[policy.DestinationKind](r, n, path) },
 			"ids":  func(n *yaml.Node, path string) { m.Books = set[string](r, n, path) },
-		}),
+		})),
 		"asset": group(strictyaml.Fields{
 			"ids": func(n *yaml.Node, path string) { m.Assets = set[custody.AssetID](r, n, path) },
 		}),

@@ -90,6 +90,13 @@ func Statement(canonical []byte, s request.Statement, wallet *entry.Wallet) (Eff
 	case *request.TransferBody:
 		return transferStatement(b, s, wallet)
 	case *request.WhitelistAddBody:
+		if l := s.Effects.List; l != nil {
+			if err := first(same("address", b.Address, l.Address), same("chain", b.Chain, l.Chain)); err != nil {
+				return Effects{}, err
+			}
+		}
+		return Effects{Chain: b.Chain}, Address(b.Chain, b.Address)
+	case *request.BlacklistAddBody:
 		return Effects{Chain: b.Chain}, Address(b.Chain, b.Address)
 	default:
 		return Effects{}, nil

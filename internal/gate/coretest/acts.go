@@ -67,6 +67,7 @@ func (c *Core) mux() *gate.Mux {
 	})
 	handle(m, message.MethodWallets, c.wallets)
 	handle(m, message.MethodApps, c.apps)
+	handle(m, message.MethodBook, c.book)
 	handle(m, message.MethodAddresses, c.addresses)
 	handle(m, message.MethodPolicy, func(message.Empty) (message.Policy, error) {
 		c.mu.Lock()

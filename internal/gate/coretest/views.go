@@ -208,6 +208,17 @@ func (c *Core) wallets(in message.List) (message.Wallets, error) {
 	return out, nil
 }
 
+func (c *Core) book(in message.List) (message.Book, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list, total := c.state.Book(in.From, int(min(max(in.Limit, 1), 1000)), c.at())
+	out := message.Book{Total: total, Ledger: c.state.Doc.Whitelist != nil}
+	for _, x := range list {
+		out.Entries = append(out.Entries, message.BookEntry{Entry: x.BookEntry, Standing: x.Standing, Age: x.Age, Reviewed: x.Reviewed, Seq: x.Seq, Own: x.Own, Position: x.Position})
+	}
+	return out, nil
+}
+
 func (c *Core) apps(in message.List) (message.Apps, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

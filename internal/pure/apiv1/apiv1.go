@@ -118,6 +118,14 @@ func NewBody(o request.Operation) request.Body {
 		return &request.WhitelistAddBody{}
 	case request.WhitelistRemove:
 		return &request.WhitelistRemoveBody{}
+	case request.WhitelistSuspend:
+		return &request.WhitelistSuspendBody{}
+	case request.WhitelistReview:
+		return &request.WhitelistReviewBody{}
+	case request.BlacklistAdd:
+		return &request.BlacklistAddBody{}
+	case request.BlacklistRemove:
+		return &request.BlacklistRemoveBody{}
 	case request.PointsSet:
 		return &request.PointsSetBody{}
 	case request.EpochLoad:

@@ -3,6 +3,7 @@
 package apiv1
 
 import (
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 )
@@ -41,12 +42,25 @@ func (w *Whitelist) canonical() *policy.Whitelist {
 
 // ListedEntry is an entry of the address book with what the address ledger knows of it.
 type ListedEntry struct {
-	BookEntry
-	Standing policy.DestinationKind `json:"standing,omitempty" doc:"whitelisted, cooling, expired or suspended; absent where there is no address ledger"`
-	Age      int64                  `json:"age,omitempty" doc:"seconds for which it is there for certain"`
-	Reviewed int64                  `json:"reviewed,omitempty" doc:"Unix seconds of the last review, or of its beginning; 0 for an entry of old"`
-	Entry    uint64                 `json:"entry,omitempty" doc:"log entry that made it; 0 for genesis or an entry of old"`
-	Own      bool                   `json:"own,omitempty" doc:"the rule document's own"`
+	ID           string                 `json:"id"`
+	Chain        custody.ChainID        `json:"chain"`
+	Address      string                 `json:"address"`
+	Counterparty string                 `json:"counterparty,omitempty"`
+	Proof        request.ProofKind      `json:"proof,omitempty" doc:"signed_msg, satoshi_test or attested"`
+	Expires      int64                  `json:"expires,omitempty" doc:"Unix seconds"`
+	Suspended    bool                   `json:"suspended,omitempty"`
+	Kind         request.EntryKind      `json:"kind,omitempty"`
+	Tags         []string               `json:"tags,omitempty"`
+	Standing     policy.DestinationKind `json:"standing,omitempty" doc:"whitelisted, cooling, expired or suspended; absent where there is no address ledger"`
+	Age          int64                  `json:"age,omitempty" doc:"seconds for which it is there for certain"`
+	Reviewed     int64                  `json:"reviewed,omitempty" doc:"Unix seconds of the last review, or of its beginning; 0 for an entry of old"`
+	Entry        uint64                 `json:"entry,omitempty" doc:"log entry that made it; 0 for genesis or an entry of old"`
+	Own          bool                   `json:"own,omitempty" doc:"the rule document's own"`
+}
+
+// ListedOf gives what an entry says of itself.
+func ListedOf(e policy.BookEntry) ListedEntry {
+	return ListedEntry{ID: e.ID, Chain: e.Chain, Address: e.Address, Counterparty: e.Counterparty, Proof: e.Proof, Expires: e.Expires, Suspended: e.Suspended, Kind: e.Kind, Tags: e.Tags}
 }
 
 // Blacklist lists addresses that nothing is paid to.
