@@ -41,7 +41,7 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     whitelist_add     1 id, 2 chain, 3 address, 4 counterparty?, 5 proof?: {1 kind, 2 scheme?, 3 signature?: bytes, 4 wallet?, 5 index?, 6 amount?, 7 txid?, 8 note?},
                       6 expires? (Unix seconds), 7 kind?, 8 tags?: array, sorted, 9 acknowledged?: text
     whitelist_remove  1 id
-    whitelist_suspend 1 id
+    whitelist_suspend  1 id
     whitelist_review  1 ids: array, sorted, 2 resume?: true
     blacklist_add     1 chain, 2 address, 3 reason?
     blacklist_remove  1 chain, 2 address
