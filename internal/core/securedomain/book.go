@@ -14,7 +14,7 @@ func (d *Domain) Book(in message.List) message.Book {
 	list, total := d.state.Book(in.From, int(min(in.Limit, maxBook)), d.guess())
 	out := message.Book{Total: total, Ledger: d.state.Doc.Whitelist != nil}
 	for _, x := range list {
-		out.Entries = append(out.Entries, message.BookEntry{Entry: x.BookEntry, Standing: x.Standing, Age: x.Age, Reviewed: x.Reviewed, Seq: x.Seq, Own: x.Own, Position: x.Position})
+		out.Entries = append(out.Entries, message.BookEntry{Entry: x.BookEntry, Standing: x.Standing, Age: x.Age, Reviewed: x.Reviewed, Seq: x.Seq, Own: x.Own, Position: x.Position, Old: x.Old})
 	}
 	return out
 }

@@ -35,7 +35,10 @@ func (s *Server) addressBook(c *call) error {
 	}
 	for _, e := range m.Entries {
 		x := apiv1.ListedOf(e.Entry)
-		x.Standing, x.Age, x.Reviewed, x.Entry, x.Own = e.Standing, e.Age, e.Reviewed, e.Seq, e.Own
+		x.Standing, x.Reviewed, x.Entry, x.Own, x.Old = e.Standing, e.Reviewed, e.Seq, e.Own, e.Old
+		if !e.Old {
+			x.Age = e.Age
+		}
 		out.Entries = append(out.Entries, x)
 	}
 	if n := len(m.Entries); uint64(n) == limit {

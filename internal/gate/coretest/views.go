@@ -214,7 +214,7 @@ func (c *Core) book(in message.List) (message.Book, error) {
 	list, total := c.state.Book(in.From, int(min(max(in.Limit, 1), 1000)), c.at())
 	out := message.Book{Total: total, Ledger: c.state.Doc.Whitelist != nil}
 	for _, x := range list {
-		out.Entries = append(out.Entries, message.BookEntry{Entry: x.BookEntry, Standing: x.Standing, Age: x.Age, Reviewed: x.Reviewed, Seq: x.Seq, Own: x.Own, Position: x.Position})
+		out.Entries = append(out.Entries, message.BookEntry{Entry: x.BookEntry, Standing: x.Standing, Age: x.Age, Reviewed: x.Reviewed, Seq: x.Seq, Own: x.Own, Position: x.Position, Old: x.Old})
 	}
 	return out, nil
 }

@@ -19,8 +19,9 @@ type BookEntry struct {
 	Entry    policy.BookEntry       `cbor:"1,keyasint"`
 	Standing policy.DestinationKind `cbor:"2,keyasint"`
 	Age      int64                  `cbor:"3,keyasint"` // seconds for which it is there for certain
-	Reviewed int64                  `cbor:"4,keyasint"` // Unix seconds; 0: an entry of old
+	Reviewed int64                  `cbor:"4,keyasint"` // Unix seconds: of the last review, or of its beginning
 	Seq      uint64                 `cbor:"5,keyasint"` // log entry that made it
 	Own      bool                   `cbor:"6,keyasint,omitempty"`
-	Position uint64                 `cbor:"7,keyasint"` // among all entries that ever were
+	Position uint64                 `cbor:"7,keyasint"`           // among all entries that ever were
+	Old      bool                   `cbor:"8,keyasint,omitempty"` // it was in the rule document before there was a ledger
 }

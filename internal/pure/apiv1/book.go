@@ -53,9 +53,10 @@ type ListedEntry struct {
 	Tags         []string               `json:"tags,omitempty"`
 	Standing     policy.DestinationKind `json:"standing,omitempty" doc:"whitelisted, cooling, expired or suspended; absent where there is no address ledger"`
 	Age          int64                  `json:"age,omitempty" doc:"seconds for which it is there for certain"`
-	Reviewed     int64                  `json:"reviewed,omitempty" doc:"Unix seconds of the last review, or of its beginning; 0 for an entry of old"`
+	Reviewed     int64                  `json:"reviewed,omitempty" doc:"Unix seconds of the last review, or of its beginning"`
 	Entry        uint64                 `json:"entry,omitempty" doc:"log entry that made it; 0 for genesis or an entry of old"`
 	Own          bool                   `json:"own,omitempty" doc:"the rule document's own"`
+	Old          bool                   `json:"old,omitempty" doc:"it was in the rule document before there was an address ledger"`
 }
 
 // ListedOf gives what an entry says of itself.

@@ -78,6 +78,7 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 			return fmt.Errorf("entry 0: %w", err)
 		}
 		s.Writer = l.Writer
+		s.book.begin(s.Doc, l)
 		s.commit(l, hash)
 		return nil
 	}
@@ -247,7 +248,6 @@ func (s *State) applyGenesis(g *entry.Genesis, hash [32]byte) error {
 	s.LogKey, s.Identity = [32]byte(g.LogKey), [32]byte(g.Identity)
 	s.Epoch, s.Pattern = g.Epoch, g.Pattern
 	s.Doc, s.Rules, s.docs = doc, rules, []uint64{0}
-	s.book.begin(doc)
 	s.life = life
 	return nil
 }

@@ -42,7 +42,7 @@ type ledgerRecord struct {
 	ID    string            `cbor:"2,keyasint"`
 	Entry *policy.BookEntry `cbor:"3,keyasint,omitempty"` // listed
 	At    int64             `cbor:"4,keyasint"`           // Unix seconds, the latest that it may have been; noted: 0 for an entry of old
-	Slack int64             `cbor:"5,keyasint,omitempty"` // and how much earlier it may have been
+	Seen  int64             `cbor:"5,keyasint"`           // the earliest: from then on a review counts
 	Seq   uint64            `cbor:"6,keyasint"`           // log entry
 }
 
@@ -83,7 +83,7 @@ func latest(at Moment) int64   { return -floorSeconds(-at.Time - at.Bound) }
 
 // record makes a record of a change at a moment.
 func record(act ledgerAct, id string, at Moment, seq uint64) ledgerRecord {
-	return ledgerRecord{Act: act, ID: id, At: latest(at), Slack: latest(at) - earliest(at), Seq: seq}
+	return ledgerRecord{Act: act, ID: id, At: latest(at), Seen: earliest(at), Seq: seq}
 }
 
 // write takes records that were checked.
@@ -105,12 +105,12 @@ func (b *book) take(doc policy.Document, r ledgerRecord) error {
 		if r.Entry.ID != r.ID {
 			return fmt.Errorf("the entry %q is recorded under %q", r.Entry.ID, r.ID)
 		}
-		b.insert(&bookRecord{BookEntry: *r.Entry, since: r.At, seen: r.At - r.Slack, seq: r.Seq})
+		b.insert(&bookRecord{BookEntry: *r.Entry, since: r.At, seen: r.Seen, seq: r.Seq})
 	case noted:
 		// While records are replayed, the document that noted it may be gone; replay looks at the end.
 		e, _ := ownEntry(doc, r.ID)
 		e.ID = r.ID
-		b.insert(&bookRecord{BookEntry: e, own: true, since: r.At, seen: r.At - r.Slack, seq: r.Seq})
+		b.insert(&bookRecord{BookEntry: e, own: true, since: r.At, seen: r.Seen, seq: r.Seq})
 	case struck, dropped:
 		if x.own != (r.Act == dropped) {
 			return fmt.Errorf("%q is the document's, or is not", r.ID)
@@ -119,9 +119,9 @@ func (b *book) take(doc policy.Document, r ledgerRecord) error {
 	case halted:
 		x.halted = true
 	case reviewed:
-		x.seen = r.At - r.Slack
+		x.seen = r.Seen
 	case resumed:
-		x.halted, x.since, x.seen = false, r.At, r.At-r.Slack
+		x.halted, x.since, x.seen = false, r.At, r.Seen
 	default:
 		return fmt.Errorf("act %d is not known", r.Act)
 	}
@@ -225,12 +225,12 @@ func (b *book) fits(next policy.Document) error {
 }
 
 // begin takes the entries of the first document.
-func (b *book) begin(doc policy.Document) {
+func (b *book) begin(doc policy.Document, l entry.Leaf) {
 	if doc.Whitelist == nil {
 		return
 	}
 	for _, e := range doc.AddressBook {
-		b.write(doc, []ledgerRecord{{Act: noted, ID: e.ID}})
+		b.write(doc, []ledgerRecord{{Act: noted, ID: e.ID, Seen: earliest(Moment{l.Time, l.Bound})}})
 	}
 }
 
@@ -250,7 +250,7 @@ func (b *book) follow(old, next policy.Document, l entry.Leaf) {
 			case !stays(e):
 				come = append(come, record(noted, e.ID, at, l.Seq))
 			case !there:
-				come = append(come, ledgerRecord{Act: noted, ID: e.ID, Seq: l.Seq})
+				come = append(come, ledgerRecord{Act: noted, ID: e.ID, Seen: earliest(at), Seq: l.Seq})
 			default:
 				x.BookEntry = e
 			}

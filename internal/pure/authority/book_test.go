@@ -188,7 +188,7 @@ func TestLedgerAgreesWithModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := worldOf(t, ledgerDocument())
 		w.must(t, w.effect(t, w.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "hot", Chain: evm, Scheme: request.SchemeEVM}, "bob")))
-		m := &naive{entries: []naiveEntry{{id: "bank", address: bank}, {id: "exchange", address: known}}}
+		m := &naive{entries: []naiveEntry{{id: "bank", address: bank, seen: start/1e9 - 1}, {id: "exchange", address: known, seen: start/1e9 - 1}}}
 		nonce := uint64(0)
 		times := func() (late, early int64) {
 			return (w.now + w.bound + 999_999_999) / 1e9, (w.now - w.bound) / 1e9

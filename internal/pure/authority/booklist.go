@@ -213,7 +213,7 @@ func (s *State) standing(x *bookRecord, at Moment) (policy.DestinationKind, int6
 	age := max(earliest(at)-since, 0)
 	e := x.BookEntry
 	e.Suspended = e.Suspended || x.halted
-	return s.Doc.Whitelist.Standing(e, age, latest(at)-max(x.seen, 0), latest(at)), age
+	return s.Doc.Whitelist.Standing(e, age, latest(at)-x.seen, latest(at)), age
 }
 
 // BookEntry is an entry of the address book as people see it.
@@ -221,7 +221,8 @@ type BookEntry struct {
 	policy.BookEntry
 	Standing policy.DestinationKind
 	Age      int64  // seconds for which it is there for certain
-	Reviewed int64  // Unix seconds; 0: an entry of old
+	Old      bool   // it was in the document before there was a ledger
+	Reviewed int64  // Unix seconds: of the last review, or of its beginning here
 	Seq      uint64 // log entry that made it; 0: genesis, or of old
 	Own      bool   // the rule document's own
 	Position uint64 // among all entries there ever were
@@ -238,7 +239,7 @@ func (s *State) Book(from uint64, n int, at Moment) (out []BookEntry, total uint
 			kind, age := s.standing(x, at)
 			e := x.BookEntry
 			e.Suspended = e.Suspended || x.halted
-			out = append(out, BookEntry{e, kind, age, max(x.seen, 0), x.seq, x.own, i})
+			out = append(out, BookEntry{e, kind, age, x.since == 0, x.seen, x.seq, x.own, i})
 		}
 	}
 	return out, uint64(len(s.book.entries))
