@@ -59,9 +59,22 @@ func modelMatch(d policy.Document, m policy.Match, f policy.Facts) modelVerdict 
 		len(m.Wallets) > 0 && !(hasWallet && slices.Contains(m.Wallets, f.Wallet)) ||
 		len(m.Chains) > 0 && !(hasWallet && slices.Contains(m.Chains, f.Chain)) ||
 		len(m.Assets) > 0 && !(transfer && slices.Contains(m.Assets, f.Asset)) ||
-		len(m.Destination) > 0 && !(transfer && all(func(x policy.Destination) bool { return slices.Contains(m.Destination, x.Kind) })) ||
-		len(m.DestNot) > 0 && !(transfer && !all(func(x policy.Destination) bool { return slices.Contains(m.DestNot, x.Kind) })) ||
-		len(m.Books) > 0 && !(transfer && all(func(x policy.Destination) bool { return slices.Contains(m.Books, x.Book) })) ||
+		len(m.Destination) > 0 && !(transfer && all(func(x policy.Destination) bool {
+			return slices.Contains(m.Destination, x.Kind) || x.Kind != policy.Whitelisted && slices.Contains(m.Destination, policy.OneTime)
+		})) ||
+		len(m.DestNot) > 0 && !(transfer && !all(func(x policy.Destination) bool {
+			return slices.Contains(m.DestNot, x.Kind) || x.Kind != policy.Whitelisted && slices.Contains(m.DestNot, policy.OneTime)
+		})) ||
+		len(m.Books) > 0 && !(transfer && all(func(x policy.Destination) bool {
+			return x.Kind == policy.Whitelisted && slices.Contains(m.Books, x.Book)
+		})) ||
+		len(m.Counterparties) > 0 && !(transfer && all(func(x policy.Destination) bool {
+			return x.Kind == policy.Whitelisted && slices.Contains(m.Counterparties, x.Counterparty)
+		})) ||
+		m.MinAge > 0 && !(transfer && all(func(x policy.Destination) bool { return x.Kind == policy.Whitelisted && x.Age >= m.MinAge })) ||
+		m.YoungerThan > 0 && !(transfer && !all(func(x policy.Destination) bool { return x.Kind == policy.Whitelisted && x.Age >= m.YoungerThan })) ||
+		m.FirstUse && !(transfer && !all(func(x policy.Destination) bool { return !x.First })) ||
+		m.Lookalike && !(transfer && !all(func(x policy.Destination) bool { return x.Lookalike == "" })) ||
 		m.AmountMax != nil && !(transfer && f.Total.Cmp(*m.AmountMax) <= 0) ||
 		m.AmountOver != nil && !(transfer && f.Total.Cmp(*m.AmountOver) > 0) {
 		return no
@@ -162,6 +175,32 @@ func modelEvaluate(d policy.Document, f policy.Facts) string {
 		}
 		return "deny zeroize"
 	}
+	book, rule := d.ChangePlan, "change-plan"
+	if d.Whitelist != nil {
+		book, rule = d.Whitelist.Plan, "whitelist-plan"
+	}
+	if f.Operation == request.WhitelistSuspend || f.Operation == request.BlacklistAdd {
+		for _, b := range book.AnyOf {
+			for _, s := range b.Steps {
+				for _, g := range d.Groups {
+					if g.ID == s.Group && slices.Contains(g.Members, f.Initiator) && f.Evidence == policy.BySignature {
+						return "allow " + rule + " auto"
+					}
+				}
+			}
+		}
+		return "deny " + rule
+	}
+	for _, bar := range []struct {
+		rule string
+		is   func(policy.Destination) bool
+	}{{"blacklist", func(x policy.Destination) bool { return len(d.Blacklist) > 0 && x.Address == thief }},
+		{"suspended", func(x policy.Destination) bool { return x.Kind == policy.Suspended }},
+		{"lookalike", func(x policy.Destination) bool { return d.Whitelist != nil && x.Lookalike != "" }}} {
+		if slices.ContainsFunc(f.Destinations, bar.is) {
+			return "deny " + bar.rule
+		}
+	}
 	held := ""
 	for _, effect := range []policy.Effect{policy.Deny, policy.Hold} {
 		for _, g := range d.Guards {
@@ -199,6 +238,11 @@ func modelRoute(d policy.Document, f policy.Facts) string {
 	}
 	switch f.Operation {
 	case request.PersonRevoke, request.PolicyChange:
+		return onPlan("change-plan", d.ChangePlan)
+	case request.WhitelistAdd, request.BlacklistRemove:
+		if d.Whitelist != nil {
+			return onPlan("whitelist-plan", d.Whitelist.Plan)
+		}
 		return onPlan("change-plan", d.ChangePlan)
 	case request.EpochLoad, request.PointsSet:
 		return onPlan("signature-plan", own.Signature)
