@@ -113,6 +113,9 @@ func checkEffects(r Request, body Body, e *Effects, b Bounds) error {
 			return errors.New("the sum of the outputs does not fit in 256 bits")
 		}
 	}
+	if want.Books = e.Books; len(e.Books) != 0 && len(e.Books) != len(t.Outputs) { // what the address ledger calls each output, as the core recorded it
+		return errors.New("the names of the outputs are not as many as they")
+	}
 	bounds := Bounds{FeeCap: t.FeeCap, FeeAsset: t.Asset.Chain().Native(), Change: request.OwnChange, Slot: request.InputSet, NotAfter: r.NotAfter}
 	if _, evm := t.Asset.Chain().EVM(); evm {
 		bounds.Change, bounds.Slot = request.NoChange, request.AccountNonce
@@ -169,6 +172,12 @@ func checkOther(body Body, e *Effects, b Bounds) error {
 		if err := e.Chain.Check(); err != nil {
 			return err
 		}
+	case *request.WhitelistAddBody, *request.WhitelistRemoveBody:
+		if e.List != nil { // there is an address ledger
+			want.List = request.ListEffectsOf(body)
+		}
+	case request.ListBody, *request.BlacklistAddBody, *request.BlacklistRemoveBody:
+		want.List = request.ListEffectsOf(body)
 	case *request.OfflineAddBody:
 		id := o.ID()
 		want.Domain = id[:]

@@ -255,26 +255,10 @@ func (s *State) BookEntry(id string, at Moment) (BookEntry, bool) {
 	return list[0], true
 }
 
-// listEffects says what becomes of an address, for approvers.
-func listEffects(rules *policy.Rules, o request.Body) *request.ListEffects {
-	ledger := rules.Document().Whitelist != nil
-	switch b := o.(type) {
-	case *request.BlacklistAddBody:
-		return &request.ListEffects{Chain: b.Chain, Address: b.Address}
-	case *request.BlacklistRemoveBody:
-		return &request.ListEffects{Chain: b.Chain, Address: b.Address}
-	case *request.WhitelistAddBody:
-		if x := b.Details(); ledger {
-			return &request.ListEffects{IDs: []string{b.ID}, Chain: b.Chain, Address: b.Address, Proof: x.Proof, Lookalike: b.Lookalike}
-		}
-	case *request.WhitelistRemoveBody:
-		if ledger {
-			return &request.ListEffects{IDs: []string{b.ID}}
-		}
-	case *request.WhitelistSuspendBody:
-		return &request.ListEffects{IDs: []string{b.ID}}
-	case *request.WhitelistReviewBody:
-		return &request.ListEffects{IDs: b.IDs}
+// listEffects says what becomes of an address, for approvers. What changes the document alone shows as it always did.
+func listEffects(rules *policy.Rules, op request.Operation, o request.Body) *request.ListEffects {
+	if (op == request.WhitelistAdd || op == request.WhitelistRemove) && rules.Document().Whitelist == nil {
+		return nil
 	}
-	return nil
+	return request.ListEffectsOf(o)
 }

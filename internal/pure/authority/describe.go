@@ -125,7 +125,7 @@ func (s *State) mayCreate(o *request.WalletCreateBody) error {
 // where it names one, and with the address book of some rules and what a state knows besides. It is the one place that does; whoever checks a record makes it again.
 func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
 	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind}
-	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest, List: listEffects(rules, r.Decoded)}
+	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest, List: listEffects(rules, r.Operation, r.Decoded)}
 	b := request.Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}
 	var err error
 	switch o := r.Decoded.(type) {

@@ -156,3 +156,23 @@ func checkAddress(c custody.ChainID, address string) error {
 	_, err := CanonicalAddress(c, address)
 	return err
 }
+
+// ListEffectsOf gives what an operation does to address book or blacklist; nil for any other.
+func ListEffectsOf(o Body) *ListEffects {
+	switch b := o.(type) {
+	case *WhitelistAddBody:
+		return &ListEffects{IDs: []string{b.ID}, Chain: b.Chain, Address: b.Address, Proof: b.Details().Proof, Lookalike: b.Lookalike}
+	case *WhitelistRemoveBody:
+		return &ListEffects{IDs: []string{b.ID}}
+	case *WhitelistSuspendBody:
+		return &ListEffects{IDs: []string{b.ID}}
+	case *WhitelistReviewBody:
+		return &ListEffects{IDs: b.IDs}
+	case *BlacklistAddBody:
+		return &ListEffects{Chain: b.Chain, Address: b.Address}
+	case *BlacklistRemoveBody:
+		return &ListEffects{Chain: b.Chain, Address: b.Address}
+	default:
+		return nil
+	}
+}
