@@ -13,6 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/crypto"
 
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
@@ -356,5 +357,52 @@ func TestTouchingTheBookNeedsItsPlan(t *testing.T) {
 	d := w.asked(t, who("alice"), w.request(who("alice"), request.WhitelistAdd, request.WhitelistAddBody{ID: "x", Chain: evm, Address: addressOf(1)})).Decision
 	if d.Rule != policy.RuleWhitelistPlan || d.Plan.String() != "1 of book" {
 		t.Fatalf("%+v", d)
+	}
+}
+
+// What lost entries took from the ramp nobody knows: it counts as used up for a day.
+func TestGapUsesTheRampUp(t *testing.T) {
+	t.Parallel()
+	w := ledgerWorld(t, func(d *policy.Document) { d.Whitelist.CoolOff = 0 })
+	if err := w.add(t, "vendor", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	decides(t, w.rule(t, addressOf(1), 100), "allow pay")
+	w.s.useUp(entry.Leaf{Time: w.now, Bound: w.bound})
+	decides(t, w.rule(t, addressOf(1), 1), "deny whitelist-ramp")
+	w.advance(23 * time.Hour)
+	decides(t, w.rule(t, addressOf(1), 1), "deny whitelist-ramp")
+	w.advance(2 * time.Hour)
+	decides(t, w.rule(t, addressOf(1), 100), "allow pay")
+}
+
+// An image whose ledger contradicts itself or its document is refused: a snapshot is nobody's word.
+func TestRestoreRefusesAForeignLedger(t *testing.T) {
+	t.Parallel()
+	vendor := &policy.BookEntry{ID: "vendor", Chain: evm, Address: addressOf(1)}
+	for name, records := range map[string][]ledgerRecord{
+		"removed and not there":   {{Act: struck, ID: "vendor"}},
+		"added twice":             {{Act: listed, ID: "vendor", Entry: vendor}, {Act: listed, ID: "vendor", Entry: vendor}},
+		"under another name":      {{Act: listed, ID: "other", Entry: vendor}},
+		"without an entry":        {{Act: listed, ID: "vendor"}},
+		"with one":                {{Act: listed, ID: "vendor", Entry: vendor}, {Act: halted, ID: "vendor", Entry: vendor}},
+		"the document's, removed": {{Act: struck, ID: "exchange"}},
+		"dropped":                 {{Act: dropped, ID: "exchange"}},
+		"not the document's":      {{Act: noted, ID: "vendor"}},
+		"unknown act":             {{Act: listed, ID: "vendor", Entry: vendor}, {Act: 9, ID: "vendor"}},
+	} {
+		w := ledgerWorld(t, nil)
+		for _, r := range records {
+			w.s.book.ledger.add(canon.Encode(r), 0)
+		}
+		img, chunks := w.s.Image(), w.s.Chunks()
+		if _, err := Restore(img, func(h [32]byte) ([]byte, error) { return chunks[h], nil }); err == nil {
+			t.Errorf("%s: restored", name)
+		}
+	}
+	w := ledgerWorld(t, nil)
+	w.s.paid.chain.add(make([]byte, 23), 0)
+	if _, err := Restore(w.s.Image(), nil); err == nil {
+		t.Error("a paid destination of another length: restored")
 	}
 }

@@ -379,6 +379,7 @@ func TestSessionNeverAllowsMore(t *testing.T) {
 
 func FuzzDecodeDocument(f *testing.F) {
 	f.Add(sample().Encode())
+	f.Add(withLedger().Encode())
 	f.Add(withExpr(`total > amount("5")`).Encode())
 	second := sample()
 	second.Version, second.PrevHash = 2, second.Hash()
