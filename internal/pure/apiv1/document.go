@@ -29,6 +29,8 @@ type Document struct {
 
 	Calendars []Calendar `json:"calendars,omitempty"`
 	Limits    []Limit    `json:"limits,omitempty"`
+
+	Contracts []policy.Contract `json:"contracts,omitempty" doc:"contracts that calls of can be decoded"`
 }
 
 // Calendar says what a day is somewhere.
@@ -144,6 +146,10 @@ type Match struct {
 	AmountMax     *custody.Uint256         `json:"amountMax,omitempty"`
 	AmountOver    *custody.Uint256         `json:"amountOver,omitempty"`
 	Expr          string                   `json:"expr,omitempty" doc:"CEL"`
+
+	Call    *policy.CallMatch     `json:"call,omitempty"`
+	Typed   *policy.TypedMatch    `json:"typedData,omitempty"`
+	Message []request.MessageKind `json:"message,omitempty"`
 }
 
 // DocumentOf gives the JSON form.
@@ -183,6 +189,7 @@ func DocumentOf(d policy.Document) Document {
 	for _, l := range d.Limits {
 		out.Limits = append(out.Limits, Limit{l.ID, l.Title, Match(l.When), l.Measure, l.Max, Window(l.Window), l.GroupBy, l.Exceeded})
 	}
+	out.Contracts = d.Contracts
 	return out
 }
 
@@ -264,5 +271,6 @@ func (d Document) Canonical() (policy.Document, error) {
 	for _, l := range d.Limits {
 		out.Limits = append(out.Limits, policy.Limit{ID: l.ID, Title: l.Title, When: policy.Match(l.When), Measure: l.Measure, Max: l.Max, Window: policy.Window(l.Window), GroupBy: l.GroupBy, Exceeded: l.Exceeded})
 	}
+	out.Contracts = d.Contracts
 	return out, nil
 }

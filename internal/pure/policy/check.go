@@ -81,7 +81,7 @@ func (d Document) form() error {
 	case d.Version > 1 && d.PrevHash == [32]byte{}:
 		return d.bad("prevHash must be the hash of version %d", d.Version-1)
 	}
-	for _, check := range []func() error{d.checkPrincipals, d.checkGroups, d.checkBook, d.checkFloor, d.checkRules, d.checkCalendars, d.checkLimits, d.checkPlans} {
+	for _, check := range []func() error{d.checkPrincipals, d.checkGroups, d.checkBook, d.checkFloor, d.checkRules, d.checkCalendars, d.checkLimits, d.checkPlans, d.checkContracts} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrDocument, err)
 		}

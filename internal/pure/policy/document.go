@@ -32,6 +32,8 @@ type Document struct {
 
 	Calendars []Calendar `cbor:"13,keyasint,omitempty"` // sorted by id
 	Limits    []Limit    `cbor:"14,keyasint,omitempty"` // sorted by id; order has no meaning
+
+	Contracts []Contract `cbor:"20,keyasint,omitempty"` // sorted by id
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).
@@ -155,6 +157,10 @@ type Match struct {
 	AmountMax     *custody.Uint256    `cbor:"11,keyasint,omitempty"` // total at most, base units of the asset
 	AmountOver    *custody.Uint256    `cbor:"12,keyasint,omitempty"` // total more than
 	Expr          string              `cbor:"13,keyasint,omitempty"` // CEL over the facts; must give a bool
+
+	Call    *CallMatch    `cbor:"24,keyasint,omitempty"` // what a contract call does
+	Typed   *TypedMatch   `cbor:"25,keyasint,omitempty"` // what typed data says
+	Message []MessageKind `cbor:"26,keyasint,omitempty"` // the message is of one of these kinds
 }
 
 // Encode gives the canonical encoding.

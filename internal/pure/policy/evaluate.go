@@ -21,6 +21,9 @@ const (
 	RuleRevocationPlan = "revocation-plan" // domain_reanchor_cancel; besides, when somebody whom a plan of the domain counts ceases to be, or loses a key
 	RuleRecoveryPlan   = "recovery-plan"   // domain_restore, slot_reconcile
 	RuleZeroize        = "zeroize"         // domain_zeroize: one administrator, no plan
+
+	RuleCallDefaults = "call-defaults" // power over tokens without limit, and others' code with a contract's powers, unless the contract's entry allows it
+	RuleUndecodable  = "undecodable"   // a call that nobody can read, and no route that is for such calls
 )
 
 // Evaluate decides: a pure function of document and facts.
@@ -57,8 +60,12 @@ func (r *Rules) Evaluate(f Facts) Decision {
 	}
 	a := &activation{facts: &f, who: who, has: attributes(f.Operation), results: make([]exprResult, r.exprs)}
 	guard, unmet := r.guard(a)
+	guard, unmet = r.moved(&f, who, guard, unmet)
 	if guard != nil && guard.Effect == Deny {
 		return r.refused(d, guard, unmet)
+	}
+	if unmet := r.callDefaults(&f); len(unmet) > 0 {
+		return deny(unmet[0].Rule, unmet[0].Criterion, unmet[0].Observed)
 	}
 	d = r.route(a, d)
 	if guard != nil && d.Outcome == Allowed {
@@ -100,6 +107,9 @@ func (r *Rules) route(a *activation, d Decision) Decision {
 	}
 	for i := range r.routeAt[f.Operation].of(f.Wallet) {
 		x, rt := &r.routes[i], &r.doc.Routes[i]
+		if raw := f.Call != nil && f.Call.Undecoded != ""; raw && !rt.When.raw() {
+			continue
+		}
 		switch v := x.match(a); {
 		case v.err != nil:
 			d.Rule = rt.ID
@@ -117,7 +127,9 @@ func (r *Rules) route(a *activation, d Decision) Decision {
 			return d
 		}
 	}
-	d.Unmet = r.considered(a)
+	if d.Unmet = r.considered(a); f.Call != nil && f.Call.Undecoded != "" {
+		d.Rule, d.Unmet = RuleUndecodable, []problem.Unmet{{Rule: RuleUndecodable, Criterion: "call.undecoded", Observed: clip(f.Call.Undecoded)}}
+	}
 	return d
 }
 

@@ -28,7 +28,11 @@ const (
 	MaxExprCost   = 20_000      // worst case of one evaluation, in CEL cost units
 	MaxUnmet      = 20          // entries of Decision.Unmet
 	MaxObserved   = 200         // bytes of one Observed
-	MinTTL        = 60          // shortest life of a request or an approval, seconds
+	MaxContracts  = 1000
+	MaxAddresses  = 100 // addresses of one contract
+	MaxFunctions  = 200 // functions of one contract
+	MaxArgTests   = 20  // tests of arguments in one match
+	MinTTL        = 60  // shortest life of a request or an approval, seconds
 )
 
 // The time-lock of a re-anchoring, in seconds. docs/spec/reanchor.md.

@@ -157,6 +157,10 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &OfflineRemoveBody{}
 	case WalletMove:
 		b = &WalletMoveBody{}
+	case ContractCall:
+		b = &ContractCallBody{}
+	case MessageSign:
+		b = &MessageSignBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}
