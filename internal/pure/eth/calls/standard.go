@@ -3,6 +3,8 @@
 package calls
 
 import (
+	"slices"
+
 	"strongroom/internal/pure/eth"
 	"strongroom/internal/pure/eth/abi"
 )
@@ -98,3 +100,6 @@ var commands = map[byte]command{
 	0x0b: {"WRAP_ETH", "(address,uint256)"},
 	0x0c: {"UNWRAP_WETH", "(address,uint256)"},
 }
+
+// StandardsOf lists the signatures of the functions that contracts of a kind have.
+func StandardsOf(k Kind) []string { return slices.Clone(standards[k]) }

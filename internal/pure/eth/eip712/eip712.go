@@ -165,6 +165,9 @@ func (t *TypedData) checkDomain() error {
 		if i < 0 {
 			return fmt.Errorf("field %s %s of %s is not standard, or out of order (EIP-712)", f.typ, f.name, domainType)
 		}
+		if t.domain[f.name] == "" {
+			return fmt.Errorf("the domain's %s is empty; leave it out of %s", f.name, domainType)
+		}
 		at, chain = at+i+1, chain || f.name == "chainId"
 	}
 	if !chain {
