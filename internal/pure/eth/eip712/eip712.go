@@ -289,10 +289,7 @@ func (h *hasher) atom(t abi.Type, path string, v any) (out [32]byte, err error) 
 		}
 		a, err = abi.FromText(t, strconv.FormatBool(x))
 	case json.Number:
-		if t.Kind != abi.Uint && t.Kind != abi.Int {
-			return out, fmt.Errorf("%s is no %s", path, t)
-		}
-		a, err = abi.FromText(t, x.String())
+		return out, fmt.Errorf("%s: in canonical form numbers stand in quotes", path)
 	case string:
 		if t.Kind == abi.Bool {
 			return out, fmt.Errorf("%s is no bool", path)
