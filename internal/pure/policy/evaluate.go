@@ -65,7 +65,8 @@ func (r *Rules) Evaluate(f Facts) Decision {
 		return r.refused(d, guard, unmet)
 	}
 	if unmet := r.callDefaults(&f); len(unmet) > 0 {
-		return deny(unmet[0].Rule, unmet[0].Criterion, unmet[0].Observed)
+		d.Rule, d.Unmet = RuleCallDefaults, unmet
+		return d
 	}
 	d = r.route(a, d)
 	if guard != nil && d.Outcome == Allowed {
