@@ -13,8 +13,7 @@ import (
 	"strongroom/internal/pure/policy"
 )
 
-func byContract(a, b policy.Contract) int          { return cmp.Compare(a.ID, b.ID) }
-func byNothing(policy.ArgTest, policy.ArgTest) int { return 0 }
+func byContract(a, b policy.Contract) int { return cmp.Compare(a.ID, b.ID) }
 
 func (r *reader) contract(n *yaml.Node, path string) (c policy.Contract) {
 	r.Mapping(n, path, strictyaml.Fields{
@@ -33,7 +32,7 @@ func (r *reader) call(n *yaml.Node, path string) *policy.CallMatch {
 	r.Mapping(n, path, strictyaml.Fields{
 		"contracts": func(n *yaml.Node, path string) { c.Contracts = set[string](r, n, path) },
 		"functions": func(n *yaml.Node, path string) { c.Functions = set[string](r, n, path) },
-		"args":      func(n *yaml.Node, path string) { c.Args = items(r, n, path, r.argTest, byNothing) },
+		"args":      func(n *yaml.Node, path string) { c.Args = r.argTests(n, path) },
 		"depth": func(n *yaml.Node, path string) {
 			if c.Depth = policy.CallDepth(r.Text(n, path)); c.Depth == policy.TopCall {
 				c.Depth = ""
@@ -51,9 +50,15 @@ func (r *reader) typed(n *yaml.Node, path string) *policy.TypedMatch {
 		"contracts":    func(n *yaml.Node, path string) { t.Contracts = set[string](r, n, path) },
 		"names":        func(n *yaml.Node, path string) { t.Names = set[string](r, n, path) },
 		"primaryTypes": func(n *yaml.Node, path string) { t.PrimaryTypes = set[string](r, n, path) },
-		"fields":       func(n *yaml.Node, path string) { t.Fields = items(r, n, path, r.argTest, byNothing) },
+		"fields":       func(n *yaml.Node, path string) { t.Fields = r.argTests(n, path) },
 	})
 	return t
+}
+
+// argTests reads tests in the order of the file: all must be true, so it has no meaning.
+func (r *reader) argTests(n *yaml.Node, path string) (out []policy.ArgTest) {
+	r.Sequence(n, path, func(n *yaml.Node, path string) { out = append(out, r.argTest(n, path)) })
+	return out
 }
 
 // argTest reads {path: "1", op: le, value: "1000"}, or with op in a list of values.
