@@ -247,6 +247,12 @@ func TestMessage(t *testing.T) {
 	if err != nil || string(again.Bytes) != string(out.Bytes) {
 		t.Errorf("again: %x, %v", again.Bytes, err)
 	}
+	if _, err := h.Govern(request.PointsSet, request.PointsSetBody{Counter: h.Life().Counter + 1, Deny: points.Make(points.MessageSign)}, h.Bob, h.Carol); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.D.Sign(context.Background(), v.ID, nil); kindOf(err) != problem.Forbidden {
+		t.Errorf("again, with the control point off: %v", err)
+	}
 	if _, err := h.D.Sign(context.Background(), v.ID, other); err == nil {
 		t.Error("another message is signed for the same request")
 	}
