@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"strings"
 
 	"strongroom/internal/pure/custody"
@@ -97,7 +96,7 @@ func permits(e *request.MessageEffects, id func(eth.Address) string) {
 		known = add(e.Contract, get("value"))
 		until("deadline")
 	case name == "permit" && get("allowed") == "true":
-		known = add(e.Contract, overflow)
+		known = add(e.Contract, most)
 		if until("expiry"); get("expiry") == "0" {
 			known = false
 		}
@@ -119,8 +118,8 @@ func permits(e *request.MessageEffects, id func(eth.Address) string) {
 	}
 }
 
-// overflow is 2^256-1 in decimal digits, the amount of a permit without one.
-var overflow = new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 256), big.NewInt(1)).String()
+// most is 2^256-1 in decimal digits, the amount of a permit without one.
+const most = "115792089237316195423570985008687907853269984665640564039457584007913129639935"
 
 // batch reads the permits of a batch of Permit2.
 func batch(get func(string) string, add func(token, amount string) bool, until func(string)) bool {
