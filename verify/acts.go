@@ -152,8 +152,8 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 		return errors.New("the effect moves a wallet's key, and the request does not, or the other way round")
 	}
 	switch o := c.req.Decoded.(type) {
-	case *request.TransferBody:
-		err = errors.New("a transfer has permits, not an effect")
+	case *request.TransferBody, *request.ContractCallBody, *request.MessageSignBody:
+		err = errors.New("what is signed has permits, not an effect")
 	case *request.SlotReconcileBody:
 		err = reconciled(o, b)
 	case *request.WalletCreateBody:

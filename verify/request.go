@@ -108,6 +108,10 @@ func (c *checker) facts(rules *policy.Rules) error {
 	switch b := c.req.Decoded.(type) {
 	case *request.TransferBody:
 		wallet = b.Wallet
+	case *request.ContractCallBody:
+		wallet = b.Wallet
+	case *request.MessageSignBody:
+		wallet = b.Wallet
 	case *request.AddressCreateBody:
 		wallet = b.Wallet
 	case request.WarmBody:

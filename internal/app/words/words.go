@@ -131,6 +131,10 @@ func body(b request.Body, source string) []string {
 		return reconcile(b)
 	case request.AppBody:
 		return app(b)
+	case *request.ContractCallBody:
+		return contractCall(*b, source)
+	case *request.MessageSignBody:
+		return messageSign(*b, source)
 	case *request.PersonKeyAddBody:
 		return keyAdded(*b)
 	case *request.PersonKeyRemoveBody:
@@ -167,6 +171,9 @@ func Effects(e request.Effects, b request.Bounds) []string { return plain(effect
 func effects(e request.Effects, b request.Bounds) []string {
 	if e.Operation == request.WarmOpen {
 		return warm(&request.WarmOpenBody{Wallet: e.Wallet, Asset: e.Asset, Amount: e.Total, NotAfter: e.Until})
+	}
+	if e.Calls != nil || e.Message != nil {
+		return append([]string{fmt.Sprintf("%s, wallet %q on %s, address %s", e.Operation, e.Wallet, Chain(e.Chain), e.Source)}, signing(e)...)
 	}
 	if e.Operation != request.Transfer {
 		s := string(e.Operation)

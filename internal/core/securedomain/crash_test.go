@@ -22,6 +22,7 @@ type machine struct {
 	log, anchor *disktest.Mem
 	faults      *domaintest.Faults
 	warm        bool // it tells the story of a warm wallet
+	calls       bool // or of calls and messages
 	box         *box // or of a cold one, if there is one
 }
 
@@ -31,6 +32,7 @@ type factory struct {
 	log, anchor *disktest.Mem
 	memory      *domaintest.Memory
 	warm        bool
+	calls       bool
 	box         *box
 }
 
@@ -44,7 +46,7 @@ func newFactory(t *testing.T) *factory {
 
 func (f *factory) machine(t testing.TB) *machine {
 	t.Helper()
-	m := &machine{log: f.log.Clone(), anchor: f.anchor.Clone(), faults: &domaintest.Faults{}, warm: f.warm}
+	m := &machine{log: f.log.Clone(), anchor: f.anchor.Clone(), faults: &domaintest.Faults{}, warm: f.warm, calls: f.calls}
 	m.Harness = f.base.Clone(t, domaintest.Options{SnapshotEvery: 6, TakeOver: true, Faults: m.faults, Log: m.log, Anchor: m.anchor,
 		Memory: f.memory.Clone()})
 	if f.box != nil {
@@ -121,7 +123,7 @@ func survive(t *testing.T, m *machine, op domaintest.Op, n int, when domaintest.
 		scheme = request.SchemeP2TR
 	}
 	s := newStory(m.Harness, scheme)
-	s.warm, s.box, s.memory = m.warm, m.box, m.Options.Memory
+	s.warm, s.calls, s.box, s.memory = m.warm, m.calls, m.box, m.Options.Memory
 	m.faults.FailAt(op, n, when, crash)
 	told := 0
 	for try := 0; told < 2 && try < 8; try++ {
@@ -253,7 +255,7 @@ func TestPowerCutAtEveryChange(t *testing.T) {
 func (s *story) otherSlots() {
 	t := s.h.T
 	t.Helper()
-	if s.warm || s.box != nil {
+	if s.warm || s.calls || s.box != nil {
 		return
 	}
 	w := s.wallets["cold"].Wallet

@@ -12,7 +12,10 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/eth"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
 )
 
 // Sign decides on a payload for a request, records the permit, and releases the signed transaction once the permit is durable.
@@ -168,7 +171,7 @@ func (d *Domain) signNow(ctx context.Context, w entry.Wallet, p *entry.Permit, r
 	if out, away := d.away(w, p, rec.seq); away {
 		return out, nil
 	}
-	if err := d.switches.Load().check(authority.SchemePoint(w.Scheme)); err != nil {
+	if err := d.switchedOn(w, p); err != nil {
 		return message.Signed{}, err
 	}
 	if err := d.admit(ctx, w, p.Request); err != nil {
@@ -184,6 +187,25 @@ func (d *Domain) signNow(ctx context.Context, w entry.Wallet, p *entry.Permit, r
 	}
 	out := message.Signed{Attempt: p.Attempt, Permit: rec.seq, TxID: txid, Bytes: raw}
 	return out, d.result(&entry.Result{Request: p.Request, Permit: rec.seq, Signatures: sigs, TxID: txid, Signed: sha256.Sum256(raw)})
+}
+
+// switchedOn says whether the control points let a permit be signed, the second time too.
+func (d *Domain) switchedOn(w entry.Wallet, p *entry.Permit) error {
+	on := d.switches.Load()
+	if err := on.check(authority.SchemePoint(w.Scheme)); err != nil {
+		return err
+	}
+	if eth.IsMessage(p.Payload) {
+		return on.check(points.MessageSign)
+	}
+	d.mu.Lock()
+	g, ok := d.state.Signed(p.Request)
+	call := ok && g.Operation == request.ContractCall
+	d.mu.Unlock()
+	if call {
+		return on.check(points.ContractCall)
+	}
+	return nil
 }
 
 // result records what was released, unless that stands in the log already or a later permit took its place.

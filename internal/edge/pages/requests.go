@@ -69,7 +69,7 @@ func (p *Pages) home(c *call) error {
 			if err != nil {
 				return err
 			}
-			l := line{ID: v.ID, State: v.State, What: p.cfg.Words.Body(r.Decoded, v.Effects.Source), By: r.Initiator, Until: until(r.NotAfter)}
+			l := line{ID: v.ID, State: v.State, What: append(p.cfg.Words.Body(r.Decoded, v.Effects.Source), p.cfg.Words.Signing(v.Effects)...), By: r.Initiator, Until: until(r.NotAfter)}
 			switch {
 			case r.Initiator == c.session.person:
 				d.Own = append(d.Own, l)
@@ -179,7 +179,7 @@ func (p *Pages) request(c *call) error {
 	if err != nil {
 		return err
 	}
-	d := requestData{line: line{ID: v.ID, State: v.State, What: p.cfg.Words.Body(r.Decoded, v.Effects.Source), By: r.Initiator, Until: until(v.Bounds.NotAfter)},
+	d := requestData{line: line{ID: v.ID, State: v.State, What: append(p.cfg.Words.Body(r.Decoded, v.Effects.Source), p.cfg.Words.Signing(v.Effects)...), By: r.Initiator, Until: until(v.Bounds.NotAfter)},
 		Version: v.Decision.Version, Rules: v.Decision.Hash[:], Domain: r.Domain, Approvals: v.Approvals, Missing: v.Missing, Ended: v.EndedBy}
 	if v.Signed != nil {
 		d.TxID = v.Signed.TxID

@@ -37,7 +37,7 @@ func (s *Server) operations() []*operation {
 		{id: "rejectRequest", method: post, path: "/v1/requests/{id}:reject", summary: "Hand in a signed rejection", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Reject)},
 		{id: "cancelRequest", services: ownOnly, method: post, path: "/v1/requests/{id}:cancel", summary: "Hand in the initiator's signed cancellation", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Cancel)},
 		{id: "executeRequest", services: ownOnly, method: post, path: "/v1/requests/{id}:execute", summary: "Carry out an approved request that is no transfer", reply: view, handle: s.execute},
-		{id: "signRequest", services: ownOnly, method: post, path: "/v1/requests/{id}:sign", summary: "Have a ready transfer signed, by its initiator or who approved it; serve builds the payload", reply: apiv1.Signed{}, handle: s.sign},
+		{id: "signRequest", services: ownOnly, method: post, path: "/v1/requests/{id}:sign", summary: "Have a ready transfer, contract call or message signed, by its initiator or who approved it; serve builds the payload", reply: apiv1.Signed{}, handle: s.sign},
 		{id: "getProof", services: ownOnly, method: get, path: "/v1/requests/{id}/proof", summary: "The proof file of a request", media: apiv1.Bytes, handle: s.proof},
 
 		{id: "listWallets", services: everybody, method: get, path: "/v1/wallets", summary: "Wallets in order of birth", query: page, reply: apiv1.WalletList{}, handle: s.listWallets},

@@ -65,6 +65,8 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     domain_restore         1 counter, 2 epoch, 3 pattern: bytes
     domain_reanchor_cancel  1 counter, 2 reanchor: integer, its entry
     slot_reconcile         1 wallet, 2 accounts?: array of {1 index, 2 next nonce}, 3 spent?: array of {1 transaction id: 32 bytes in internal byte order, 2 index}
+    contract_call          1 wallet, 2 source (integer), 3 contract (EIP-55), 4 value: amount in wei, 5 data: bytes, 6 feeCap
+    message_sign           1 wallet, 2 source (integer), 3 kind: "typed" or "personal", 4 content: text (typed data in canonical form)
     person_key_add    1 person (the initiator), 2 key: as in person_enrol, 3 possession: the new key's signature over
                       "strongroom/key-add/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 3}
     person_key_remove  1 person, 2 key: text, the key's id

@@ -144,7 +144,7 @@ func (s *Server) getRequest(c *call) error {
 	if c.service && v.Initiator != c.by {
 		return errOthers()
 	}
-	if v.Operation == request.Transfer {
+	if v.Operation.Pays() {
 		if v.Attempts, err = s.cfg.Transfers.Attempts(c.ctx(), id); err != nil {
 			return about(id, err)
 		}

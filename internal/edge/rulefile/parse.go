@@ -64,6 +64,7 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"routes":      func(n *yaml.Node, path string) { d.Routes = items(r, n, path, r.route, byPriority) },
 		"calendars":   func(n *yaml.Node, path string) { d.Calendars = items(r, n, path, r.calendar, byCalendar) },
 		"limits":      func(n *yaml.Node, path string) { d.Limits = items(r, n, path, r.limit, byLimit) },
+		"contracts":   func(n *yaml.Node, path string) { d.Contracts = items(r, n, path, r.contract, byContract) },
 		"changePlan":  func(n *yaml.Node, path string) { d.ChangePlan = r.plan(n, path) },
 		"domain":      func(n *yaml.Node, path string) { d.Domain = r.domain(n, path) },
 
@@ -258,6 +259,9 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 			"max":  func(n *yaml.Node, path string) { m.AmountMax = r.amount(n, path) },
 			"over": func(n *yaml.Node, path string) { m.AmountOver = r.amount(n, path) },
 		}),
+		"call":      func(n *yaml.Node, path string) { m.Call = r.call(n, path) },
+		"typedData": func(n *yaml.Node, path string) { m.Typed = r.typed(n, path) },
+		"message":   func(n *yaml.Node, path string) { m.Message = set[policy.MessageKind](r, n, path) },
 		"expr": func(n *yaml.Node, path string) {
 			if m.Expr = r.Text(n, path); r.Err == nil && m.Expr == "" {
 				r.Fail(n, path, "is empty; leave the key out to match anything")

@@ -39,6 +39,7 @@ func Render(d policy.Document) ([]byte, error) {
 	root.addIf(len(d.Calendars) > 0, "calendars", each(d.Calendars, calendarNode))
 	root.addIf(len(d.Limits) > 0, "limits", each(d.Limits, limitNode))
 	bookNodes(root, d)
+	root.addIf(len(d.Contracts) > 0, "contracts", each(d.Contracts, contractNode))
 	root.add("changePlan", planNode(d.ChangePlan))
 	if p := d.Domain; p != nil {
 		plans := (&node{}).add("signature", planNode(p.Signature)).add("revocation", planNode(p.Revocation)).add("recovery", planNode(p.Recovery))
@@ -195,6 +196,13 @@ func matchNode(m policy.Match) *yaml.Node {
 		}
 	})
 	out.addIf(m.Expr != "", "expr", text(m.Expr))
+	if m.Call != nil {
+		out.add("call", callNode(m.Call))
+	}
+	if m.Typed != nil {
+		out.add("typedData", typedNode(m.Typed))
+	}
+	out.addIf(len(m.Message) > 0, "message", texts(m.Message))
 	n := out.mapping()
 	if len(n.Content) == 0 {
 		n.Style = yaml.FlowStyle // {}: matches anything

@@ -170,7 +170,7 @@ func (c *Core) pendingView(p *authority.Pending) message.Request {
 	}
 	if err := c.state.Ready(p, c.at(), c.derive); err != nil {
 		v.Missing = lackOf(err)
-	} else if p.Effects.Operation == request.Transfer {
+	} else if p.Effects.Operation.Signs() {
 		v.State = message.StateReady
 	}
 	return v

@@ -156,6 +156,10 @@ func NewBody(o request.Operation) request.Body {
 		return &request.ReanchorCancelBody{}
 	case request.SlotReconcile:
 		return &request.SlotReconcileBody{}
+	case request.ContractCall:
+		return &request.ContractCallBody{}
+	case request.MessageSign:
+		return &request.MessageSignBody{}
 	case request.AppGrant:
 		return &request.AppGrantBody{}
 	case request.AppRevoke:

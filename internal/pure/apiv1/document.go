@@ -30,9 +30,10 @@ type Document struct {
 	Calendars []Calendar `json:"calendars,omitempty"`
 	Limits    []Limit    `json:"limits,omitempty"`
 
-	Counterparties []Counterparty `json:"counterparties,omitempty"`
-	Whitelist      *Whitelist     `json:"whitelist,omitempty" doc:"settings of the address ledger; absent: there is none"`
-	Blacklist      []Blocked      `json:"blacklist,omitempty"`
+	Counterparties []Counterparty    `json:"counterparties,omitempty"`
+	Whitelist      *Whitelist        `json:"whitelist,omitempty" doc:"settings of the address ledger; absent: there is none"`
+	Blacklist      []Blocked         `json:"blacklist,omitempty"`
+	Contracts      []policy.Contract `json:"contracts,omitempty" doc:"contracts that calls of can be decoded"`
 }
 
 // Calendar says what a day is somewhere.
@@ -156,11 +157,14 @@ type Match struct {
 	AmountOver    *custody.Uint256         `json:"amountOver,omitempty"`
 	Expr          string                   `json:"expr,omitempty" doc:"CEL"`
 
-	Counterparties []string `json:"counterparties,omitempty"`
-	MinAge         int64    `json:"minAge,omitempty" doc:"seconds"`
-	YoungerThan    int64    `json:"youngerThan,omitempty" doc:"seconds"`
-	FirstUse       bool     `json:"firstUse,omitempty"`
-	Lookalike      bool     `json:"lookalike,omitempty"`
+	Counterparties []string              `json:"counterparties,omitempty"`
+	MinAge         int64                 `json:"minAge,omitempty" doc:"seconds"`
+	YoungerThan    int64                 `json:"youngerThan,omitempty" doc:"seconds"`
+	FirstUse       bool                  `json:"firstUse,omitempty"`
+	Lookalike      bool                  `json:"lookalike,omitempty"`
+	Call           *policy.CallMatch     `json:"call,omitempty"`
+	Typed          *policy.TypedMatch    `json:"typedData,omitempty"`
+	Message        []request.MessageKind `json:"message,omitempty"`
 }
 
 // DocumentOf gives the JSON form.
@@ -201,6 +205,7 @@ func DocumentOf(d policy.Document) Document {
 		out.Limits = append(out.Limits, Limit{l.ID, l.Title, Match(l.When), l.Measure, l.Max, Window(l.Window), l.GroupBy, l.Exceeded})
 	}
 	out.Counterparties, out.Whitelist, out.Blacklist = d.Counterparties, whitelistOf(d.Whitelist), d.Blacklist
+	out.Contracts = d.Contracts
 	return out
 }
 
@@ -283,5 +288,6 @@ func (d Document) Canonical() (policy.Document, error) {
 		out.Limits = append(out.Limits, policy.Limit{ID: l.ID, Title: l.Title, When: policy.Match(l.When), Measure: l.Measure, Max: l.Max, Window: policy.Window(l.Window), GroupBy: l.GroupBy, Exceeded: l.Exceeded})
 	}
 	out.Counterparties, out.Whitelist, out.Blacklist = d.Counterparties, d.Whitelist.canonical(), d.Blacklist
+	out.Contracts = d.Contracts
 	return out, nil
 }

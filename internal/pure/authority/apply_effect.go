@@ -104,8 +104,8 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		apply, err = s.createWallet(l, p.Seq, o, b)
 	case *request.AddressCreateBody:
 		apply, err = s.createAddresses(o, b)
-	case *request.TransferBody:
-		err = errors.New("a transfer has permits, not an effect")
+	case *request.TransferBody, *request.ContractCallBody, *request.MessageSignBody:
+		err = errors.New("what is signed has permits, not an effect")
 	case request.WarmBody:
 		apply, err = s.applyWarm(l, o, b)
 	case request.AppBody:

@@ -84,7 +84,11 @@ func refusal(d policy.Decision) error {
 	if d.Reason != "" {
 		detail += ": " + d.Reason
 	}
-	return &problem.Error{Kind: problem.RefusedByRule, Detail: detail, Rule: d.Rule, Unmet: d.Unmet}
+	kind := problem.RefusedByRule
+	if d.Rule == policy.RuleUndecodable && len(d.Unmet) > 0 {
+		kind, detail = problem.Undecodable, fmt.Sprintf("nobody can say what the call does: %s", d.Unmet[0].Observed)
+	}
+	return &problem.Error{Kind: kind, Detail: detail, Rule: d.Rule, Unmet: d.Unmet}
 }
 
 // Refused gives the problem that says why a recorded decision does not allow, or nil if it allows.
@@ -163,8 +167,8 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 		return nil, nil, err
 	}
 	body := r.Decoded
-	if r.Operation == request.Transfer {
-		return nil, nil, problem.New(problem.Conflict, "a transfer is signed, not executed")
+	if r.Operation.Signs() {
+		return nil, nil, problem.New(problem.Conflict, "a %s is signed, not executed", r.Operation)
 	}
 	d, err := s.decideNow(p, r, nil, at, derive)
 	if err != nil {
@@ -205,7 +209,11 @@ func (s *State) Statement(p *Pending, initiator custody.PersonID) request.Statem
 
 // StatementOf builds the statement from what the log records of a request.
 func StatementOf(a custody.AuthorityID, d custody.DomainID, id custody.RequestID, by custody.PersonID, e request.Effects, b request.Bounds, dec policy.Decision) request.Statement {
-	return request.Statement{V: 1, Authority: a, Domain: d, Request: id, Initiator: by, Effects: e, Bounds: b, PolicyVersion: dec.Version, PolicyHash: dec.Hash}
+	s := request.Statement{V: 1, Authority: a, Domain: d, Request: id, Initiator: by, Effects: e, Bounds: b, PolicyVersion: dec.Version, PolicyHash: dec.Hash}
+	if e.Message != nil {
+		s.Exact = e.Message.Exact
+	}
+	return s
 }
 
 // CheckApproval says whether a person's decision on a request that waits may be recorded: key, role, signature, time.

@@ -37,6 +37,10 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 			c, err = s.changeApps(o, at)
 		}
 		x.app = c.effect
+	case *request.ContractCallBody:
+		w, next, err = s.signing(o.Wallet)
+	case *request.MessageSignBody:
+		w, next, err = s.signing(o.Wallet)
 	case *request.WalletMoveBody:
 		var c moveChange
 		c, err = s.changeMove(o)
@@ -74,6 +78,9 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 		return described{}, err
 	}
 	x.facts, x.effects, x.bounds, err = Describe(s.Rules, s.View(at), w, next[0], r, kind, derive)
+	if err == nil {
+		err = s.warmCall(w, x.effects)
+	}
 	return x, err
 }
 
@@ -139,6 +146,10 @@ func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, 
 	case *request.AddressCreateBody:
 		f.Wallet, f.Chain, f.Count = o.Wallet, w.Chain, o.Count
 		e.Wallet, e.Chain = o.Wallet, w.Chain
+	case *request.ContractCallBody:
+		err = describeCall(rules, view, w, receiving, o, &f, &e, &b, derive)
+	case *request.MessageSignBody:
+		err = describeMessage(rules, w, receiving, o, &f, &e, derive)
 	case request.WarmBody:
 		f.Wallet, f.Chain = o.Of(), w.Chain
 		e.Wallet, e.Chain = o.Of(), w.Chain
@@ -212,14 +223,9 @@ func describeTransfer(rules *policy.Rules, view View, w entry.Wallet, o *request
 
 // describeSource adds what an Ethereum transfer has: the paying address, and the call of a token.
 func describeSource(w entry.Wallet, receiving uint32, o *request.TransferBody, e *request.Effects, derive Deriver) error {
-	if o.Source >= receiving {
-		return problem.New(problem.NotFound, "wallet %q has no address number %d; it has %d", o.Wallet, o.Source, receiving)
+	if err := source(w, receiving, o.Source, e, derive); err != nil {
+		return err
 	}
-	d, err := derive(w, entry.KeyPath{Index: o.Source})
-	if err != nil {
-		return problem.Wrap(problem.Internal, err, "derive the paying address")
-	}
-	e.Source = d.Address
 	c, ok := o.Asset.ERC20()
 	if !ok {
 		return nil
@@ -233,6 +239,19 @@ func describeSource(w entry.Wallet, receiving uint32, o *request.TransferBody, e
 		return problem.New(problem.Malformed, "output 0: %v", err)
 	}
 	e.Call = erc20Call(contract, to, o.Outputs[0].Amount)
+	return nil
+}
+
+// source adds the address that pays, calls or signs.
+func source(w entry.Wallet, receiving, index uint32, e *request.Effects, derive Deriver) error {
+	if index >= receiving {
+		return problem.New(problem.NotFound, "wallet %q has no address number %d; it has %d", w.ID, index, receiving)
+	}
+	d, err := derive(w, entry.KeyPath{Index: index})
+	if err != nil {
+		return problem.Wrap(problem.Internal, err, "derive the paying address")
+	}
+	e.Source = d.Address
 	return nil
 }
 

@@ -3,6 +3,8 @@
 package authority
 
 import (
+	"slices"
+
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
@@ -27,7 +29,7 @@ func ViewOf(rules *policy.Rules, f policy.Facts) View {
 		return View{}
 	}
 	return View{Destination: func(c custody.ChainID, address string) policy.Destination {
-		for _, d := range f.Destinations {
+		for _, d := range slices.Concat(f.Destinations, f.Moves) {
 			if c == f.Chain && d.Address == address {
 				return d
 			}

@@ -44,6 +44,8 @@ const (
 	DestroyKeys  Point = 15 // keys are destroyed
 	Threshold    Point = 16 // keys are made whose shares lie in several cores
 	AppCompat    Point = 17 // keys for applications may be used as hardware's older clients expect
+	ContractCall Point = 19 // wallets call contracts
+	MessageSign  Point = 20 // wallets sign messages
 )
 
 // Algorithms that the domain itself asks for by name; [Of] gives all.
@@ -75,6 +77,8 @@ var acts = []struct {
 	{DestroyKeys, "destroy-keys", "keys are destroyed"},
 	{Threshold, "threshold", "keys are made whose shares lie in several cores"},
 	{AppCompat, "app-compat", "grants may allow what older clients of hardware modules expect and is refused otherwise"},
+	{ContractCall, "contract-call", "wallets call contracts, decoded with the contracts of the rule document"},
+	{MessageSign, "message-sign", "wallets sign messages: typed data and plain text"},
 }
 
 // firstAlgorithm is the first number that belongs to an algorithm.

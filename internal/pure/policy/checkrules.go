@@ -24,7 +24,7 @@ func (d Document) checkRules() error {
 			return err
 		}
 		switch id {
-		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, RuleWhitelistPlan, RuleRamp, RuleBlacklist, RuleSuspended, RuleLookalike, "facts", "limits", "plan", "principals":
+		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, RuleWhitelistPlan, RuleRamp, RuleBlacklist, RuleSuspended, RuleLookalike, RuleCallDefaults, RuleUndecodable, "facts", "limits", "plan", "principals":
 			return fmt.Errorf("%s: the id %q is reserved", what, id)
 		}
 		if ids[id] {
@@ -91,6 +91,8 @@ func (d Document) checkRoute(r Route) error {
 	switch {
 	case r.Auto && len(r.Plan.AnyOf) > 0:
 		return errors.New("an automatic route has no plan; take one of the two out")
+	case r.Auto && r.When.raw():
+		return errors.New("a route for calls that nobody can read has a plan: people must answer for them")
 	case r.Auto && len(r.When.Operations) == 0:
 		return errors.New("an automatic route must name its operations")
 	case !r.Auto && len(r.Plan.AnyOf) == 0:
@@ -119,6 +121,7 @@ func (d Document) checkMatch(m Match) error {
 		list("destination.ids", m.Books, func(id string) error { _, ok := d.bookEntry(id); return known(id, ok) }),
 		checkText("expr", m.Expr, MaxExpr),
 		d.checkDestinations(m),
+		d.checkSigning(m),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}

@@ -44,7 +44,8 @@ type Destination struct {
 const PaidBefore = "(paid before)"
 
 // Facts is everything a decision may depend on besides the document. A transfer has wallet, chain, asset, destinations, their
-// sum as total, and fee cap; wallet_create, wallet_temperature and warm_close have wallet and chain; address_create has wallet, chain and
+// sum as total, and fee cap; wallet_create, wallet_temperature and warm_close have wallet and chain; contract_call has what a transfer has, of its own value, and what
+// it does; message_sign has wallet, chain and what the message says; address_create has wallet, chain and
 // count; warm_open has wallet, chain, asset, and what the session is for as total; app_grant and app_revoke have what the grant is about; governance
 // operations and app_key_revoke have none of these. Facts that lack one are denied; those that an operation does not have are not looked at.
 type Facts struct {
@@ -59,6 +60,10 @@ type Facts struct {
 	FeeCap       custody.Uint256   `cbor:"9,keyasint"`
 	Count        uint32            `cbor:"10,keyasint,omitempty"` // addresses asked for
 	App          *AppFacts         `cbor:"14,keyasint,omitempty"` // of a grant to an application
+
+	Call    *request.CallEffects    `cbor:"17,keyasint,omitempty"` // of a contract call, whose destination is the contract and whose amount its value
+	Message *request.MessageEffects `cbor:"18,keyasint,omitempty"` // of a message
+	Moves   []Destination           `cbor:"22,keyasint,omitempty"` // of a contract call: what its movements' destinations are, in their order, where the document remembers destinations
 }
 
 // AppFacts is what a grant to an application is about. app_revoke has the grant's name only.

@@ -60,6 +60,7 @@ func Diff(old, next Document) []string {
 		})
 	diffLimits(old, next, say)
 	diffBook(old, next, say)
+	diffContracts(old, next, say)
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}
@@ -314,6 +315,9 @@ func (m Match) String() string {
 	say(m.AmountMax != nil, "the total is at most %s", m.AmountMax)
 	say(m.AmountOver != nil, "the total is more than %s", m.AmountOver)
 	say(m.Expr != "", "%q is true", m.Expr)
+	say(m.Call != nil, "%s", m.Call)
+	say(m.Typed != nil, "%s", m.Typed)
+	say(len(m.Message) > 0, "the message is %s", joined(m.Message, " or "))
 	if len(parts) == 0 {
 		return "anything is asked"
 	}

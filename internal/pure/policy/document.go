@@ -36,6 +36,7 @@ type Document struct {
 	Counterparties []Counterparty `cbor:"16,keyasint,omitempty"` // sorted by id
 	Whitelist      *Whitelist     `cbor:"17,keyasint,omitempty"` // nil: no address ledger; whitelist operations change AddressBook
 	Blacklist      []Blocked      `cbor:"18,keyasint,omitempty"` // sorted by chain and address
+	Contracts      []Contract     `cbor:"20,keyasint,omitempty"` // sorted by id
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).
@@ -171,11 +172,14 @@ type Match struct {
 	AmountOver    *custody.Uint256    `cbor:"12,keyasint,omitempty"` // total more than
 	Expr          string              `cbor:"13,keyasint,omitempty"` // CEL over the facts; must give a bool
 
-	Counterparties []string `cbor:"17,keyasint,omitempty"` // every output goes to a whitelisted entry of one of these
-	MinAge         int64    `cbor:"18,keyasint,omitempty"` // every output goes to an entry that is whitelisted and at least so old, in seconds
-	YoungerThan    int64    `cbor:"19,keyasint,omitempty"` // some output goes to an entry that is younger, or to none that is whitelisted
-	FirstUse       bool     `cbor:"20,keyasint,omitempty"` // some output goes where the domain never paid before
-	Lookalike      bool     `cbor:"21,keyasint,omitempty"` // some output looks like another address that is known
+	Counterparties []string      `cbor:"17,keyasint,omitempty"` // every output goes to a whitelisted entry of one of these
+	MinAge         int64         `cbor:"18,keyasint,omitempty"` // every output goes to an entry that is whitelisted and at least so old, in seconds
+	YoungerThan    int64         `cbor:"19,keyasint,omitempty"` // some output goes to an entry that is younger, or to none that is whitelisted
+	FirstUse       bool          `cbor:"20,keyasint,omitempty"` // some output goes where the domain never paid before
+	Lookalike      bool          `cbor:"21,keyasint,omitempty"` // some output looks like another address that is known
+	Call           *CallMatch    `cbor:"24,keyasint,omitempty"` // what a contract call does
+	Typed          *TypedMatch   `cbor:"25,keyasint,omitempty"` // what typed data says
+	Message        []MessageKind `cbor:"26,keyasint,omitempty"` // the message is of one of these kinds
 }
 
 // Encode gives the canonical encoding.

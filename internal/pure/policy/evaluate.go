@@ -26,7 +26,9 @@ const (
 	RuleRamp          = "whitelist-ramp" // the cap of a destination at its age, as a limit
 	RuleBlacklist     = "blacklist"
 	RuleSuspended     = "suspended"
-	RuleLookalike     = "lookalike" // an address that looks like one of the address book, or like one that was paid
+	RuleLookalike     = "lookalike"     // an address that looks like one of the address book, or like one that was paid
+	RuleCallDefaults  = "call-defaults" // power over tokens without limit, and others' code with a contract's powers, unless the contract's entry allows it
+	RuleUndecodable   = "undecodable"   // a call that nobody can read, and no route that is for such calls
 )
 
 // Evaluate decides: a pure function of document and facts.
@@ -64,14 +66,21 @@ func (r *Rules) Evaluate(f Facts) Decision {
 	if stops(f.Operation) { // the same for an address
 		return r.stop(d, f)
 	}
-	if rule, criterion, observed := r.barred(&f); rule != "" {
-		d.Rule = rule
-		return deny(rule, criterion, observed)
+	for _, barred := range []func(*Facts) (rule, criterion, observed string){r.barred, r.barredCall} {
+		if rule, criterion, observed := barred(&f); rule != "" {
+			d.Rule = rule
+			return deny(rule, criterion, observed)
+		}
 	}
 	a := &activation{facts: &f, who: who, has: attributes(f.Operation), results: make([]exprResult, r.exprs)}
 	guard, unmet := r.guard(a)
+	guard, unmet = r.moved(&f, who, guard, unmet)
 	if guard != nil && guard.Effect == Deny {
 		return r.refused(d, guard, unmet)
+	}
+	if unmet := r.callDefaults(&f); len(unmet) > 0 {
+		d.Rule, d.Unmet = RuleCallDefaults, unmet
+		return d
 	}
 	d = r.route(a, d)
 	if guard != nil && d.Outcome == Allowed {
@@ -117,6 +126,9 @@ func (r *Rules) route(a *activation, d Decision) Decision {
 	}
 	for i := range r.routeAt[f.Operation].of(f.Wallet) {
 		x, rt := &r.routes[i], &r.doc.Routes[i]
+		if raw := f.Call != nil && f.Call.Undecoded != ""; raw && !rt.When.raw() {
+			continue
+		}
 		switch v := x.match(a); {
 		case v.err != nil:
 			d.Rule = rt.ID
@@ -134,7 +146,9 @@ func (r *Rules) route(a *activation, d Decision) Decision {
 			return d
 		}
 	}
-	d.Unmet = r.considered(a)
+	if d.Unmet = r.considered(a); f.Call != nil && f.Call.Undecoded != "" {
+		d.Rule, d.Unmet = RuleUndecodable, []problem.Unmet{{Rule: RuleUndecodable, Criterion: "call.undecoded", Observed: clip(f.Call.Undecoded)}}
+	}
 	return d
 }
 

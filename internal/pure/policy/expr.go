@@ -79,6 +79,14 @@ func variables() map[string]*cel.Type {
 		"maxUses":         cel.IntType,
 		"mayImport":       cel.BoolType,
 		"compat":          cel.BoolType,
+
+		"callContract": cel.StringType,
+		"callId":       cel.StringType,
+		"callFunction": cel.StringType,
+		"callSelector": cel.StringType,
+		"callDepth":    cel.IntType,
+		"messageKind":  cel.StringType,
+		"primaryType":  cel.StringType,
 	}
 }
 

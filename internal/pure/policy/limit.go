@@ -102,6 +102,14 @@ func (r *Rules) Charges(f Facts, fee custody.Uint256) ([]Charge, error) {
 	if !ok || f.Operation.Governance() || len(r.limits) == 0 && r.doc.Whitelist == nil {
 		return nil, nil
 	}
+	if f.Operation == request.ContractCall {
+		return r.callCharges(f, who, fee)
+	}
+	return r.chargesOf(f, who, fee)
+}
+
+// chargesOf is Charges of one operation's own facts.
+func (r *Rules) chargesOf(f Facts, who *person, fee custody.Uint256) ([]Charge, error) {
 	a := &activation{facts: &f, who: who, has: attributes(f.Operation), results: make([]exprResult, r.exprs)}
 	var out []Charge
 	for i := range r.limitAt[f.Operation].of(f.Wallet) {

@@ -31,7 +31,11 @@ const (
 	MaxObserved       = 200         // bytes of one Observed
 	MaxBlacklist      = 2000        // blocked addresses
 	MaxRamp           = 10          // steps of a ramp
-	MinTTL            = 60          // shortest life of a request or an approval, seconds
+	MaxContracts      = 1000
+	MaxAddresses      = 100 // addresses of one contract
+	MaxFunctions      = 200 // functions of one contract
+	MaxArgTests       = 20  // tests of arguments in one match
+	MinTTL            = 60  // shortest life of a request or an approval, seconds
 )
 
 // The time-lock of a re-anchoring, in seconds. docs/spec/reanchor.md.

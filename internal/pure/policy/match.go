@@ -32,13 +32,16 @@ const (
 	fYoungerThan
 	fFirstUse
 	fLookalike
+	fCall
+	fTyped
+	fMessage
 )
 
 // criterion names a field as the rule file spells it.
 func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
 		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr",
-		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike"}[f]
+		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -117,6 +120,8 @@ func (m *Match) observed(x field, a *activation) string {
 		return dest(noLookalike)
 	case fAmountMax, fAmountOver:
 		return f.Total.String()
+	case fCall, fTyped, fMessage:
+		return observedSigning(x, f)
 	default:
 		return ""
 	}
@@ -162,7 +167,13 @@ func (x *matcher) match(a *activation) verdict {
 	switch {
 	case unmet != noField:
 		return verdict{decided: unmet}
-	case x.prog == nil:
+	}
+	if v := x.m.signing(a); v.decided != noField {
+		if last = v.decided; !v.match {
+			return v
+		}
+	}
+	if x.prog == nil {
 		return verdict{match: true, decided: last}
 	}
 	is, err := a.eval(x.prog, x.expr)

@@ -27,10 +27,12 @@ type Rules struct {
 	guards  []matcher // as doc.Guards
 	routes  []matcher // as doc.Routes
 	limits  []matcher // as doc.Limits
-	guardAt map[request.Operation]*index
-	routeAt map[request.Operation]*index
-	limitAt map[request.Operation]*index
-	exprs   int // different expressions
+
+	contracts contractIndex
+	guardAt   map[request.Operation]*index
+	routeAt   map[request.Operation]*index
+	limitAt   map[request.Operation]*index
+	exprs     int // different expressions
 }
 
 type person struct {
@@ -133,6 +135,9 @@ func Compile(d Document) (*Rules, error) {
 		r.blocked[bookKey{b.Chain, b.Address}] = struct{}{}
 	}
 	if err := r.compileMatches(); err != nil {
+		return nil, err
+	}
+	if err := r.indexContracts(); err != nil {
 		return nil, err
 	}
 	r.guardAt, r.routeAt, r.limitAt = indexOf(r.guards), indexOf(r.routes), indexOf(r.limits)

@@ -172,6 +172,10 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &BlacklistAddBody{}
 	case BlacklistRemove:
 		b = &BlacklistRemoveBody{}
+	case ContractCall:
+		b = &ContractCallBody{}
+	case MessageSign:
+		b = &MessageSignBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}

@@ -58,8 +58,14 @@ func Operations() []Operation {
 	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
 		PersonKeyAdd, PersonKeyRemove, PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore,
 		WalletTemperature, WarmOpen, WarmClose, AppGrant, AppRevoke, AppKeyRevoke, OfflineAdd, OfflineRemove, WalletMove, ReanchorCancel, SlotReconcile,
-		WhitelistSuspend, WhitelistReview, BlacklistAdd, BlacklistRemove}
+		WhitelistSuspend, WhitelistReview, BlacklistAdd, BlacklistRemove, ContractCall, MessageSign}
 }
+
+// Signs says whether permits are made for o: something is signed with a wallet's key.
+func (o Operation) Signs() bool { return o == Transfer || o == ContractCall || o == MessageSign }
+
+// Pays says whether o becomes a transaction that is carried to its chain.
+func (o Operation) Pays() bool { return o == Transfer || o == ContractCall }
 
 // NeverAutomatic says whether no route may let o through without approvals: it opens a way to keys that only a quorum opens, or shuts one
 // that nobody can open again.
