@@ -33,8 +33,8 @@ func newPaid() paid {
 
 // paidKeys hashes an address, and what people compare of it.
 func paidKeys(c custody.ChainID, address string) (own [16]byte, alike [8]byte) {
-	h := canon.HashBytes(canon.TagAddresses, []byte(string(c)+" "+address))
-	k := canon.HashBytes(canon.TagAddresses, []byte(skeleton(c, address)))
+	h := canon.HashBytes(canon.TagPaid, []byte(string(c)+" "+address))
+	k := canon.HashBytes(canon.TagPaid, []byte(skeleton(c, address)))
 	return [16]byte(h[:16]), [8]byte(k[:8])
 }
 
