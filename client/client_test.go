@@ -204,9 +204,11 @@ func TestReviewCatchesALyingServe(t *testing.T) {
 		"a longer body": func(v *client.RequestView) {
 			v.Body = json.RawMessage(strings.Replace(string(v.Body), "{", `{"x":1,`, 1))
 		},
-		"no request":            func(v *client.RequestView) { v.Canonical = nil },
-		"a request with a tail": func(v *client.RequestView) { v.Canonical = append(bytes.Clone(v.Canonical), 0) },
-		"no policy hash":        func(v *client.RequestView) { v.Decision.PolicyHash = "" },
+		"more names than outputs": func(v *client.RequestView) { v.Effects.Books = []string{"bank", "exchange"} },
+		"a change of the book":    func(v *client.RequestView) { v.Effects.List = &request.ListEffects{IDs: []string{"bank"}} },
+		"no request":              func(v *client.RequestView) { v.Canonical = nil },
+		"a request with a tail":   func(v *client.RequestView) { v.Canonical = append(bytes.Clone(v.Canonical), 0) },
+		"no policy hash":          func(v *client.RequestView) { v.Decision.PolicyHash = "" },
 	} {
 		v := honest
 		v.Effects.Outputs = append([]client.Output(nil), v.Effects.Outputs...)

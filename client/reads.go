@@ -99,11 +99,25 @@ func (c *Client) Groups(ctx context.Context) ([]Group, error) {
 	return l.Groups, err
 }
 
-// AddressBook lists the whitelisted destinations.
-func (c *Client) AddressBook(ctx context.Context) ([]BookEntry, error) {
-	var l apiv1.AddressBook
-	err := c.get(ctx, "/v1/address-book", nil, &l)
-	return l.Entries, err
+// AddressBook lists the address book, page by page until its end.
+func (c *Client) AddressBook(ctx context.Context) (all []BookEntry, err error) {
+	for cursor := ""; ; {
+		var l apiv1.AddressBook
+		if err := c.get(ctx, "/v1/address-book", page(cursor, 1000), &l); err != nil {
+			return nil, err
+		}
+		all = append(all, l.Entries...)
+		if cursor = l.Next; cursor == "" {
+			return all, nil
+		}
+	}
+}
+
+// Blacklist lists the addresses that nothing is paid to.
+func (c *Client) Blacklist(ctx context.Context) ([]BlockedAddress, error) {
+	var l apiv1.Blacklist
+	err := c.get(ctx, "/v1/blacklist", nil, &l)
+	return l.Addresses, err
 }
 
 // StartCheck starts the full re-check of the log.

@@ -69,7 +69,7 @@ func NewReview(a AuthorityID, v RequestView) (Review, error) {
 		return Review{}, errors.New("review: the hash of the rule document is malformed")
 	}
 	return Review{Request: r, Body: body, Effects: e, Bounds: b, base: Statement{V: 1, Authority: r.Authority, Domain: r.Domain, Request: id,
-		Initiator: r.Initiator, Effects: e, Bounds: b, PolicyVersion: v.Decision.PolicyVersion, PolicyHash: [32]byte(hash)}}, nil
+		Initiator: r.Initiator, Effects: e, Bounds: b, PolicyVersion: v.Decision.PolicyVersion, PolicyHash: [32]byte(hash), Exact: exactOf(e)}}, nil
 }
 
 // sameBody compares the body that serve shows with the canonical one.
@@ -103,6 +103,12 @@ func checkEffects(r Request, body Body, e *Effects, b Bounds) error {
 	if b.NotAfter != r.NotAfter {
 		return errors.New("the end differs")
 	}
+	switch o := body.(type) {
+	case *request.ContractCallBody:
+		return checkCall(r, o, e, b)
+	case *request.MessageSignBody:
+		return checkMessage(r, o, e, b)
+	}
 	t, ok := body.(*request.TransferBody)
 	if !ok {
 		return checkOther(body, e, b)
@@ -112,6 +118,9 @@ func checkEffects(r Request, body Body, e *Effects, b Bounds) error {
 		if want.Total, ok = want.Total.Add(o.Amount); !ok {
 			return errors.New("the sum of the outputs does not fit in 256 bits")
 		}
+	}
+	if want.Books = e.Books; len(e.Books) != 0 && len(e.Books) != len(t.Outputs) { // what the address ledger calls each output, as the core recorded it
+		return errors.New("the names of the outputs are not as many as they")
 	}
 	bounds := Bounds{FeeCap: t.FeeCap, FeeAsset: t.Asset.Chain().Native(), Change: request.OwnChange, Slot: request.InputSet, NotAfter: r.NotAfter}
 	if _, evm := t.Asset.Chain().EVM(); evm {
@@ -169,6 +178,12 @@ func checkOther(body Body, e *Effects, b Bounds) error {
 		if err := e.Chain.Check(); err != nil {
 			return err
 		}
+	case *request.WhitelistAddBody, *request.WhitelistRemoveBody:
+		if e.List != nil { // there is an address ledger
+			want.List = request.ListEffectsOf(body)
+		}
+	case request.ListBody, *request.BlacklistAddBody, *request.BlacklistRemoveBody:
+		want.List = request.ListEffectsOf(body)
 	case *request.OfflineAddBody:
 		id := o.ID()
 		want.Domain = id[:]
@@ -223,23 +238,32 @@ func (r Review) Sign(by Signer, d Decision) (Approval, error) {
 // CheckSource compares the paying address of an Ethereum transfer with the wallet's own derivation. The wallet should be one
 // that the approver knows, not one that serve has just told.
 func (r Review) CheckSource(w Wallet) error {
-	t, ok := r.Body.(*request.TransferBody)
-	if !ok || r.Effects.Source == "" {
+	var wallet WalletID
+	var source uint32
+	switch t := r.Body.(type) {
+	case *request.TransferBody:
+		wallet, source = t.Wallet, t.Source
+	case *request.ContractCallBody:
+		wallet, source = t.Wallet, t.Source
+	case *request.MessageSignBody:
+		wallet, source = t.Wallet, t.Source
+	}
+	if wallet == "" || r.Effects.Source == "" {
 		return nil
 	}
-	if t.Wallet != w.ID {
-		return fmt.Errorf("the transfer is of wallet %s, not %s", t.Wallet, w.ID)
+	if wallet != w.ID || r.Effects.Chain != w.Chain {
+		return fmt.Errorf("the %s is of wallet %s on %s, not %s on %s", r.Effects.Operation, wallet, r.Effects.Chain, w.ID, w.Chain)
 	}
 	e, err := walletEntry(w)
 	if err != nil {
 		return err
 	}
-	d, err := authority.Derive(e, pathOf(t.Source))
+	d, err := authority.Derive(e, pathOf(source))
 	if err != nil {
 		return err
 	}
 	if d.Address != r.Effects.Source {
-		return fmt.Errorf("%w: address %d of wallet %s is %s, not %s", ErrDisagrees, t.Source, w.ID, d.Address, r.Effects.Source)
+		return fmt.Errorf("%w: address %d of wallet %s is %s, not %s", ErrDisagrees, source, w.ID, d.Address, r.Effects.Source)
 	}
 	return nil
 }

@@ -49,6 +49,11 @@ type (
 	GroupSet          = request.GroupSetBody
 	WhitelistAdd      = request.WhitelistAddBody
 	WhitelistRemove   = request.WhitelistRemoveBody
+	WhitelistSuspend  = request.WhitelistSuspendBody
+	WhitelistReview   = request.WhitelistReviewBody
+	BlacklistAdd      = request.BlacklistAddBody
+	BlacklistRemove   = request.BlacklistRemoveBody
+	Ownership         = request.Ownership
 	WalletTemperature = request.WalletTemperatureBody
 	WarmOpen          = request.WarmOpenBody
 	WarmClose         = request.WarmCloseBody
@@ -88,34 +93,35 @@ type (
 
 // What serve tells.
 type (
-	Status        = apiv1.Status
-	Life          = apiv1.Life
-	Register      = apiv1.Register
-	RecoveryView  = apiv1.RecoveryView
-	Reanchoring   = apiv1.Reanchoring
-	Mode          = apiv1.Mode
-	Chain         = apiv1.Chain
-	Check         = apiv1.Check
-	RequestView   = apiv1.RequestView
-	RequestList   = apiv1.RequestList
-	StatementView = apiv1.StatementView
-	Signed        = apiv1.Signed
-	Attempt       = apiv1.Attempt
-	Wallet        = apiv1.Wallet
-	WalletList    = apiv1.WalletList
-	WarmSession   = apiv1.WarmSession
-	AppGrantView  = apiv1.AppGrant
-	AppGrantList  = apiv1.AppGrantList
-	Address       = apiv1.Address
-	AddressList   = apiv1.AddressList
-	Balance       = apiv1.Balance
-	PolicyView    = apiv1.PolicyView
-	Document      = apiv1.Document
-	Principal     = apiv1.Principal
-	Group         = apiv1.Group
-	BookEntry     = apiv1.BookEntry
-	EntryList     = apiv1.EntryList
-	Entry         = apiv1.Entry
+	Status         = apiv1.Status
+	Life           = apiv1.Life
+	Register       = apiv1.Register
+	RecoveryView   = apiv1.RecoveryView
+	Reanchoring    = apiv1.Reanchoring
+	Mode           = apiv1.Mode
+	Chain          = apiv1.Chain
+	Check          = apiv1.Check
+	RequestView    = apiv1.RequestView
+	RequestList    = apiv1.RequestList
+	StatementView  = apiv1.StatementView
+	Signed         = apiv1.Signed
+	Attempt        = apiv1.Attempt
+	Wallet         = apiv1.Wallet
+	WalletList     = apiv1.WalletList
+	WarmSession    = apiv1.WarmSession
+	AppGrantView   = apiv1.AppGrant
+	AppGrantList   = apiv1.AppGrantList
+	Address        = apiv1.Address
+	AddressList    = apiv1.AddressList
+	Balance        = apiv1.Balance
+	PolicyView     = apiv1.PolicyView
+	Document       = apiv1.Document
+	Principal      = apiv1.Principal
+	Group          = apiv1.Group
+	BookEntry      = apiv1.ListedEntry
+	BlockedAddress = apiv1.Blocked
+	EntryList      = apiv1.EntryList
+	Entry          = apiv1.Entry
 )
 
 // Decisions of a person on a request.

@@ -166,8 +166,8 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 		return errors.New("the effect moves a wallet's key, and the request does not, or the other way round")
 	}
 	switch o := c.req.Decoded.(type) {
-	case *request.TransferBody:
-		err = errors.New("a transfer has permits, not an effect")
+	case *request.TransferBody, *request.ContractCallBody, *request.MessageSignBody:
+		err = errors.New("what is signed has permits, not an effect")
 	case *request.SlotReconcileBody:
 		err = reconciled(o, b)
 	case *request.WalletCreateBody:
@@ -188,6 +188,12 @@ func (c *checker) effect(seq uint64, b *entry.Effect) error {
 		err = lifeMade(o, b)
 	case request.OversightBody:
 		err = oversightMade(o, b)
+	case request.ListBody:
+		if doc := rules.Document(); doc.Edits(c.req.Operation) {
+			err = c.documentMade(rules, b)
+		} else {
+			err = c.listMade(b)
+		}
 	default:
 		err = c.documentMade(rules, b)
 	}

@@ -108,6 +108,10 @@ func (c *checker) facts(rules *policy.Rules) error {
 	switch b := c.req.Decoded.(type) {
 	case *request.TransferBody:
 		wallet = b.Wallet
+	case *request.ContractCallBody:
+		wallet = b.Wallet
+	case *request.MessageSignBody:
+		wallet = b.Wallet
 	case *request.AddressCreateBody:
 		wallet = b.Wallet
 	case request.WarmBody:
@@ -122,7 +126,7 @@ func (c *checker) facts(rules *policy.Rules) error {
 		}
 		c.wallet = *w
 	}
-	view := authority.View{At: c.moment(c.seq), Mode: authority.ModeOf(e.Facts)}
+	view := authority.View{At: c.moment(c.seq), Mode: authority.ModeOf(e.Facts), Destination: authority.Recorded(rules, e.Facts)}
 	if e.Facts.Around != nil && rules.AsksTemperature() {
 		view.Temperature = e.Facts.Around.Temperature
 		c.report.Notes = append(c.report.Notes, "the rules look at the wallet's temperature, which the file does not show: it is the domain's word")
@@ -134,6 +138,7 @@ func (c *checker) facts(rules *policy.Rules) error {
 	if !same(f, e.Facts) || !same(x, e.Effects) || !same(b, e.Bounds) {
 		return errors.New("the recorded facts, effects or bounds are not those of the request")
 	}
+	c.noteLedger(rules)
 	k := rules.Case(f)
 	again := c.judge(k)
 	if again = authority.Charge(k, again, authority.FeeCap(b, again), false); !same(again, e.Decision) && !c.limited(rules, again, e.Decision) && !c.byPlan(k, again, e.Decision) {
@@ -152,12 +157,12 @@ func (c *checker) agrees(rules *policy.Rules, at authority.Moment, d policy.Deci
 	accepted := authority.ModeOf(c.request.Facts)
 	for _, mode := range []policy.Mode{accepted, policy.Normal, policy.Draining, policy.Frozen} {
 		for _, t := range temperatures {
-			f, _, _, err := c.describe(rules, authority.View{At: at, Temperature: t, Mode: mode})
+			f, _, _, err := c.describe(rules, authority.View{At: at, Temperature: t, Mode: mode, Destination: authority.Recorded(rules, c.request.Facts)})
 			if err != nil {
 				return false, err
 			}
 			k := rules.Case(f)
-			if again := authority.Charge(k, c.judge(k), fee, more); !same(again, d) && !c.byPlan(k, again, d) {
+			if again := authority.Charge(k, c.judge(k), fee, more); !c.sameLater(rules, again, d) && !c.byPlan(k, again, d) {
 				continue
 			}
 			if mode != accepted {
@@ -215,7 +220,7 @@ func (c *checker) limited(rules *policy.Rules, again, recorded policy.Decision) 
 
 // judge decides under some rules. A change of the rules may need the approvals of those who will have a say.
 func (c *checker) judge(k *policy.Case) policy.Decision {
-	if !k.Facts().Operation.EditsRules() {
+	if doc := k.Rules().Document(); !doc.Edits(k.Facts().Operation) {
 		return k.Decide()
 	}
 	next, err := policy.Apply(c.report.Profile, k.Rules().Document(), c.req.Operation, c.req.Decoded)

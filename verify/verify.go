@@ -165,6 +165,7 @@ type checker struct {
 	own      []uint64          // refusals, permits and results of the request so far
 	votes    []uint64          // approvals of the request so far
 	first    *entry.Permit     // of the request
+	ledger   bool              // it was noted that rules look at the address ledger
 }
 
 func (c *checker) run(logKey ed25519.PublicKey) error {

@@ -37,6 +37,8 @@ type inWords struct{}
 
 func (inWords) Body(b request.Body, source string) []string { return words.Body(b, source) }
 
+func (inWords) Signing(e request.Effects) []string { return words.Signing(e) }
+
 func (inWords) Groups(b []byte) string { return words.Groups(b) }
 
 // lying alters what the pages are told of requests, as whoever broke into serve can.

@@ -324,7 +324,7 @@ func (e *env) requestPairs(v client.RequestView) []pair {
 	what := words.Effects(v.Effects, v.Bounds)
 	if r, err := request.Decode(v.Canonical); err == nil {
 		if b, err := r.DecodeBody(); err == nil {
-			what = words.Body(b, v.Effects.Source)
+			what = append(words.Body(b, v.Effects.Source), words.Signing(v.Effects)...)
 		}
 	}
 	for i, l := range what {

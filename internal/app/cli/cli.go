@@ -50,8 +50,11 @@ type root struct {
 	Person    personCmd    `cmd:"" help:"People and services: keys, enrolment, certificates."`
 	Group     groupCmd     `cmd:"" help:"Groups of people that rules name."`
 	Whitelist whitelistCmd `cmd:"" help:"The address book: destinations that rules may call whitelisted."`
+	Blacklist blacklistCmd `cmd:"" help:"Addresses that nothing is paid to."`
 	Policy    policyCmd    `cmd:"" help:"The rule document."`
 	Wallet    walletCmd    `cmd:"" help:"Wallets."`
+	Call      callCmd      `cmd:"" help:"Calls of contracts."`
+	Message   messageCmd   `cmd:"" help:"Messages: typed data and plain text."`
 	Warm      warmCmd      `cmd:"" help:"Sessions of warm wallets."`
 	App       appCmd       `cmd:"" help:"Grants: what applications may do with keys of their own."`
 	Cold      coldCmd      `cmd:"" help:"Cold wallets: offline domains, and what is carried to them and back."`

@@ -171,7 +171,7 @@ func fetch(e *env, cl *client.Client, name string) (d dossier, err error) {
 	if d.Request.ID != id.String() {
 		return d, fmt.Errorf("%w: serve gave request %s instead of %s", client.ErrDisagrees, d.Request.ID, id)
 	}
-	if w := d.Request.Effects.Wallet; w != "" && d.Request.Operation == "transfer" {
+	if w := d.Request.Effects.Wallet; w != "" && d.Request.Operation.Signs() {
 		x, err := cl.Wallet(e.ctx, w)
 		if err != nil {
 			return d, err
@@ -254,6 +254,9 @@ func (d dossier) describe(e *env, rev client.Review, st client.Statement) error 
 		} else {
 			say("", l)
 		}
+	}
+	for _, l := range words.Signing(rev.Effects) {
+		say("", l)
 	}
 	for _, l := range append(d.bookLines(rev, st), changes...) {
 		say("", "  "+l)

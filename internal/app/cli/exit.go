@@ -64,7 +64,7 @@ func hint(err error, format string, args ...any) error {
 // exitOf gives the exit status of each kind of problem. A test proves it total.
 func exitOf(k problem.Kind) int {
 	switch k {
-	case problem.RefusedByRule, problem.OutsideBounds:
+	case problem.RefusedByRule, problem.OutsideBounds, problem.Undecodable:
 		return exitRefused
 	case problem.NotFound:
 		return exitNotFound
@@ -298,6 +298,8 @@ func problemHint(p *client.Problem) string {
 		return fmt.Sprintf("approvers run: strongroom request approve %s", p.RequestID)
 	case problem.NotYet:
 		return fmt.Sprintf("once it has passed: strongroom request execute %s; transfers are signed by themselves", p.RequestID)
+	case problem.Undecodable:
+		return "'strongroom call decode' shows what is not known; contracts and their functions stand in the rule document"
 	case problem.KeyAway:
 		return "'strongroom cold list' shows where keys are"
 	case problem.WarmClosed:

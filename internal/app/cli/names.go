@@ -74,8 +74,12 @@ func (d dossier) bookLines(rev client.Review, st client.Statement) []string {
 		whose = fmt.Sprintf("version %d of the rules, as serve tells; you sign version %d", doc.Version, st.PolicyVersion)
 	}
 	var out []string
-	for _, o := range t.Outputs {
+	for n, o := range t.Outputs {
 		i := slices.IndexFunc(doc.AddressBook, func(b policy.BookEntry) bool { return b.Chain == t.Asset.Chain() && b.Address == o.Address })
+		if i < 0 && n < len(st.Effects.Books) && st.Effects.Books[n] != "" {
+			out = append(out, fmt.Sprintf("%s is called %q in the address ledger, as the domain says in what you sign", o.Address, st.Effects.Books[n]))
+			continue
+		}
 		if i < 0 {
 			out = append(out, fmt.Sprintf("%s is in no address book (%s)", o.Address, whose))
 			continue

@@ -5,7 +5,6 @@ package cli
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"strongroom/client"
@@ -262,56 +261,3 @@ func (c *groupSet) Run(e *env) error {
 	}
 	return c.ask(e, b)
 }
-
-// whitelistCmd is about the address book.
-type whitelistCmd struct {
-	List   whitelistList   `cmd:"" help:"Entries of the address book."`
-	Add    whitelistAdd    `cmd:"" help:"Ask for a destination to be added."`
-	Remove whitelistRemove `cmd:"" help:"Ask for a destination to be removed."`
-}
-
-type whitelistList struct{}
-
-// Run lists.
-func (c *whitelistList) Run(e *env) error {
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
-	entries, err := cl.AddressBook(e.ctx)
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(entries, func(a, b client.BookEntry) int { return strings.Compare(a.ID, b.ID) })
-	return e.show(apiv1.AddressBook{Entries: entries}, func() error {
-		var rows [][]string
-		for _, x := range entries {
-			rows = append(rows, []string{x.ID, string(x.Chain), x.Address})
-		}
-		return e.table([]string{"name", "chain", "address"}, rows)
-	})
-}
-
-type whitelistAdd struct {
-	Name    string `arg:"" help:"Name of the entry."`
-	Address string `arg:"" help:"Address, as the chain spells it."`
-	Chain   string `required:"" help:"Chain: a name such as bitcoin-regtest, or CAIP-2 such as eip155:1."`
-	asking
-}
-
-// Run asks.
-func (c *whitelistAdd) Run(e *env) error {
-	chain, err := chainOf(c.Chain)
-	if err != nil {
-		return err
-	}
-	return c.ask(e, &client.WhitelistAdd{ID: c.Name, Chain: chain, Address: c.Address})
-}
-
-type whitelistRemove struct {
-	Name string `arg:"" help:"Name of the entry."`
-	asking
-}
-
-// Run asks.
-func (c *whitelistRemove) Run(e *env) error { return c.ask(e, &client.WhitelistRemove{ID: c.Name}) }

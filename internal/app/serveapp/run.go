@@ -213,6 +213,9 @@ type inWords struct{}
 // Body says what a request asks for.
 func (inWords) Body(b request.Body, source string) []string { return words.Body(b, source) }
 
+// Signing says what a contract call does or a message says.
+func (inWords) Signing(e request.Effects) []string { return words.Signing(e) }
+
 // Groups writes bytes in groups.
 func (inWords) Groups(b []byte) string { return words.Groups(b) }
 

@@ -122,9 +122,13 @@ func body(b request.Body, source string) []string {
 		}
 		return out
 	case *request.WhitelistAddBody:
-		return []string{fmt.Sprintf("add %q to the address book: %s on %s", b.ID, b.Address, Chain(b.Chain))}
-	case *request.WhitelistRemoveBody:
-		return []string{fmt.Sprintf("remove %q from the address book", b.ID)}
+		return listed(b)
+	case request.ListBody:
+		return onList(b)
+	case *request.BlacklistAddBody:
+		return blocked(b)
+	case *request.BlacklistRemoveBody:
+		return []string{fmt.Sprintf("take %s on %s from the BLACKLIST: it may be paid again if the rules let it", b.Address, Chain(b.Chain))}
 	case request.WarmBody:
 		return warm(b)
 	case *request.WalletMoveBody:
@@ -137,6 +141,10 @@ func body(b request.Body, source string) []string {
 		return app(b)
 	case request.OversightBody:
 		return oversight(b)
+	case *request.ContractCallBody:
+		return contractCall(*b, source)
+	case *request.MessageSignBody:
+		return messageSign(*b, source)
 	case *request.PersonKeyAddBody:
 		return keyAdded(*b)
 	case *request.PersonKeyRemoveBody:
@@ -174,6 +182,9 @@ func effects(e request.Effects, b request.Bounds) []string {
 	if e.Operation == request.WarmOpen {
 		return warm(&request.WarmOpenBody{Wallet: e.Wallet, Asset: e.Asset, Amount: e.Total, NotAfter: e.Until})
 	}
+	if e.Calls != nil || e.Message != nil {
+		return append([]string{fmt.Sprintf("%s, wallet %q on %s, address %s", e.Operation, e.Wallet, Chain(e.Chain), e.Source)}, signing(e)...)
+	}
 	if e.Operation != request.Transfer {
 		s := string(e.Operation)
 		if e.Wallet != "" {
@@ -184,6 +195,9 @@ func effects(e request.Effects, b request.Bounds) []string {
 		}
 		if e.Temperature != "" {
 			s += ", " + string(e.Temperature) + " from then on"
+		}
+		if l := e.List; l != nil {
+			s += effectsOnList(*l)
 		}
 		if len(e.Domain) > 0 {
 			s += fmt.Sprintf(", domain %x", []byte(e.Domain))

@@ -64,7 +64,7 @@ func (d *Domain) approve(a request.Approval) (rec recorded, ready bool, err erro
 	if rec, err = d.record(at, entry.KindApproval, entry.Confidential, &entry.Approval{Approval: a}); err != nil {
 		return rec, false, err
 	}
-	ready = a.Decision == request.Approve && p.Effects.Operation != request.Transfer && d.state.Ready(p, at, d.derive) == nil
+	ready = a.Decision == request.Approve && !p.Effects.Operation.Signs() && d.state.Ready(p, at, d.derive) == nil
 	return rec, ready, nil
 }
 

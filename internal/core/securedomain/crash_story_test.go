@@ -46,6 +46,7 @@ type story struct {
 	session []byte // open session of the service, or nil
 	mac     []byte
 	warm    bool // the story is that of a warm wallet
+	calls   bool // or of calls and messages
 	box     *box // or of a cold one, if there is one
 	memory  *domaintest.Memory
 	token   *domaintest.Token // or of wallets whose keys lie there, if there is one
@@ -73,6 +74,9 @@ func (s *story) tell() error {
 	}
 	if s.token != nil {
 		return s.tellToken()
+	}
+	if s.calls {
+		return s.tellCalls()
 	}
 	if err := s.wallet("hot", domaintest.Chain, request.SchemeEVM); err != nil {
 		return err

@@ -22,6 +22,7 @@ type machine struct {
 	log, anchor *disktest.Mem
 	faults      *domaintest.Faults
 	warm        bool              // it tells the story of a warm wallet
+	calls       bool              // or of calls and messages
 	box         *box              // or of a cold one, if there is one
 	token       *domaintest.Token // or of wallets whose keys lie there, if there is one
 }
@@ -32,6 +33,7 @@ type factory struct {
 	log, anchor *disktest.Mem
 	memory      *domaintest.Memory
 	warm        bool
+	calls       bool
 	box         *box
 	token       *domaintest.Token
 }
@@ -46,7 +48,7 @@ func newFactory(t *testing.T) *factory {
 
 func (f *factory) machine(t testing.TB) *machine {
 	t.Helper()
-	m := &machine{log: f.log.Clone(), anchor: f.anchor.Clone(), faults: &domaintest.Faults{}, warm: f.warm}
+	m := &machine{log: f.log.Clone(), anchor: f.anchor.Clone(), faults: &domaintest.Faults{}, warm: f.warm, calls: f.calls}
 	m.Harness = f.base.Clone(t, domaintest.Options{SnapshotEvery: 6, TakeOver: true, Faults: m.faults, Log: m.log, Anchor: m.anchor,
 		Memory: f.memory.Clone()})
 	if f.box != nil {
@@ -127,7 +129,7 @@ func survive(t *testing.T, m *machine, op domaintest.Op, n int, when domaintest.
 		scheme = request.SchemeP2TR
 	}
 	s := newStory(m.Harness, scheme)
-	s.warm, s.box, s.memory, s.token = m.warm, m.box, m.Options.Memory, m.token
+	s.warm, s.calls, s.box, s.memory, s.token = m.warm, m.calls, m.box, m.Options.Memory, m.token
 	m.faults.FailAt(op, n, when, crash)
 	told := 0
 	for try := 0; told < 2 && try < 8; try++ {
@@ -259,7 +261,7 @@ func TestPowerCutAtEveryChange(t *testing.T) {
 func (s *story) otherSlots() {
 	t := s.h.T
 	t.Helper()
-	if s.warm || s.box != nil {
+	if s.warm || s.calls || s.box != nil {
 		return
 	}
 	if s.token != nil {

@@ -63,6 +63,7 @@ func (d *Domain) Serve(m *gate.Mux) {
 	})
 	d.serveBackups(m)
 	handle(m, message.MethodEP11, d.EP11)
+	show(d, m, message.MethodBook, func(_ context.Context, in message.List) (message.Book, error) { return d.Book(in), nil })
 	show(d, m, message.MethodApps, func(_ context.Context, in message.List) (message.Apps, error) { return d.Apps(in), nil })
 	d.serveOffline(m)
 }

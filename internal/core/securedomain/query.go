@@ -59,7 +59,7 @@ func (d *Domain) pendingView(p *authority.Pending) message.Request {
 	r := d.cfg.Clock.Now()
 	if err := d.ready(p, d.moment(r)); err != nil {
 		v.Missing = problemOf(err)
-	} else if p.Effects.Operation == request.Transfer {
+	} else if p.Effects.Operation.Signs() {
 		if err := d.inSession(p, d.moment(r)); err != nil {
 			v.Missing = problemOf(err)
 		} else {

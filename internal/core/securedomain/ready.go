@@ -33,7 +33,7 @@ func (d *Domain) ready(p *authority.Pending, at authority.Moment) error {
 
 // follows gives what a request's readiness follows from; false if it is not worth remembering. The caller holds mu.
 func (d *Domain) follows(p *authority.Pending, at authority.Moment) (readiness, bool) {
-	if !p.Effects.Operation.EditsRules() || authority.Expired(p.Bounds.NotAfter, at.Time, at.Bound) { // nothing is compiled then
+	if !d.state.Doc.Edits(p.Effects.Operation) || authority.Expired(p.Bounds.NotAfter, at.Time, at.Bound) { // nothing is compiled then
 		return readiness{}, false
 	}
 	r := readiness{rules: d.state.Rules.Hash(), approvals: len(p.Approvals), mode: d.state.Mode(at)}

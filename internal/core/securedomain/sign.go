@@ -12,6 +12,8 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/eth"
+	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
@@ -172,7 +174,7 @@ func (d *Domain) signNow(ctx context.Context, w entry.Wallet, p *entry.Permit, r
 	if out, away := d.away(w, p, rec.seq); away {
 		return out, nil
 	}
-	if err := d.switches.Load().check(authority.SchemePoint(w.Scheme)); err != nil {
+	if err := d.switchedOn(w, p); err != nil {
 		return message.Signed{}, err
 	}
 	if err := d.maySign(rec.seq); err != nil {
@@ -198,6 +200,25 @@ func (d *Domain) signNow(ctx context.Context, w entry.Wallet, p *entry.Permit, r
 		return d.recordAndRelease(ctx, out, result)
 	}
 	return out, d.result(result)
+}
+
+// switchedOn says whether the control points let a permit be signed, the second time too.
+func (d *Domain) switchedOn(w entry.Wallet, p *entry.Permit) error {
+	on := d.switches.Load()
+	if err := on.check(authority.SchemePoint(w.Scheme)); err != nil {
+		return err
+	}
+	if eth.IsMessage(p.Payload) {
+		return on.check(points.MessageSign)
+	}
+	d.mu.Lock()
+	g, ok := d.state.Signed(p.Request)
+	call := ok && g.Operation == request.ContractCall
+	d.mu.Unlock()
+	if call {
+		return on.check(points.ContractCall)
+	}
+	return nil
 }
 
 // result records what was released, unless that stands in the log already or a later permit took its place.

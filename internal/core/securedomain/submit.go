@@ -52,9 +52,9 @@ func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request
 	case e.Decision.Outcome != policy.Allowed || !e.Decision.Auto:
 		d.mu.Unlock()
 		return d.submitted(ctx, r, in.Evidence, rec)
-	case r.Operation == request.Transfer && len(in.Payload) > 0:
+	case r.Operation.Signs() && len(in.Payload) > 0:
 		return d.signAtOnce(ctx, r, e, rec, in.Payload) // unlocks
-	case r.Operation == request.Transfer:
+	case r.Operation.Signs():
 		d.mu.Unlock()
 		return d.submitted(ctx, r, in.Evidence, rec)
 	}

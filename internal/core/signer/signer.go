@@ -41,6 +41,10 @@ type Signer struct {
 // Permit makes the signatures of a permit, in the order of its keys. aux is auxiliary randomness that follows from an entry of the log, so that
 // signing the permit again gives the same bytes, but for wallets of class token.
 func (s Signer) Permit(w entry.Wallet, p *entry.Permit, aux [32]byte) ([][]byte, error) {
+	if w.Scheme == request.SchemeEVM && eth.IsMessage(p.Payload) {
+		sig, err := s.ethereum(w, p.Keys[0], eth.Keccak256(p.Payload), aux)
+		return [][]byte{sig}, err
+	}
 	if w.Scheme == request.SchemeEVM {
 		tx, err := eth.DecodeUnsigned(p.Payload)
 		if err != nil {

@@ -70,7 +70,7 @@ func codeOf(k problem.Kind) (ep11.Code, bool) {
 		return ep11.CKR_IBM_ERROR_STATE, true
 	case problem.Conflict, problem.AlreadyDone:
 		return ep11.CKR_IBM_GREP11_CONFLICT, false
-	case problem.Expired, problem.Insufficient, problem.KeyAway:
+	case problem.Expired, problem.Insufficient, problem.KeyAway, problem.Undecodable:
 		return ep11.CKR_FUNCTION_FAILED, false
 	case problem.Internal:
 		return ep11.CKR_GENERAL_ERROR, true

@@ -54,6 +54,8 @@ func (plainWords) Body(b request.Body, _ string) []string {
 	return []string{"asks for " + string(out)}
 }
 
+func (plainWords) Signing(request.Effects) []string { return nil }
+
 func (plainWords) Groups(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 // passkey is a passkey with its private half.

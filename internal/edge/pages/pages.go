@@ -46,6 +46,8 @@ var staticFiles embed.FS
 type Words interface {
 	// Body says what a request asks for, one line a fact; source is the paying address of an Ethereum transfer, or empty.
 	Body(b request.Body, source string) []string
+	// Signing says what a contract call does or a message says, as it was decoded; nothing for other requests.
+	Signing(e request.Effects) []string
 	// Groups writes bytes as people compare them.
 	Groups(b []byte) string
 }

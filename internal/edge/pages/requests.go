@@ -69,7 +69,7 @@ func (p *Pages) home(c *call) error {
 			if err != nil {
 				return err
 			}
-			l := line{ID: v.ID, State: v.State, What: p.cfg.Words.Body(r.Decoded, v.Effects.Source), By: r.Initiator, Until: until(r.NotAfter)}
+			l := line{ID: v.ID, State: v.State, What: append(p.cfg.Words.Body(r.Decoded, v.Effects.Source), p.cfg.Words.Signing(v.Effects)...), By: r.Initiator, Until: until(r.NotAfter)}
 			switch {
 			case r.Initiator == c.session.person:
 				d.Own = append(d.Own, l)
@@ -186,7 +186,7 @@ func (p *Pages) request(c *call) error {
 	if err != nil {
 		return err
 	}
-	d := requestData{line: line{ID: v.ID, State: v.State, What: p.cfg.Words.Body(r.Decoded, v.Effects.Source), By: r.Initiator, Until: until(v.Bounds.NotAfter)},
+	d := requestData{line: line{ID: v.ID, State: v.State, What: append(p.cfg.Words.Body(r.Decoded, v.Effects.Source), p.cfg.Words.Signing(v.Effects)...), By: r.Initiator, Until: until(v.Bounds.NotAfter)},
 		Version: v.Decision.Version, Rules: v.Decision.Hash[:], Domain: r.Domain, Approvals: v.Approvals, Missing: v.Missing, Ended: v.EndedBy}
 	if v.Signed != nil {
 		d.TxID = v.Signed.TxID
@@ -217,7 +217,11 @@ func (p *Pages) request(c *call) error {
 
 // names tells which destinations the address book knows. They are no part of what is signed.
 func names(d policy.Document, e request.Effects) (out []string) {
-	for _, o := range e.Outputs {
+	for i, o := range e.Outputs {
+		if i < len(e.Books) && e.Books[i] != "" {
+			out = append(out, fmt.Sprintf("%s is %q in the address book, as the domain says", o.Address, e.Books[i]))
+			continue
+		}
 		for _, b := range d.AddressBook {
 			if b.Chain == e.Chain && b.Address == o.Address {
 				out = append(out, fmt.Sprintf("%s is %q in the address book", o.Address, b.ID))

@@ -32,7 +32,7 @@ func services() map[string]string {
 		"getStatus": yes, "getSignedStatus": yes, "listChains": yes, "listWallets": yes, "getWallet": yes, "getWalletProof": yes, "listAddresses": yes, "listBalances": yes, "createSession": yes,
 		"createRequest": own, "listRequests": yes, "getRequest": own, "getStatement": own, "cancelRequest": own, "executeRequest": own,
 		"signRequest": own, "getProof": own, "createCertificate": own,
-		"approveRequest": no, "rejectRequest": no, "getPolicy": no, "listPersons": no, "listGroups": no, "getAddressBook": no, "listAppGrants": no,
+		"approveRequest": no, "rejectRequest": no, "getPolicy": no, "listPersons": no, "listGroups": no, "getAddressBook": no, "getBlacklist": no, "listAppGrants": no,
 		"startCheck": no, "getCheck": no, "listEntries": no, "getCheckpoint": no, "getTile": no,
 		"listOfflineDomains": yes, "createOfflineBundle": no, "getOfflineBundle": no, "createOfflineResult": no,
 	}

@@ -38,7 +38,7 @@ func (s *Server) operations() []*operation {
 		{id: "rejectRequest", verb: policy.VerbApprove, method: post, path: "/v1/requests/{id}:reject", summary: "Hand in a signed rejection", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Reject)},
 		{id: "cancelRequest", services: ownOnly, method: post, path: "/v1/requests/{id}:cancel", summary: "Hand in the initiator's signed cancellation", body: apiv1.DecisionIn{}, reply: view, handle: s.decide(request.Cancel)},
 		{id: "executeRequest", verb: policy.VerbExecute, services: ownOnly, method: post, path: "/v1/requests/{id}:execute", summary: "Carry out an approved request that is no transfer", reply: view, handle: s.execute},
-		{id: "signRequest", verb: policy.VerbExecute, services: ownOnly, method: post, path: "/v1/requests/{id}:sign", summary: "Have a ready transfer signed, by its initiator or who approved it; serve builds the payload", reply: apiv1.Signed{}, handle: s.sign},
+		{id: "signRequest", verb: policy.VerbExecute, services: ownOnly, method: post, path: "/v1/requests/{id}:sign", summary: "Have a ready transfer, contract call or message signed, by its initiator or who approved it; serve builds the payload", reply: apiv1.Signed{}, handle: s.sign},
 		{id: "getProof", services: ownOnly, method: get, path: "/v1/requests/{id}/proof", summary: "The proof file of a request", media: apiv1.Bytes, handle: s.proof},
 
 		{id: "listWallets", services: everybody, method: get, path: "/v1/wallets", summary: "Wallets in order of birth", query: page, reply: apiv1.WalletList{}, handle: s.listWallets},
@@ -62,7 +62,8 @@ func (s *Server) operations() []*operation {
 		{id: "createCertificate", services: ownOnly, method: post, path: "/v1/persons/{id}/certificates", summary: "Get a client certificate", body: apiv1.CertificateIn{},
 			reply: apiv1.CertificateView{}, status: http.StatusCreated, handle: s.certify},
 		{id: "listGroups", method: get, path: "/v1/groups", summary: "Groups of the rule document", reply: apiv1.GroupList{}, handle: s.listGroups},
-		{id: "getAddressBook", method: get, path: "/v1/address-book", summary: "The address book of the rule document", reply: apiv1.AddressBook{}, handle: s.addressBook},
+		{id: "getAddressBook", method: get, path: "/v1/address-book", summary: "The address book: the rule document's, or the address ledger where there is one", query: page, reply: apiv1.AddressBook{}, handle: s.addressBook},
+		{id: "getBlacklist", method: get, path: "/v1/blacklist", summary: "Addresses that nothing is paid to", reply: apiv1.Blacklist{}, handle: s.blacklist},
 		{id: "createSession", verb: policy.VerbSession, services: everybody, method: post, path: "/v1/sessions", summary: "Open a service's session", body: apiv1.SessionIn{}, reply: apiv1.SessionView{},
 			status: http.StatusCreated, handle: s.openSession},
 

@@ -34,6 +34,8 @@ func statusOf(k problem.Kind) (int, bool) {
 		return http.StatusForbidden, true
 	case problem.NotFound:
 		return http.StatusNotFound, true
+	case problem.Undecodable:
+		return http.StatusUnprocessableEntity, true
 	case problem.QuorumNotMet, problem.NotYet, problem.WarmClosed, problem.KeyAway, problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone:
 		return http.StatusConflict, true
 	case problem.Expired:

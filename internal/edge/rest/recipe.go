@@ -38,8 +38,13 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
                       "strongroom/enrol/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 5}; 6 line? (1 to 3), 7 roles?: array, sorted
     person_revoke     1 person
     group_set         1 group, 2 members: array, sorted
-    whitelist_add     1 id, 2 chain, 3 address
+    whitelist_add     1 id, 2 chain, 3 address, 4 counterparty?, 5 proof?: {1 kind, 2 scheme?, 3 signature?: bytes, 4 wallet?, 5 index?, 6 amount?, 7 txid?, 8 note?},
+                      6 expires? (Unix seconds), 7 kind?, 8 tags?: array, sorted, 9 acknowledged?: text
     whitelist_remove  1 id
+    whitelist_suspend  1 id
+    whitelist_review  1 ids: array, sorted, 2 resume?: true
+    blacklist_add     1 chain, 2 address, 3 reason?
+    blacklist_remove  1 chain, 2 address
     wallet_temperature     1 wallet, 2 to: "hot" or "warm"
     warm_open              1 wallet, 2 asset (CAIP-19), 3 amount, 4 notAfter (Unix seconds)
     warm_close             1 wallet
@@ -66,6 +71,8 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     request_hold           1 request: bytes, its id, 2 reason
     request_release        1 request: bytes, its id, 2 hold: integer, entry of the hold, 3 reason
     slot_reconcile         1 wallet, 2 accounts?: array of {1 index, 2 next nonce}, 3 spent?: array of {1 transaction id: 32 bytes in internal byte order, 2 index}
+    contract_call          1 wallet, 2 source (integer), 3 contract (EIP-55), 4 value: amount in wei, 5 data: bytes, 6 feeCap
+    message_sign           1 wallet, 2 source (integer), 3 kind: "typed" or "personal", 4 content: text (typed data in canonical form)
     person_key_add    1 person (the initiator), 2 key: as in person_enrol, 3 possession: the new key's signature over
                       "strongroom/key-add/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 3}
     person_key_remove  1 person, 2 key: text, the key's id

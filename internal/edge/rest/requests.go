@@ -144,7 +144,7 @@ func (s *Server) getRequest(c *call) error {
 	if err := c.mayReadOf(v.Initiator); err != nil {
 		return err
 	}
-	if v.Operation == request.Transfer {
+	if v.Operation.Pays() {
 		if v.Attempts, err = s.cfg.Transfers.Attempts(c.ctx(), id); err != nil {
 			return about(id, err)
 		}

@@ -155,7 +155,19 @@ func fault(r request.Request) (problem.Kind, string) {
 	switch b := body.(type) {
 	case *request.TransferBody:
 		return transferFault(b)
+	case *request.ContractCallBody:
+		if kind, bad := addressFault(custody.EVMChain(1), b.Contract); bad {
+			return kind, "/request/body/contract"
+		}
+	case *request.MessageSignBody:
+		if b.Kind != request.TypedMessage && b.Kind != request.PersonalMessage {
+			return problem.Malformed, "/request/body/kind"
+		}
 	case *request.WhitelistAddBody:
+		if kind, bad := addressFault(b.Chain, b.Address); bad {
+			return kind, "/request/body/address"
+		}
+	case *request.BlacklistAddBody:
 		if kind, bad := addressFault(b.Chain, b.Address); bad {
 			return kind, "/request/body/address"
 		}

@@ -254,14 +254,6 @@ func (s *Server) listGroups(c *call) error {
 	return c.reply(apiv1.GroupList{Groups: apiv1.DocumentOf(d).Groups})
 }
 
-func (s *Server) addressBook(c *call) error {
-	d, _, err := s.document(c)
-	if err != nil {
-		return err
-	}
-	return c.reply(apiv1.AddressBook{Entries: apiv1.DocumentOf(d).AddressBook})
-}
-
 func (s *Server) openSession(c *call) error {
 	var in apiv1.SessionIn
 	if err := c.read(&in); err != nil {

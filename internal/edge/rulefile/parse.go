@@ -65,10 +65,15 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"calendars":   func(n *yaml.Node, path string) { d.Calendars = items(r, n, path, r.calendar, byCalendar) },
 		"limits":      func(n *yaml.Node, path string) { d.Limits = items(r, n, path, r.limit, byLimit) },
 		"obligations": func(n *yaml.Node, path string) { d.Obligations = items(r, n, path, r.obligation, byObligation) },
+		"contracts":   func(n *yaml.Node, path string) { d.Contracts = items(r, n, path, r.contract, byContract) },
 		"changePlan":  func(n *yaml.Node, path string) { d.ChangePlan = r.plan(n, path) },
 		"domain":      func(n *yaml.Node, path string) { d.Domain = r.domain(n, path) },
 		"breakGlass":  func(n *yaml.Node, path string) { d.BreakGlass = r.breakGlass(n, path) },
 		"oversight":   func(n *yaml.Node, path string) { d.Oversight = r.oversight(n, path) },
+
+		"counterparties": func(n *yaml.Node, path string) { d.Counterparties = items(r, n, path, r.counterparty, byParty) },
+		"whitelist":      func(n *yaml.Node, path string) { d.Whitelist = r.whitelist(n, path) },
+		"blacklist":      func(n *yaml.Node, path string) { d.Blacklist = items(r, n, path, r.blocked, byAddress) },
 	}, "schema", "version", "principals", "floor", "changePlan")
 	return d
 }
@@ -168,11 +173,11 @@ func (r *reader) group(n *yaml.Node, path string) (g policy.Group) {
 }
 
 func (r *reader) entry(n *yaml.Node, path string) (e policy.BookEntry) {
-	r.Mapping(n, path, strictyaml.Fields{
+	r.Mapping(n, path, r.entryFields(&e, strictyaml.Fields{
 		"id":      func(n *yaml.Node, path string) { e.ID = r.Text(n, path) },
 		"chain":   func(n *yaml.Node, path string) { e.Chain = custody.ChainID(r.Text(n, path)) },
 		"address": func(n *yaml.Node, path string) { e.Address = r.Text(n, path) },
-	}, "id", "chain", "address")
+	}), "id", "chain", "address")
 	return e
 }
 
@@ -263,11 +268,11 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 
 			"temperature": func(n *yaml.Node, path string) { m.Temperatures = set[request.Temperature](r, n, path) },
 		}),
-		"destination": group(strictyaml.Fields{
+		"destination": group(r.destinationFields(&m, strictyaml.Fields{
 			"kind": func(n *yaml.Node, path string) { m.Destination = set[policy.DestinationKind](r, n, path) },
 			"not":  func(n *yaml.Node, path string) { m.DestNot = set[policy.DestinationKind](r, n, path) },
 			"ids":  func(n *yaml.Node, path string) { m.Books = set[string](r, n, path) },
-		}),
+		})),
 		"asset": group(strictyaml.Fields{
 			"ids": func(n *yaml.Node, path string) { m.Assets = set[custody.AssetID](r, n, path) },
 		}),
@@ -275,6 +280,9 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 			"max":  func(n *yaml.Node, path string) { m.AmountMax = r.amount(n, path) },
 			"over": func(n *yaml.Node, path string) { m.AmountOver = r.amount(n, path) },
 		}),
+		"call":      func(n *yaml.Node, path string) { m.Call = r.call(n, path) },
+		"typedData": func(n *yaml.Node, path string) { m.Typed = r.typed(n, path) },
+		"message":   func(n *yaml.Node, path string) { m.Message = set[policy.MessageKind](r, n, path) },
 		"expr": func(n *yaml.Node, path string) {
 			if m.Expr = r.Text(n, path); r.Err == nil && m.Expr == "" {
 				r.Fail(n, path, "is empty; leave the key out to match anything")

@@ -28,9 +28,7 @@ func Render(d policy.Document) ([]byte, error) {
 	root.addIf(len(d.Groups) > 0, "groups", each(d.Groups, func(g policy.Group) *yaml.Node {
 		return flow((&node{}).add("id", text(string(g.ID))).add("members", texts(g.Members)).addIf(g.Line > 0, "line", number(uint64(g.Line))))
 	}))
-	root.addIf(len(d.AddressBook) > 0, "addressBook", each(d.AddressBook, func(e policy.BookEntry) *yaml.Node {
-		return flow((&node{}).add("id", text(e.ID)).add("chain", text(string(e.Chain))).add("address", text(e.Address)))
-	}))
+	root.addIf(len(d.AddressBook) > 0, "addressBook", each(d.AddressBook, entryNode))
 	root.add("floor", (&node{}).
 		add("minDistinctUsers", number(uint64(d.Floor.MinDistinctUsers))).
 		add("forbidSelfApproval", boolean(d.Floor.ForbidSelfApproval)).
@@ -42,6 +40,8 @@ func Render(d policy.Document) ([]byte, error) {
 	root.addIf(len(d.Calendars) > 0, "calendars", each(d.Calendars, calendarNode))
 	root.addIf(len(d.Limits) > 0, "limits", each(d.Limits, limitNode))
 	root.addIf(len(d.Obligations) > 0, "obligations", each(d.Obligations, obligationNode))
+	bookNodes(root, d)
+	root.addIf(len(d.Contracts) > 0, "contracts", each(d.Contracts, contractNode))
 	root.add("changePlan", planNode(d.ChangePlan))
 	if p := d.Domain; p != nil {
 		plans := (&node{}).add("signature", planNode(p.Signature)).add("revocation", planNode(p.Revocation)).add("recovery", planNode(p.Recovery))
@@ -191,7 +191,9 @@ func matchNode(m policy.Match) *yaml.Node {
 	})
 	group("destination", func(n *node) {
 		n.addIf(len(m.Destination) > 0, "kind", texts(m.Destination)).addIf(len(m.DestNot) > 0, "not", texts(m.DestNot)).
-			addIf(len(m.Books) > 0, "ids", texts(m.Books))
+			addIf(len(m.Books) > 0, "ids", texts(m.Books)).addIf(len(m.Counterparties) > 0, "counterparties", texts(m.Counterparties)).
+			addIf(m.MinAge > 0, "minAge", duration(m.MinAge)).addIf(m.YoungerThan > 0, "youngerThan", duration(m.YoungerThan)).
+			addIf(m.FirstUse, "firstUse", boolean(true)).addIf(m.Lookalike, "lookalike", boolean(true))
 	})
 	group("asset", func(n *node) { n.addIf(len(m.Assets) > 0, "ids", texts(m.Assets)) })
 	group("amount", func(n *node) {
@@ -209,6 +211,13 @@ func matchNode(m policy.Match) *yaml.Node {
 	if m.FeeOver != nil {
 		out.add("fee", flow((&node{}).add("over", amount(m.FeeOver))))
 	}
+	if m.Call != nil {
+		out.add("call", callNode(m.Call))
+	}
+	if m.Typed != nil {
+		out.add("typedData", typedNode(m.Typed))
+	}
+	out.addIf(len(m.Message) > 0, "message", texts(m.Message))
 	n := out.mapping()
 	if len(n.Content) == 0 {
 		n.Style = yaml.FlowStyle // {}: matches anything

@@ -89,7 +89,18 @@ func Statement(canonical []byte, s request.Statement, wallet *entry.Wallet) (Eff
 	switch b := body.(type) {
 	case *request.TransferBody:
 		return transferStatement(b, s, wallet)
+	case *request.ContractCallBody:
+		return callStatement(b, s, wallet)
+	case *request.MessageSignBody:
+		return messageStatement(b, s, wallet)
 	case *request.WhitelistAddBody:
+		if l := s.Effects.List; l != nil {
+			if err := first(same("address", b.Address, l.Address), same("chain", b.Chain, l.Chain)); err != nil {
+				return Effects{}, err
+			}
+		}
+		return Effects{Chain: b.Chain}, Address(b.Chain, b.Address)
+	case *request.BlacklistAddBody:
 		return Effects{Chain: b.Chain}, Address(b.Chain, b.Address)
 	default:
 		return Effects{}, nil
@@ -163,9 +174,14 @@ func sameSource(b *request.TransferBody, source string, wallet *entry.Wallet) er
 	if err != nil {
 		return err
 	}
-	derived, _, err := a.at(entry.KeyPath{Index: b.Source})
+	return a.sameAt(b.Wallet, b.Source, source)
+}
+
+// sameAt derives an address of a wallet and compares.
+func (a account) sameAt(id custody.WalletID, index uint32, stated string) error {
+	derived, _, err := a.at(entry.KeyPath{Index: index})
 	if err != nil {
 		return err
 	}
-	return first(same("wallet", b.Wallet, wallet.ID), same("paying address", derived, source))
+	return first(same("wallet", id, a.wallet.ID), same("paying address", derived, stated))
 }

@@ -149,7 +149,7 @@ func (g *gathered) add(e feed.Entry) error {
 		}
 		x := g.at(r.ID())
 		allowed := b.Decision.Outcome == policy.Allowed
-		x.fresh, x.seq, x.asked, x.moving = true, e.Leaf.Seq, b, allowed && b.Effects.Operation == request.Transfer
+		x.fresh, x.seq, x.asked, x.moving = true, e.Leaf.Seq, b, allowed && b.Effects.Operation.Pays()
 		if x.state = message.StatePending; !allowed {
 			x.state = message.StateRefused
 		}

@@ -67,6 +67,7 @@ func (c *Core) mux() *gate.Mux {
 	})
 	handle(m, message.MethodWallets, c.wallets)
 	handle(m, message.MethodApps, c.apps)
+	handle(m, message.MethodBook, c.book)
 	handle(m, message.MethodAddresses, c.addresses)
 	handle(m, message.MethodPolicy, func(message.Empty) (message.Policy, error) {
 		c.mu.Lock()
@@ -122,9 +123,9 @@ func (c *Core) submit(in message.Submit) (message.Request, error) {
 	}
 	auto := e.Decision.Outcome == policy.Allowed && e.Decision.Auto
 	switch {
-	case auto && r.Operation == request.Transfer && len(in.Payload) > 0:
+	case auto && r.Operation.Signs() && len(in.Payload) > 0:
 		return c.signNow(r, in)
-	case auto && r.Operation != request.Transfer:
+	case auto && !r.Operation.Signs():
 		if err := c.execute(id); err != nil {
 			return none, err
 		}
@@ -192,7 +193,7 @@ func (c *Core) approve(in message.Approve) (message.Request, error) {
 	if err != nil {
 		return message.Request{}, err
 	}
-	if p, ok := c.state.Pending(in.Approval.Request); ok && p.Effects.Operation != request.Transfer && c.state.Ready(p, c.at(), c.derive) == nil {
+	if p, ok := c.state.Pending(in.Approval.Request); ok && !p.Effects.Operation.Signs() && c.state.Ready(p, c.at(), c.derive) == nil {
 		if err := c.execute(p.ID); err != nil {
 			return message.Request{}, err
 		}

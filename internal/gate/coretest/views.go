@@ -170,7 +170,7 @@ func (c *Core) pendingView(p *authority.Pending) message.Request {
 	}
 	if err := c.state.Ready(p, c.at(), c.derive); err != nil {
 		v.Missing = lackOf(err)
-	} else if p.Effects.Operation == request.Transfer {
+	} else if p.Effects.Operation.Signs() {
 		v.State = message.StateReady
 	}
 	return v
@@ -204,6 +204,17 @@ func (c *Core) wallets(in message.List) (message.Wallets, error) {
 			return out, err
 		}
 		out.Wallets = append(out.Wallets, v)
+	}
+	return out, nil
+}
+
+func (c *Core) book(in message.List) (message.Book, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list, total := c.state.Book(in.From, int(min(max(in.Limit, 1), 1000)), c.at())
+	out := message.Book{Total: total, Ledger: c.state.Doc.Whitelist != nil}
+	for _, x := range list {
+		out.Entries = append(out.Entries, message.BookEntry{Entry: x.BookEntry, Standing: x.Standing, Age: x.Age, Reviewed: x.Reviewed, Seq: x.Seq, Own: x.Own, Position: x.Position, Old: x.Old})
 	}
 	return out, nil
 }

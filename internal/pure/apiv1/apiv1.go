@@ -118,6 +118,14 @@ func NewBody(o request.Operation) request.Body {
 		return &request.WhitelistAddBody{}
 	case request.WhitelistRemove:
 		return &request.WhitelistRemoveBody{}
+	case request.WhitelistSuspend:
+		return &request.WhitelistSuspendBody{}
+	case request.WhitelistReview:
+		return &request.WhitelistReviewBody{}
+	case request.BlacklistAdd:
+		return &request.BlacklistAddBody{}
+	case request.BlacklistRemove:
+		return &request.BlacklistRemoveBody{}
 	case request.PointsSet:
 		return &request.PointsSetBody{}
 	case request.EpochLoad:
@@ -148,6 +156,10 @@ func NewBody(o request.Operation) request.Body {
 		return &request.ReanchorCancelBody{}
 	case request.SlotReconcile:
 		return &request.SlotReconcileBody{}
+	case request.ContractCall:
+		return &request.ContractCallBody{}
+	case request.MessageSign:
+		return &request.MessageSignBody{}
 	case request.AppGrant:
 		return &request.AppGrantBody{}
 	case request.AppRevoke:

@@ -30,9 +30,13 @@ type Document struct {
 	Calendars []Calendar `json:"calendars,omitempty"`
 	Limits    []Limit    `json:"limits,omitempty"`
 
-	Obligations []Obligation `json:"obligations,omitempty"`
-	BreakGlass  *BreakGlass  `json:"breakGlass,omitempty" doc:"what people may do in a crisis"`
-	Oversight   *Oversight   `json:"oversight,omitempty" doc:"who holds and releases requests"`
+	Obligations    []Obligation      `json:"obligations,omitempty"`
+	BreakGlass     *BreakGlass       `json:"breakGlass,omitempty" doc:"what people may do in a crisis"`
+	Oversight      *Oversight        `json:"oversight,omitempty" doc:"who holds and releases requests"`
+	Counterparties []Counterparty    `json:"counterparties,omitempty"`
+	Whitelist      *Whitelist        `json:"whitelist,omitempty" doc:"settings of the address ledger; absent: there is none"`
+	Blacklist      []Blocked         `json:"blacklist,omitempty"`
+	Contracts      []policy.Contract `json:"contracts,omitempty" doc:"contracts that calls of can be decoded"`
 }
 
 // Obligation adds to what requests that it matches need.
@@ -91,10 +95,10 @@ type Limit struct {
 	ID       string          `json:"id"`
 	Title    string          `json:"title,omitempty"`
 	When     Match           `json:"when"`
-	Measure  policy.Measure  `json:"measure" doc:"amount, fee or count"`
+	Measure  policy.Measure  `json:"measure" doc:"amount, fee, count or newDestinations"`
 	Max      custody.Uint256 `json:"max"`
 	Window   Window          `json:"window"`
-	GroupBy  []policy.Aspect `json:"groupBy,omitempty" doc:"initiator, source, chain, asset, destination"`
+	GroupBy  []policy.Aspect `json:"groupBy,omitempty" doc:"initiator, source, chain, asset, destination, counterparty"`
 	Exceeded policy.Effect   `json:"onExceed" doc:"deny, hold or plan"`
 
 	Plan *[]Branch `json:"plan,omitempty" doc:"that it needs besides, where onExceed is plan"`
@@ -149,6 +153,13 @@ type BookEntry struct {
 	ID      string          `json:"id"`
 	Chain   custody.ChainID `json:"chain"`
 	Address string          `json:"address"`
+
+	Counterparty string            `json:"counterparty,omitempty"`
+	Proof        request.ProofKind `json:"proof,omitempty" doc:"signed_msg, satoshi_test or attested"`
+	Expires      int64             `json:"expires,omitempty" doc:"Unix seconds"`
+	Suspended    bool              `json:"suspended,omitempty"`
+	Kind         request.EntryKind `json:"kind,omitempty"`
+	Tags         []string          `json:"tags,omitempty"`
 }
 
 // Floor holds for every request.
@@ -201,18 +212,28 @@ type Match struct {
 	FeeOver        *custody.Uint256      `json:"feeOver,omitempty"`
 	Classes        []request.Class       `json:"classes,omitempty" doc:"of the wallet's key: core, token"`
 	InitiatorRoles []request.Role        `json:"initiatorRoles,omitempty"`
+	Counterparties []string              `json:"counterparties,omitempty"`
+	MinAge         int64                 `json:"minAge,omitempty" doc:"seconds"`
+	YoungerThan    int64                 `json:"youngerThan,omitempty" doc:"seconds"`
+	FirstUse       bool                  `json:"firstUse,omitempty"`
+	Lookalike      bool                  `json:"lookalike,omitempty"`
+	Call           *policy.CallMatch     `json:"call,omitempty"`
+	Typed          *policy.TypedMatch    `json:"typedData,omitempty"`
+	Message        []request.MessageKind `json:"message,omitempty"`
 }
 
 // MatchOf gives the JSON form.
 func MatchOf(m policy.Match) Match {
 	return Match{m.Operations, m.Initiators, m.InitiatorIn, m.InitiatorKind, m.Wallets, m.Chains, m.Assets, m.Destination, m.DestNot, m.Books, m.AmountMax, m.AmountOver, m.Expr,
-		(*TimeMatch)(m.Time), m.Temperatures, m.FeeOver, m.Classes, m.InitiatorRoles}
+		(*TimeMatch)(m.Time), m.Temperatures, m.FeeOver, m.Classes, m.InitiatorRoles,
+		m.Counterparties, m.MinAge, m.YoungerThan, m.FirstUse, m.Lookalike, m.Call, m.Typed, m.Message}
 }
 
 func matchFrom(m Match) policy.Match {
 	return policy.Match{Operations: m.Operations, Initiators: m.Initiators, InitiatorIn: m.InitiatorIn, InitiatorKind: m.InitiatorKind, Wallets: m.Wallets, Chains: m.Chains, Assets: m.Assets,
 		Destination: m.Destination, DestNot: m.DestNot, Books: m.Books, AmountMax: m.AmountMax, AmountOver: m.AmountOver, Expr: m.Expr,
-		Time: (*policy.TimeMatch)(m.Time), Temperatures: m.Temperatures, FeeOver: m.FeeOver, Classes: m.Classes, InitiatorRoles: m.InitiatorRoles}
+		Time: (*policy.TimeMatch)(m.Time), Temperatures: m.Temperatures, FeeOver: m.FeeOver, Classes: m.Classes, InitiatorRoles: m.InitiatorRoles,
+		Counterparties: m.Counterparties, MinAge: m.MinAge, YoungerThan: m.YoungerThan, FirstUse: m.FirstUse, Lookalike: m.Lookalike, Call: m.Call, Typed: m.Typed, Message: m.Message}
 }
 
 // DocumentOf gives the JSON form.
@@ -270,6 +291,8 @@ func DocumentOf(d policy.Document) Document {
 		}
 		out.Obligations = append(out.Obligations, x)
 	}
+	out.Counterparties, out.Whitelist, out.Blacklist = d.Counterparties, whitelistOf(d.Whitelist), d.Blacklist
+	out.Contracts = d.Contracts
 	return out
 }
 
@@ -379,5 +402,7 @@ func (d Document) Canonical() (policy.Document, error) {
 		}
 		out.Obligations = append(out.Obligations, x)
 	}
+	out.Counterparties, out.Whitelist, out.Blacklist = d.Counterparties, d.Whitelist.canonical(), d.Blacklist
+	out.Contracts = d.Contracts
 	return out, nil
 }

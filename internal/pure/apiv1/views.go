@@ -419,7 +419,9 @@ type GroupList struct {
 
 // AddressBook is the document's address book.
 type AddressBook struct {
-	Entries []BookEntry `json:"entries"`
+	Entries []ListedEntry `json:"entries"`
+	Total   uint64        `json:"total"`
+	Next    string        `json:"next,omitempty" doc:"cursor of the next page; absent on the last"`
 }
 
 // SessionIn asks for a service's session.

@@ -78,6 +78,7 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 			return fmt.Errorf("entry 0: %w", err)
 		}
 		s.Writer = l.Writer
+		s.book.begin(s.Doc, l)
 		s.commit(l, hash)
 		return nil
 	}

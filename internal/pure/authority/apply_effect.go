@@ -77,8 +77,8 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		apply, err = s.createWallet(l, p.Seq, o, b)
 	case *request.AddressCreateBody:
 		apply, err = s.createAddresses(o, b)
-	case *request.TransferBody:
-		err = errors.New("a transfer has permits, not an effect")
+	case *request.TransferBody, *request.ContractCallBody, *request.MessageSignBody:
+		err = errors.New("what is signed has permits, not an effect")
 	case request.WarmBody:
 		apply, err = s.applyWarm(l, o, b)
 	case request.AppBody:
@@ -91,6 +91,12 @@ func (s *State) applyEffect(l entry.Leaf, b *entry.Effect) (func(), error) {
 		apply, err = s.applySlots(o, b)
 	case request.OversightBody:
 		apply, err = s.applyOversight(l, r, b)
+	case request.ListBody:
+		if s.Doc.Edits(r.Operation) {
+			apply, err = s.changeDocument(l, r.Operation, body, b)
+		} else {
+			apply, err = s.applyList(l, o, b)
+		}
 	default:
 		apply, err = s.changeDocument(l, r.Operation, body, b)
 	}
@@ -113,6 +119,9 @@ func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.
 	if err != nil {
 		return nil, err
 	}
+	if err := s.book.fits(doc); err != nil {
+		return nil, err
+	}
 	if canonical := doc.Encode(); string(canonical) != string(b.Document) {
 		return nil, errors.New("the recorded document is not what the request makes of the current one")
 	}
@@ -122,6 +131,8 @@ func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.
 	}
 	return func() {
 		s.pinDocument(rules, l)
+		s.book.follow(s.Doc, doc, l)
+		s.paid.keep(doc)
 		s.Doc, s.Rules = doc, rules
 		s.recount()
 		s.docs = append(s.docs, l.Seq)

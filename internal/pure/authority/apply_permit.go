@@ -44,7 +44,7 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 		return nil, errors.New("the decision is not an allowance of the current rule document")
 	}
 	if i, ok := s.walletIndex[b.Wallet]; ok {
-		if err := s.on(needs((*request.TransferBody)(nil), s.walletList[i])); err != nil {
+		if err := s.on(s.permitNeeds(b.Request, s.walletList[i])); err != nil {
 			return nil, err
 		}
 		if err := s.free(i); err != nil {
@@ -66,8 +66,8 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 	}
 	wi, ok := s.walletIndex[p.Effects.Wallet]
 	switch {
-	case p.Effects.Operation != request.Transfer || !ok || b.Wallet != p.Effects.Wallet:
-		return nil, errors.New("only a transfer of an existing wallet has permits")
+	case !p.Effects.Operation.Signs() || !ok || b.Wallet != p.Effects.Wallet:
+		return nil, errors.New("only what an existing wallet signs has permits")
 	case b.Attempt != 1:
 		return nil, fmt.Errorf("first permit is attempt %d, not 1", b.Attempt)
 	case b.Fee.Cmp(FeeCap(p.Bounds, p.Decision, b.Decision)) > 0:
@@ -79,7 +79,7 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 	if err != nil {
 		return nil, err
 	}
-	takeWarm, err := s.takeWarm(wi, p.Effects.Asset, p.Effects.Total, b.Fee, Moment{l.Time, l.Bound})
+	takeWarm, err := s.warmPermit(wi, p, b, Moment{l.Time, l.Bound})
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +88,20 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 		FeeCap: FeeCap(p.Bounds, p.Decision, b.Decision), NotAfter: p.Bounds.NotAfter,
 		Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: leaf, Approvals: b.Approvals, Refused: p.Refused,
 		Asset: p.Effects.Asset, wallet: b.Wallet}
+	if p.Effects.Operation != request.Transfer {
+		g.Operation = p.Effects.Operation
+	}
 	return func() {
 		take()
 		takeWarm()
 		s.useChange(wi, b.Change)
 		s.use(b.Decision.Limits, l)
 		s.unwait(p)
+		if s.Doc.RemembersPaid() {
+			for _, o := range p.Effects.Outputs {
+				s.paid.add(p.Effects.Chain, o.Address)
+			}
+		}
 		s.signed[p.ID] = g
 		s.export(wi, p.ID)
 	}, nil
@@ -116,6 +124,9 @@ func (s *State) takeSlot(wallet uint32, rule request.SlotPolicy, b *entry.Permit
 			return nil, fmt.Errorf("nonce %d is not the least free one, %d", b.Slot.Nonce, next)
 		}
 		return func() { s.nonces[s.useAccount(a)] = next + 1 }, nil
+	}
+	if rule == request.NoSlot {
+		return func() {}, noSlot(b)
 	}
 	if rule != request.InputSet || b.Slot.Account != "" || b.Slot.Nonce != 0 || len(b.Slot.Inputs) == 0 || len(b.Slot.Inputs) != len(b.Keys) {
 		return nil, errors.New("the slot must be a set of inputs, one key each")
@@ -148,6 +159,8 @@ func (s *State) addSpent(in entry.Input) {
 // replace is a further attempt in the same slot: only the fee, and where it comes from, may differ.
 func (s *State) replace(l entry.Leaf, leaf [32]byte, b *entry.Permit, g *Signed) (func(), error) {
 	switch {
+	case g.Operation == request.MessageSign:
+		return nil, errors.New("a message has one permit")
 	case b.Attempt != g.Attempt+1:
 		return nil, fmt.Errorf("attempt %d follows attempt %d", b.Attempt, g.Attempt)
 	case b.PayloadHash == g.Payload:

@@ -200,6 +200,9 @@ func CheckResult(w entry.Wallet, p *entry.Permit, b *entry.Result, derive Derive
 	if sha256.Sum256(signed) != b.Signed || txid != b.TxID {
 		return errors.New("the signed transaction is another than the result names")
 	}
+	if eth.IsMessage(p.Payload) {
+		return checkMessage(w, p, b, derive)
+	}
 	if w.Scheme == request.SchemeEVM {
 		stx, err := eth.DecodeSigned(signed)
 		if err != nil {
@@ -235,6 +238,9 @@ func Assemble(w entry.Wallet, p *entry.Permit, sigs [][]byte, derive Deriver) (s
 	if w.Scheme == request.SchemeEVM {
 		if len(sigs) != 1 || len(sigs[0]) != 65 {
 			return nil, "", fmt.Errorf("want one signature of 65 bytes, not %d of %d", len(sigs), len(sigs[0]))
+		}
+		if eth.IsMessage(p.Payload) {
+			return assembleMessage(p, sigs[0])
 		}
 		tx, err := eth.DecodeUnsigned(p.Payload)
 		if err != nil {

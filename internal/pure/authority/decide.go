@@ -45,7 +45,7 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 			return nil, err
 		}
 		// Who has no power for it is told so, and not what there is.
-		facts := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind, Context: s.view(at).context()}
+		facts := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind, Context: s.View(at).context()}
 		if d, no := s.Rules.Powerless(facts); no && d.Outcome != policy.Allowed {
 			return nil, refusal(d)
 		}
@@ -77,7 +77,13 @@ func (s *State) editDocument(r *request.Parsed) (policy.Document, error) {
 	if err := CheckPossession(s.Authority, r); err != nil {
 		return policy.Document{}, err
 	}
+	if err := s.notBlocked(r.Decoded); err != nil {
+		return policy.Document{}, err
+	}
 	doc, err := policy.Apply(s.Profile, s.Doc, r.Operation, r.Decoded)
+	if err == nil {
+		err = s.book.fits(doc)
+	}
 	if err != nil {
 		return doc, problem.New(problem.Conflict, "the change can't be made to rule document version %d: %v", s.Doc.Version, err)
 	}
@@ -96,7 +102,11 @@ func refusal(d policy.Decision) error {
 	if (d.Rule == policy.RuleFrozen || d.Rule == policy.RuleDraining) && len(d.Unmet) > 0 && d.Unmet[0].Criterion == policy.CriterionMode {
 		return &problem.Error{Kind: problem.Frozen, Detail: d.Unmet[0].Observed, Rule: d.Rule, Unmet: d.Unmet}
 	}
-	return &problem.Error{Kind: problem.RefusedByRule, Detail: detail, Rule: d.Rule, Unmet: d.Unmet}
+	kind := problem.RefusedByRule
+	if d.Rule == policy.RuleUndecodable && len(d.Unmet) > 0 {
+		kind, detail = problem.Undecodable, fmt.Sprintf("nobody can say what the call does: %s", d.Unmet[0].Observed)
+	}
+	return &problem.Error{Kind: kind, Detail: detail, Rule: d.Rule, Unmet: d.Unmet}
 }
 
 // Refused gives the problem that says why a recorded decision does not allow, or nil if it allows.
@@ -183,8 +193,8 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 		return nil, nil, err
 	}
 	body := r.Decoded
-	if r.Operation == request.Transfer {
-		return nil, nil, problem.New(problem.Conflict, "a transfer is signed, not executed")
+	if r.Operation.Signs() {
+		return nil, nil, problem.New(problem.Conflict, "a %s is signed, not executed", r.Operation)
 	}
 	d, err := s.decideNow(p, r, nil, at, derive)
 	if err != nil {
@@ -213,7 +223,9 @@ func (s *State) PlanEffect(p *Pending, at Moment, derive Deriver) (*entry.Effect
 	case request.OversightBody:
 		e.Oversight = &d.is.oversight
 	default:
-		e.Document = d.is.document.Encode()
+		if d.is.document != nil { // else the address ledger, whose change follows from the request
+			e.Document = d.is.document.Encode()
+		}
 	}
 	return e, body, nil
 }
@@ -225,7 +237,11 @@ func (s *State) Statement(p *Pending, initiator custody.PersonID) request.Statem
 
 // StatementOf builds the statement from what the log records of a request.
 func StatementOf(a custody.AuthorityID, d custody.DomainID, id custody.RequestID, by custody.PersonID, e request.Effects, b request.Bounds, dec policy.Decision) request.Statement {
-	return request.Statement{V: 1, Authority: a, Domain: d, Request: id, Initiator: by, Effects: e, Bounds: b, PolicyVersion: dec.Version, PolicyHash: dec.Hash}
+	s := request.Statement{V: 1, Authority: a, Domain: d, Request: id, Initiator: by, Effects: e, Bounds: b, PolicyVersion: dec.Version, PolicyHash: dec.Hash}
+	if e.Message != nil {
+		s.Exact = e.Message.Exact
+	}
+	return s
 }
 
 // CheckApproval says whether a person's decision on a request that waits may be recorded: key, role, signature, time.

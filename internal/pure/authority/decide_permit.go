@@ -38,7 +38,7 @@ func (p *Pending) Asked() (Asked, error) {
 // again from what was decoded and compared; then it must do what was approved and nothing else, within the bounds. A request
 // that has a permit gets another one only for the same slot, with a higher fee.
 func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, at Moment, derive Deriver) (*entry.Permit, error) {
-	if asked.Effects.Operation != request.Transfer {
+	if !asked.Effects.Operation.Signs() {
 		return nil, problem.New(problem.Conflict, "a %s is executed, not signed", asked.Effects.Operation)
 	}
 	w, next, ok := s.Wallet(asked.Effects.Wallet)
@@ -72,6 +72,9 @@ func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, 
 		return nil, problem.New(problem.OutsideBounds, "the payload may cost %s in fee; the cap is %s", out.Fee, most)
 	}
 	out.Trail = slices.Clone(p.Trail)
+	if asked.Bounds.Slot == request.NoSlot {
+		return out, s.warmMessage(w.ID)
+	}
 	if err := s.slotFree(w, out); err != nil {
 		return nil, err
 	}
@@ -82,6 +85,12 @@ func (s *State) DecidePermit(id custody.RequestID, asked Asked, payload []byte, 
 // CheckPayload decodes a payload and says whether it does what was asked of a wallet and nothing else: the permit's payload, slot,
 // keys, fee and change. Change addresses have indexes below changeEnd.
 func CheckPayload(w entry.Wallet, changeEnd uint32, asked Asked, payload []byte, derive Deriver) (*entry.Permit, error) {
+	switch o := asked.Request.Decoded.(type) {
+	case *request.ContractCallBody:
+		return callPayload(w, asked, o, payload)
+	case *request.MessageSignBody:
+		return messagePayload(w, asked, o, payload)
+	}
 	t, ok := asked.Request.Decoded.(*request.TransferBody)
 	if !ok || len(asked.Effects.Outputs) == 0 {
 		return nil, problem.New(problem.Conflict, "a %s has no payload", asked.Request.Operation)
@@ -148,15 +157,9 @@ func (s *State) slotFree(w entry.Wallet, p *entry.Permit) error {
 
 // ethereumPayload decodes an unsigned EIP-1559 transaction and compares it with what was asked.
 func ethereumPayload(w entry.Wallet, asked Asked, source uint32, out *entry.Permit) error {
-	tx, err := eth.DecodeUnsigned(out.Payload)
+	tx, err := unsigned(w, out.Payload)
 	if err != nil {
-		return problem.New(problem.Malformed, "payload: %v", err)
-	}
-	if again, err := tx.Encode(); err != nil || !bytes.Equal(again, out.Payload) {
-		return problem.New(problem.Malformed, "payload is not what it decodes to")
-	}
-	if id, _ := w.Chain.EVM(); tx.ChainID != id {
-		return problem.New(problem.WrongNetwork, "payload is for chain id %d; the wallet is on %d", tx.ChainID, id)
+		return err
 	}
 	contract, token := asked.Effects.Asset.ERC20()
 	e, err := eth.Effects(tx, func(a eth.Address) bool { return token && a.String() == contract })
@@ -174,6 +177,26 @@ func ethereumPayload(w entry.Wallet, asked Asked, source uint32, out *entry.Perm
 	case custody.Uint256(e.Amount) != want.Amount:
 		return problem.New(problem.OutsideBounds, "payload pays %s; %s was asked for", e.Amount, want.Amount)
 	}
+	return accountSlot(asked, tx, source, out)
+}
+
+// unsigned decodes an unsigned transaction of a wallet's chain, builds it again and compares.
+func unsigned(w entry.Wallet, payload []byte) (eth.Tx1559, error) {
+	tx, err := eth.DecodeUnsigned(payload)
+	if err != nil {
+		return tx, problem.New(problem.Malformed, "payload: %v", err)
+	}
+	if again, err := tx.Encode(); err != nil || !bytes.Equal(again, payload) {
+		return tx, problem.New(problem.Malformed, "payload is not what it decodes to")
+	}
+	if id, _ := w.Chain.EVM(); tx.ChainID != id {
+		return tx, problem.New(problem.WrongNetwork, "payload is for chain id %d; the wallet is on %d", tx.ChainID, id)
+	}
+	return tx, nil
+}
+
+// accountSlot fills in fee, nonce and key of an account's transaction.
+func accountSlot(asked Asked, tx eth.Tx1559, source uint32, out *entry.Permit) error {
 	fee, err := tx.MaxFee()
 	if err != nil {
 		return problem.New(problem.OutsideBounds, "payload: %v", err)

@@ -39,6 +39,10 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 			c, err = s.changeApps(o, at)
 		}
 		x.app = c.effect
+	case *request.ContractCallBody:
+		w, next, err = s.signing(o.Wallet)
+	case *request.MessageSignBody:
+		w, next, err = s.signing(o.Wallet)
 	case *request.WalletMoveBody:
 		var c moveChange
 		c, err = s.changeMove(o)
@@ -67,6 +71,10 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 			x.slots = c.effect
 			break
 		}
+		if b, ok := o.(request.ListBody); ok && !s.Doc.Edits(r.Operation) {
+			err = s.checkList(r, b, at)
+			break
+		}
 		var doc policy.Document
 		doc, err = s.editDocument(r)
 		x.document = &doc
@@ -77,11 +85,14 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 	if err != nil {
 		return described{}, err
 	}
-	view := s.view(at)
+	view := s.View(at)
 	if w.ID != "" {
 		view.Temperature = s.Temperature(w.ID)
 	}
 	x.facts, x.effects, x.bounds, err = Describe(s.Rules, view, w, next[0], r, kind, derive)
+	if err == nil {
+		err = s.warmCall(w, x.effects)
+	}
 	return x, err
 }
 
@@ -135,12 +146,12 @@ func (s *State) mayCreate(o *request.WalletCreateBody) error {
 // where it names one, and with the address book of some rules; view is what else is known. It is the one place that does; whoever checks a record makes it again.
 func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, r *request.Parsed, kind policy.EvidenceKind, derive Deriver) (policy.Facts, request.Effects, request.Bounds, error) {
 	f := policy.Facts{Operation: r.Operation, Initiator: r.Initiator, Evidence: kind, Around: view.around(rules, r), Class: w.Class, Context: view.context()}
-	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest}
+	e := request.Effects{Operation: r.Operation, BodyHash: r.Digest, List: listEffects(rules, r.Operation, r.Decoded)}
 	b := request.Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}
 	var err error
 	switch o := r.Decoded.(type) {
 	case *request.TransferBody:
-		if err = describeTransfer(rules, w, o, &f, &e, &b); err == nil && w.Scheme == request.SchemeEVM {
+		if err = describeTransfer(rules, view, w, o, &f, &e, &b); err == nil && w.Scheme == request.SchemeEVM {
 			err = describeSource(w, receiving, o, &e, derive)
 		}
 	case *request.WalletCreateBody:
@@ -149,6 +160,10 @@ func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, 
 	case *request.AddressCreateBody:
 		f.Wallet, f.Chain, f.Count = o.Wallet, w.Chain, o.Count
 		e.Wallet, e.Chain = o.Wallet, w.Chain
+	case *request.ContractCallBody:
+		err = describeCall(rules, view, w, receiving, o, &f, &e, &b, derive)
+	case *request.MessageSignBody:
+		err = describeMessage(rules, w, receiving, o, &f, &e, derive)
 	case request.WarmBody:
 		f.Wallet, f.Chain = o.Of(), w.Chain
 		e.Wallet, e.Chain = o.Of(), w.Chain
@@ -192,18 +207,21 @@ func describeApp(o request.AppBody, f *policy.Facts, e *request.Effects) {
 	}
 }
 
-func describeTransfer(rules *policy.Rules, w entry.Wallet, o *request.TransferBody, f *policy.Facts, e *request.Effects, b *request.Bounds) error {
+func describeTransfer(rules *policy.Rules, view View, w entry.Wallet, o *request.TransferBody, f *policy.Facts, e *request.Effects, b *request.Bounds) error {
 	if o.Asset.Chain() != w.Chain {
 		return problem.New(problem.WrongNetwork, "wallet %q is on %s; the asset is on %s", o.Wallet, w.Chain, o.Asset.Chain())
 	}
 	f.Wallet, f.Chain, f.Asset, f.FeeCap = o.Wallet, w.Chain, o.Asset, o.FeeCap
 	e.Wallet, e.Chain, e.Asset, e.Outputs = o.Wallet, w.Chain, o.Asset, o.Outputs
+	remembers := rules.Document().Remembers()
 	for _, x := range o.Outputs {
-		to := policy.Destination{Address: x.Address, Amount: x.Amount, Kind: policy.OneTime}
-		if id, ok := rules.Book(w.Chain, x.Address); ok {
-			to.Kind, to.Book = policy.Whitelisted, id
-		}
+		to := view.destination(rules, w.Chain, x)
 		f.Destinations = append(f.Destinations, to)
+		if remembers && to.Kind == policy.Whitelisted {
+			e.Books = append(e.Books, to.Book)
+		} else if remembers {
+			e.Books = append(e.Books, "")
+		}
 		var fits bool
 		if f.Total, fits = f.Total.Add(x.Amount); !fits {
 			return problem.New(problem.Malformed, "the outputs' sum does not fit in 256 bits")
@@ -221,14 +239,9 @@ func describeTransfer(rules *policy.Rules, w entry.Wallet, o *request.TransferBo
 
 // describeSource adds what an Ethereum transfer has: the paying address, and the call of a token.
 func describeSource(w entry.Wallet, receiving uint32, o *request.TransferBody, e *request.Effects, derive Deriver) error {
-	if o.Source >= receiving {
-		return problem.New(problem.NotFound, "wallet %q has no address number %d; it has %d", o.Wallet, o.Source, receiving)
+	if err := source(w, receiving, o.Source, e, derive); err != nil {
+		return err
 	}
-	d, err := derive(w, entry.KeyPath{Index: o.Source})
-	if err != nil {
-		return problem.Wrap(problem.Internal, err, "derive the paying address")
-	}
-	e.Source = d.Address
 	c, ok := o.Asset.ERC20()
 	if !ok {
 		return nil
@@ -242,6 +255,19 @@ func describeSource(w entry.Wallet, receiving uint32, o *request.TransferBody, e
 		return problem.New(problem.Malformed, "output 0: %v", err)
 	}
 	e.Call = erc20Call(contract, to, o.Outputs[0].Amount)
+	return nil
+}
+
+// source adds the address that pays, calls or signs.
+func source(w entry.Wallet, receiving, index uint32, e *request.Effects, derive Deriver) error {
+	if index >= receiving {
+		return problem.New(problem.NotFound, "wallet %q has no address number %d; it has %d", w.ID, index, receiving)
+	}
+	d, err := derive(w, entry.KeyPath{Index: index})
+	if err != nil {
+		return problem.Wrap(problem.Internal, err, "derive the paying address")
+	}
+	e.Source = d.Address
 	return nil
 }
 

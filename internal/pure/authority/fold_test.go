@@ -15,6 +15,7 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/eth"
 	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
@@ -35,7 +36,7 @@ type driver struct {
 func newDriver(t tester) *driver {
 	d := &driver{world: furnished(t, worldOf(t, overseenDocument())), slots: map[string]custody.RequestID{}, effects: map[request.Operation]int{}}
 	d.must(t, d.effect(t, d.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: "vault", Chain: evm, Scheme: request.SchemeEVM, Temperature: request.Warm}, "bob")))
-	d.s.life.Allowed = d.s.life.Allowed.Or(appPoints).With(points.TokenKeys)
+	d.s.life.Allowed = d.s.life.Allowed.Or(appPoints).Or(callPoints).With(points.TokenKeys)
 	d.m = modelOf(d.s)
 	for id := range d.s.doneIndex {
 		o, _ := d.s.Done(id)
@@ -80,8 +81,10 @@ func (d *driver) newRequest(t *rapid.T) any {
 	if rapid.IntRange(0, 5).Draw(t, "life") == 0 {
 		op, body = d.lifeRequest(t)
 	}
-	switch n := rapid.IntRange(0, 9).Draw(t, "operation"); {
+	switch n := rapid.IntRange(0, 11).Draw(t, "operation"); {
 	case op != "":
+	case n > 9:
+		op, body = drawCall(t)
 	case n == 0 && rapid.Bool().Draw(t, "warm"):
 		op, body = d.warmRequest(t)
 	default:
@@ -174,12 +177,15 @@ func (d *driver) newPermit(t *rapid.T) any {
 			}
 		}
 	}
-	if e == nil || e.Effects.Operation != request.Transfer {
+	if e == nil || !e.Effects.Operation.Signs() {
 		return nil
 	}
+	if e.Effects.Message != nil {
+		return d.messagePermit(t, e)
+	}
 	slot := inputs(byte(rapid.IntRange(0, 40).Draw(t, "input")), byte(rapid.IntRange(30, 60).Draw(t, "second input")))
-	if e.Effects.Wallet == "hot" {
-		slot = account0(d.s.NextNonce("hot", 0))
+	if w := e.Effects.Wallet; w != "cold" {
+		slot = account0(d.s.NextNonce(w, 0))
 		if seldom(t, "wrong nonce") {
 			slot.Nonce += uint64(rapid.IntRange(-1, 1).Draw(t, "off by"))
 		}
@@ -325,6 +331,8 @@ func (d *driver) step(t *rapid.T) {
 		d.reanchorStory(t)
 	} else if n < 9 {
 		d.appStory(t)
+	} else if n == 9 && rapid.Bool().Draw(t, "call") {
+		d.callStory(t)
 	} else if n < 11 {
 		d.coldStory(t)
 	} else if n == 12 && rapid.Bool().Draw(t, "oversight") {
@@ -417,7 +425,12 @@ func (d *driver) submit(t *rapid.T, body any) {
 		d.effects[op]++
 	}
 	if p, ok := body.(*entry.Permit); ok {
-		d.oneSlot(t, p)
+		if g, ok := d.s.Signed(p.Request); ok {
+			d.effects[g.Operation]++
+		}
+		if !eth.IsMessage(p.Payload) {
+			d.oneSlot(t, p)
+		}
 	}
 }
 
@@ -496,7 +509,7 @@ func TestFoldIsTheModel(t *testing.T) {
 	})
 	t.Log(counts)
 	for _, op := range request.Operations() {
-		if counts[string(op)] == 0 && (op.LifeCycle() || op.Oversight() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose || op == request.WalletMove || op == request.SlotReconcile || op == request.AppGrant || op == request.AppRevoke || op == request.AppKeyRevoke) {
+		if counts[string(op)] == 0 && (op.LifeCycle() || op.Oversight() || op == request.GroupSet || op == request.WalletTemperature || op == request.WarmOpen || op == request.WarmClose || op == request.WalletMove || op == request.SlotReconcile || op == request.AppGrant || op == request.AppRevoke || op == request.AppKeyRevoke || op == request.ContractCall || op == request.MessageSign) {
 			t.Errorf("no %s took effect: the draws are one-sided", op)
 		}
 	}

@@ -38,16 +38,20 @@ type Hold struct {
 	Reason  string            `cbor:"4,keyasint"`
 }
 
-// governance is section 23: what people decided of the domain beside its rules.
+// governance is what people decided of the domain beside its rules.
 type governance struct {
 	mode *ModeState                 // nil: normal. Who gets it must not change what it points to
 	held map[custody.RequestID]Hold // of requests that wait
 }
 
-// governanceSection is the image of it. Later fields belong to other parts of the governance.
+// governanceSection is section 23: what people decided of the domain beside its rules, and what rules look at besides wallets and limits. Each part is left out
+// while it is empty, and so is the whole.
 type governanceSection struct {
 	Mode *ModeState `cbor:"1,keyasint,omitempty"`
 	Held []Hold     `cbor:"2,keyasint,omitempty"` // by entry
+
+	Book *chainState `cbor:"3,keyasint,omitempty"` // address ledger, with the ages of the document's own entries
+	Paid *chainState `cbor:"4,keyasint,omitempty"` // destinations paid, while the document asks for them
 }
 
 // Mode gives the operational state at a moment. A drain that may be past its time is a freeze.
@@ -299,13 +303,21 @@ func (s *State) freezeAfterGap(l entry.Leaf) {
 // governanceImage gives section 23; nil while it says nothing.
 func (s *State) governanceImage() *governanceSection {
 	g := governanceSection{Mode: s.gov.mode, Held: slices.SortedFunc(maps.Values(s.gov.held), func(a, b Hold) int { return cmp.Compare(a.Seq, b.Seq) })}
-	if g.Mode == nil && len(g.Held) == 0 {
+	if s.book.ledger.length() > 0 {
+		x := s.book.ledger.state()
+		g.Book = &x
+	}
+	if s.paid.chain.length() > 0 {
+		x := s.paid.chain.state()
+		g.Paid = &x
+	}
+	if g.Mode == nil && len(g.Held) == 0 && g.Book == nil && g.Paid == nil {
 		return nil
 	}
 	return &g
 }
 
-// restoreGovernance takes section 23. Pending requests are there already.
+// restoreGovernance takes operational state and holds. Pending requests are there already.
 func (s *State) restoreGovernance(g *governanceSection) error {
 	if g == nil {
 		return nil
@@ -322,3 +334,27 @@ func (s *State) restoreGovernance(g *governanceSection) error {
 	}
 	return nil
 }
+
+// restoreBook takes the address ledger and the destinations paid. The document is there already, and reservations come after.
+func (s *State) restoreBook(g *governanceSection, load func([32]byte) ([]byte, error)) (err error) {
+	if g == nil {
+		g = &governanceSection{}
+	}
+	if g.Book != nil {
+		if s.book.ledger, err = g.Book.restore(ledgerChunk, load); err != nil {
+			return err
+		}
+	}
+	if g.Paid != nil {
+		if s.paid.chain, err = g.Paid.restore(paidChunk, load); err != nil {
+			return err
+		}
+	}
+	if err := s.book.replay(s.Doc); err != nil {
+		return err
+	}
+	return s.paid.replay()
+}
+
+// length is how many records a chain has, dropped ones apart.
+func (c *chain) length() int { return len(c.full)*c.per + c.inTail }

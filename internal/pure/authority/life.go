@@ -185,6 +185,8 @@ var (
 	needsToken   = points.Make(points.WalletCreate, points.TokenKeys)
 	needsDerive  = points.Make(points.Derive)
 	needsECDSA   = points.Make(points.SignECDSASecp256k1)
+	needsCall    = points.Make(points.SignECDSASecp256k1, points.ContractCall)
+	needsMessage = points.Make(points.SignECDSASecp256k1, points.MessageSign)
 	needsBIP340  = points.Make(points.SignBIP340)
 	needsRotate  = points.Make(points.RotateEpoch)
 	needsRestore = points.Make(points.Restore)
@@ -211,6 +213,10 @@ func needs(body request.Body, w entry.Wallet) points.Set {
 		return needsDerive
 	case *request.AddressCreateBody:
 		return needsDerive
+	case *request.ContractCallBody:
+		return needsCall
+	case *request.MessageSignBody:
+		return needsMessage
 	case *request.TransferBody:
 		if w.Scheme == request.SchemeP2TR {
 			return needsBIP340

@@ -146,7 +146,11 @@ func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) 
 				reserved, _ = reserved.Sub(o.amount)
 			}
 		}
-		if sum(sum(used, reserved), c.Amount).Cmp(l.Max) <= 0 {
+		most := &l.Max
+		if c.Max != nil {
+			most = c.Max
+		}
+		if sum(sum(used, reserved), c.Amount).Cmp(*most) <= 0 {
 			continue
 		}
 		if l.Exceeded == policy.ByPlan {
@@ -157,7 +161,7 @@ func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) 
 		}
 		first = strictest(first, l)
 		if len(unmet) < policy.MaxUnmet {
-			unmet = append(unmet, problem.Unmet{Rule: l.ID, Criterion: "limit", Observed: fmt.Sprintf("%s of %s used, %s reserved, this takes %s", used, l.Max, reserved, c.Amount)})
+			unmet = append(unmet, problem.Unmet{Rule: l.ID, Criterion: "limit", Observed: fmt.Sprintf("%s of %s used, %s reserved, this takes %s", used, most, reserved, c.Amount)})
 		}
 	}
 	return first, unmet, plans
@@ -296,6 +300,9 @@ func (s *State) use(charges []policy.Charge, l entry.Leaf) {
 // useUp counts every limit as used up, for all its groups: entries are lost, and nobody knows what they used.
 func (s *State) useUp(l entry.Leaf) {
 	for _, x := range s.Doc.Limits {
+		s.use([]policy.Charge{{Limit: x.ID, Amount: x.Max}}, l)
+	}
+	if x, ok := s.Rules.Limit(policy.RuleRamp); ok {
 		s.use([]policy.Charge{{Limit: x.ID, Amount: x.Max}}, l)
 	}
 }

@@ -379,11 +379,11 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 	if m.wallets[w].Scheme == request.SchemeP2TR {
 		point = points.SignBIP340
 	}
-	if !m.mayUse(point) || m.isHeld(w) {
+	if !m.mayUse(point) || m.isHeld(w) || !m.mayCall(b.Request) {
 		return errModel
 	}
 	if g := m.signedOf(b.Request); g != nil {
-		if err := ensure(b.Attempt == g.Attempt+1, b.PayloadHash != g.Payload, b.Fee.Cmp(g.Fee) > 0, b.Fee.Cmp(least(&g.FeeCap, b.Decision.FeeCap)) <= 0, slices.Equal(b.Trail, g.Trail), len(g.Trail) < MaxTrail-1,
+		if err := ensure(g.Operation != request.MessageSign, b.Attempt == g.Attempt+1, b.PayloadHash != g.Payload, b.Fee.Cmp(g.Fee) > 0, b.Fee.Cmp(least(&g.FeeCap, b.Decision.FeeCap)) <= 0, slices.Equal(b.Trail, g.Trail), len(g.Trail) < MaxTrail-1,
 			len(b.Approvals) == 0, SlotHash(b.Wallet, b.Slot) == g.Slot, !Expired(g.NotAfter, at.Time, at.Bound)); err != nil {
 			return err
 		}
@@ -396,7 +396,7 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 		return m.exports(w, b.Request)
 	}
 	p := m.pendingOf(b.Request)
-	if p == nil || p.Effects.Operation != request.Transfer || p.Effects.Wallet != b.Wallet || b.Attempt != 1 {
+	if p == nil || !slices.Contains([]request.Operation{request.Transfer, request.ContractCall, request.MessageSign}, p.Effects.Operation) || p.Effects.Wallet != b.Wallet || b.Attempt != 1 {
 		return errModel
 	}
 	most := least(&p.Bounds.FeeCap, p.Decision.FeeCap, b.Decision.FeeCap)
@@ -406,12 +406,15 @@ func (m *model) permit(l entry.Leaf, hash [32]byte, at Moment, b *entry.Permit) 
 	if err := m.slot(uint32(w), p.Bounds.Slot, b); err != nil {
 		return err
 	}
-	if err := m.pay(w, p.Effects.Asset, p.Effects.Total, b.Fee, at); err != nil {
+	if err := m.payCall(w, p, b, at); err != nil {
 		return err
 	}
 	m.change(w, b)
 	g := Signed{ID: p.ID, Seq: p.Seq, BodyHash: p.BodyHash, Permit: l.Seq, Attempt: 1, Payload: b.PayloadHash, Slot: SlotHash(b.Wallet, b.Slot), Fee: b.Fee, NotAfter: p.Bounds.NotAfter,
 		FeeCap: most, Trail: append(slices.Clone(p.Trail), l.Seq), Leaf: p.Leaf, PermitLeaf: hash, Approvals: b.Approvals, Refused: p.Refused, Asset: p.Effects.Asset}
+	if p.Effects.Operation != request.Transfer {
+		g.Operation = p.Effects.Operation
+	}
 	m.pending = slices.DeleteFunc(m.pending, func(x Pending) bool { return x.ID == g.ID })
 	at0, _ := slices.BinarySearchFunc(m.signed, g.Seq, func(x Signed, seq uint64) int { return int(x.Seq) - int(seq) })
 	m.signed = slices.Insert(m.signed, at0, g)
@@ -441,6 +444,9 @@ func (m *model) slot(w uint32, rule request.SlotPolicy, b *entry.Permit) error {
 			m.nonces[i]++
 		}
 		return nil
+	}
+	if rule == request.NoSlot {
+		return ensure(b.Slot.Account != "", b.Slot.Nonce == 0, len(b.Slot.Inputs) == 0, len(b.Keys) == 1, b.Keys[0].Branch == 0, len(b.Change) == 0, b.Fee.IsZero(), len(b.Payload) > 1, b.Payload[0] == 0x19)
 	}
 	if b.Slot.Account != "" || b.Slot.Nonce != 0 || len(b.Slot.Inputs) == 0 || len(b.Slot.Inputs) != len(b.Keys) {
 		return errModel

@@ -16,6 +16,10 @@ func CheckPossession(a custody.AuthorityID, r *request.Parsed) error {
 		if !b.Key.Verify(b.EnrolMessage(a), b.Possession) {
 			return problem.New(problem.Unauthenticated, "the new key's proof of possession does not verify")
 		}
+	case *request.WhitelistAddBody:
+		if err := r.CheckOwnership(b); err != nil {
+			return problem.New(problem.Unauthenticated, "%v", err)
+		}
 	case *request.PersonKeyAddBody:
 		if r.Initiator != b.Person {
 			return problem.New(problem.Forbidden, "only %s can ask for a further key of %s; who has no key left is enrolled under a new id", b.Person, b.Person)

@@ -80,6 +80,8 @@ type Signed struct {
 
 	Asset custody.AssetID `cbor:"17,keyasint"` // that it pays
 
+	Operation request.Operation `cbor:"18,keyasint,omitempty"` // that it is; empty: a transfer
+
 	wallet custody.WalletID // that pays; empty after a restore, when only the permit's entry tells it
 }
 

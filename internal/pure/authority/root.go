@@ -42,7 +42,7 @@ type Image struct {
 	Apps      *appSection   `cbor:"21,keyasint,omitempty"` // grants to applications, and revoked keys
 	Meters    []meterRecord `cbor:"22,keyasint,omitempty"` // by key; what limits have counted
 
-	Governance *governanceSection `cbor:"23,keyasint,omitempty"` // operational state, holds
+	Governance *governanceSection `cbor:"23,keyasint,omitempty"` // operational state, holds, address ledger, and destinations paid
 }
 
 type headSection struct {
@@ -177,7 +177,7 @@ func (s *State) StateRoot() [32]byte { return s.Image().Root() }
 // Chunks lists the full chunks by hash; a snapshot keeps the ones that it does not have yet.
 func (s *State) Chunks() map[[32]byte][]byte {
 	out := map[[32]byte][]byte{}
-	for _, c := range []*chain{&s.wallets, &s.accounts, &s.spent, &s.done} {
+	for _, c := range []*chain{&s.wallets, &s.accounts, &s.spent, &s.done, &s.book.ledger, &s.paid.chain} {
 		for _, f := range c.full {
 			out[f.hash] = f.data
 		}
@@ -217,6 +217,9 @@ func Restore(m Image, load func([32]byte) ([]byte, error)) (*State, error) {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	if err := s.restoreApps(m.Apps); err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	if err := s.restoreBook(m.Governance, load); err != nil {
 		return nil, fmt.Errorf("restore state: %w", err)
 	}
 	if err := s.restoreMeters(m); err != nil {

@@ -80,6 +80,8 @@ type State struct {
 	apps   appState
 	cold   cold
 	gov    governance
+	book   book // address ledger
+	paid   paid // destinations
 
 	tokenWallets int // of class token
 }
@@ -151,6 +153,8 @@ func New() *State {
 		apps:         newAppState(),
 		cold:         cold{away: map[uint32]*Away{}, open: map[custody.RequestID]uint32{}, back: map[uint32]uint64{}},
 		gov:          governance{held: map[custody.RequestID]Hold{}},
+		book:         newBook(),
+		paid:         newPaid(),
 	}
 }
 

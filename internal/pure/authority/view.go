@@ -3,6 +3,9 @@
 package authority
 
 import (
+	"slices"
+
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 )
@@ -12,6 +15,8 @@ type View struct {
 	At          Moment              // when it is decided; zero: not known
 	Temperature request.Temperature // of the request's wallet; empty: not known, or none
 	Mode        policy.Mode         // operational state; empty: normal
+
+	Destination func(c custody.ChainID, address string) policy.Destination // what an address is, but for address and amount; nil: what the document says alone
 }
 
 // around gives what of a view the rules look at.
@@ -44,5 +49,41 @@ func ModeOf(f policy.Facts) policy.Mode {
 	return f.Context.Mode
 }
 
-// view is what decisions are made with at a moment.
-func (s *State) view(at Moment) View { return View{At: at, Mode: s.Mode(at)} }
+// View gives what the state knows at a moment.
+func (s *State) View(at Moment) View {
+	v := View{At: at, Mode: s.Mode(at)}
+	if s.Doc.Remembers() {
+		v.Destination = func(c custody.ChainID, address string) policy.Destination { return s.destination(c, address, at) }
+	}
+	return v
+}
+
+// Recorded gives what recorded facts say of destinations, for who has no state: the domain's word. It is nil where the rules look at the document alone.
+func Recorded(rules *policy.Rules, f policy.Facts) func(custody.ChainID, string) policy.Destination {
+	if !rules.Document().Remembers() {
+		return nil
+	}
+	return func(c custody.ChainID, address string) policy.Destination {
+		for _, d := range slices.Concat(f.Destinations, f.Moves) {
+			if c == f.Chain && d.Address == address {
+				return d
+			}
+		}
+		return policy.Destination{Kind: policy.OneTime}
+	}
+}
+
+// destination gives what an output's destination is.
+func (v View) destination(rules *policy.Rules, c custody.ChainID, x request.Output) policy.Destination {
+	out := policy.Destination{Kind: policy.OneTime}
+	if v.Destination != nil {
+		out = v.Destination(c, x.Address)
+	} else if e, ok := rules.Entry(c, x.Address); ok {
+		out = policy.Destination{Kind: policy.Whitelisted, Book: e.ID, Counterparty: e.Counterparty}
+		if e.Suspended {
+			out.Kind = policy.Suspended
+		}
+	}
+	out.Address, out.Amount = x.Address, x.Amount
+	return out
+}

@@ -83,7 +83,9 @@ func firstDocument() policy.Document {
 			{ID: "cool", Priority: 6, Auto: true, When: policy.Match{Operations: []request.Operation{request.WarmClose}}},
 			{ID: "apps", Priority: 7, Plan: two, When: policy.Match{Operations: []request.Operation{request.AppGrant, request.AppKeyRevoke}}},
 			{ID: "stop", Priority: 8, Auto: true, When: policy.Match{Operations: []request.Operation{request.AppRevoke}}},
+			{ID: "calls", Priority: 9, Plan: one, When: policy.Match{Operations: []request.Operation{request.ContractCall, request.MessageSign}}},
 		}}
+	d.Contracts = callContracts()
 	for _, p := range people() {
 		kind := policy.Human
 		if p.id == who("service").id {
@@ -357,6 +359,9 @@ func payBTC(v uint64) request.TransferBody {
 func (w *world) permit(t tester, id custody.RequestID, payload string, slot entry.Slot, fee uint64) *entry.Permit {
 	t.Helper()
 	b := &entry.Permit{Request: id, Attempt: 1, Payload: []byte(payload), PayloadHash: canon.HashBytes(canon.TagPayload, []byte(payload)), Slot: slot, Fee: custody.U64(fee), Wallet: "hot", Keys: []entry.KeyPath{{}}}
+	if e := w.entryOf(t, id); e.Effects.Wallet == "vault" || e.Effects.Message != nil {
+		b.Wallet = e.Effects.Wallet
+	}
 	if len(slot.Inputs) > 0 {
 		b.Wallet, b.Keys = "cold", make([]entry.KeyPath, len(slot.Inputs))
 	}

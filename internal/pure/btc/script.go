@@ -122,7 +122,12 @@ func P2TR(outputKey [32]byte) (Script, error) {
 // hash160 is RIPEMD-160 of SHA-256 of the compressed key.
 func hash160(pub secp.PublicKey) [20]byte {
 	c := pub.Compressed()
-	sum := sha256.Sum256(c[:])
+	return hash160Of(c[:])
+}
+
+// hash160Of is RIPEMD-160 of SHA-256 of the bytes.
+func hash160Of(b []byte) [20]byte {
+	sum := sha256.Sum256(b)
 	h := ripemd160.New()
 	h.Write(sum[:])
 	return [20]byte(h.Sum(nil))

@@ -40,6 +40,11 @@ func NewSighasher(tx UnsignedTx, prevouts []TxOut) (*Sighasher, error) {
 	if _, err := tx.Fee(prevouts); err != nil {
 		return nil, err
 	}
+	return prepareSighash(tx, prevouts), nil
+}
+
+// prepareSighash is [NewSighasher] without its checks.
+func prepareSighash(tx UnsignedTx, prevouts []TxOut) *Sighasher {
 	var outPoints, amounts, scripts, sequences, outputs []byte
 	for i, in := range tx.Inputs {
 		outPoints = in.OutPoint.append(outPoints)
@@ -58,13 +63,16 @@ func NewSighasher(tx UnsignedTx, prevouts []TxOut) (*Sighasher, error) {
 		scripts:   sha256.Sum256(scripts),
 		sequences: sha256.Sum256(sequences),
 		outputs:   sha256.Sum256(outputs),
-	}, nil
+	}
 }
 
 // Hash returns what the signature of the given input, counted from 0, is made over. The output that the input spends
 // decides how: P2WPKH by BIP-143 with [SighashAll], P2TR by BIP-341 for the key path with [SighashDefault]. Every other
 // kind is refused with [ErrKind], an input that does not exist with [ErrInputIndex].
-func (h *Sighasher) Hash(input int) ([32]byte, error) {
+func (h *Sighasher) Hash(input int) ([32]byte, error) { return h.hashAs(input, SighashDefault) }
+
+// hashAs is [Sighasher.Hash] with the hash type of a taproot signature: [SighashDefault], or [SighashAll], which commits to the same.
+func (h *Sighasher) hashAs(input int, typ byte) ([32]byte, error) {
 	if input < 0 || input >= len(h.tx.Inputs) {
 		return [32]byte{}, fmt.Errorf("%w: %d", ErrInputIndex, input)
 	}
@@ -73,7 +81,7 @@ func (h *Sighasher) Hash(input int) ([32]byte, error) {
 		// BIP-143 "Specification", item 5: the scriptCode of P2WPKH is the P2PKH script of the same key hash.
 		return h.segwitV0(input, slices.Concat([]byte{opDup, opHash160, 20}, payload, []byte{opEqualVerify, opCheckSig})), nil
 	case KindP2TR:
-		return h.taproot(input), nil
+		return h.taproot(input, typ), nil
 	default:
 		return [32]byte{}, fmt.Errorf("input %d: %w: %s is not signed here", input, ErrKind, kind)
 	}
@@ -95,9 +103,9 @@ func (h *Sighasher) segwitV0(input int, scriptCode []byte) [32]byte {
 	return doubleSHA256(binary.LittleEndian.AppendUint32(b, uint32(SighashAll))) // 10
 }
 
-// taproot is the digest of BIP-341 "Common signature message" with SIGHASH_DEFAULT, key path, no annex.
-func (h *Sighasher) taproot(input int) [32]byte {
-	b := []byte{0x00, SighashDefault} // epoch, hash_type
+// taproot is the digest of BIP-341 "Common signature message" with SIGHASH_DEFAULT or SIGHASH_ALL, key path, no annex.
+func (h *Sighasher) taproot(input int, typ byte) [32]byte {
+	b := []byte{0x00, typ} // epoch, hash_type
 	b = binary.LittleEndian.AppendUint32(b, uint32(h.tx.Version))
 	b = binary.LittleEndian.AppendUint32(b, h.tx.LockTime)
 	for _, sum := range [][32]byte{h.outPoints, h.amounts, h.scripts, h.sequences, h.outputs} {

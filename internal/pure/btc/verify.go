@@ -107,8 +107,11 @@ func checkKeyOf(script Script, pub secp.PublicKey) error {
 }
 
 // verify checks the signature over the hash of the given input.
-func (s spend) verify(h *Sighasher, input int) error {
-	digest, err := h.Hash(input)
+func (s spend) verify(h *Sighasher, input int) error { return s.verifyAs(h, input, SighashDefault) }
+
+// verifyAs is verify with the hash type of a taproot signature.
+func (s spend) verifyAs(h *Sighasher, input int, typ byte) error {
+	digest, err := h.hashAs(input, typ)
 	if err != nil {
 		return err
 	}

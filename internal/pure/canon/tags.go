@@ -39,7 +39,8 @@ const (
 	TagPattern    Tag = "strongroom/pattern/v1"           // verification pattern of a working key, and the key it is made with
 	TagMeter      Tag = "strongroom/meter/v1"             // meter of a limit: what it counts, and for whom
 	TagSlot       Tag = "strongroom/slot/v1"              // slot of a wallet
-	TagAddressKey Tag = "strongroom/address-ownership/v1" // reserved: proof of ownership of an address
+	TagAddressKey Tag = "strongroom/address-ownership/v1" // proof of ownership of an address: what its challenge binds
+	TagPaid       Tag = "strongroom/paid-destination/v1"  // destination that was paid, and what people compare of it
 	TagScript     Tag = "strongroom/ceremony-script/v1"   // script of a ceremony, as its hash on page one
 	TagRecord     Tag = "strongroom/ceremony-record/v1"   // record of a ceremony's transcript: its hash, and its actor's signature
 	TagClose      Tag = "strongroom/ceremony-close/v1"    // signature of a participant over a whole transcript
@@ -90,9 +91,10 @@ const (
 func Tags() []Tag {
 	return []Tag{TagBody, TagStateRoot, TagSection, TagChain, TagRequestID, TagRequest, TagSession, TagSessionKey, TagStatement, TagPolicy,
 		TagGenesis, TagEnrol, TagBlob, TagBlobHash, TagPayload, TagPermitAux, TagAddresses, TagReply, TagReceipt, TagDecision, TagSeal,
-		TagPKCS11, TagTokenKey, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagMeter, TagSlot, TagAddressKey, TagScript,
-		TagRecord, TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList, TagStatus, TagReanchor,
-		TagBackup, TagManifest, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare,
-		TagShareReceipt, TagImport, TagImporter, TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession, TagAppBound,
-		TagAppCall, TagAppOwner, TagAppLogin, TagOfflineBundle, TagOfflineResult, TagOfflineConfirm, TagOfflineMove, TagOfflineKey}
+		TagPKCS11, TagTokenKey, TagReadKey, TagSalt, TagSnapshot, TagProof, TagWriter, TagPattern, TagMeter, TagSlot, TagAddressKey,
+		TagPaid, TagScript, TagRecord, TagClose, TagTPM, TagMark, TagCertify, TagKeyAdd, TagSignIn, TagRecoveryRecord, TagBlobList,
+		TagStatus, TagReanchor, TagBackup, TagManifest, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource,
+		TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession,
+		TagAppBound, TagAppCall, TagAppOwner, TagAppLogin, TagOfflineBundle, TagOfflineResult, TagOfflineConfirm, TagOfflineMove,
+		TagOfflineKey}
 }

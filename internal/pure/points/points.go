@@ -45,6 +45,8 @@ const (
 	Threshold    Point = 16 // keys are made whose shares lie in several cores
 	AppCompat    Point = 17 // keys for applications may be used as hardware's older clients expect
 	TokenKeys    Point = 18 // keys of wallets are born in the token
+	ContractCall Point = 19 // wallets call contracts
+	MessageSign  Point = 20 // wallets sign messages
 )
 
 // Algorithms that the domain itself asks for by name; [Of] gives all.
@@ -77,6 +79,8 @@ var acts = []struct {
 	{Threshold, "threshold", "keys are made whose shares lie in several cores"},
 	{AppCompat, "app-compat", "grants may allow what older clients of hardware modules expect and is refused otherwise"},
 	{TokenKeys, "token-keys", "keys of wallets are born in the token, where they can't be moved or backed up"},
+	{ContractCall, "contract-call", "wallets call contracts, decoded with the contracts of the rule document"},
+	{MessageSign, "message-sign", "wallets sign messages: typed data and plain text"},
 }
 
 // firstAlgorithm is the first number that belongs to an algorithm.

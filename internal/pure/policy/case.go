@@ -4,6 +4,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
@@ -75,9 +76,23 @@ func (c *Case) Decide() Decision {
 	if out, decided := r.power(d, f, a.who); decided {
 		return out
 	}
+	if stops(f.Operation) { // takes an address away only
+		return r.stop(d, *f)
+	}
+	for _, barred := range []func(*Facts) (rule, criterion, observed string){r.barred, r.barredCall} {
+		if rule, criterion, observed := barred(f); rule != "" {
+			d.Rule = rule
+			return deny(rule, criterion, observed)
+		}
+	}
 	guard, unmet := r.guard(a)
+	guard, unmet = r.moved(a, guard, unmet)
 	if guard != nil && guard.Effect == Deny {
 		return r.refused(d, guard, unmet)
+	}
+	if unmet := r.callDefaults(f); len(unmet) > 0 {
+		d.Rule, d.Unmet = RuleCallDefaults, unmet
+		return d
 	}
 	routed := r.route(a, d)
 	if f.mode() == Draining && f.Operation == request.Transfer {
@@ -93,15 +108,24 @@ func (c *Case) Decide() Decision {
 // Charges says what the request takes from the limits of the document, sorted by limit and group. fee is the most that it may cost.
 func (c *Case) Charges(fee custody.Uint256) ([]Charge, error) {
 	r, f, a := c.rules, &c.facts, c.act
-	if a == nil || f.Operation.Governance() || len(r.limits) == 0 {
+	switch {
+	case a == nil || f.Operation.Governance() || len(r.limits) == 0 && r.doc.Whitelist == nil:
 		return nil, nil
+	case f.Operation == request.ContractCall:
+		return r.callCharges(a, fee)
+	default:
+		return r.chargesOf(a, fee)
 	}
+}
+
+// chargesOf is Charges of one operation's own facts.
+func (r *Rules) chargesOf(a *activation, fee custody.Uint256) ([]Charge, error) {
 	var out []Charge
-	for i := range r.limitAt[f.Operation].of(f) {
+	for i := range r.limitAt[a.facts.Operation].of(a.facts) {
 		if v := r.limits[i].match(a); !v.match && v.err == nil {
 			continue
 		}
-		more, err := r.doc.Limits[i].charges(a.has, *f, fee)
+		more, err := r.doc.Limits[i].charges(a.has, *a.facts, fee)
 		if err != nil {
 			return nil, err
 		}
@@ -109,7 +133,14 @@ func (c *Case) Charges(fee custody.Uint256) ([]Charge, error) {
 			return nil, errCharges
 		}
 	}
-	return out, nil
+	ramp, err := r.doc.rampCharges(*a.facts)
+	if out = append(out, ramp...); len(ramp) > 0 {
+		slices.SortStableFunc(out, func(a, b Charge) int { return compare(a.Limit, b.Limit) })
+	}
+	if len(out) > MaxCharges {
+		return nil, errCharges
+	}
+	return out, err
 }
 
 // Charges is [Case.Charges] of facts that nothing else is asked about.

@@ -81,7 +81,8 @@ func (d Document) form() error {
 	case d.Version > 1 && d.PrevHash == [32]byte{}:
 		return d.bad("prevHash must be the hash of version %d", d.Version-1)
 	}
-	for _, check := range []func() error{d.checkPrincipals, d.checkGroups, d.checkLines, d.checkBook, d.checkFloor, d.checkRules, d.checkCalendars, d.checkLimits, d.checkObligations, d.checkPlans, d.checkOversight} {
+	for _, check := range []func() error{d.checkPrincipals, d.checkGroups, d.checkLines, d.checkCounterparties, d.checkBook, d.checkFloor, d.checkRules, d.checkCalendars, d.checkLimits, d.checkObligations, d.checkPlans,
+		d.checkOversight, d.checkWhitelist, d.checkBlacklist, d.checkContracts} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrDocument, err)
 		}
@@ -174,6 +175,9 @@ func (d Document) checkBook() error {
 		}
 		if c != e.Address {
 			return fmt.Errorf("address book %s: write address %s as %s", e.ID, e.Address, c)
+		}
+		if err := d.checkEntry(e); err != nil {
+			return fmt.Errorf("address book %s: %w", e.ID, err)
 		}
 		k := bookKey{e.Chain, e.Address}
 		if other, taken := seen[k]; taken {

@@ -24,7 +24,7 @@ func (d Document) checkRules() error {
 			return err
 		}
 		switch id {
-		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, "facts", "limits", "obligations", "plan", "principals":
+		case RuleChangePlan, RuleSignaturePlan, RuleRevocationPlan, RuleRecoveryPlan, RuleZeroize, RuleFloor, RuleDefaultDeny, RuleWhitelistPlan, RuleRamp, RuleBlacklist, RuleSuspended, RuleLookalike, RuleCallDefaults, RuleUndecodable, "facts", "limits", "obligations", "plan", "principals":
 			return fmt.Errorf("%s: the id %q is reserved", what, id)
 		}
 		if d.oversightRule(id) {
@@ -99,6 +99,8 @@ func (d Document) checkRoute(r Route) error {
 	switch {
 	case r.Auto && len(r.Plan.AnyOf) > 0:
 		return errors.New("an automatic route has no plan; take one of the two out")
+	case r.Auto && r.When.raw():
+		return errors.New("a route for calls that nobody can read has a plan: people must answer for them")
 	case r.Auto && len(r.When.Operations) == 0:
 		return errors.New("an automatic route must name its operations")
 	case !r.Auto && len(r.Plan.AnyOf) == 0:
@@ -129,6 +131,8 @@ func (d Document) checkMatch(m Match) error {
 		list("source.class", m.Classes, request.Class.Check),
 		d.checkAround(m),
 		list("initiator.roles", m.InitiatorRoles, func(r request.Role) error { return oneOf(r, request.Roles()) }),
+		d.checkDestinations(m),
+		d.checkSigning(m),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}
@@ -146,7 +150,7 @@ func checkKind(k DestinationKind) error {
 	if k == InternalWallet {
 		return errInternalWallet
 	}
-	return oneOf(k, []DestinationKind{Whitelisted, OneTime})
+	return oneOf(k, []DestinationKind{Whitelisted, OneTime, Cooling, Expired, Suspended})
 }
 
 func oneOf[T ~string](v T, of []T) error {

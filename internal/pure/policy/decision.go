@@ -32,11 +32,20 @@ type Destination struct {
 	Address string          `cbor:"1,keyasint"`
 	Amount  custody.Uint256 `cbor:"2,keyasint"`
 	Kind    DestinationKind `cbor:"3,keyasint"`
-	Book    string          `cbor:"4,keyasint,omitempty"` // address-book id, if Kind is whitelisted
+	Book    string          `cbor:"4,keyasint,omitempty"` // address-book id, unless Kind is one_time
+
+	Age          int64  `cbor:"5,keyasint,omitempty"` // seconds for which the entry is there for certain, where the document has a ledger
+	First        bool   `cbor:"6,keyasint,omitempty"` // never paid before, where the document asks
+	Lookalike    string `cbor:"7,keyasint,omitempty"` // entry that an address which is not in the book looks like, or [PaidBefore]
+	Counterparty string `cbor:"8,keyasint,omitempty"` // of the entry, whatever its kind
 }
 
+// PaidBefore stands in [Destination.Lookalike] for a destination that was paid and has no entry.
+const PaidBefore = "(paid before)"
+
 // Facts is everything a decision may depend on besides the document. What has a wallet has its class. A transfer has wallet, chain, asset, destinations, their
-// sum as total, and fee cap; wallet_create, wallet_temperature and warm_close have wallet and chain; address_create has wallet, chain and
+// sum as total, and fee cap; wallet_create, wallet_temperature and warm_close have wallet and chain; contract_call has what a transfer has, of its own value, and what
+// it does; message_sign has wallet, chain and what the message says; address_create has wallet, chain and
 // count; warm_open has wallet, chain, asset, and what the session is for as total; app_grant and app_revoke have what the grant is about; governance
 // operations and app_key_revoke have none of these. Facts that lack one are denied; those that an operation does not have are not looked at.
 type Facts struct {
@@ -56,6 +65,10 @@ type Facts struct {
 	Around *Around `cbor:"16,keyasint,omitempty"` // what the rules ask for of the state and the clock
 
 	Context *Context `cbor:"15,keyasint,omitempty"` // nil: nothing out of the ordinary
+
+	Call    *request.CallEffects    `cbor:"17,keyasint,omitempty"` // of a contract call, whose destination is the contract and whose amount its value
+	Message *request.MessageEffects `cbor:"18,keyasint,omitempty"` // of a message
+	Moves   []Destination           `cbor:"22,keyasint,omitempty"` // of a contract call: what its movements' destinations are, in their order, where the document remembers destinations
 }
 
 // AppFacts is what a grant to an application is about. app_revoke has the grant's name only.

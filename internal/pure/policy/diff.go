@@ -35,12 +35,12 @@ func Diff(old, next Document) []string {
 				say("group %s is now of line %d; it was of line %d (0: none)", a.ID, b.Line, a.Line)
 			}
 		})
-	entry := func(e BookEntry) string { return fmt.Sprintf("%s on %s", e.Address, e.Chain) }
+	entry := BookEntry.String
 	both(old.AddressBook, next.AddressBook, func(e BookEntry) string { return e.ID },
 		func(e BookEntry) { say("address book gains %s: %s", e.ID, entry(e)) },
 		func(e BookEntry) { say("address book loses %s: %s", e.ID, entry(e)) },
 		func(a, b BookEntry) {
-			if a != b {
+			if !same(a, b) {
 				say("address book entry %s is now %s; it was %s", a.ID, entry(b), entry(a))
 			}
 		})
@@ -71,6 +71,8 @@ func Diff(old, next Document) []string {
 			}
 		})
 	diffOversight(old, next, say)
+	diffBook(old, next, say)
+	diffContracts(old, next, say)
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}
@@ -263,7 +265,7 @@ func (c Calendar) String() string {
 
 // String tells a limit in words.
 func (l Limit) String() string {
-	what := map[Measure]string{MeasureAmount: "pay", MeasureFee: "pay in fees", MeasureCount: "be asked"}[l.Measure]
+	what := map[Measure]string{MeasureAmount: "pay", MeasureFee: "pay in fees", MeasureCount: "be asked", MeasureNew: "pay to destinations never paid before,"}[l.Measure]
 	s := fmt.Sprintf("when %s, all together may %s at most %s %s", l.When, what, l.Max, l.Window)
 	if l.Measure == MeasureCount {
 		s = fmt.Sprintf("when %s, at most %s requests are taken %s", l.When, l.Max, l.Window)
@@ -327,6 +329,11 @@ func (m Match) String() string {
 	say(len(m.Destination) > 0, "every destination is %s", joined(m.Destination, " or "))
 	say(len(m.DestNot) > 0, "some destination is not %s", joined(m.DestNot, " or "))
 	say(len(m.Books) > 0, "every destination is %s of the address book", joined(m.Books, " or "))
+	say(len(m.Counterparties) > 0, "every destination is of the counterparty %s", joined(m.Counterparties, " or "))
+	say(m.MinAge > 0, "every destination is in the address book for at least %d seconds", m.MinAge)
+	say(m.YoungerThan > 0, "some destination is in the address book for less than %d seconds, or not whitelisted", m.YoungerThan)
+	say(m.FirstUse, "some destination was never paid before")
+	say(m.Lookalike, "some destination looks like another that is known")
 	say(m.AmountMax != nil, "the total is at most %s", m.AmountMax)
 	say(m.AmountOver != nil, "the total is more than %s", m.AmountOver)
 	say(m.Expr != "", "%q is true", m.Expr)
@@ -338,6 +345,9 @@ func (m Match) String() string {
 	say(m.FeeOver != nil, "the fee may be more than %s", m.FeeOver)
 	say(len(m.Classes) > 0, "the class of the wallet's key is %s", joined(m.Classes, " or "))
 	say(len(m.InitiatorRoles) > 0, "somebody with the role %s asks", joined(m.InitiatorRoles, " or "))
+	say(m.Call != nil, "%s", m.Call)
+	say(m.Typed != nil, "%s", m.Typed)
+	say(len(m.Message) > 0, "the message is %s", joined(m.Message, " or "))
 	if len(parts) == 0 {
 		return "anything is asked"
 	}

@@ -33,9 +33,13 @@ type Document struct {
 	Calendars []Calendar `cbor:"13,keyasint,omitempty"` // sorted by id
 	Limits    []Limit    `cbor:"14,keyasint,omitempty"` // sorted by id; order has no meaning
 
-	Obligations []Obligation `cbor:"15,keyasint,omitempty"` // sorted by id; order has no meaning
-	BreakGlass  *BreakGlass  `cbor:"21,keyasint,omitempty"` // nil: an administrator freezes, nobody drains
-	Oversight   *Oversight   `cbor:"22,keyasint,omitempty"` // who holds and releases requests
+	Obligations    []Obligation   `cbor:"15,keyasint,omitempty"` // sorted by id; order has no meaning
+	BreakGlass     *BreakGlass    `cbor:"21,keyasint,omitempty"` // nil: an administrator freezes, nobody drains
+	Oversight      *Oversight     `cbor:"22,keyasint,omitempty"` // who holds and releases requests
+	Counterparties []Counterparty `cbor:"16,keyasint,omitempty"` // sorted by id
+	Whitelist      *Whitelist     `cbor:"17,keyasint,omitempty"` // nil: no address ledger; whitelist operations change AddressBook
+	Blacklist      []Blocked      `cbor:"18,keyasint,omitempty"` // sorted by chain and address
+	Contracts      []Contract     `cbor:"20,keyasint,omitempty"` // sorted by id
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).
@@ -80,6 +84,13 @@ type BookEntry struct {
 	ID      string          `cbor:"1,keyasint"`
 	Chain   custody.ChainID `cbor:"2,keyasint"`
 	Address string          `cbor:"3,keyasint"` // canonical spelling
+
+	Counterparty string            `cbor:"4,keyasint,omitempty"` // id
+	Proof        request.ProofKind `cbor:"5,keyasint,omitempty"` // how its owner showed that it is theirs; in the document itself that is its approvers' word
+	Expires      int64             `cbor:"6,keyasint,omitempty"` // Unix seconds; 0: never
+	Suspended    bool              `cbor:"7,keyasint,omitempty"` // nothing is paid there
+	Kind         request.EntryKind `cbor:"8,keyasint,omitempty"`
+	Tags         []string          `cbor:"9,keyasint,omitempty"` // sorted, distinct slugs
 }
 
 // Floor holds for every request, whatever a route says.
@@ -157,6 +168,10 @@ const (
 	// InternalWallet is reserved for an address of a wallet of this domain. This version doesn't classify those: facts never have
 	// it, and a document that names it is refused, because a rule that silently never matches would mislead who approves it.
 	InternalWallet DestinationKind = "internal_wallet"
+
+	Cooling   DestinationKind = "cooling"   // in the address book, not for long enough
+	Expired   DestinationKind = "expired"   // in the address book, past its end or its review
+	Suspended DestinationKind = "suspended" // in the address book, and never paid while it is so
 )
 
 // Match is true when every field that is present is. An empty Match matches everything. A field about an attribute that the
@@ -181,6 +196,14 @@ type Match struct {
 	FeeOver        *custody.Uint256      `cbor:"28,keyasint,omitempty"` // the fee cap asked for is more than
 	Classes        []request.Class       `cbor:"31,keyasint,omitempty"` // of the wallet's key
 	InitiatorRoles []request.Role        `cbor:"27,keyasint,omitempty"` // who asks has one of these roles
+	Counterparties []string              `cbor:"17,keyasint,omitempty"` // every output goes to a whitelisted entry of one of these
+	MinAge         int64                 `cbor:"18,keyasint,omitempty"` // every output goes to an entry that is whitelisted and at least so old, in seconds
+	YoungerThan    int64                 `cbor:"19,keyasint,omitempty"` // some output goes to an entry that is younger, or to none that is whitelisted
+	FirstUse       bool                  `cbor:"20,keyasint,omitempty"` // some output goes where the domain never paid before
+	Lookalike      bool                  `cbor:"21,keyasint,omitempty"` // some output looks like another address that is known
+	Call           *CallMatch            `cbor:"24,keyasint,omitempty"` // what a contract call does
+	Typed          *TypedMatch           `cbor:"25,keyasint,omitempty"` // what typed data says
+	Message        []MessageKind         `cbor:"26,keyasint,omitempty"` // the message is of one of these kinds
 }
 
 // Encode gives the canonical encoding.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"pgregory.net/rapid"
 
@@ -37,7 +38,7 @@ func modelExprs() []modelExpr {
 				return false, errMissing
 			}
 			return slices.ContainsFunc(f.Destinations, func(d policy.Destination) bool {
-				return d.Kind == policy.OneTime && d.Amount.Cmp(*u("10")) >= 0
+				return d.Kind != policy.Whitelisted && d.Amount.Cmp(*u("10")) >= 0
 			}), nil
 		}},
 		{`count > 3`, func(f policy.Facts, _ []custody.GroupID) (bool, error) {
@@ -72,8 +73,8 @@ func some[T any](t *rapid.T, label string, of ...T) []T {
 
 func drawMatch(t *rapid.T, humans []custody.PersonID) policy.Match {
 	var m policy.Match
-	switch rapid.IntRange(0, 8).Draw(t, "shape") {
-	case 7:
+	switch rapid.IntRange(0, 14).Draw(t, "shape") {
+	case 13:
 		m.InitiatorRoles = some(t, "roles", request.Approver, request.Requester)
 	case 0:
 		m.Initiators = some(t, "initiator", humans...)
@@ -87,6 +88,18 @@ func drawMatch(t *rapid.T, humans []custody.PersonID) policy.Match {
 		m.DestNot = some(t, "not", policy.OneTime, policy.Whitelisted)
 	case 5:
 		m.Books = some(t, "books", "bank", "broker")
+	case 8:
+		m.Counterparties = some(t, "parties", "acme", "bourse")
+	case 9:
+		m.MinAge = int64(rapid.SampledFrom([]int{60, 7200}).Draw(t, "minAge"))
+	case 10:
+		m.YoungerThan = int64(rapid.SampledFrom([]int{60, 7200}).Draw(t, "youngerThan"))
+	case 11:
+		m.FirstUse = true
+	case 12:
+		m.Lookalike = true
+	case 7:
+		m.Destination = some(t, "standing", policy.Cooling, policy.Expired, policy.OneTime, policy.Suspended)
 	case 6:
 		m.Chains, m.Assets = []custody.ChainID{chain}, some(t, "assets", custody.AssetID("eip155:1/erc20:"+vendor), ether)
 	}
@@ -144,6 +157,16 @@ func drawDocument(t *rapid.T) policy.Document {
 		}
 	}
 	d.AddressBook = sample().AddressBook[:rapid.IntRange(0, 2).Draw(t, "book")]
+	d.Counterparties = []policy.Counterparty{{ID: "acme"}, {ID: "bourse"}}
+	if len(d.AddressBook) > 0 && rapid.Bool().Draw(t, "party") {
+		d.AddressBook[0].Counterparty = "acme"
+	}
+	if rapid.Bool().Draw(t, "settings") {
+		d.Whitelist = &policy.Whitelist{CoolOff: 60, Plan: plan("all", 2)}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "blocked") == 0 {
+		d.Blacklist = []policy.Blocked{{Chain: chain, Address: thief}}
+	}
 	for i := range rapid.IntRange(0, 4).Draw(t, "guards") {
 		d.Guards = append(d.Guards, policy.Guard{ID: fmt.Sprintf("guard%d", i), Effect: rapid.SampledFrom([]policy.Effect{policy.Deny, policy.Hold, policy.Hold}).Draw(t, "effect"),
 			When: withOperations(drawMatch(t, humans), some(t, "op", request.AddressCreate, request.PersonRevoke, request.Transfer))})
@@ -191,7 +214,12 @@ func accepted(t *rapid.T, d policy.Document) policy.Document {
 	for _, e := range d.AddressBook {
 		book[e.ID] = true
 	}
-	fix := func(m *policy.Match) { m.Books = slices.DeleteFunc(m.Books, func(id string) bool { return !book[id] }) }
+	fix := func(m *policy.Match) {
+		if d.Whitelist == nil {
+			m.MinAge, m.YoungerThan = 0, 0
+		}
+		m.Books = slices.DeleteFunc(m.Books, func(id string) bool { return !book[id] })
+	}
 	for i := range d.Guards {
 		fix(&d.Guards[i].When)
 	}
@@ -203,6 +231,9 @@ func accepted(t *rapid.T, d policy.Document) policy.Document {
 	}
 	plans := func(d *policy.Document, p policy.Plan) {
 		d.ChangePlan = p
+		if d.Whitelist != nil {
+			d.Whitelist.Plan = p
+		}
 		if d.Domain != nil {
 			d.Domain = &policy.DomainPlans{Signature: plan("g0", 1), Revocation: p, Recovery: plan("g1", 1)}
 			if one := *d; one.Check(custody.Evaluation) != nil {
@@ -238,7 +269,8 @@ func drawFacts(t *rapid.T, d policy.Document) policy.Facts {
 	who := d.Principals[rapid.IntRange(0, len(d.Principals)-1).Draw(t, "who")].ID
 	f := policy.Facts{
 		Operation: rapid.SampledFrom([]request.Operation{request.Transfer, request.Transfer, request.Transfer, request.AddressCreate, request.WalletCreate, request.PersonRevoke, request.PolicyChange,
-			request.EpochLoad, request.PointsSet, request.Restore, request.Zeroize, request.Freeze, request.Drain, request.Resume, request.Unfreeze}).Draw(t, "operation"),
+			request.EpochLoad, request.PointsSet, request.Restore, request.Zeroize, request.Freeze, request.Drain, request.Resume, request.Unfreeze,
+			request.WhitelistAdd, request.WhitelistSuspend, request.BlacklistAdd, request.BlacklistRemove}).Draw(t, "operation"),
 		Initiator: who, Evidence: policy.BySignature,
 	}
 	if rapid.IntRange(0, 3).Draw(t, "session") == 0 {
@@ -262,12 +294,33 @@ func drawFacts(t *rapid.T, d policy.Document) policy.Facts {
 			dest.Kind = policy.OneTime
 			for _, e := range d.AddressBook {
 				if e.Address == dest.Address {
-					dest.Kind, dest.Book = policy.Whitelisted, e.ID
+					dest.Kind, dest.Book, dest.Counterparty = policy.Whitelisted, e.ID, e.Counterparty
 				}
 			}
+			if d.Whitelist != nil {
+				drawListed(t, &dest)
+			}
+			dest.First = rapid.Bool().Draw(t, "first")
 			f.Destinations = append(f.Destinations, dest)
 			f.Total, _ = f.Total.Add(dest.Amount)
 		}
 	}
 	return f
 }
+
+// drawListed makes a destination something that a state with a ledger could say of it.
+func drawListed(t *rapid.T, dest *policy.Destination) {
+	if dest.Kind == policy.OneTime && rapid.Bool().Draw(t, "listed") {
+		dest.Kind, dest.Book = policy.Whitelisted, "of-"+lowerCase(dest.Address)[2:8]
+		dest.Counterparty = rapid.SampledFrom([]string{"", "acme", "bourse"}).Draw(t, "of")
+	}
+	switch {
+	case dest.Kind == policy.Whitelisted:
+		dest.Kind = rapid.SampledFrom([]policy.DestinationKind{policy.Whitelisted, policy.Whitelisted, policy.Cooling, policy.Expired, policy.Suspended}).Draw(t, "standing")
+		dest.Age = int64(rapid.SampledFrom([]int{0, 60, 3600, 7200}).Draw(t, "age"))
+	case rapid.IntRange(0, 4).Draw(t, "alike") == 0:
+		dest.Lookalike = rapid.SampledFrom([]string{"bank", policy.PaidBefore}).Draw(t, "what")
+	}
+}
+
+func lowerCase(s string) string { return strings.ToLower(s) }

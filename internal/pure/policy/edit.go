@@ -37,6 +37,12 @@ func Apply(profile custody.Profile, d Document, op request.Operation, body reque
 		return ifFor(op, request.WhitelistAdd, func() (Document, error) { return d.WithWhitelist(profile, *b) })
 	case *request.WhitelistRemoveBody:
 		return ifFor(op, request.WhitelistRemove, func() (Document, error) { return d.WithoutWhitelist(profile, *b) })
+	case *request.BlacklistAddBody:
+		return ifFor(op, request.BlacklistAdd, func() (Document, error) { return d.WithBlocked(profile, *b) })
+	case *request.BlacklistRemoveBody:
+		return ifFor(op, request.BlacklistRemove, func() (Document, error) { return d.WithoutBlocked(profile, *b) })
+	case *request.WhitelistSuspendBody, *request.WhitelistReviewBody:
+		return Document{}, fmt.Errorf("%w: %w", ErrEdit, errNoLedger)
 	case *request.PersonKeyAddBody:
 		return ifFor(op, request.PersonKeyAdd, func() (Document, error) { return d.WithKey(profile, *b) })
 	case *request.PersonKeyRemoveBody:
@@ -149,7 +155,7 @@ func (d Document) WithWhitelist(profile custody.Profile, b request.WhitelistAddB
 		return Document{}, fmt.Errorf("%w: address book has an entry %s already; choose another id or remove it first", ErrEdit, b.ID)
 	}
 	n := d.next()
-	n.AddressBook = insert(n.AddressBook, BookEntry{ID: b.ID, Chain: b.Chain, Address: b.Address},
+	n.AddressBook = insert(n.AddressBook, EntryOf(b),
 		func(x, y BookEntry) int { return compare(x.ID, y.ID) })
 	return n.checked(profile)
 }

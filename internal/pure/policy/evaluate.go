@@ -20,6 +20,14 @@ const (
 	RuleRevocationPlan = "revocation-plan" // domain_reanchor_cancel; besides, when somebody whom a plan of the domain counts ceases to be, or loses a key
 	RuleRecoveryPlan   = "recovery-plan"   // domain_restore, slot_reconcile
 	RuleZeroize        = "zeroize"         // domain_zeroize: one administrator, no plan
+
+	RuleWhitelistPlan = "whitelist-plan" // operations on the address ledger; besides, when a document changes who may be paid how soon
+	RuleRamp          = "whitelist-ramp" // the cap of a destination at its age, as a limit
+	RuleBlacklist     = "blacklist"
+	RuleSuspended     = "suspended"
+	RuleLookalike     = "lookalike"     // an address that looks like one of the address book, or like one that was paid
+	RuleCallDefaults  = "call-defaults" // power over tokens without limit, and others' code with a contract's powers, unless the contract's entry allows it
+	RuleUndecodable   = "undecodable"   // a call that nobody can read, and no route that is for such calls
 )
 
 // guard gives the guard that decides, or nil, and what each guard that matched saw.
@@ -41,6 +49,10 @@ func (r *Rules) guard(a *activation) (g *Guard, unmet []problem.Unmet) {
 	return g, unmet
 }
 
+func oneUnmet(rule, criterion, observed string) []problem.Unmet {
+	return []problem.Unmet{{Rule: rule, Criterion: criterion, Observed: clip(observed)}}
+}
+
 func (*Rules) refused(d Decision, g *Guard, unmet []problem.Unmet) Decision {
 	d.Rule, d.Reason, d.Unmet = g.ID, g.Reason, unmet
 	return d
@@ -55,6 +67,9 @@ func (r *Rules) route(a *activation, d Decision) Decision {
 	}
 	for i := range r.routeAt[f.Operation].of(f) {
 		x, rt := &r.routes[i], &r.doc.Routes[i]
+		if raw := f.Call != nil && f.Call.Undecoded != ""; raw && !rt.When.raw() {
+			continue
+		}
 		switch v := x.match(a); {
 		case v.err != nil:
 			d.Rule = rt.ID
@@ -72,7 +87,9 @@ func (r *Rules) route(a *activation, d Decision) Decision {
 			return d
 		}
 	}
-	d.Unmet = r.considered(a)
+	if d.Unmet = r.considered(a); f.Call != nil && f.Call.Undecoded != "" {
+		d.Rule, d.Unmet = RuleUndecodable, []problem.Unmet{{Rule: RuleUndecodable, Criterion: "call.undecoded", Observed: clip(f.Call.Undecoded)}}
+	}
 	return d
 }
 

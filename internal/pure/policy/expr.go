@@ -82,6 +82,14 @@ func variables() map[string]*cel.Type {
 		"mayImport":       cel.BoolType,
 		"compat":          cel.BoolType,
 		"class":           cel.StringType,
+
+		"callContract": cel.StringType,
+		"callId":       cel.StringType,
+		"callFunction": cel.StringType,
+		"callSelector": cel.StringType,
+		"callDepth":    cel.IntType,
+		"messageKind":  cel.StringType,
+		"primaryType":  cel.StringType,
 	}
 }
 

@@ -17,7 +17,11 @@ import (
 
 // has says which attributes an operation has. A table field about one that it has not is no match; an expression that reads
 // one can't be evaluated.
-type has struct{ wallet, chain, asset, total, destinations, count, grant, app bool }
+type has struct {
+	wallet, chain, asset, total, destinations, count, grant, app bool
+
+	call, message bool
+}
 
 func attributes(o request.Operation) has {
 	switch o {
@@ -35,6 +39,10 @@ func attributes(o request.Operation) has {
 		return has{grant: true, app: true}
 	case request.AppRevoke:
 		return has{grant: true}
+	case request.ContractCall:
+		return has{wallet: true, chain: true, asset: true, total: true, destinations: true, call: true}
+	case request.MessageSign:
+		return has{wallet: true, chain: true, message: true}
 	default:
 		return has{} // governance: who asks is all there is
 	}
@@ -67,6 +75,15 @@ func (r *Rules) complete(f *Facts) (criterion, observed string) {
 		return "grant", "the grant is not known"
 	case h.app && (f.App.Caller == "" || f.App.Gateway == "" || len(f.App.Functions) == 0):
 		return "caller", "the caller, its gateway or what it may do is not known"
+	case h.call && (f.Call == nil || len(f.Call.Calls) == 0):
+		return "call", "what the call does is not known"
+	case h.call && (len(f.Moves) > 0 || r.doc.Remembers()):
+		if criterion, observed = r.completeMoves(f); criterion != "" {
+			return criterion, observed
+		}
+		return r.completeDestinations(f)
+	case h.message && f.Message == nil:
+		return "message", "what the message says is not known"
 	case h.destinations && len(f.Destinations) == 0:
 		return "destination", "the destinations are not known"
 	case h.destinations:
@@ -89,18 +106,8 @@ func (r *Rules) completeDestinations(f *Facts) (criterion, observed string) {
 		if len(d.Address) > maxStringChars {
 			return "destination", fmt.Sprintf("destination %d: the address is too long", i)
 		}
-		id, inBook := r.Book(f.Chain, d.Address)
-		switch d.Kind {
-		case Whitelisted:
-			if !inBook || id != d.Book {
-				return "destination.kind", fmt.Sprintf("destination %d: %s is not in the address book as %q", i, d.Address, d.Book)
-			}
-		case OneTime:
-			if inBook || d.Book != "" {
-				return "destination.kind", fmt.Sprintf("destination %d: %s is in the address book as %q, not one_time", i, d.Address, id)
-			}
-		default:
-			return "destination.kind", fmt.Sprintf("destination %d: kind %q is not known", i, string(d.Kind))
+		if wrong := r.completeEntry(f, i); wrong != "" {
+			return "destination.kind", wrong
 		}
 	}
 	if sum != f.Total {
@@ -163,6 +170,9 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	case "destinations":
 		return a.destinations(), a.has.destinations
 	default:
+		if v, ok := a.signing(name); ok {
+			return v, true
+		}
 		return a.app(name)
 	}
 }

@@ -20,6 +20,8 @@ const (
 	MeasureAmount Measure = "amount" // of what is paid, in base units of one asset
 	MeasureFee    Measure = "fee"    // in base units of one chain's coin: the most that may be paid, and from the permit on what its payload may pay
 	MeasureCount  Measure = "count"  // of requests
+
+	MeasureNew Measure = "newDestinations" // of destinations that the domain never paid before
 )
 
 // Unit is a period of a calendar.
@@ -42,6 +44,8 @@ const (
 	ByChain       Aspect = "chain"
 	ByAsset       Aspect = "asset"
 	ByDestination Aspect = "destination" // address, with its chain; each output counts on its own
+
+	ByCounterparty Aspect = "counterparty" // of the entry of the address book, or none; each output counts on its own
 )
 
 // Window is the time that a limit looks back on: the last so many seconds, the present period of a calendar, or, with neither, all time.
@@ -75,10 +79,17 @@ type Charge struct {
 	Limit  string          `cbor:"1,keyasint" json:"limit"`
 	Group  []string        `cbor:"2,keyasint,omitempty" json:"group,omitempty"` // values of the limit's aspects, in their order
 	Amount custody.Uint256 `cbor:"3,keyasint" json:"amount"`
+
+	Max *custody.Uint256 `cbor:"4,keyasint,omitempty" json:"max,omitempty"` // of this charge, where the limit has none of its own: a ramp
 }
 
 // Limit finds a limit.
-func (r *Rules) Limit(id string) (Limit, bool) { return r.doc.limit(id) }
+func (r *Rules) Limit(id string) (Limit, bool) {
+	if id == RuleRamp {
+		return r.doc.ramp()
+	}
+	return r.doc.limit(id)
+}
 
 func (d Document) limit(id string) (Limit, bool) {
 	i, ok := slices.BinarySearchFunc(d.Limits, id, func(l Limit, id string) int { return compare(l.ID, id) })
@@ -94,21 +105,30 @@ var errCharges = fmt.Errorf("takes from limits in more than %d ways; split the r
 // charges says what a request that a limit matches takes from it. An operation without the measured quantity takes nothing.
 func (l Limit) charges(h has, f Facts, fee custody.Uint256) ([]Charge, error) {
 	one := custody.U64(1)
-	if !slices.Contains(l.GroupBy, ByDestination) || !h.destinations {
-		c := Charge{Limit: l.ID, Group: l.group(f, ""), Amount: one}
+	if !l.byOutput() || !h.destinations {
+		c := Charge{Limit: l.ID, Group: l.group(f, Destination{}), Amount: one}
 		switch {
 		case l.Measure == MeasureAmount && h.total:
 			c.Amount = f.Total
 		case l.Measure == MeasureFee && h.destinations:
 			c.Amount = fee
+		case l.Measure == MeasureNew && h.destinations:
+			c.Amount = custody.U64(uint64(len(fresh(f.Destinations))))
 		case l.Measure != MeasureCount:
+			return nil, nil
+		}
+		if l.Measure == MeasureNew && c.Amount.IsZero() {
 			return nil, nil
 		}
 		return []Charge{c}, nil
 	}
 	var out []Charge
-	for _, d := range f.Destinations {
-		c := Charge{Limit: l.ID, Group: l.group(f, d.Address), Amount: one}
+	outputs := f.Destinations
+	if l.Measure == MeasureNew {
+		outputs = fresh(outputs)
+	}
+	for _, d := range outputs {
+		c := Charge{Limit: l.ID, Group: l.group(f, d), Amount: one}
 		if l.Measure == MeasureAmount {
 			c.Amount = d.Amount
 		}
@@ -128,8 +148,23 @@ func (l Limit) charges(h has, f Facts, fee custody.Uint256) ([]Charge, error) {
 	return out, nil
 }
 
+// byOutput says whether each output counts on its own.
+func (l Limit) byOutput() bool {
+	return slices.Contains(l.GroupBy, ByDestination) || slices.Contains(l.GroupBy, ByCounterparty)
+}
+
+// fresh gives the destinations that were never paid before, each address once.
+func fresh(all []Destination) (out []Destination) {
+	for _, d := range all {
+		if d.First && !slices.ContainsFunc(out, func(o Destination) bool { return o.Address == d.Address }) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
 // group gives the values that a limit counts apart.
-func (l Limit) group(f Facts, address string) []string {
+func (l Limit) group(f Facts, d Destination) []string {
 	var out []string
 	for _, a := range l.GroupBy {
 		switch a {
@@ -142,7 +177,9 @@ func (l Limit) group(f Facts, address string) []string {
 		case ByAsset:
 			out = append(out, string(f.Asset))
 		case ByDestination:
-			out = append(out, string(f.Chain)+":"+address)
+			out = append(out, string(f.Chain)+":"+d.Address)
+		case ByCounterparty:
+			out = append(out, d.Counterparty)
 		}
 	}
 	return out
@@ -171,7 +208,7 @@ func (d Document) checkLimit(l Limit) error {
 		}
 	}
 	if err := list("groupBy", l.GroupBy, func(a Aspect) error {
-		return oneOf(a, []Aspect{ByInitiator, BySource, ByChain, ByAsset, ByDestination})
+		return oneOf(a, []Aspect{ByInitiator, BySource, ByChain, ByAsset, ByDestination, ByCounterparty})
 	}); err != nil {
 		return err
 	}
@@ -182,18 +219,18 @@ func (d Document) checkLimit(l Limit) error {
 		return fmt.Errorf("onExceed %q is none of %q, %q, %q", string(l.Exceeded), Deny, Hold, ByPlan)
 	case (l.Exceeded == ByPlan) != (l.Plan != nil && len(l.Plan.AnyOf) > 0):
 		return fmt.Errorf("a plan goes with onExceed: %s, and with nothing else", ByPlan)
-	case l.Measure != MeasureAmount && l.Measure != MeasureFee && l.Measure != MeasureCount:
-		return fmt.Errorf("measure %q is none of %q, %q, %q", string(l.Measure), MeasureAmount, MeasureFee, MeasureCount)
+	case l.Measure != MeasureAmount && l.Measure != MeasureFee && l.Measure != MeasureCount && l.Measure != MeasureNew:
+		return fmt.Errorf("measure %q is none of %q, %q, %q, %q", string(l.Measure), MeasureAmount, MeasureFee, MeasureCount, MeasureNew)
 	case l.Measure != MeasureCount && !transfers:
 		return fmt.Errorf("measure %s needs when.operation: [transfer]: nothing else pays", l.Measure)
 	case l.Measure == MeasureAmount && !by(ByAsset) && len(l.When.Assets) != 1:
 		return errors.New("amounts of different assets can't be added: name one in when.asset.ids, or have groupBy: [asset]")
 	case l.Measure == MeasureFee && !by(ByChain) && !by(ByAsset) && !by(BySource) && len(l.When.Chains) != 1 && len(l.When.Wallets) != 1 && len(l.When.Assets) != 1:
 		return errors.New("fees of different chains can't be added: name one in when.source.chains, or have groupBy: [chain]")
-	case l.Measure == MeasureFee && by(ByDestination):
+	case l.Measure == MeasureFee && l.byOutput():
 		return errors.New("a fee is the whole transfer's, not a destination's")
-	case by(ByDestination) && !transfers:
-		return errors.New("groupBy destination needs when.operation: [transfer]: nothing else has destinations")
+	case l.byOutput() && !transfers:
+		return errors.New("groupBy destination and counterparty need when.operation: [transfer]: nothing else has destinations")
 	}
 	return d.checkWindow(l.Window)
 }

@@ -115,8 +115,8 @@ func TestChargesOfManyOutputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	asset := string(f.Asset)
-	want := []policy.Charge{{"all", []string{asset}, *u("9")}, {"count", nil, *u("1")}, {"each", []string{asset, "eip155:1:a"}, *u("3")}, {"each", []string{asset, "eip155:1:b"}, *u("6")},
-		{"fee", []string{"eip155:1"}, *u("7")}, {"wrong", nil, *u("1")}}
+	want := []policy.Charge{{"all", []string{asset}, *u("9"), nil}, {"count", nil, *u("1"), nil}, {"each", []string{asset, "eip155:1:a"}, *u("3"), nil}, {"each", []string{asset, "eip155:1:b"}, *u("6"), nil},
+		{"fee", []string{"eip155:1"}, *u("7"), nil}, {"wrong", nil, *u("1"), nil}}
 	if !slices.EqualFunc(got, want, func(a, b policy.Charge) bool {
 		return a.Limit == b.Limit && a.Amount == b.Amount && slices.Equal(a.Group, b.Group)
 	}) {

@@ -32,13 +32,22 @@ const (
 	fFeeOver
 	fClass
 	fRoles
+	fCounterparties
+	fMinAge
+	fYoungerThan
+	fFirstUse
+	fLookalike
+	fCall
+	fTyped
+	fMessage
 )
 
 // criterion names a field as the rule file spells it.
 func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
 		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr",
-		"time", "source.temperature", "fee.over", "source.class", "initiator.roles"}[f]
+		"time", "source.temperature", "fee.over", "source.class", "initiator.roles",
+		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -69,7 +78,12 @@ func (m *Match) table(a *activation) (unmet, last field) {
 		met(fAmountOver, m.AmountOver != nil, h.total && m.AmountOver != nil && f.Total.Cmp(*m.AmountOver) > 0) &&
 		met(fFeeOver, m.FeeOver != nil, m.feeOver(f, h)) &&
 		met(fClass, len(m.Classes) > 0, h.wallet && slices.Contains(m.Classes, f.Class.Named())) &&
-		met(fRoles, len(m.InitiatorRoles) > 0, slices.ContainsFunc(m.InitiatorRoles, a.who.hasNamed))
+		met(fRoles, len(m.InitiatorRoles) > 0, slices.ContainsFunc(m.InitiatorRoles, a.who.hasNamed)) &&
+		met(fCounterparties, len(m.Counterparties) > 0, h.destinations && odd(f, m.partyIn) < 0) &&
+		met(fMinAge, m.MinAge > 0, h.destinations && odd(f, m.oldEnough) < 0) &&
+		met(fYoungerThan, m.YoungerThan > 0, h.destinations && odd(f, m.notYoung) >= 0) &&
+		met(fFirstUse, m.FirstUse, h.destinations && odd(f, paidBefore) >= 0) &&
+		met(fLookalike, m.Lookalike, h.destinations && odd(f, noLookalike) >= 0)
 	return unmet, last
 }
 
@@ -105,6 +119,16 @@ func (m *Match) observed(x field, a *activation) string {
 		return dest(m.kindNot)
 	case fDestIDs:
 		return dest(m.bookIn)
+	case fCounterparties:
+		return dest(m.partyIn)
+	case fMinAge:
+		return dest(m.oldEnough)
+	case fYoungerThan:
+		return dest(m.notYoung)
+	case fFirstUse:
+		return dest(paidBefore)
+	case fLookalike:
+		return dest(noLookalike)
 	case fAmountMax, fAmountOver:
 		return f.Total.String()
 	case fTime, fTemperature:
@@ -113,14 +137,28 @@ func (m *Match) observed(x field, a *activation) string {
 		return f.FeeCap.String()
 	case fClass:
 		return string(f.Class.Named())
+	case fCall, fTyped, fMessage:
+		return observedSigning(x, f)
 	default:
 		return ""
 	}
 }
 
-func (m *Match) kindIn(d Destination) bool  { return slices.Contains(m.Destination, d.Kind) }
-func (m *Match) kindNot(d Destination) bool { return slices.Contains(m.DestNot, d.Kind) }
-func (m *Match) bookIn(d Destination) bool  { return slices.Contains(m.Books, d.Book) } // only whitelisted ones have a Book
+func (m *Match) kindIn(d Destination) bool  { return slices.ContainsFunc(m.Destination, d.Is) }
+func (m *Match) kindNot(d Destination) bool { return slices.ContainsFunc(m.DestNot, d.Is) }
+func (m *Match) bookIn(d Destination) bool {
+	book, _ := d.usable()
+	return slices.Contains(m.Books, book)
+}
+
+func (m *Match) partyIn(d Destination) bool {
+	_, party := d.usable()
+	return slices.Contains(m.Counterparties, party)
+}
+func (m *Match) oldEnough(d Destination) bool { return d.Kind == Whitelisted && d.Age >= m.MinAge }
+func (m *Match) notYoung(d Destination) bool  { return d.Kind == Whitelisted && d.Age >= m.YoungerThan }
+func paidBefore(d Destination) bool           { return !d.First }
+func noLookalike(d Destination) bool          { return d.Lookalike == "" }
 
 // odd gives the first destination that is not ok, or -1.
 func odd(f *Facts, ok func(Destination) bool) int {
@@ -150,6 +188,15 @@ func (x *matcher) match(a *activation) verdict {
 	unmet, found, err := x.m.around(a)
 	if unmet != noField && err == nil {
 		return verdict{decided: unmet}
+	}
+	if v := x.m.signing(a); v.decided != noField {
+		switch {
+		case !v.match && v.err == nil:
+			return v
+		case v.err != nil && err == nil:
+			unmet, err = v.decided, v.err
+		}
+		found = v.decided
 	}
 	if x.prog != nil {
 		is, broken := a.eval(x.prog, x.expr)

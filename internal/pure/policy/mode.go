@@ -61,7 +61,7 @@ func TakenIn(m Mode, o request.Operation) bool {
 	case Draining:
 		switch o {
 		case request.Transfer, request.WarmOpen, request.WarmClose, request.AppRevoke, request.AppKeyRevoke, request.PersonRevoke, request.PersonKeyRemove,
-			request.Zeroize, request.Restore, request.ReanchorCancel, request.PointsSet:
+			request.Zeroize, request.Restore, request.ReanchorCancel, request.PointsSet, request.WhitelistSuspend, request.WhitelistRemove, request.BlacklistAdd:
 			return true
 		default:
 			return o.Oversight()

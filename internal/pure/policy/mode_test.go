@@ -31,9 +31,10 @@ func TestModeTable(t *testing.T) {
 	t.Parallel()
 	frozen := strings.Fields(`policy_change person_enrol person_revoke group_set whitelist_add whitelist_remove person_key_add person_key_remove domain_points_set domain_epoch_load
 		domain_epoch_commit domain_epoch_activate domain_epoch_finalize domain_epoch_cancel domain_zeroize domain_restore warm_close app_revoke app_key_revoke offline_remove
-		domain_reanchor_cancel slot_reconcile domain_freeze domain_unfreeze domain_drain domain_resume request_hold request_release`)
+		domain_reanchor_cancel slot_reconcile domain_freeze domain_unfreeze domain_drain domain_resume request_hold request_release
+		whitelist_suspend whitelist_review blacklist_add blacklist_remove`)
 	draining := strings.Fields(`transfer warm_open warm_close app_revoke app_key_revoke person_revoke person_key_remove domain_points_set domain_zeroize domain_restore domain_reanchor_cancel
-		domain_freeze domain_unfreeze domain_drain domain_resume request_hold request_release`)
+		domain_freeze domain_unfreeze domain_drain domain_resume request_hold request_release whitelist_suspend whitelist_remove blacklist_add`)
 	for m, want := range map[policy.Mode][]string{policy.Frozen: frozen, policy.Draining: draining} {
 		taken := 0
 		for _, o := range request.Operations() {

@@ -62,9 +62,22 @@ func modelMatch(d policy.Document, m policy.Match, f policy.Facts) modelVerdict 
 		len(m.Chains) > 0 && !(hasWallet && slices.Contains(m.Chains, f.Chain)) ||
 		len(m.Classes) > 0 && !(hasWallet && slices.Contains(m.Classes, map[request.Class]request.Class{"": "core", "token": "token"}[f.Class])) ||
 		len(m.Assets) > 0 && !(transfer && slices.Contains(m.Assets, f.Asset)) ||
-		len(m.Destination) > 0 && !(transfer && all(func(x policy.Destination) bool { return slices.Contains(m.Destination, x.Kind) })) ||
-		len(m.DestNot) > 0 && !(transfer && !all(func(x policy.Destination) bool { return slices.Contains(m.DestNot, x.Kind) })) ||
-		len(m.Books) > 0 && !(transfer && all(func(x policy.Destination) bool { return slices.Contains(m.Books, x.Book) })) ||
+		len(m.Destination) > 0 && !(transfer && all(func(x policy.Destination) bool {
+			return slices.Contains(m.Destination, x.Kind) || x.Kind != policy.Whitelisted && slices.Contains(m.Destination, policy.OneTime)
+		})) ||
+		len(m.DestNot) > 0 && !(transfer && !all(func(x policy.Destination) bool {
+			return slices.Contains(m.DestNot, x.Kind) || x.Kind != policy.Whitelisted && slices.Contains(m.DestNot, policy.OneTime)
+		})) ||
+		len(m.Books) > 0 && !(transfer && all(func(x policy.Destination) bool {
+			return x.Kind == policy.Whitelisted && slices.Contains(m.Books, x.Book)
+		})) ||
+		len(m.Counterparties) > 0 && !(transfer && all(func(x policy.Destination) bool {
+			return x.Kind == policy.Whitelisted && slices.Contains(m.Counterparties, x.Counterparty)
+		})) ||
+		m.MinAge > 0 && !(transfer && all(func(x policy.Destination) bool { return x.Kind == policy.Whitelisted && x.Age >= m.MinAge })) ||
+		m.YoungerThan > 0 && !(transfer && !all(func(x policy.Destination) bool { return x.Kind == policy.Whitelisted && x.Age >= m.YoungerThan })) ||
+		m.FirstUse && !(transfer && !all(func(x policy.Destination) bool { return !x.First })) ||
+		m.Lookalike && !(transfer && !all(func(x policy.Destination) bool { return x.Lookalike == "" })) ||
 		m.AmountMax != nil && !(transfer && f.Total.Cmp(*m.AmountMax) <= 0) ||
 		m.AmountOver != nil && !(transfer && f.Total.Cmp(*m.AmountOver) > 0) {
 		return no
@@ -168,6 +181,32 @@ func modelEvaluate(d policy.Document, f policy.Facts) string {
 	if d, decided := modelPower(d, f); decided {
 		return d
 	}
+	book, rule := d.ChangePlan, "change-plan"
+	if d.Whitelist != nil {
+		book, rule = d.Whitelist.Plan, "whitelist-plan"
+	}
+	if f.Operation == request.WhitelistSuspend || f.Operation == request.BlacklistAdd {
+		for _, b := range book.AnyOf {
+			for _, s := range b.Steps {
+				for _, g := range d.Groups {
+					if g.ID == s.Group && slices.Contains(g.Members, f.Initiator) && f.Evidence == policy.BySignature {
+						return "allow " + rule + " auto"
+					}
+				}
+			}
+		}
+		return "deny " + rule
+	}
+	for _, bar := range []struct {
+		rule string
+		is   func(policy.Destination) bool
+	}{{"blacklist", func(x policy.Destination) bool { return len(d.Blacklist) > 0 && x.Address == thief }},
+		{"suspended", func(x policy.Destination) bool { return x.Kind == policy.Suspended }},
+		{"lookalike", func(x policy.Destination) bool { return d.Whitelist != nil && x.Lookalike != "" }}} {
+		if slices.ContainsFunc(f.Destinations, bar.is) {
+			return "deny " + bar.rule
+		}
+	}
 	held := ""
 	for _, effect := range []policy.Effect{policy.Deny, policy.Hold} {
 		for _, g := range d.Guards {
@@ -197,7 +236,8 @@ func modelPower(d policy.Document, f policy.Facts) (string, bool) {
 		needs := map[request.Operation][]request.Role{
 			request.Transfer: {"requester"}, request.AddressCreate: {"requester"}, request.WalletCreate: {"requester"}, request.PolicyChange: {"administrator"}, request.PersonRevoke: {"administrator", "risk"},
 			request.EpochLoad: {"administrator"}, request.PointsSet: {"administrator"}, request.Restore: {"administrator"}, request.Freeze: {"requester", "approver", "administrator"},
-			request.Drain: {"administrator"}, request.Resume: {"administrator"}, request.Unfreeze: {"administrator"}}[f.Operation]
+			request.Drain: {"administrator"}, request.Resume: {"administrator"}, request.Unfreeze: {"administrator"},
+			request.BlacklistAdd: {"administrator", "risk", "whitelister"}, request.WhitelistAdd: {"whitelister"}, request.WhitelistSuspend: {"whitelister", "risk"}, request.BlacklistRemove: {"whitelister"}}[f.Operation]
 		if !slices.ContainsFunc(needs, func(r request.Role) bool { return slices.Contains(p.Roles, r) }) {
 			return "deny roles", true
 		}
@@ -210,7 +250,7 @@ func modelPower(d policy.Document, f policy.Facts) (string, bool) {
 	switch {
 	case mode == policy.Frozen && pays:
 		return "deny frozen", true
-	case mode == policy.Draining && slices.Contains([]request.Operation{request.AddressCreate, request.WalletCreate, request.PolicyChange, request.EpochLoad}, f.Operation):
+	case mode == policy.Draining && slices.Contains([]request.Operation{request.AddressCreate, request.WalletCreate, request.PolicyChange, request.EpochLoad, request.WhitelistAdd, request.BlacklistRemove}, f.Operation):
 		return "deny draining", true
 	case mode == policy.Draining && f.Operation == request.Transfer:
 		for _, x := range f.Destinations {
@@ -283,6 +323,11 @@ func modelRouted(d policy.Document, f policy.Facts) string {
 		return onPlan("break-glass", d.BreakGlass.Who)
 	case request.Resume:
 		return onPlan("resume-plan", d.BreakGlass.Resume)
+	case request.WhitelistAdd, request.BlacklistRemove:
+		if d.Whitelist != nil {
+			return onPlan("whitelist-plan", d.Whitelist.Plan)
+		}
+		return onPlan("change-plan", d.ChangePlan)
 	case request.EpochLoad, request.PointsSet:
 		return onPlan("signature-plan", own.Signature)
 	case request.Restore:
@@ -418,6 +463,7 @@ func TestSessionNeverAllowsMore(t *testing.T) {
 
 func FuzzDecodeDocument(f *testing.F) {
 	f.Add(sample().Encode())
+	f.Add(withLedger().Encode())
 	f.Add(withExpr(`total > amount("5")`).Encode())
 	second := sample()
 	second.Version, second.PrevHash = 2, second.Hash()

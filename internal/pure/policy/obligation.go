@@ -70,10 +70,7 @@ func (r *Rules) oblige(a *activation, d Decision) Decision {
 		return d
 	}
 	var plans []Requirement
-	for i := range r.obligationAt[a.facts.Operation].of(a.facts) {
-		if v := r.obligations[i].match(a); !v.match && v.err == nil {
-			continue
-		}
+	for _, i := range r.obliging(a) {
 		o := &r.doc.Obligations[i]
 		d.Obligations = append(d.Obligations, o.ID)
 		d.Delay = max(d.Delay, o.Add.Delay)
@@ -85,6 +82,23 @@ func (r *Rules) oblige(a *activation, d Decision) Decision {
 		}
 	}
 	return r.Besides(d, *a.facts, plans)
+}
+
+// obliging lists the obligations that match, in the order of the document. What a transfer is obliged to, a call that moves the same is too.
+func (r *Rules) obliging(a *activation) (out []int) {
+	find := func(a *activation) {
+		for i := range r.obligationAt[a.facts.Operation].of(a.facts) {
+			if v := r.obligations[i].match(a); v.match || v.err != nil {
+				out = append(out, i)
+			}
+		}
+	}
+	find(a)
+	for x := range r.movements(a) {
+		find(x)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // requirement asks for a plan of the document besides.

@@ -21,6 +21,9 @@ type reservedPlan struct {
 // reserved lists the plans that the document has of its own, the change plan first.
 func (d Document) reserved() []reservedPlan {
 	out := []reservedPlan{{RuleChangePlan, "changePlan", d.ChangePlan}}
+	if w := d.Whitelist; w != nil {
+		out = append(out, reservedPlan{RuleWhitelistPlan, "whitelist.plan", w.Plan})
+	}
 	if p := d.Domain; p != nil {
 		out = append(out, reservedPlan{RuleSignaturePlan, "domain.signature", p.Signature}, reservedPlan{RuleRevocationPlan, "domain.revocation", p.Revocation},
 			reservedPlan{RuleRecoveryPlan, "domain.recovery", p.Recovery})
@@ -59,6 +62,8 @@ func (d Document) checkDelay(profile custody.Profile) error {
 // planFor gives the plan that is reserved for a governance operation.
 func (d *Document) planFor(o request.Operation) (rule string, p Plan) {
 	switch {
+	case o.Lists(), o == request.BlacklistRemove:
+		return d.listPlan()
 	case o.EditsRules():
 		return RuleChangePlan, d.ChangePlan
 	case o.Oversight():
@@ -142,6 +147,16 @@ func Requirements(old, next Document) []Requirement {
 			need(p.rule, p.is, next.named(p.is), next.Floor)
 		}
 	}
+	if old.Whitelist != nil || next.Whitelist != nil {
+		_, was := old.listPlan()
+		_, is := next.listPlan()
+		if touches(old, next, was, is) {
+			need(RuleWhitelistPlan, was, nil, old.Floor)
+			need(RuleWhitelistPlan, is, next.named(is), next.Floor)
+		} else if touchesBook(old, next) {
+			need(RuleWhitelistPlan, was, nil, old.Floor)
+		}
+	}
 	for _, p := range [][2]Plan{{was.Signature, is.Signature}, {was.Revocation, is.Revocation}, {was.Recovery, is.Recovery}} {
 		people := old.people(p[0])
 		if len(minus(people, next.people(p[1]))) > 0 || slices.ContainsFunc(people, func(id custody.PersonID) bool { return losesKey(old, next, id) }) {
@@ -210,6 +225,7 @@ func (r *Rules) Require(d Decision, initiator custody.PersonID, needs []Requirem
 	if d.Outcome != Allowed {
 		return d
 	}
+	needs = slices.DeleteFunc(slices.Clone(needs), func(x Requirement) bool { return x.Groups == nil && x.Rule == d.Rule && same(x.Plan, d.Plan) })
 	for _, x := range needs {
 		met := slices.ContainsFunc(x.Plan.AnyOf, func(b Branch) bool {
 			return len(r.electorate(x).lacks(b, r.everybody(initiator))) == 0

@@ -73,13 +73,15 @@ func (p Principal) MayAsk(o request.Operation) bool {
 	switch o {
 	case request.PersonKeyAdd: // a further key of one's own
 		return true
-	case request.Transfer, request.WalletCreate, request.AddressCreate, request.WalletTemperature, request.WarmOpen, request.WalletMove, request.AppGrant:
+	case request.Transfer, request.ContractCall, request.MessageSign, request.WalletCreate, request.AddressCreate, request.WalletTemperature, request.WarmOpen, request.WalletMove, request.AppGrant:
 		return p.has(request.Requester)
 	case request.WarmClose, request.AppRevoke, request.AppKeyRevoke:
 		return p.has(request.Requester, request.Administrator, request.Risk)
-	case request.WhitelistAdd:
+	case request.WhitelistAdd, request.WhitelistReview, request.BlacklistRemove:
 		return p.has(request.Whitelister)
-	case request.WhitelistRemove:
+	case request.WhitelistSuspend:
+		return p.has(request.Whitelister, request.Risk)
+	case request.WhitelistRemove, request.BlacklistAdd:
 		return p.has(request.Whitelister, request.Administrator, request.Risk)
 	case request.PersonRevoke, request.PersonKeyRemove, request.Unfreeze, request.Drain, request.Resume, request.RequestRelease:
 		return p.has(request.Administrator, request.Risk)

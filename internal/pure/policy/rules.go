@@ -17,19 +17,21 @@ import (
 
 // Rules is a document made ready for decisions. It is immutable and safe for concurrent use.
 type Rules struct {
-	doc     Document
-	hash    [32]byte
-	persons map[custody.PersonID]*person
-	keys    map[request.KeyRef]keyOwner
-	groups  map[custody.GroupID][]custody.PersonID
-	book    map[bookKey]string
-	guards  []matcher // as doc.Guards
-	routes  []matcher // as doc.Routes
-	limits  []matcher // as doc.Limits
-	guardAt map[request.Operation]*index
-	routeAt map[request.Operation]*index
-	limitAt map[request.Operation]*index
-	exprs   int // different expressions
+	doc       Document
+	hash      [32]byte
+	persons   map[custody.PersonID]*person
+	keys      map[request.KeyRef]keyOwner
+	groups    map[custody.GroupID][]custody.PersonID
+	book      map[bookKey]string
+	blocked   map[bookKey]struct{}
+	guards    []matcher // as doc.Guards
+	routes    []matcher // as doc.Routes
+	limits    []matcher // as doc.Limits
+	contracts contractIndex
+	guardAt   map[request.Operation]*index
+	routeAt   map[request.Operation]*index
+	limitAt   map[request.Operation]*index
+	exprs     int // different expressions
 
 	obligations  []matcher // as doc.Obligations
 	obligationAt map[request.Operation]*index
@@ -150,20 +152,26 @@ func Compile(d Document) (*Rules, error) {
 		return nil, d.bad("%w", err)
 	}
 	r := &Rules{
-		doc:     own,
-		hash:    canon.HashBytes(canon.TagPolicy, b),
-		persons: make(map[custody.PersonID]*person, len(own.Principals)),
-		keys:    make(map[request.KeyRef]keyOwner, len(own.Principals)),
-		groups:  make(map[custody.GroupID][]custody.PersonID, len(own.Groups)),
-		book:    make(map[bookKey]string, len(own.AddressBook)),
-
+		doc:      own,
+		hash:     canon.HashBytes(canon.TagPolicy, b),
+		persons:  make(map[custody.PersonID]*person, len(own.Principals)),
+		keys:     make(map[request.KeyRef]keyOwner, len(own.Principals)),
+		groups:   make(map[custody.GroupID][]custody.PersonID, len(own.Groups)),
+		book:     make(map[bookKey]string, len(own.AddressBook)),
+		blocked:  make(map[bookKey]struct{}, len(own.Blacklist)),
 		hardware: make(map[custody.PersonID]bool),
 	}
 	r.people()
 	for _, e := range own.AddressBook {
 		r.book[bookKey{e.Chain, e.Address}] = e.ID
 	}
+	for _, b := range own.Blacklist {
+		r.blocked[bookKey{b.Chain, b.Address}] = struct{}{}
+	}
 	if err := r.compileMatches(); err != nil {
+		return nil, err
+	}
+	if err := r.indexContracts(); err != nil {
 		return nil, err
 	}
 	r.guardAt, r.routeAt, r.limitAt, r.obligationAt = indexOf(r.guards), indexOf(r.routes), indexOf(r.limits), indexOf(r.obligations)

@@ -103,12 +103,28 @@ func destinationField(name string) (*types.Type, func(Destination) ref.Val, bool
 	case "amount":
 		return amountType, func(d Destination) ref.Val { return amountValue{d.Amount} }, true
 	case "kind":
-		return types.StringType, func(d Destination) ref.Val { return types.String(d.Kind) }, true
+		return types.StringType, func(d Destination) ref.Val { return types.String(ruleKind(d)) }, true
 	case "book":
-		return types.StringType, func(d Destination) ref.Val { return types.String(d.Book) }, true
+		return types.StringType, func(d Destination) ref.Val { book, _ := d.usable(); return types.String(book) }, true
+	case "counterparty":
+		return types.StringType, func(d Destination) ref.Val { _, party := d.usable(); return types.String(party) }, true
+	case "standing":
+		return types.StringType, func(d Destination) ref.Val { return types.String(d.Kind) }, true
+	case "firstUse":
+		return types.BoolType, func(d Destination) ref.Val { return types.Bool(d.First) }, true
+	case "lookalike":
+		return types.StringType, func(d Destination) ref.Val { return types.String(d.Lookalike) }, true
 	default:
 		return nil, nil, false
 	}
+}
+
+// ruleKind is a destination's kind as expressions always had it: what is not whitelisted is one_time.
+func ruleKind(d Destination) DestinationKind {
+	if d.Kind == Whitelisted {
+		return Whitelisted
+	}
+	return OneTime
 }
 
 // provider tells the type checker about strongroom.Destination, so that a misspelt field is an error of the document and not
@@ -126,7 +142,7 @@ func (provider) FindStructType(name string) (*types.Type, bool) {
 // FindStructFieldNames lists the fields of strongroom.Destination.
 func (provider) FindStructFieldNames(name string) ([]string, bool) {
 	if name == destinationType.TypeName() {
-		return []string{"address", "amount", "book", "kind"}, true
+		return []string{"address", "amount", "book", "counterparty", "firstUse", "kind", "lookalike", "standing"}, true
 	}
 	return nil, false
 }

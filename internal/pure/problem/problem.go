@@ -37,6 +37,7 @@ const (
 	WarmClosed       Kind = "warm-closed"        // the wallet is warm, and no session of it is open that has room for this
 	KeyAway          Kind = "key-away"           // the wallet's key is in another domain, or on its way
 	Frozen           Kind = "frozen"             // the domain is frozen or draining, and takes no such thing
+	Undecodable      Kind = "undecodable"        // nobody can say what the call does
 	Busy             Kind = "busy"               // over a rate or capacity limit; try again later
 	NodeUnavailable  Kind = "node-unavailable"   // a chain node does not answer
 	Insufficient     Kind = "insufficient-funds" // the wallet can't pay amount and fee
@@ -47,7 +48,7 @@ const (
 // Kinds lists every kind, for tables that must be total.
 func Kinds() []Kind {
 	return []Kind{Malformed, Unauthenticated, Forbidden, NotFound, RefusedByRule, QuorumNotMet, OutsideBounds, Expired, Conflict,
-		IdempotencyReuse, AlreadyDone, WrongNetwork, TooLarge, Unsupported, TimeUncertain, Locked, Stopped, Starting, Zeroized, Reanchoring, WarmClosed, KeyAway, Frozen, Busy, NodeUnavailable,
+		IdempotencyReuse, AlreadyDone, WrongNetwork, TooLarge, Unsupported, TimeUncertain, Locked, Stopped, Starting, Zeroized, Reanchoring, WarmClosed, KeyAway, Frozen, Undecodable, Busy, NodeUnavailable,
 		Insufficient, NotYet, Internal}
 }
 

@@ -87,6 +87,13 @@ type WhitelistAddBody struct {
 	ID      string          `cbor:"1,keyasint" json:"id"`
 	Chain   custody.ChainID `cbor:"2,keyasint" json:"chain"`
 	Address string          `cbor:"3,keyasint" json:"address"`
+
+	Counterparty string     `cbor:"4,keyasint,omitempty" json:"counterparty,omitempty"`
+	Proof        *Ownership `cbor:"5,keyasint,omitempty" json:"proof,omitempty"`
+	Expires      int64      `cbor:"6,keyasint,omitempty" json:"expires,omitempty"` // Unix seconds
+	Kind         EntryKind  `cbor:"7,keyasint,omitempty" json:"kind,omitempty"`
+	Tags         []string   `cbor:"8,keyasint,omitempty" json:"tags,omitempty"`         // sorted, distinct
+	Lookalike    string     `cbor:"9,keyasint,omitempty" json:"acknowledged,omitempty"` // what it looks like, where who asks has compared the two
 }
 
 // WhitelistRemoveBody asks to remove one.
@@ -173,6 +180,18 @@ func (r Request) DecodeBody() (Body, error) {
 		b = &RequestHoldBody{}
 	case RequestRelease:
 		b = &RequestReleaseBody{}
+	case WhitelistSuspend:
+		b = &WhitelistSuspendBody{}
+	case WhitelistReview:
+		b = &WhitelistReviewBody{}
+	case BlacklistAdd:
+		b = &BlacklistAddBody{}
+	case BlacklistRemove:
+		b = &BlacklistRemoveBody{}
+	case ContractCall:
+		b = &ContractCallBody{}
+	case MessageSign:
+		b = &MessageSignBody{}
 	default:
 		return nil, fmt.Errorf("operation %q is not known", string(r.Operation))
 	}
@@ -300,8 +319,18 @@ func (b *WhitelistAddBody) check() error {
 	if err := b.Chain.Check(); err != nil {
 		return err
 	}
-	_, err := CanonicalAddress(b.Chain, b.Address)
-	return err
+	if _, err := CanonicalAddress(b.Chain, b.Address); err != nil {
+		return err
+	}
+	if err := checkVisible("acknowledged", b.Lookalike, maxReason); err != nil {
+		return err
+	}
+	if b.Proof != nil {
+		if err := b.Proof.check(b.Chain); err != nil {
+			return fmt.Errorf("proof: %w", err)
+		}
+	}
+	return b.Details().Check()
 }
 
 func (b *WhitelistRemoveBody) check() error { return custody.CheckSlug("address-book id", b.ID) }

@@ -116,6 +116,13 @@ func FuzzDecode(f *testing.F) {
 	for op, body := range oversightBodies() {
 		f.Add(oversightRequest(op, body).Encode())
 	}
+	for _, r := range []request.Request{
+		asking(request.WhitelistAdd, request.WhitelistAddBody{ID: "bank", Chain: "eip155:1", Address: bookAddress, Proof: &request.Ownership{Kind: request.SignedMessage, Scheme: request.EIP191, Sig: make([]byte, 65)}, Tags: []string{"a"}}),
+		asking(request.WhitelistSuspend, request.WhitelistSuspendBody{ID: "bank"}), asking(request.WhitelistReview, request.WhitelistReviewBody{IDs: []string{"a", "b"}, Resume: true}),
+		asking(request.BlacklistAdd, request.BlacklistAddBody{Chain: "eip155:1", Address: bookAddress, Reason: "bad"}), asking(request.BlacklistRemove, request.BlacklistRemoveBody{Chain: "eip155:1", Address: bookAddress}),
+	} {
+		f.Add(r.Encode())
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := request.Parse(bytes.Clone(b))
 		if err != nil {

@@ -58,8 +58,15 @@ func Operations() []Operation {
 	return []Operation{Transfer, WalletCreate, AddressCreate, PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove,
 		PersonKeyAdd, PersonKeyRemove, PointsSet, EpochLoad, EpochCommit, EpochActivate, EpochFinalize, EpochCancel, Zeroize, Restore,
 		WalletTemperature, WarmOpen, WarmClose, AppGrant, AppRevoke, AppKeyRevoke, OfflineAdd, OfflineRemove, WalletMove, ReanchorCancel, SlotReconcile,
-		Freeze, Unfreeze, Drain, Resume, RequestHold, RequestRelease}
+		Freeze, Unfreeze, Drain, Resume, RequestHold, RequestRelease,
+		WhitelistSuspend, WhitelistReview, BlacklistAdd, BlacklistRemove, ContractCall, MessageSign}
 }
+
+// Signs says whether permits are made for o: something is signed with a wallet's key.
+func (o Operation) Signs() bool { return o == Transfer || o == ContractCall || o == MessageSign }
+
+// Pays says whether o becomes a transaction that is carried to its chain.
+func (o Operation) Pays() bool { return o == Transfer || o == ContractCall }
 
 // NeverAutomatic says whether no route may let o through without approvals: it opens a way to keys that only a quorum opens, or shuts one
 // that nobody can open again.
@@ -73,10 +80,11 @@ func (o Operation) Governance() bool {
 	return o.EditsRules() || o.LifeCycle() || o == SlotReconcile || o.Oversight()
 }
 
-// EditsRules says whether o makes another rule document.
+// EditsRules says whether o makes another rule document, or changes the address ledger, where there is one ([Operation.Lists]).
 func (o Operation) EditsRules() bool {
 	switch o {
-	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove, PersonKeyAdd, PersonKeyRemove:
+	case PolicyChange, PersonEnrol, PersonRevoke, GroupSet, WhitelistAdd, WhitelistRemove, PersonKeyAdd, PersonKeyRemove,
+		WhitelistSuspend, WhitelistReview, BlacklistAdd, BlacklistRemove:
 		return true
 	default:
 		return false

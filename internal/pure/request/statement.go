@@ -19,7 +19,7 @@ const (
 	Cancel  Decision = "cancel"
 )
 
-// Call is a contract call as decoded; only ERC-20 transfer(address,uint256) exists so far.
+// Call is the contract call of a token transfer, as decoded: ERC-20 transfer(address,uint256). What a contract_call does is in [CallEffects].
 type Call struct {
 	Contract string   `cbor:"1,keyasint" json:"contract"` // EIP-55
 	Selector string   `cbor:"2,keyasint" json:"selector"` // "transfer(address,uint256)"
@@ -45,8 +45,21 @@ type Effects struct {
 	Domain custody.HexBytes `cbor:"12,keyasint,omitempty" json:"domain,omitempty"` // that a wallet's key moves to, or that is added or removed
 	App    *AppEffects      `cbor:"14,keyasint,omitempty" json:"app,omitempty"`    // of a grant to an application; Until is then its end
 
-	Target custody.HexBytes `cbor:"22,keyasint,omitempty" json:"request,omitempty"` // request that is held or released
-	Since  uint64           `cbor:"23,keyasint,omitempty" json:"since,omitempty"`   // entry of the freeze, drain or hold that it ends
+	Target  custody.HexBytes `cbor:"22,keyasint,omitempty" json:"request,omitempty"` // request that is held or released
+	Since   uint64           `cbor:"23,keyasint,omitempty" json:"since,omitempty"`   // entry of the freeze, drain or hold that it ends
+	Books   []string         `cbor:"24,keyasint,omitempty" json:"books,omitempty"`   // by output: its entry of the address book, or none; where rules depend on an address ledger
+	List    *ListEffects     `cbor:"25,keyasint,omitempty" json:"list,omitempty"`    // on address book or blacklist
+	Calls   *CallEffects     `cbor:"26,keyasint,omitempty" json:"calls,omitempty"`   // of a contract call, whose own value is Total
+	Message *MessageEffects  `cbor:"27,keyasint,omitempty" json:"message,omitempty"` // of a message
+}
+
+// ListEffects is what becomes of an address.
+type ListEffects struct {
+	IDs       []string        `cbor:"1,keyasint,omitempty" json:"ids,omitempty"` // of the address book
+	Chain     custody.ChainID `cbor:"2,keyasint,omitempty" json:"chain,omitempty"`
+	Address   string          `cbor:"3,keyasint,omitempty" json:"address,omitempty"`
+	Proof     ProofKind       `cbor:"4,keyasint,omitempty" json:"proof,omitempty"`
+	Lookalike string          `cbor:"5,keyasint,omitempty" json:"lookalike,omitempty"` // that it looks like, as the core sees it
 }
 
 // ChangeRule says where what is left over may go.

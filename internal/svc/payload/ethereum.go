@@ -41,6 +41,9 @@ func GasLimit(estimate uint64) uint64 {
 // Call gives what the transaction for asked calls: its target, the wei it sends, and its data. It is what a gas estimate needs.
 func Call(asked Asked) (to eth.Address, value custody.Uint256, data []byte, err error) {
 	e := asked.Effects
+	if e.Operation == request.ContractCall {
+		return contractCall(asked)
+	}
 	if e.Operation != request.Transfer || len(e.Outputs) != 1 {
 		return to, value, nil, problem.New(problem.Unsupported, "only a transfer with one output becomes an Ethereum transaction")
 	}
@@ -59,6 +62,17 @@ func Call(asked Asked) (to eth.Address, value custody.Uint256, data []byte, err 
 		return to, value, nil, problem.New(problem.Malformed, "asset: %v", err)
 	}
 	return to, value, eth.EncodeTransfer(payee, eth.Uint256(e.Outputs[0].Amount)), nil
+}
+
+// contractCall is Call of a contract call: what was asked for, as it is.
+func contractCall(asked Asked) (to eth.Address, value custody.Uint256, data []byte, err error) {
+	if asked.Call == nil {
+		return to, value, nil, problem.New(problem.Internal, "the call that was asked for is not at hand")
+	}
+	if to, err = eth.ParseAddress(asked.Call.Contract); err != nil {
+		return to, value, nil, problem.New(problem.Malformed, "contract: %v", err)
+	}
+	return to, asked.Call.Value, asked.Call.Data, nil
 }
 
 // Ethereum builds the unsigned transaction (EIP-1559). Where the cap does not leave room for the headroom that in.Fee has over

@@ -22,6 +22,8 @@ type Asked struct {
 	Effects  request.Effects
 	Bounds   request.Bounds
 	Decision policy.Decision // a route may cap the fee lower than the request does
+
+	Call *request.ContractCallBody // of a contract call
 }
 
 // FeeCap gives the most that may be paid as fee, in base units of the chain's own coin.

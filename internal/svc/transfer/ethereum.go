@@ -26,7 +26,7 @@ type Ethereum struct {
 
 // BuildPayload builds an EIP-1559 transaction.
 func (b Ethereum) BuildPayload(ctx context.Context, o Order) ([]byte, error) {
-	in := payload.EthereumInput{Asked: payload.Asked{Effects: o.Effects, Bounds: o.Bounds, Decision: o.Decision}, Nonce: o.Nonce}
+	in := payload.EthereumInput{Asked: payload.Asked{Effects: o.Effects, Bounds: o.Bounds, Decision: o.Decision, Call: o.Call}, Nonce: o.Nonce}
 	fees, err := b.Node.Fees(ctx)
 	if err != nil {
 		return nil, err

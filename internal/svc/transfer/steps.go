@@ -149,11 +149,16 @@ func (s *steps) order(v message.Request) (Order, error) {
 	if err != nil {
 		return Order{}, err
 	}
-	t, ok := body.(*request.TransferBody)
-	if !ok {
-		return Order{}, problem.New(problem.Conflict, "request %s is no transfer", s.t.Request)
+	o := Order{Request: s.t.Request, Effects: v.Effects, Bounds: v.Bounds, Decision: v.Decision}
+	switch b := body.(type) {
+	case *request.TransferBody:
+		o.Wallet, o.Source = b.Wallet, b.Source
+	case *request.ContractCallBody:
+		o.Wallet, o.Source, o.Call = b.Wallet, b.Source, b
+	default:
+		return Order{}, problem.New(problem.Conflict, "request %s is no transfer or call", s.t.Request)
 	}
-	return Order{Request: s.t.Request, Effects: v.Effects, Bounds: v.Bounds, Decision: v.Decision, Body: t}, nil
+	return o, nil
 }
 
 // sign has the core sign a kept payload.
@@ -333,7 +338,7 @@ func (s *steps) nonce(ctx context.Context, c Chain, o Order) (uint64, error) {
 		return 0, chain.Problem(err)
 	}
 	m, err := gate.Call[message.Addresses, message.AddressList](ctx, s.w.cfg.Core, message.MethodAddresses,
-		message.Addresses{Wallet: o.Body.Wallet, From: o.Body.Source, Count: 1})
+		message.Addresses{Wallet: o.Wallet, From: o.Source, Count: 1})
 	if err != nil {
 		return 0, err
 	}

@@ -102,9 +102,11 @@ type Order struct {
 	Effects  request.Effects
 	Bounds   request.Bounds
 	Decision policy.Decision
-	Body     *request.TransferBody
-	Nonce    uint64 // Ethereum: to use
-	Previous []byte // payload to replace with a higher fee in the same slot; nil for the first
+	Wallet   custody.WalletID
+	Source   uint32                    // Ethereum: index of the paying address
+	Call     *request.ContractCallBody // nil: a transfer
+	Nonce    uint64                    // Ethereum: to use
+	Previous []byte                    // payload to replace with a higher fee in the same slot; nil for the first
 }
 
 // FeeCap gives the most that may be paid as fee, in base units of the chain's own coin.

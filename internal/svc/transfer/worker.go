@@ -17,7 +17,6 @@ import (
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
-	"strongroom/internal/pure/request"
 )
 
 // Worker carries transfers out. Its methods are safe for concurrent use.
@@ -202,11 +201,18 @@ func (w *Worker) Sign(ctx context.Context, id custody.RequestID) (message.Signed
 	if err != nil {
 		return message.Signed{}, err
 	}
-	if v.Effects.Operation != request.Transfer {
+	if m := v.Effects.Message; m != nil && v.State == message.StateReady {
+		// A message has no slot, fee or chain: what is signed is what was asked for.
+		return gate.Call[message.Sign, message.Signed](ctx, w.cfg.Core, message.MethodSign, message.Sign{ID: id, Payload: m.Exact})
+	}
+	if !v.Effects.Operation.Signs() {
 		return message.Signed{}, problem.New(problem.Conflict, "a %s is executed, not signed", v.Effects.Operation)
 	}
 	if v.Signed != nil && len(v.Signed.Bytes) > 0 {
 		return *v.Signed, nil
+	}
+	if !v.Effects.Operation.Pays() {
+		return w.signMessage(ctx, id, v)
 	}
 	done, err := w.turn(ctx, v.Effects.Wallet)
 	if err != nil {
@@ -235,6 +241,18 @@ func (w *Worker) Sign(ctx context.Context, id custody.RequestID) (message.Signed
 		return message.Signed{}, &problem.Error{Kind: v.Missing.Kind, Detail: v.Missing.Detail, Rule: v.Missing.Rule, Unmet: v.Missing.Unmet}
 	default:
 		return message.Signed{}, problem.New(problem.Conflict, "the transfer is not signed yet: %s", t.Note)
+	}
+}
+
+// signMessage gives the signature over a message that has its permit, or says why it has none.
+func (w *Worker) signMessage(ctx context.Context, id custody.RequestID, v message.Request) (message.Signed, error) {
+	switch {
+	case v.State == message.StateSigned:
+		return gate.Call[message.Sign, message.Signed](ctx, w.cfg.Core, message.MethodSign, message.Sign{ID: id})
+	case v.Missing != nil:
+		return message.Signed{}, &problem.Error{Kind: v.Missing.Kind, Detail: v.Missing.Detail, Rule: v.Missing.Rule, Unmet: v.Missing.Unmet}
+	default:
+		return message.Signed{}, problem.New(problem.Conflict, "the message is not signed: the request is %s", v.State)
 	}
 }
 

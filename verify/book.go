@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"errors"
+	"fmt"
+
+	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/entry"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/request"
+)
+
+// ledgerNote is said once a file.
+const ledgerNote = "its rules look at the address ledger, at when an address came into it and at what was paid before: these are not in the file, and are the domain's word"
+
+// noteLedger says where facts are the domain's word.
+func (c *checker) noteLedger(rules *policy.Rules) {
+	if rules.Document().Remembers() && c.req.Operation == request.Transfer && !c.ledger {
+		c.ledger = true
+		c.report.Notes = append(c.report.Notes, ledgerNote)
+	}
+}
+
+// sameLater compares the decision made again at an act with the recorded one. Where the rules look at the address ledger, a destination may have
+// become older, or known, since the request was made, and another route of the same document may have decided: then it has to be that route's own
+// allowance. What it takes from limits is the domain's word.
+func (c *checker) sameLater(rules *policy.Rules, again, recorded policy.Decision) bool {
+	if same(again, recorded) {
+		return true
+	}
+	doc := rules.Document()
+	if c.req.Operation != request.Transfer || !doc.Remembers() {
+		return false
+	}
+	for _, r := range doc.Routes {
+		if r.ID != recorded.Rule {
+			continue
+		}
+		want := policy.Decision{Outcome: policy.Allowed, Version: doc.Version, Hash: rules.Hash(), Rule: r.ID, Auto: r.Auto, Plan: r.Plan, FeeCap: r.FeeCap, Limits: recorded.Limits,
+			Also: again.Also, Delay: again.Delay, Obligations: again.Obligations, Needs: again.Needs}
+		if !same(want, recorded) {
+			return false
+		}
+		c.report.Notes = append(c.report.Notes, fmt.Sprintf("route %q decided when it was signed, for what the address ledger said then", r.ID))
+		return true
+	}
+	return false
+}
+
+// listMade checks an effect on the address ledger: it holds nothing, because it follows from the request, which shows what it has to.
+func (c *checker) listMade(b *entry.Effect) error {
+	if b.Document != nil || b.Wallet != nil || b.Key != nil || b.Addresses != nil || b.Life != nil {
+		return errors.New("the effect holds something, and one on the address ledger follows from its request")
+	}
+	return authority.CheckPossession(custody.AuthorityID(c.report.Domain), c.req)
+}
