@@ -58,6 +58,12 @@ func wellFormed(h *domaintest.Harness, waits custody.RequestID) map[request.Oper
 		request.Resume:            request.ResumeBody{Since: 1, Reason: "r"},
 		request.RequestHold:       request.RequestHoldBody{Request: waits[:], Reason: "r"},
 		request.RequestRelease:    request.RequestReleaseBody{Request: waits[:], Hold: 1, Reason: "r"},
+		request.WhitelistSuspend:  request.WhitelistSuspendBody{ID: "nothing"},
+		request.WhitelistReview:   request.WhitelistReviewBody{IDs: []string{"nothing"}},
+		request.BlacklistAdd:      request.BlacklistAddBody{Chain: domaintest.Chain, Address: domaintest.Stranger},
+		request.BlacklistRemove:   request.BlacklistRemoveBody{Chain: domaintest.Chain, Address: domaintest.Stranger},
+		request.ContractCall:      request.ContractCallBody{Wallet: "hot", Contract: domaintest.Stranger, Data: []byte{1, 2, 3, 4}, FeeCap: custody.U64(1)},
+		request.MessageSign:       request.MessageSignBody{Wallet: "hot", Kind: request.PersonalMessage, Content: "hello"},
 	}
 }
 
