@@ -14,6 +14,7 @@ import (
 
 	"strongroom/internal/gate"
 	"strongroom/internal/gate/message"
+	"strongroom/internal/gate/tally"
 	"strongroom/internal/pure/problem"
 )
 
@@ -24,6 +25,8 @@ var events = map[string]message.Event{
 	"door cannot accept":                                       message.EventDoorFailed,
 	"door handler panicked":                                    message.EventDoorFailed,
 	"door connection cut":                                      message.EventDoorViolation,
+	"door handshake failed":                                    message.EventDoorViolation,
+	"door connection broken off":                               message.EventDoorViolation,
 	"door connection turned away":                              message.EventDoorViolation,
 	"door peer unknown":                                        message.EventPeerRefused,
 	"door peer refused":                                        message.EventPeerRefused,
@@ -58,19 +61,19 @@ var events = map[string]message.Event{
 	"door request failed":                                                                               message.EventCoreError,
 }
 
-// clockWords refine the event of a time that is not certain by what the line says of why.
-var clockWords = []struct {
+// clockCauses refine the event of a time that is not certain by what the line says of why.
+var clockCauses = []struct {
 	word string
 	is   message.Event
 }{{"was suspended", message.EventClockSuspended}, {"was stepped", message.EventClockStepped}, {"went apart", message.EventClockStepped}, {"ran back", message.EventClockStepped}}
 
-// tally counts what happens in a core. It sees what the core logs and what the door refuses; methods are safe for concurrent use.
-type tally struct {
+// counts says what happens in a core. It sees what the core logs and what the door refuses; methods are safe for concurrent use.
+type counts struct {
 	started time.Time
+	lines   *tally.Lines[message.Event]
 
 	mu      sync.Mutex // guards all below
 	refused map[refusedCall]uint64
-	events  map[message.Event]uint64
 	backup  time.Time
 }
 
@@ -79,57 +82,25 @@ type refusedCall struct {
 	kind   problem.Kind
 }
 
-func newTally(now time.Time) *tally {
-	return &tally{started: now, refused: map[refusedCall]uint64{}, events: map[message.Event]uint64{}}
+func newCounts(now time.Time) *counts {
+	return &counts{started: now, lines: tally.New(eventOf), refused: map[refusedCall]uint64{}}
 }
 
-// counting gives a log that counts in t what is written to it, whatever its level lets through.
-func (t *tally) counting(log *slog.Logger) *slog.Logger { return slog.New(counter{log.Handler(), t}) }
-
-// counter is a handler that counts.
-type counter struct {
-	slog.Handler
-	tally *tally
-}
-
-// Enabled says that every line is wanted: it is counted before the level is asked.
-func (counter) Enabled(context.Context, slog.Level) bool { return true }
-
-// Handle counts a line, and hands it on where its level is wanted.
-func (c counter) Handle(ctx context.Context, r slog.Record) error {
-	c.tally.line(r)
-	if !c.Handler.Enabled(ctx, r.Level) {
-		return nil
-	}
-	return c.Handler.Handle(ctx, r)
-}
-
-// WithAttrs gives a handler that counts likewise.
-func (c counter) WithAttrs(a []slog.Attr) slog.Handler {
-	return counter{c.Handler.WithAttrs(a), c.tally}
-}
-
-// WithGroup gives a handler that counts likewise.
-func (c counter) WithGroup(name string) slog.Handler {
-	return counter{c.Handler.WithGroup(name), c.tally}
-}
-
-func (t *tally) line(r slog.Record) {
+// eventOf says which event a line tells of, if any.
+func eventOf(r slog.Record) (message.Event, bool) {
 	e, known := events[r.Message]
 	switch {
-	case r.Message == "door connection cut" && r.Level < slog.LevelWarn: // an ordinary end
-		return
+	case r.Level < slog.LevelWarn && e != message.EventKeysWiped: // for instance the ordinary end of a connection
+		return "", false
 	case known:
 	case r.Level >= slog.LevelError:
 		e = message.EventCoreError
-	case r.Level >= slog.LevelWarn:
-		e = message.EventCoreWarning
 	default:
-		return
+		e = message.EventCoreWarning
 	}
 	if e == message.EventTimeUncertain {
 		r.Attrs(func(a slog.Attr) bool {
-			for _, w := range clockWords {
+			for _, w := range clockCauses {
 				if a.Key == "why" && strings.Contains(a.Value.String(), w.word) {
 					e = w.is
 				}
@@ -137,13 +108,11 @@ func (t *tally) line(r slog.Record) {
 			return true
 		})
 	}
-	t.mu.Lock()
-	t.events[e]++
-	t.mu.Unlock()
+	return e, true
 }
 
 // called counts how a call at the door ended. known says that there is such a method.
-func (t *tally) called(method string, known bool, err error) {
+func (t *counts) called(method string, known bool, err error) {
 	if !known {
 		method = message.UnknownMethod
 	}
@@ -158,7 +127,7 @@ func (t *tally) called(method string, known bool, err error) {
 }
 
 // meters gives the counts.
-func (t *tally) meters(use *message.Pressure) message.Meters {
+func (t *counts) meters(use *message.Pressure) message.Meters {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := message.Meters{Started: t.started.UnixNano(), Use: use}
@@ -170,14 +139,15 @@ func (t *tally) meters(use *message.Pressure) message.Meters {
 	}) {
 		out.Refused = append(out.Refused, message.RefusedCall{Method: k.method, Kind: k.kind, Count: t.refused[k]})
 	}
+	lines := t.lines.Counts()
 	for _, e := range message.Events() {
-		out.Events = append(out.Events, message.EventCount{Event: e, Count: t.events[e]})
+		out.Events = append(out.Events, message.EventCount{Event: e, Count: lines[e]})
 	}
 	return out
 }
 
 // serve adds the method that tells the counts. pressure may be nil.
-func (t *tally) serve(m *gate.Mux, pressure func() *message.Pressure) {
+func (t *counts) serve(m *gate.Mux, pressure func() *message.Pressure) {
 	gate.Handle(m, message.MethodMeters, func(context.Context, gate.Caller, message.Empty) (message.Meters, error) {
 		if pressure == nil {
 			return t.meters(nil), nil

@@ -37,7 +37,6 @@ type Pressure struct {
 	Limits       []LimitUse `cbor:"1,keyasint"`           // by id; those of the document
 	GrantsNear   uint64     `cbor:"2,keyasint,omitempty"` // grants to applications that end within [GrantNotice], or have less than a fifth of their uses left
 	LongestOpen  int64      `cbor:"3,keyasint,omitempty"` // until when the session of a warm wallet that ends last is open, Unix seconds
-	WaitingSince int64      `cbor:"4,keyasint,omitempty"` // when the oldest request that waits was asked for, Unix nanoseconds
 }
 
 // GrantNotice is how long before its end a grant counts as near it, in seconds.
