@@ -40,22 +40,20 @@ type ServeEvent string
 
 // serveLines says which event a line of serve's log tells of. A test looks for each warning and error of serve's sources here.
 var serveLines = map[string]ServeEvent{
-	"messages of the core can't be carried":                    "relay_failed",
-	"an answer could not be given to the core":                 "relay_failed",
-	"the log can't be followed":                                "log_unread",
-	"the cache is made anew":                                   "cache_made_anew",
-	"transfers can't be served":                                "transfers_stopped",
-	"transfer waits":                                           "transfer_waits",
-	"nonce gap":                                                "nonce_gap",
-	"a re-org took a transaction out":                          "reorg",
-	"somebody else had a replacement signed":                   "foreign_replacement",
-	"coins are scanned":                                        "scan_trouble",
-	"call failed":                                              "call_failed",
-	"checkpoint not cosigned":                                  "witness_trouble",
-	"a log's checkpoint is not consistent with the one before": "witness_trouble",
-	"metrics can't be collected":                               "metrics_failed",
+	"messages of the core can't be carried":    "relay_failed",
+	"an answer could not be given to the core": "relay_failed",
+	"the log can't be followed":                "log_unread",
+	"the cache is made anew":                   "cache_made_anew",
+	"transfers can't be served":                "transfers_stopped",
+	"transfer waits":                           "transfer_waits",
+	"nonce gap":                                "nonce_gap",
+	"a re-org took a transaction out":          "reorg",
+	"somebody else had a replacement signed":   "foreign_replacement",
+	"coins are scanned":                        "scan_trouble",
+	"call failed":                              "call_failed",
+	"metrics can't be collected":               "metrics_failed",
 }
 
 // serveEvents are all events, in order.
 var serveEvents = []ServeEvent{"cache_made_anew", "call_failed", "error", "foreign_replacement", "log_unread", "metrics_failed", "nonce_gap", "relay_failed", "reorg", "scan_trouble",
-	"transfer_waits", "transfers_stopped", "warning", "witness_trouble"}
+	"transfer_waits", "transfers_stopped", "warning"}
