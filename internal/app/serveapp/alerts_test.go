@@ -449,3 +449,23 @@ func TestEachAlertFires(t *testing.T) {
 		promtool(t, tool, file, minutes, list)
 	}
 }
+
+// TestMetricsAreWellFormed: Prometheus's own check has nothing to say about what is exported.
+func TestMetricsAreWellFormed(t *testing.T) {
+	t.Parallel()
+	tool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Fatalf("%v: scripts/setup installs the package prometheus, which has it", err)
+	}
+	w := quiet(t)
+	w.entries(asking(policy.Denied))
+	var b bytes.Buffer
+	if err := monitor.Write(&b, w.facts); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.CommandContext(t.Context(), tool, "check", "metrics")
+	c.Stdin = &b
+	if out, err := c.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+}

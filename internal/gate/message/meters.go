@@ -34,9 +34,9 @@ type EventCount struct {
 
 // Pressure says how near what people allowed is to its end.
 type Pressure struct {
-	Limits       []LimitUse `cbor:"1,keyasint"`           // by id; those of the document
-	GrantsNear   uint64     `cbor:"2,keyasint,omitempty"` // grants to applications that end within [GrantNotice], or have less than a fifth of their uses left
-	LongestOpen  int64      `cbor:"3,keyasint,omitempty"` // until when the session of a warm wallet that ends last is open, Unix seconds
+	Limits      []LimitUse `cbor:"1,keyasint"`           // by id; those of the document
+	GrantsNear  uint64     `cbor:"2,keyasint,omitempty"` // grants to applications that end within [GrantNotice], or have less than a fifth of their uses left
+	LongestOpen int64      `cbor:"3,keyasint,omitempty"` // until when the session of a warm wallet that ends last is open, Unix seconds
 }
 
 // GrantNotice is how long before its end a grant counts as near it, in seconds.

@@ -50,7 +50,7 @@ var serveLines = map[string]ServeEvent{
 	"a re-org took a transaction out":          "reorg",
 	"somebody else had a replacement signed":   "foreign_replacement",
 	"coins are scanned":                        "scan_trouble",
-	"page failed": "call_failed",
+	"page failed":                              "call_failed",
 	"call failed":                              "call_failed",
 	"metrics can't be collected":               "metrics_failed",
 }
