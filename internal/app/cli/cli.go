@@ -63,6 +63,7 @@ type root struct {
 	Proof     proofCmd     `cmd:"" help:"Proof files."`
 	Verify    verifyCmd    `cmd:"" help:"Check a proof file offline, as strongroom-verify does." passthrough:"all"`
 	Audit     auditCmd     `cmd:"" help:"The log."`
+	Watch     watchCmd     `cmd:"" help:"Follow the log in plain words, proving each entry."`
 	Chain     chainCmd     `cmd:"" help:"Chains and their nodes."`
 	Complete  completeCmd  `cmd:"" name:"completion" help:"Write a completion script for bash."`
 	Version   versionCmd   `cmd:"" help:"Say which version this is."`

@@ -64,7 +64,7 @@ func TestTimeThroughTheDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := serveDoor(t.Context(), newHouse(q, "", func() string { return "" }), ln, []uint32{uint32(os.Geteuid())}, quiet, func(err error) { t.Error(err) })
+	srv, err := serveDoor(t.Context(), newHouse(q, "", func() string { return "" }, nil), ln, []uint32{uint32(os.Geteuid())}, quiet, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,8 @@ type Options struct {
 	// WeakPassphraseUnsafe makes guessing the passphrase cheap. It is for tests and benchmarks, and works in a new root only.
 	WeakPassphraseUnsafe bool
 
-	porch *porch // the door, where it is open already
+	porch  *porch  // the door, where it is open already
+	counts *counts // what is counted; nil: nothing is
 }
 
 // defaultMemory is room for some tens of thousands of unsealed keys.

@@ -75,7 +75,7 @@ func (p *parts) withTime(ctx context.Context, o Options, socket string, uids []u
 	if err != nil {
 		return err
 	}
-	srv, err := serveDoor(ctx, newHouse(p.relay, "", p.waits), ln, uids, o.Log, cancel)
+	srv, err := serveDoor(ctx, newHouse(p.relay, "", p.waits, o.counts), ln, uids, o.Log, cancel)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

@@ -19,10 +19,11 @@ import (
 // house is what answers at the door: from the first moment the relay and a status that says what is waited for; the domain's methods once it
 // is open.
 type house struct {
-	first *gate.Mux // the relay and the status
-	wait  atomic.Pointer[waiting]
-	open  atomic.Pointer[gate.Mux]
-	queue *relay.Queue
+	first  *gate.Mux // the relay and the status
+	wait   atomic.Pointer[waiting]
+	open   atomic.Pointer[gate.Mux]
+	queue  *relay.Queue
+	counts *counts // nil: nothing is counted
 }
 
 // waiting is what the status of a core that is not open says.
@@ -32,10 +33,13 @@ type waiting struct {
 }
 
 // newHouse makes a house whose domain is not open yet. waits says what for.
-func newHouse(q *relay.Queue, phase string, waits func() string) *house {
-	h := &house{first: gate.NewMux(), queue: q}
+func newHouse(q *relay.Queue, phase string, waits func() string, t *counts) *house {
+	h := &house{first: gate.NewMux(), queue: q, counts: t}
 	h.await(phase, waits)
 	q.Serve(h.first)
+	if t != nil {
+		t.serve(h.first, nil)
+	}
 	gate.Handle(h.first, message.MethodStatus, func(context.Context, gate.Caller, message.Empty) (message.Status, error) {
 		w := h.wait.Load()
 		return message.Status{Starting: w.what(), Life: message.Life{Phase: w.phase}}, nil
@@ -51,11 +55,27 @@ func (h *house) opened(domain interface{ Serve(*gate.Mux) }) {
 	m := gate.NewMux()
 	h.queue.Serve(m)
 	domain.Serve(m)
+	if h.counts != nil {
+		var use func() *message.Pressure
+		if d, ok := domain.(interface{ Pressure() *message.Pressure }); ok {
+			use = d.Pressure
+		}
+		h.counts.serve(m, use)
+	}
 	h.open.Store(m)
 }
 
 // dispatch is the house as a [gate.Handler].
 func (h *house) dispatch(ctx context.Context, by gate.Caller, method string, body []byte) ([]byte, error) {
+	out, err := h.answer(ctx, by, method, body)
+	if h.counts != nil && (err != nil || method == message.MethodBackupClose) {
+		m := h.open.Load()
+		h.counts.called(method, m != nil && slices.Contains(m.Methods(), method), err)
+	}
+	return out, err
+}
+
+func (h *house) answer(ctx context.Context, by gate.Caller, method string, body []byte) ([]byte, error) {
 	if m := h.open.Load(); m != nil {
 		return m.Dispatch(ctx, by, method, body)
 	}

@@ -33,7 +33,7 @@ func TestHouse(t *testing.T) {
 	t.Parallel()
 	q := relay.New()
 	defer q.Close()
-	h := newHouse(q, "", func() string { return "the tide" })
+	h := newHouse(q, "", func() string { return "the tide" }, nil)
 	d := doorOf{h}
 	take := func() {
 		t.Helper()

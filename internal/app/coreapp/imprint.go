@@ -59,7 +59,7 @@ func (o Options) imprint(ctx context.Context, socket string, uids []uint32, end 
 		return nil, inUse(err)
 	}
 	q := relay.New()
-	h := newHouse(q, message.PhaseImprint, o.waitsForGenesis)
+	h := newHouse(q, message.PhaseImprint, o.waitsForGenesis, o.counts)
 	srv, err := serveDoor(ctx, h, ln, uids, o.Log, end)
 	if err != nil {
 		return nil, errors.Join(err, ln.Close(), q.Close())

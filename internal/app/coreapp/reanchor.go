@@ -179,7 +179,7 @@ func (p *remains) atDoor(ctx context.Context, o Options, a Reanchor, do func(con
 	if err != nil {
 		return err
 	}
-	srv, err := serveDoor(ctx, newHouse(p.relay, "", p.waits), ln, []uint32{uint32(os.Geteuid())}, o.Log, cancel)
+	srv, err := serveDoor(ctx, newHouse(p.relay, "", p.waits, o.counts), ln, []uint32{uint32(os.Geteuid())}, o.Log, cancel)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

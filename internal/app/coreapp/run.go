@@ -27,6 +27,10 @@ const settleTime = 3 * time.Second
 // if not nil, is called once the domain is open.
 func Run(ctx context.Context, o Options, socket string, uids []uint32, ready func()) error {
 	tuneCollector()
+	if o.Log != nil {
+		o.counts = newCounts(time.Now())
+		o.Log = o.counts.lines.Logger(o.Log)
+	}
 	if o.AwaitGenesis {
 		outer, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
@@ -100,7 +104,7 @@ func (p *parts) openDoor(ctx context.Context, o Options, socket string, uids []u
 	if err != nil {
 		return nil, nil, inUse(err)
 	}
-	h := newHouse(p.relay, "", p.waits)
+	h := newHouse(p.relay, "", p.waits, o.counts)
 	srv, err := serveDoor(ctx, h, ln, uids, o.Log, end)
 	if err != nil {
 		return nil, nil, errors.Join(err, ln.Close())

@@ -37,7 +37,9 @@ type Config struct {
 	Pages  *Pages   `yaml:"pages"`  // for people with a browser; absent: none
 	Chains []Chain  `yaml:"chains"`
 	Relay  Relay    `yaml:"relay"`
-	TLSKey string   `yaml:"tlsKey"` // key file of a service: serve's TLS key is one of that service's caller local:serve, in the domain; absent: in memory
+	// MetricsListen is host:port on loopback of /metrics, which is not authenticated; default: none.
+	MetricsListen string `yaml:"metricsListen"`
+	TLSKey        string `yaml:"tlsKey"` // key file of a service: serve's TLS key is one of that service's caller local:serve, in the domain; absent: in memory
 }
 
 // Relay names what serve carries messages of the core to, which opens no connections itself: docs/spec/door.md. Names are those of the
@@ -146,6 +148,9 @@ func (c *Config) Fill() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("configuration: listen: %w", err)
+	}
+	if _, _, err := net.SplitHostPort(c.MetricsListen); err != nil && c.MetricsListen != "" {
+		return fmt.Errorf("configuration: metricsListen: %w", err)
 	}
 	if len(c.Names) == 0 {
 		c.Names = tlsca.DefaultNames()

@@ -24,11 +24,14 @@ import (
 	"strongroom/internal/edge/tlsca"
 	"strongroom/internal/gate"
 	"strongroom/internal/gate/gateway"
+	"strongroom/internal/gate/tally"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/svc/chain"
 	"strongroom/internal/svc/feed"
+	"strongroom/internal/svc/monitor"
 	"strongroom/internal/svc/transfer"
 	"strongroom/internal/svc/wallet"
 )
@@ -92,6 +95,8 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 	if _, told := os.LookupEnv("GOGC"); !told {
 		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	}
+	lines := tally.New(monitor.LineOf)
+	o.Log = lines.Logger(o.Log)
 	if err := privateFolder(cfg.Data); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
@@ -110,7 +115,9 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 		return err
 	}
 	p := &parts{core: core, db: db, ca: ca, log: o.Log, nodes: &nodes{core: core}}
-	err = p.run(ctx, cfg, o)
+	if p.meter, err = p.newMeter(cfg, o, lines); err == nil {
+		err = p.run(ctx, cfg, o)
+	}
 	p.nodes.close()
 	return errors.Join(err, db.Close())
 }
@@ -138,6 +145,14 @@ type parts struct {
 	ca    *tlsca.Authority
 	log   *slog.Logger
 	nodes *nodes
+	meter *meter // nil: no metrics are shown
+}
+
+// problem counts a call that was answered with a problem.
+func (p *parts) problem(k problem.Kind) {
+	if p.meter != nil {
+		p.meter.problem(k)
+	}
 }
 
 func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
@@ -170,7 +185,7 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 		return err
 	}
 	api, err := rest.New(rest.Config{Pages: people, Core: p.core, Index: p.db.Log(), Transfers: worker, Chains: p.nodes, Issuer: p.ca, Tiles: tiles.FS(),
-		TLS: p.ca.ServerTLS(), Log: o.Log, Now: o.Now, Version: o.Version})
+		TLS: p.ca.ServerTLS(), Log: o.Log, Now: o.Now, Version: o.Version, OnProblem: p.problem})
 	if err != nil {
 		return err
 	}
@@ -191,6 +206,13 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 			work = append(work, n.scan(p.core, o.Log))
 		}
 	}
+	if p.meter != nil {
+		more, err := p.meter.works(ctx)
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		work = append(work, more...)
+	}
 	work = append(work, func(ctx context.Context) error { return api.Serve(ctx, l) })
 	o.Log.InfoContext(ctx, "serve is open", slog.String("address", l.Addr().String()), slog.String("door", cfg.Door), slog.Int("chains", len(cfg.Chains)))
 	if o.Ready != nil {
@@ -204,7 +226,7 @@ func (p *parts) pages(cfg Config, o Options) (rest.Pages, error) {
 	if cfg.Pages == nil {
 		return nil, nil
 	}
-	return pages.New(pages.Config{Core: p.core, Relying: cfg.Pages.relying(), Words: inWords{}, Status: rest.Status, Log: o.Log, Now: o.Now})
+	return pages.New(pages.Config{Core: p.core, Relying: cfg.Pages.relying(), Words: inWords{}, Status: rest.Status, Log: o.Log, Now: o.Now, OnProblem: p.problem})
 }
 
 // inWords is package words, as the pages want it.

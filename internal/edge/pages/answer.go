@@ -97,6 +97,9 @@ func (p *Pages) fail(c *call, err error) {
 	if !errors.As(err, &x) {
 		x = problem.Wrap(problem.Internal, err, "serve failed on this call; its log has more under the incident id")
 	}
+	if p.cfg.OnProblem != nil {
+		p.cfg.OnProblem(x.Kind)
+	}
 	status := p.cfg.Status(x.Kind)
 	doc := apiv1.Problem{Type: apiv1.ProblemType(x.Kind), Title: http.StatusText(status), Status: status, Kind: x.Kind, Detail: x.Detail, Rule: x.Rule,
 		Unmet: x.Unmet, Incident: p.incident(c, x)}

@@ -60,6 +60,8 @@ type Config struct {
 	Status  func(problem.Kind) int // HTTP status of a kind
 	Log     *slog.Logger
 	Now     func() time.Time
+
+	OnProblem func(problem.Kind) // told of each call that ends with a problem; nil: nobody is
 }
 
 func (c *Config) check() (*url.URL, error) {

@@ -123,6 +123,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if x.status != 0 {
 		status = x.status
 	}
+	if s.cfg.OnProblem != nil {
+		s.cfg.OnProblem(p.Kind)
+	}
 	doc := apiv1.Problem{Type: apiv1.ProblemType(p.Kind), Title: http.StatusText(status), Status: status, Kind: p.Kind, Detail: p.Detail,
 		Rule: p.Rule, Unmet: p.Unmet, Pointer: x.pointer, RequestID: x.request, Retryable: retryable(p.Kind)}
 	doc.Incident = s.incident(r, p)

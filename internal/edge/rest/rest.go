@@ -30,6 +30,7 @@ import (
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/strictjson"
 	"strongroom/internal/svc/feed"
@@ -106,9 +107,10 @@ type Config struct {
 	Now       func() time.Time
 	Version   string // of this program, for the description
 
-	Pages          Pages         // nil: there are none
-	MaxConnections int           // 0: [MaxConnections]
-	BodyTime       time.Duration // 0: [BodyTime]
+	Pages          Pages              // nil: there are none
+	OnProblem      func(problem.Kind) // told of each call that ends with a problem; nil: nobody is
+	MaxConnections int                // 0: [MaxConnections]
+	BodyTime       time.Duration      // 0: [BodyTime]
 }
 
 func (c *Config) check() error {

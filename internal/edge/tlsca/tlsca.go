@@ -218,6 +218,9 @@ func checkKey(k crypto.PublicKey) error {
 	return errors.New("the key must be of P-256, P-384 or Ed25519")
 }
 
+// End says when the authority ends; everything that it issued ends then at the latest.
+func (a *Authority) End() time.Time { return a.cert.NotAfter }
+
 // ServerTLS gives serve's side of TLS. Who shows no client certificate is let through, for the few anonymous calls.
 func (a *Authority) ServerTLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: a.roots, Time: a.cfg.Now,
