@@ -440,7 +440,7 @@ func history(t *testing.T, r *rand.Rand) {
 		default:
 			p := h.knows()
 			if r.IntN(3) == 0 {
-				p = h.parts(h.v.d, 0)
+				h.parts(h.v.d, 0)
 				h.announce(h.v.d)
 				p = h.parts(h.v.d, 0)
 			}

@@ -239,9 +239,9 @@ func (d Document) checkSigning(m Match) error {
 	})
 }
 
-func (c *CallMatch) check() error {
+func (m *CallMatch) check() error {
 	var fs []abi.Function
-	if err := list("call.functions", c.Functions, func(s string) error {
+	if err := list("call.functions", m.Functions, func(s string) error {
 		if _, ok := selectorOf(s); !ok {
 			return fmt.Errorf("%q is no canonical signature, and no selector of 0x and 8 hex digits", s)
 		}
@@ -253,16 +253,16 @@ func (c *CallMatch) check() error {
 		return err
 	}
 	switch {
-	case c.Depth != "" && c.Depth != AnyCall && c.Depth != EveryCall:
-		return fmt.Errorf("call.depth %q is neither %q nor %q; leave it out for the call itself", string(c.Depth), AnyCall, EveryCall)
-	case c.Undecoded && (len(c.Args) > 0 || c.Depth != "" || c.DelegateCall != nil):
+	case m.Depth != "" && m.Depth != AnyCall && m.Depth != EveryCall:
+		return fmt.Errorf("call.depth %q is neither %q nor %q; leave it out for the call itself", string(m.Depth), AnyCall, EveryCall)
+	case m.Undecoded && (len(m.Args) > 0 || m.Depth != "" || m.DelegateCall != nil):
 		return errors.New("call.undecoded: nothing is known of such a call but contract and selector; take the other fields out")
-	case len(c.Args) > 0 && (len(fs) == 0 || len(fs) != len(c.Functions)):
+	case len(m.Args) > 0 && (len(fs) == 0 || len(fs) != len(m.Functions)):
 		return errors.New("call.args needs call.functions as signatures: they say what the arguments are")
-	case len(c.Contracts)+len(c.Functions)+len(c.Args) == 0 && c.DelegateCall == nil && !c.Undecoded:
+	case len(m.Contracts)+len(m.Functions)+len(m.Args) == 0 && m.DelegateCall == nil && !m.Undecoded:
 		return errors.New("call is empty; leave the key out, or write operation: [contract_call]")
 	}
-	return checkTests("call.args", c.Args, fs)
+	return checkTests("call.args", m.Args, fs)
 }
 
 // checkTests checks tests of arguments, those of functions against their types.

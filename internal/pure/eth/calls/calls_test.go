@@ -18,17 +18,18 @@ import (
 	"strongroom/internal/pure/request"
 )
 
+const chain custody.ChainID = "eip155:1"
+
 const (
-	chain   custody.ChainID = "eip155:1"
-	own                     = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
-	token                   = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"
-	nft                     = "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB"
-	safe                    = "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"
-	router                  = "0x52908400098527886E0F7030069857D2E4169EE7"
-	multi                   = "0x8617E340B3D01FA5F11F306F4090FD50E238070D"
-	strange                 = "0xde709f2102306220921060314715629080e2fb77"
-	payee                   = "0x27b1fdb04752bbc536007a920d24acb045561c26"
-	huge                    = "115792089237316195423570985008687907853269984665640564039457584007913129639935"
+	own     = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+	token   = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"
+	nft     = "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB"
+	safe    = "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"
+	router  = "0x52908400098527886E0F7030069857D2E4169EE7"
+	multi   = "0x8617E340B3D01FA5F11F306F4090FD50E238070D"
+	strange = "0xde709f2102306220921060314715629080e2fb77"
+	payee   = "0x27b1fdb04752bbc536007a920d24acb045561c26"
+	huge    = "115792089237316195423570985008687907853269984665640564039457584007913129639935"
 )
 
 func address(t testing.TB, s string) eth.Address {
