@@ -169,7 +169,7 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	api, err := rest.New(rest.Config{Pages: people, Core: p.core, Index: p.db.Log(), Transfers: worker, Chains: p.nodes, Issuer: p.ca, Tiles: tiles.FS(),
+	api, err := rest.New(rest.Config{Pages: people, Hosts: cfg.Names, Core: p.core, Index: p.db.Log(), Transfers: worker, Chains: p.nodes, Issuer: p.ca, Tiles: tiles.FS(),
 		TLS: p.ca.ServerTLS(), Log: o.Log, Now: o.Now, Version: o.Version})
 	if err != nil {
 		return err

@@ -67,6 +67,7 @@ type call struct {
 	service bool             // the caller is a service
 	id      string           // the {id} of the path
 	held    int64            // bytes of the body's budget
+	signed  *signature       // of the call; nil: it has none
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
