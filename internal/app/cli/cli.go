@@ -51,6 +51,7 @@ type root struct {
 	Witness   witnessCmd   `cmd:"" help:"A log witness, which vouches that logs of other people only grow."`
 	Status    statusCmd    `cmd:"" help:"How the domain, its log and the nodes are."`
 	Person    personCmd    `cmd:"" help:"People and services: keys, enrolment, certificates."`
+	Login     loginCmd     `cmd:"" help:"Logins to the pages by password and code, where the server takes them."`
 	Group     groupCmd     `cmd:"" help:"Groups of people that rules name."`
 	Whitelist whitelistCmd `cmd:"" help:"The address book: destinations that rules may call whitelisted."`
 	Policy    policyCmd    `cmd:"" help:"The rule document."`

@@ -58,7 +58,7 @@ func newEnv(ctx context.Context, r *root, s Streams, model *kong.Application) (*
 	if err != nil {
 		return nil, err
 	}
-	e := &env{root: r, Streams: s, ctx: ctx, model: model, arena: arena, opened: map[string]*keyfile.Key{}, read: map[int]secret.Bytes{}}
+	e := &env{root: r, Streams: s, ctx: ctx, model: model, arena: arena, read: map[int]secret.Bytes{}}
 	if err := e.configure(); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
@@ -212,6 +212,9 @@ func (e *env) open(path string) (*keyfile.Key, error) {
 		return nil, err
 	}
 	e.keys = append(e.keys, k)
+	if e.opened == nil {
+		e.opened = map[string]*keyfile.Key{}
+	}
 	e.opened[path] = k
 	return k, nil
 }

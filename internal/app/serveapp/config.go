@@ -53,6 +53,8 @@ type Relay struct {
 type Pages struct {
 	Origin string `yaml:"origin"` // https://custody.example.org, with ":port" unless it is 443; its host is among names
 	RP     string `yaml:"rp"`     // relying party id; default: the origin's host
+
+	Passwords bool `yaml:"passwords"` // people may sign in with a password and a code too, to read
 }
 
 // fill sets what was left out.

@@ -50,7 +50,7 @@ type Words interface {
 	Groups(b []byte) string
 }
 
-// Config is what the pages need. All fields are required.
+// Config is what the pages need. All fields but Passwords are required.
 type Config struct {
 	Core    gate.Door
 	Relying webauthn.Relying // of the passkeys; its origin is where a browser finds the pages
@@ -58,6 +58,8 @@ type Config struct {
 	Status  func(problem.Kind) int // HTTP status of a kind
 	Log     *slog.Logger
 	Now     func() time.Time
+
+	Passwords Passwords // nil: people sign in with passkeys only
 }
 
 func (c *Config) check() (*url.URL, error) {
@@ -109,6 +111,7 @@ func New(cfg Config) (*Pages, error) {
 		"POST /app/enrol/submit":      p.submit,
 		"POST /app/sign-in/challenge": p.challenge,
 		"POST /app/sign-in":           p.signIn,
+		"POST /app/sign-in/password":  p.signInByPassword,
 		"POST /app/sign-out":          p.signOut,
 		"POST /app/requests/{id}":     p.decide,
 		"GET /app/static/{name}":      p.static,

@@ -107,6 +107,7 @@ type Config struct {
 	Version   string // of this program, for the description
 
 	Hosts          []string      // names and addresses of this server, without ports, that signed calls may name; none: they are refused
+	Logins         Logins        // by password, for the pages; nil: there are none
 	Pages          Pages         // nil: there are none
 	MaxConnections int           // 0: [MaxConnections]
 	BodyTime       time.Duration // 0: [BodyTime]

@@ -127,6 +127,22 @@
     }).finally(() => { for (const b of off) b.disabled = false; });
   }
 
+  // signInByPassword needs no passkey, and signs nothing.
+  async function signInByPassword() {
+    const field = (id) => document.getElementById(id);
+    const password = toBase64(new TextEncoder().encode(field("password").value));
+    const who = { person: field("person").value.trim(), password, code: field("code").value };
+    field("password").value = field("code").value = "";
+    await post("/app/sign-in/password", who);
+    location.assign("/app/");
+  }
+  const byPassword = document.getElementById("by-password");
+  if (byPassword) byPassword.addEventListener("submit", (ev) => {
+    ev.preventDefault();
+    say("One moment.");
+    signInByPassword().catch((e) => say("It did not work: " + e.message));
+  });
+
   if (!window.isSecureContext || !window.PublicKeyCredential || !navigator.credentials) {
     say("This browser can't use passkeys here. Use one that can, or decide with the command strongroom request.");
     return;
