@@ -24,6 +24,7 @@ import (
 
 	"strongroom/internal/app/words"
 	"strongroom/internal/edge/pages"
+	"strongroom/internal/edge/passwords"
 	"strongroom/internal/edge/rest"
 	"strongroom/internal/gate"
 	"strongroom/internal/gate/message"
@@ -67,7 +68,10 @@ func (h *house) pages(d door, at net.Addr, log *slog.Logger) *pages.Pages {
 	}
 	h.origin = "https://localhost:" + port
 	var core gate.Door = lying{d, h}
-	p, err := pages.New(pages.Config{Core: core, Relying: relying.Relying{ID: "localhost", Origin: h.origin}, Words: inWords{}, Status: rest.Status, Log: log, Now: h.now})
+	if h.logins, err = passwords.Open(passwords.Config{Dir: h.dir, Now: h.now, Memory: 64}); err != nil {
+		h.t.Fatal(err)
+	}
+	p, err := pages.New(pages.Config{Passwords: h.logins, Core: core, Relying: relying.Relying{ID: "localhost", Origin: h.origin}, Words: inWords{}, Status: rest.Status, Log: log, Now: h.now})
 	if err != nil {
 		h.t.Fatal(err)
 	}
