@@ -118,3 +118,26 @@ func TestSignedCalls(t *testing.T) {
 		t.Errorf("another request of the same key: %v", err)
 	}
 }
+
+// A browser is sent to the identity provider and comes back signed in, to read.
+func TestIdentityProviderInABrowser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	x := h.tab(h.chromium())
+	x.visit("/app/")
+	x.run(chromedp.Click(chromedp.CSS("#elsewhere")), chromedp.WaitEnabled(chromedp.CSS("#sign-out")))
+	if text := page(x); !strings.Contains(text, string(h.core.Bob.ID)) {
+		t.Errorf("the page says %q", text)
+	}
+	if at := eval[string](x, `location.pathname + location.search`); at != "/app/" {
+		t.Errorf("the browser is at %s", at)
+	}
+	y := h.tab(h.chromium())
+	h.provider.Subject = "subject-2" // somebody whom the operator does not name
+	y.visit("/app/")
+	y.run(chromedp.Click(chromedp.CSS("#elsewhere")), chromedp.WaitVisible(chromedp.CSS("main")))
+	said := eval[string](y, `new Promise(done => { const look = () => { location.pathname === "/app/sign-in/callback" && document.body ? done(document.body.innerText) : setTimeout(look, 20); }; look(); })`)
+	if !strings.Contains(said, "has not said who you are") {
+		t.Errorf("the page says %q", said)
+	}
+}

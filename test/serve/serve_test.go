@@ -25,6 +25,7 @@ import (
 
 	"strongroom/client"
 	"strongroom/internal/core/securedomain/domaintest"
+	"strongroom/internal/edge/oidc/oidctest"
 	"strongroom/internal/edge/passwords"
 	"strongroom/internal/edge/rest"
 	"strongroom/internal/edge/sqlite"
@@ -126,9 +127,10 @@ type house struct {
 	stop   func()
 	lies   atomic.Pointer[func(*message.Request)] // what the pages are told of requests, instead of the truth
 
-	began  time.Time // on the system's clock, which TLS goes by
-	base   int64     // then, on the core's clock, which everything else goes by
-	logins *passwords.Store
+	began    time.Time // on the system's clock, which TLS goes by
+	base     int64     // then, on the core's clock, which everything else goes by
+	logins   *passwords.Store
+	provider *oidctest.Provider
 }
 
 // now moves the core's clock on and reads it.

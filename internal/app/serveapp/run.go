@@ -225,6 +225,13 @@ func (p *parts) pages(cfg Config, o Options, by *passwords.Store) (rest.Pages, e
 	if by != nil {
 		conf.Passwords = by
 	}
+	if cfg.Pages.OIDC != nil {
+		p, err := cfg.Pages.provider(o.Now)
+		if err != nil {
+			return nil, err
+		}
+		conf.Elsewhere = p
+	}
 	return pages.New(conf)
 }
 

@@ -18,7 +18,7 @@ type Passwords interface {
 }
 
 // signInView is what the page to sign in shows.
-type signInView struct{ Passwords bool }
+type signInView struct{ Passwords, Elsewhere bool }
 
 type passwordIn struct {
 	Person   custody.PersonID `json:"person"`

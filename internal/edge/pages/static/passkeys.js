@@ -136,6 +136,11 @@
     await post("/app/sign-in/password", who);
     location.assign("/app/");
   }
+  const elsewhere = document.getElementById("elsewhere");
+  if (elsewhere) elsewhere.addEventListener("click", () => {
+    post("/app/sign-in/elsewhere", {}).then((a) => location.assign(a.location)).catch((e) => say("It did not work: " + e.message));
+  });
+  if (document.getElementById("go-on")) location.replace("/app/");
   const byPassword = document.getElementById("by-password");
   if (byPassword) byPassword.addEventListener("submit", (ev) => {
     ev.preventDefault();
