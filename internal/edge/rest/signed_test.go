@@ -260,10 +260,19 @@ func TestSignedCallsOnce(t *testing.T) {
 	if p := problemOf(t, resp, b); p.Kind != problem.Unauthenticated || !strings.Contains(p.Detail, "nonce") {
 		t.Errorf("the same call again: %s", b)
 	}
-	h.clock.add(400 * time.Second) // another generation
+	h.clock.add(300 * time.Second)
+	late := h.signing(coretest.Payout, h.request(coretest.Payout, request.Transfer, transfer(7), "late"))
+	if resp, b := h.send(late); resp.StatusCode != http.StatusCreated {
+		t.Fatalf("%s", b)
+	}
+	h.clock.add(100 * time.Second) // another generation, while the call is still good
 	y := h.signing(coretest.Payout, h.request(coretest.Payout, request.Transfer, transfer(6), "twice"))
 	if resp, b := h.send(y); resp.StatusCode != http.StatusCreated {
 		t.Fatalf("%s", b)
+	}
+	resp, b = h.send(late)
+	if p := problemOf(t, resp, b); !strings.Contains(p.Detail, "nonce") {
+		t.Errorf("a call of the generation before again: %s", b)
 	}
 	h.clock.add(30 * time.Second)
 	resp, b = h.send(y)
