@@ -66,11 +66,14 @@ func (c *checker) evidence(rules *policy.Rules) error {
 	if err := e.Evidence.Check(); err != nil {
 		return err
 	}
-	if (e.Evidence.Key != "") != (e.Facts.Evidence == policy.BySignature) {
+	if authority.KindOf(e.Evidence) != e.Facts.Evidence {
 		return errors.New("the facts name another evidence than was given")
 	}
 	if e.Evidence.Key != "" {
-		return authority.CheckSignedEvidence(rules, c.req, e.Evidence)
+		if err := authority.CheckSignedEvidence(rules, c.req, e.Evidence); err != nil {
+			return err
+		}
+		return authority.Fresh(e.Evidence, c.moment(c.seq))
 	}
 	c.report.Notes = append(c.report.Notes, "the initiator is a service with a session: that it made this request is the core's word, its key being known to the two alone")
 	for _, seq := range c.order {

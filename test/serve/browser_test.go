@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -23,11 +24,15 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"strongroom/internal/app/words"
+	"strongroom/internal/edge/oidc"
+	"strongroom/internal/edge/oidc/oidctest"
 	"strongroom/internal/edge/pages"
+	"strongroom/internal/edge/passwords"
 	"strongroom/internal/edge/rest"
 	"strongroom/internal/gate"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
 	relying "strongroom/internal/pure/webauthn"
 )
@@ -69,7 +74,16 @@ func (h *house) pages(d door, at net.Addr, log *slog.Logger) *pages.Pages {
 	}
 	h.origin = "https://localhost:" + port
 	var core gate.Door = lying{d, h}
-	p, err := pages.New(pages.Config{Core: core, Relying: relying.Relying{ID: "localhost", Origin: h.origin}, Words: inWords{}, Status: rest.Status, Log: log, Now: h.now})
+	if h.logins, err = passwords.Open(passwords.Config{Dir: h.dir, Now: h.now, Memory: 64}); err != nil {
+		h.t.Fatal(err)
+	}
+	h.provider = oidctest.New(h.t, h.now)
+	elsewhere, err := oidc.New(oidc.Config{Issuer: h.provider.URL, ClientID: oidctest.ClientID, Secret: oidctest.Secret, Redirect: h.origin + pages.CallbackPath,
+		People: map[string]custody.PersonID{"subject-1": h.core.Bob.ID}, Now: h.now, Client: h.provider.Client()})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	p, err := pages.New(pages.Config{Elsewhere: elsewhere, Passwords: h.logins, Core: core, Relying: relying.Relying{ID: "localhost", Origin: h.origin}, Words: inWords{}, Status: rest.Status, Log: log, Now: h.now})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -84,7 +98,11 @@ func (h *house) spki() string {
 		h.t.Fatal(err)
 	}
 	defer c.Close()
-	sum := sha256.Sum256(c.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	return spkiOf(c.ConnectionState().PeerCertificates[0])
+}
+
+func spkiOf(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
@@ -98,7 +116,7 @@ func (h *house) chromium() context.Context {
 	alloc, stop := chromedp.NewExecAllocator(h.t.Context(), chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.UserDataDir(h.t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true),
-		chromedp.Flag("ignore-certificate-errors-spki-list", h.spki()), chromedp.WSURLReadTimeout(time.Minute))
+		chromedp.Flag("ignore-certificate-errors-spki-list", h.spki()+","+spkiOf(h.provider.Certificate())), chromedp.WSURLReadTimeout(time.Minute))
 	h.t.Cleanup(stop)
 	ctx, _ := chromedp.NewContext(alloc, chromedp.WithErrorf(h.t.Logf))
 	if err := chromedp.Do(ctx); err != nil {

@@ -25,6 +25,8 @@ import (
 
 	"strongroom/client"
 	"strongroom/internal/core/securedomain/domaintest"
+	"strongroom/internal/edge/oidc/oidctest"
+	"strongroom/internal/edge/passwords"
 	"strongroom/internal/edge/rest"
 	"strongroom/internal/edge/sqlite"
 	"strongroom/internal/edge/tlsca"
@@ -125,8 +127,10 @@ type house struct {
 	stop   func()
 	lies   atomic.Pointer[func(*message.Request)] // what the pages are told of requests, instead of the truth
 
-	began time.Time // on the system's clock, which TLS goes by
-	base  int64     // then, on the core's clock, which everything else goes by
+	began    time.Time // on the system's clock, which TLS goes by
+	base     int64     // then, on the core's clock, which everything else goes by
+	logins   *passwords.Store
+	provider *oidctest.Provider
 }
 
 // now moves the core's clock on and reads it.
@@ -177,7 +181,7 @@ func (h *house) start() {
 	}
 	h.url = "https://" + l.Addr().String()
 	people := h.pages(d, l.Addr(), log)
-	api, err := rest.New(rest.Config{Pages: people, Core: d, Index: db.Log(), Transfers: worker, Chains: chains{}, Issuer: h.ca, Tiles: os.DirFS(h.dir), TLS: h.ca.ServerTLS(),
+	api, err := rest.New(rest.Config{Pages: people, Hosts: tlsca.DefaultNames(), Logins: h.logins, Core: d, Index: db.Log(), Transfers: worker, Chains: chains{}, Issuer: h.ca, Tiles: os.DirFS(h.dir), TLS: h.ca.ServerTLS(),
 		Log: log, Now: h.now, Version: "test"})
 	if err != nil {
 		t.Fatal(err)

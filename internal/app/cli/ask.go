@@ -76,11 +76,19 @@ func (a sending) send(e *env, c *client.Client, body client.Body) error {
 			r.NotAfter = firstEnd(r, v.Canonical)
 		}
 	}
-	v, err := c.SubmitRequest(e.ctx, k, r)
+	v, err := a.submit(e, c, k, r)
 	if err != nil {
 		return explain(e, c, err)
 	}
 	return a.follow(e, c, v)
+}
+
+// submit hands a request in. Where calls are signed, the call's signature is the evidence.
+func (a sending) submit(e *env, c *client.Client, k client.Signer, r client.Request) (client.RequestView, error) {
+	if e.SignCalls {
+		return c.SubmitCall(e.ctx, r, nil)
+	}
+	return c.SubmitRequest(e.ctx, k, r)
 }
 
 // life says how long a request is to live. Who may not read the rules, as services may not, gets what is given where they can't be asked.

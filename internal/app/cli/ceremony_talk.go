@@ -185,7 +185,7 @@ func (d *dialogue) Signer(ctx context.Context, p ceremony.Participant) (*keyfile
 		if path == "" {
 			return nil
 		}
-		opened, err := keyfile.Open(d.e.arena, path, func() (secret.Bytes, error) { return d.secret(ctx, d.e.arena, fmt.Sprintf("Passphrase of %s: ", path)) })
+		opened, err := d.e.unlock(path, func(prompt string) (secret.Bytes, error) { return d.secret(ctx, d.e.arena, prompt) })
 		if err != nil {
 			return err
 		}

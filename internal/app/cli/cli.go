@@ -31,10 +31,13 @@ type root struct {
 	Output        string `group:"common" short:"o" enum:"table,json" default:"table" help:"How data is written: table or json."`
 	Server        string `group:"common" env:"STRONGROOM_SERVER" placeholder:"URL" help:"Where serve is, https://host:port; default: as the identity says."`
 	Identity      string `group:"common" env:"STRONGROOM_IDENTITY" placeholder:"DIR" help:"Folder with your client certificate; 'strongroom person certificate' makes it."`
-	Key           string `group:"common" env:"STRONGROOM_KEY" placeholder:"FILE" help:"Your approval key; default: as the identity says."`
+	Key           string `group:"common" env:"STRONGROOM_KEY" placeholder:"FILE" help:"Your approval key: a file, or one in a token as a URI, pkcs11:token=LABEL;object=LABEL (RFC 7512); default: as the identity says."`
 	Domain        string `group:"common" env:"STRONGROOM_DOMAIN" placeholder:"FILE" help:"Public file of the domain (domain.json); default: as the identity says."`
 	Config        string `group:"common" env:"STRONGROOM_CONFIG" placeholder:"FILE" help:"Defaults of server, identity, key and domain (YAML); default: strongroom/config.yaml in your configuration folder."`
-	PassphraseFor int    `group:"common" name:"key-passphrase-fd" default:"-1" placeholder:"N" help:"Read the approval key's passphrase from this file descriptor."`
+	PassphraseFor int    `group:"common" name:"key-passphrase-fd" default:"-1" placeholder:"N" help:"Read the approval key's passphrase, or its token's PIN, from this file descriptor."`
+	KeyModule     string `group:"common" name:"key-module" env:"STRONGROOM_KEY_MODULE" placeholder:"PATH" help:"PKCS#11 library of the token with your approval key, where its URI has no module-path."`
+	SignCalls     bool   `group:"common" name:"sign-calls" env:"STRONGROOM_SIGN_CALLS" help:"Show who you are by signing each call with your approval key (RFC 9421), instead of a client certificate."`
+	CA            string `group:"common" name:"ca" env:"STRONGROOM_CA" placeholder:"FILE" help:"Certificate authority of serve (ca.pem); default: the identity's."`
 
 	Domains   domainCmd    `cmd:"" name:"domain" help:"Make a domain, and say what it is."`
 	Ceremony  ceremonyCmd  `cmd:"" help:"Key ceremonies: making, restoring and sharing a domain's master secret."`
@@ -48,6 +51,7 @@ type root struct {
 	Witness   witnessCmd   `cmd:"" help:"A log witness, which vouches that logs of other people only grow."`
 	Status    statusCmd    `cmd:"" help:"How the domain, its log and the nodes are."`
 	Person    personCmd    `cmd:"" help:"People and services: keys, enrolment, certificates."`
+	Login     loginCmd     `cmd:"" help:"Logins to the pages by password and code, where the server takes them."`
 	Group     groupCmd     `cmd:"" help:"Groups of people that rules name."`
 	Whitelist whitelistCmd `cmd:"" help:"The address book: destinations that rules may call whitelisted."`
 	Blacklist blacklistCmd `cmd:"" help:"Addresses that nothing is paid to."`

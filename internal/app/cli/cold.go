@@ -15,7 +15,6 @@ import (
 
 	"strongroom/internal/app/coldtalk"
 	"strongroom/internal/app/words"
-	"strongroom/internal/edge/keyfile"
 	"strongroom/internal/pure/offline"
 	"strongroom/internal/secret"
 )
@@ -191,9 +190,7 @@ func (c *coldSign) confirmAs(e *env, i int, path string, s offline.Confirmation)
 		fd = c.OperatorFD[i]
 	}
 	e.say("Operator %d confirms %d permits of bundle %s, at %s by this machine's clock.", i+1, len(s.Permits), words.Groups(s.Bundle[:8]), words.Time(time.Unix(0, s.Time)))
-	k, err := keyfile.Open(e.arena, path, func() (secret.Bytes, error) {
-		return e.passphrase(fd, fmt.Sprintf("Passphrase of %s: ", path), "--operator-fd")
-	})
+	k, err := e.unlock(path, func(prompt string) (secret.Bytes, error) { return e.passphrase(fd, prompt, "--operator-fd") })
 	if err != nil {
 		return offline.Signature{}, err
 	}

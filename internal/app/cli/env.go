@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -24,6 +25,7 @@ import (
 	"strongroom/client"
 	"strongroom/internal/app/words"
 	"strongroom/internal/edge/keyfile"
+	"strongroom/internal/edge/tokenkey"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/secret"
 )
@@ -37,7 +39,8 @@ type env struct {
 	arena  *secret.Arena
 	folder *identity // read when first asked for
 	keys   []*keyfile.Key
-	read   map[int]secret.Bytes // what file descriptors held, for commands that open several keys
+	opened map[string]*keyfile.Key // by what they were named with
+	read   map[int]secret.Bytes    // what file descriptors held, for commands that open several keys
 	closer []func()
 	names  map[custody.PersonID]string // local; see names.go
 }
@@ -112,9 +115,9 @@ func strictYAML(b []byte, v any) error {
 	return nil
 }
 
-// beside gives a path as seen from a folder.
+// beside gives a path as seen from a folder. The URI of a key in a token is no path.
 func beside(dir, path string) string {
-	if filepath.IsAbs(path) {
+	if filepath.IsAbs(path) || tokenkey.Is(path) {
 		return path
 	}
 	return filepath.Join(dir, path)
@@ -194,10 +197,13 @@ func (e *env) signer() (*keyfile.Key, error) {
 	return e.open(path)
 }
 
-// open opens an approval key, asking for its passphrase if it has one.
+// open opens an approval key, asking for its passphrase or PIN if it has one. A key is opened once.
 func (e *env) open(path string) (*keyfile.Key, error) {
-	k, err := keyfile.Open(e.arena, path, func() (secret.Bytes, error) {
-		return e.passphrase(e.PassphraseFor, fmt.Sprintf("Passphrase of %s: ", path), "--key-passphrase-fd")
+	if k, ok := e.opened[path]; ok {
+		return k, nil
+	}
+	k, err := e.unlock(path, func(prompt string) (secret.Bytes, error) {
+		return e.passphrase(e.PassphraseFor, prompt, "--key-passphrase-fd")
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, hint(err, "'strongroom person new --out FILE' makes an approval key")
@@ -206,7 +212,68 @@ func (e *env) open(path string) (*keyfile.Key, error) {
 		return nil, err
 	}
 	e.keys = append(e.keys, k)
+	if e.opened == nil {
+		e.opened = map[string]*keyfile.Key{}
+	}
+	e.opened[path] = k
 	return k, nil
+}
+
+// unlock opens a key file, or a key in a token that a URI names (RFC 7512); ask gives the passphrase or the PIN.
+func (e *env) unlock(path string, ask func(prompt string) (secret.Bytes, error)) (*keyfile.Key, error) {
+	if !tokenkey.Is(path) {
+		return keyfile.Open(e.arena, path, func() (secret.Bytes, error) { return ask(fmt.Sprintf("Passphrase of %s: ", path)) })
+	}
+	u, err := tokenkey.Parse(path)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	if u.Person == "" && e.Identity != "" {
+		id, err := e.who()
+		if err != nil {
+			return nil, err
+		}
+		u.Person = id.Person
+	}
+	if u.Person == "" {
+		return nil, hint(usage("the URI does not say whose key it is"), "add ?x-person=ID, as 'strongroom person new --token-key' shows, or give --identity")
+	}
+	return e.token(u, u.Person, ask)
+}
+
+// token opens a key in a token.
+func (e *env) token(u tokenkey.URI, person custody.PersonID, ask func(prompt string) (secret.Bytes, error)) (*keyfile.Key, error) {
+	if u.Module == "" {
+		if u.Module = e.KeyModule; u.Module == "" {
+			return nil, hint(usage("the URI names no PKCS#11 library"), "add ?module-path=PATH, or give --key-module or STRONGROOM_KEY_MODULE")
+		}
+	}
+	k, err := tokenkey.Open(e.arena, u, func(label string) (secret.Bytes, error) {
+		if u.PINFile == "" {
+			return ask(fmt.Sprintf("PIN of token %s: ", label))
+		}
+		return e.pinFile(u.PINFile)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return keyfile.Elsewhere(person, k)
+}
+
+// pinFile reads a PIN, without one trailing newline, from a file that nobody else can read.
+func (e *env) pinFile(path string) (secret.Bytes, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return secret.Bytes{}, fmt.Errorf("file of the PIN: %w", err)
+	}
+	if !st.Mode().IsRegular() || st.Mode().Perm()&0o077 != 0 || st.Size() > maxPassphrase+1 {
+		return secret.Bytes{}, fmt.Errorf("file of the PIN %s: it must be a short file that nobody else can read; run: chmod 600 %s", path, path)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return secret.Bytes{}, fmt.Errorf("file of the PIN: %w", err)
+	}
+	return e.take(bytes.TrimSuffix(b, []byte("\n")))
 }
 
 // maxPassphrase is the longest passphrase in bytes, as in the core.
@@ -355,34 +422,70 @@ func (e *env) typed(given, want, undone string, what ...string) error {
 
 // client makes a client of the server.
 func (e *env) client() (*client.Client, error) {
-	id, err := e.who()
-	if err != nil {
-		return nil, err
+	id := &identity{}
+	if !e.SignCalls || e.Identity != "" {
+		var err error
+		if id, err = e.who(); err != nil {
+			return nil, err
+		}
 	}
-	url := e.Server
-	if url == "" {
-		url = id.Server
-	}
+	url := cmp.Or(e.Server, id.Server)
 	if url == "" {
 		return nil, usage("--server is required: the identity %s names none", e.Identity)
+	}
+	if e.SignCalls {
+		return e.signingClient(id, url)
 	}
 	cert, err := tls.LoadX509KeyPair(id.file(certificateFile), id.file(tlsKeyFile))
 	if err != nil {
 		return nil, hint(fmt.Errorf("client certificate: %w", err), "'strongroom person certificate --out %s' gets one", e.Identity)
 	}
-	ca, err := os.ReadFile(id.file(authorityFile))
+	pool, err := e.authority(id)
 	if err != nil {
-		return nil, fmt.Errorf("serve's certificate authority: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("%s holds no certificate", id.file(authorityFile))
+		return nil, err
 	}
 	c, err := e.clientFor(client.Config{BaseURL: url, Certificate: cert, CA: pool})
 	if err == nil {
 		e.closer = append(e.closer, c.Close)
 	}
 	return c, err
+}
+
+// signingClient makes a client that signs its calls, and needs no certificate.
+func (e *env) signingClient(id *identity, url string) (*client.Client, error) {
+	pool, err := e.authority(id)
+	if err != nil {
+		return nil, err
+	}
+	k, err := e.signer()
+	if err != nil {
+		return nil, err
+	}
+	c, err := e.clientFor(client.Config{BaseURL: url, Signer: k, CA: pool})
+	if err == nil {
+		e.closer = append(e.closer, c.Close)
+	}
+	return c, err
+}
+
+// authority reads serve's certificate authority.
+func (e *env) authority(id *identity) (*x509.CertPool, error) {
+	path := e.CA
+	if path == "" {
+		if id.dir == "" {
+			return nil, usage("--ca is required: the file of serve's certificate authority, ca.pem in its data folder")
+		}
+		path = id.file(authorityFile)
+	}
+	ca, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("serve's certificate authority: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("%s holds no certificate", path)
+	}
+	return pool, nil
 }
 
 // offline makes a client that composes requests and calls nobody.

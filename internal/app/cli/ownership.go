@@ -38,7 +38,7 @@ func (c *whitelistChallenge) Run(e *env) error {
 	if _, err := request.CanonicalAddress(chain, c.Address); err != nil {
 		return usage("%w", err)
 	}
-	a, err := e.authority()
+	a, err := e.authorityID()
 	if err != nil {
 		return err
 	}
@@ -51,8 +51,8 @@ func (c *whitelistChallenge) Run(e *env) error {
 	})
 }
 
-// authority gives the authority that this machine knows.
-func (e *env) authority() (custody.AuthorityID, error) {
+// authorityID gives the authority that this machine knows.
+func (e *env) authorityID() (custody.AuthorityID, error) {
 	d, err := e.domain()
 	if err != nil {
 		return custody.AuthorityID{}, err
@@ -70,7 +70,7 @@ func readOwnership(e *env, path string, b client.WhitelistAdd) (*client.Ownershi
 	if err != nil {
 		return nil, err
 	}
-	a, err := e.authority()
+	a, err := e.authorityID()
 	if err != nil {
 		return nil, err
 	}

@@ -12,9 +12,11 @@ import (
 
 	"strongroom/client"
 	"strongroom/internal/edge/keyfile"
+	"strongroom/internal/edge/tokenkey"
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/secret"
 )
 
 // personCmd is about people and services.
@@ -32,10 +34,12 @@ type personCmd struct {
 }
 
 type personNew struct {
-	Out          string `required:"" placeholder:"FILE" help:"File of the new key; the public part is written beside it, as NAME.pub.json."`
+	Out          string `required:"" placeholder:"FILE" help:"File of the new key; the public part is written beside it, as NAME.pub.json. With --token-key only that is written."`
 	Alg          string `enum:"ed25519,p256" default:"ed25519" help:"ed25519 or p256."`
 	Person       string `placeholder:"ID" help:"Make a further key of a person who exists, instead of one of somebody new."`
 	NoPassphrase bool   `help:"Keep the key unencrypted: for services whose machine is protected otherwise, and for tests."`
+	PEM          string `name:"pem" placeholder:"FILE" help:"Take this private key (PKCS #8, PEM, Ed25519 or P-256) instead of a new one: for services that sign their calls by themselves."`
+	TokenKey     string `name:"token-key" placeholder:"URI" help:"Use a key that lies in a token, pkcs11:token=LABEL;object=LABEL (RFC 7512): a PIV card, for instance."`
 }
 
 // publicPath gives the path of the public file beside a key file.
@@ -55,7 +59,10 @@ func (c *personNew) Run(e *env) error {
 	} else if err := person.Check(); err != nil {
 		return usage("--person: %w", err)
 	}
-	k, err := keyfile.New(e.arena, person, request.Algorithm(c.Alg))
+	if c.TokenKey != "" {
+		return c.inToken(e, person, pub)
+	}
+	k, err := c.make(e, person)
 	if err != nil {
 		return err
 	}
@@ -87,6 +94,51 @@ func (c *personNew) Run(e *env) error {
 	}
 	e.hint("for a new domain: strongroom domain create --person %s …; for one that exists: strongroom person prepare --key %s --domain domain.json --out %s",
 		pub, c.Out, strings.TrimSuffix(c.Out, ".key")+".enrol.json")
+	return showPublic(e, k.PublicFile())
+}
+
+// make makes the key, or takes the one of --pem.
+func (c *personNew) make(e *env, person custody.PersonID) (*keyfile.Key, error) {
+	if c.PEM == "" {
+		return keyfile.New(e.arena, person, request.Algorithm(c.Alg))
+	}
+	b, err := os.ReadFile(c.PEM)
+	if err != nil {
+		return nil, err
+	}
+	k, err := keyfile.FromPEM(e.arena, person, b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.PEM, err)
+	}
+	return k, nil
+}
+
+// inToken finds a key in a token, and writes its public part.
+func (c *personNew) inToken(e *env, person custody.PersonID, pub string) error {
+	if c.PEM != "" || c.NoPassphrase {
+		return usage("--token-key: the key is in the token; --pem and --no-passphrase are for files")
+	}
+	u, err := tokenkey.Parse(c.TokenKey)
+	if err != nil {
+		return usage("%w", err)
+	}
+	if u.Person != "" && c.Person == "" {
+		person = u.Person
+	}
+	k, err := e.token(u, person, func(prompt string) (secret.Bytes, error) {
+		return e.passphrase(e.PassphraseFor, prompt, "--key-passphrase-fd")
+	})
+	if err != nil {
+		return err
+	}
+	e.keys = append(e.keys, k)
+	if err := keyfile.WritePublic(pub, k.PublicFile()); err != nil {
+		return err
+	}
+	u.Person = person
+	e.say("The public part is in %s. Give it to those who make or change the domain. The key stays in the token; nobody can copy it.", pub)
+	e.say("Where a key file is taken, give (in quotes): %s", u)
+	e.hint("next: strongroom person prepare --key '%s' --domain domain.json --out %s", u, strings.TrimSuffix(c.Out, ".key")+".enrol.json")
 	return showPublic(e, k.PublicFile())
 }
 

@@ -17,12 +17,13 @@ import (
 
 // serveFlags are those of every command that runs serve. What is given here comes before the configuration file.
 type serveFlags struct {
-	Listen  string   `placeholder:"HOST:PORT" help:"Where the REST API listens; default 127.0.0.1:7443."`
-	Name    []string `placeholder:"NAME" help:"Name or address in serve's certificate; default localhost. May be given more than once."`
-	TLSKey  string   `name:"tls-key-from-module" placeholder:"FILE" help:"Keep the TLS key in the domain, as that of the caller local:serve of this service (its key file), which needs a grant; default: in memory."`
-	Pages   string   `placeholder:"ORIGIN" help:"Pages for people with a browser: where it finds them, for instance https://localhost:7443. Passkeys are good for this address only."`
-	Node    []string `placeholder:"CHAIN=URL" sep:"none" help:"Node of a chain, for instance bitcoin-regtest=http://127.0.0.1:18334,user=u,password-file=F,confirmations=1. After the URL: user, password-file, ca-file, confirmations, poll, bump-after, scan-from, token. May be given more than once."`
-	Metrics string   `name:"metrics-listen" placeholder:"HOST:PORT" help:"Where /metrics is, on loopback and in plaintext; default: nowhere."`
+	Listen    string   `placeholder:"HOST:PORT" help:"Where the REST API listens; default 127.0.0.1:7443."`
+	Name      []string `placeholder:"NAME" help:"Name or address in serve's certificate; default localhost. May be given more than once."`
+	Passwords bool     `help:"With --pages: people may sign in with a password and a code too, to read."`
+	TLSKey    string   `name:"tls-key-from-module" placeholder:"FILE" help:"Keep the TLS key in the domain, as that of the caller local:serve of this service (its key file), which needs a grant; default: in memory."`
+	Pages     string   `placeholder:"ORIGIN" help:"Pages for people with a browser: where it finds them, for instance https://localhost:7443. Passkeys are good for this address only."`
+	Node      []string `placeholder:"CHAIN=URL" sep:"none" help:"Node of a chain, for instance bitcoin-regtest=http://127.0.0.1:18334,user=u,password-file=F,confirmations=1. After the URL: user, password-file, ca-file, confirmations, poll, bump-after, scan-from, token. May be given more than once."`
+	Metrics   string   `name:"metrics-listen" placeholder:"HOST:PORT" help:"Where /metrics is, on loopback and in plaintext; default: nowhere."`
 	// Relay flags come besides those of the configuration file.
 	RelayWitness []string `name:"relay-witness" sep:"none" placeholder:"NAME=URL" help:"Where a log witness of the domain is reached, for instance w1=https://witness.example:7444. May be given more than once."`
 	RelayNTP     []string `name:"relay-ntp" sep:"none" placeholder:"NAME=HOST:PORT" help:"Where a time server of the core is asked by NTP. May be given more than once."`
@@ -62,6 +63,12 @@ func (f serveFlags) apply(c *serveapp.Config) error {
 	}
 	if f.Pages != "" {
 		c.Pages = &serveapp.Pages{Origin: f.Pages}
+	}
+	if f.Passwords {
+		if c.Pages == nil {
+			return usage("--passwords is for the pages: give --pages too")
+		}
+		c.Pages.Passwords = true
 	}
 	for _, s := range f.Node {
 		n, err := nodeOf(s)

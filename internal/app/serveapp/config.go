@@ -55,6 +55,18 @@ type Relay struct {
 type Pages struct {
 	Origin string `yaml:"origin"` // https://custody.example.org, with ":port" unless it is 443; its host is among names
 	RP     string `yaml:"rp"`     // relying party id; default: the origin's host
+
+	Passwords bool  `yaml:"passwords"` // people may sign in with a password and a code too, to read
+	OIDC      *OIDC `yaml:"oidc"`      // people may sign in through an identity provider too, to read; absent: none
+}
+
+// OIDC names an identity provider (OpenID Connect). Its callback is the origin and /app/sign-in/callback.
+type OIDC struct {
+	Issuer     string                      `yaml:"issuer"`     // https://…
+	ClientID   string                      `yaml:"clientID"`   // of this server, at the provider
+	SecretFile string                      `yaml:"secretFile"` // file with the client's secret, one line, for its owner only
+	CAFile     string                      `yaml:"caFile"`     // certificates that sign the provider's; default: the system's
+	People     map[string]custody.PersonID `yaml:"people"`     // subject at the provider → person
 }
 
 // fill sets what was left out.
@@ -128,6 +140,9 @@ func Read(path string) (Config, error) {
 func (c *Config) from(dir string) {
 	places := []*string{&c.Door, &c.Data, &c.Tiles, &c.TLSKey}
 	places = append(places, &c.Relay.CAFile)
+	if c.Pages != nil && c.Pages.OIDC != nil {
+		places = append(places, &c.Pages.OIDC.SecretFile, &c.Pages.OIDC.CAFile)
+	}
 	for i := range c.Chains {
 		places = append(places, &c.Chains[i].PasswordFile, &c.Chains[i].CAFile)
 	}

@@ -19,6 +19,7 @@ import (
 	"strongroom/internal/app/words"
 	"strongroom/internal/edge/btcd"
 	"strongroom/internal/edge/pages"
+	"strongroom/internal/edge/passwords"
 	"strongroom/internal/edge/rest"
 	"strongroom/internal/edge/sqlite"
 	"strongroom/internal/edge/tlsca"
@@ -180,12 +181,20 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 		return fmt.Errorf("folder of the log's tiles, which the core makes: %w", err)
 	}
 	defer func() { _ = tiles.Close() }()
-	people, err := p.pages(cfg, o)
+	logins, err := logins(cfg, o)
 	if err != nil {
 		return err
 	}
-	api, err := rest.New(rest.Config{Pages: people, Core: p.core, Index: p.db.Log(), Transfers: worker, Chains: p.nodes, Issuer: p.ca, Tiles: tiles.FS(),
-		TLS: p.ca.ServerTLS(), Log: o.Log, Now: o.Now, Version: o.Version, OnProblem: p.problem})
+	people, err := p.pages(cfg, o, logins)
+	if err != nil {
+		return err
+	}
+	conf := rest.Config{Pages: people, Hosts: cfg.Names, Core: p.core, Index: p.db.Log(), Transfers: worker, Chains: p.nodes, Issuer: p.ca, Tiles: tiles.FS(),
+		TLS: p.ca.ServerTLS(), Log: o.Log, Now: o.Now, Version: o.Version, OnProblem: p.problem}
+	if logins != nil {
+		conf.Logins = logins
+	}
+	api, err := rest.New(conf)
 	if err != nil {
 		return err
 	}
@@ -221,12 +230,31 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 	return together.Run(ctx, work)
 }
 
+// logins opens the logins by password; nil if they are not configured.
+func logins(cfg Config, o Options) (*passwords.Store, error) {
+	if cfg.Pages == nil || !cfg.Pages.Passwords {
+		return nil, nil
+	}
+	return passwords.Open(passwords.Config{Dir: cfg.Data, Now: o.Now})
+}
+
 // pages makes what people see in a browser; nil if it is not configured.
-func (p *parts) pages(cfg Config, o Options) (rest.Pages, error) {
+func (p *parts) pages(cfg Config, o Options, by *passwords.Store) (rest.Pages, error) {
 	if cfg.Pages == nil {
 		return nil, nil
 	}
-	return pages.New(pages.Config{Core: p.core, Relying: cfg.Pages.relying(), Words: inWords{}, Status: rest.Status, Log: o.Log, Now: o.Now, OnProblem: p.problem})
+	conf := pages.Config{Core: p.core, Relying: cfg.Pages.relying(), Words: inWords{}, Status: rest.Status, Log: o.Log, Now: o.Now, OnProblem: p.problem}
+	if by != nil {
+		conf.Passwords = by
+	}
+	if cfg.Pages.OIDC != nil {
+		p, err := cfg.Pages.provider(o.Now)
+		if err != nil {
+			return nil, err
+		}
+		conf.Elsewhere = p
+	}
+	return pages.New(conf)
 }
 
 // inWords is package words, as the pages want it.

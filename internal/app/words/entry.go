@@ -200,8 +200,28 @@ func takesEffect(b *entry.Effect) Happening {
 		h.What = "what applications may do changes"
 	case b.Move != nil:
 		h.What = fmt.Sprintf("the key of the wallet %q moves to the domain %s", b.Move.Wallet, b.Move.To)
+	case b.Oversight != nil:
+		h.What = overseen(b.Oversight)
+	case b.Plain():
+		h.What = "the address ledger changes as was asked"
 	default:
 		h.What = noWords
 	}
 	return h
+}
+
+// overseen says what an operation of oversight did.
+func overseen(o *entry.Oversight) string {
+	switch {
+	case len(o.Held) > 0:
+		return fmt.Sprintf("the request %s is held", o.Held)
+	case len(o.Released) > 0:
+		return fmt.Sprintf("the request %s is held no more", o.Released)
+	case o.Mode == policy.Frozen:
+		return "the domain is FROZEN"
+	case o.Mode == policy.Draining:
+		return "the domain is DRAINING"
+	default:
+		return "the domain is in its normal state again"
+	}
 }

@@ -75,7 +75,7 @@ func (d *Domain) authenticate(r *request.Parsed, e request.Evidence) (policy.Evi
 		d.mu.Lock()
 		rules := d.state.Rules
 		d.mu.Unlock()
-		return policy.BySignature, authority.CheckSignedEvidence(rules, r, e)
+		return authority.KindOf(e), authority.CheckSignedEvidence(rules, r, e)
 	}
 	id := [16]byte(e.Session)
 	d.sessionMu.Lock()
@@ -109,6 +109,9 @@ func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.
 		if x, ok := d.state.Session([16]byte(ev.Session)); !ok || x.Service != r.Initiator || authority.Expired(x.NotAfter, at.Time, at.Bound) {
 			return nil, recorded{}, problem.New(problem.Unauthenticated, "the session is past its time, or another's; open one and sign the request again")
 		}
+	}
+	if err := authority.Fresh(ev, at); err != nil {
+		return nil, recorded{}, err
 	}
 	if err := d.state.RoomFor(r.Initiator, len(r.Raw)); err != nil {
 		return nil, recorded{}, problem.New(problem.Busy, "%v; let some end first", err)

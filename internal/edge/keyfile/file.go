@@ -99,6 +99,9 @@ func (k *Key) Write(path string, pass secret.Bytes) error {
 func (k *Key) WritePlainUnsafe(path string) error { return k.write(path, file{}, secret.Bytes{}) }
 
 func (k *Key) write(path string, f file, pass secret.Bytes) error {
+	if k.device != nil {
+		return errors.New("write key file: the key is in a device, which does not give it")
+	}
 	f.Header.V, f.Header.Person, f.Header.Key = 1, k.public.Person, k.public.Key()
 	err := k.private.Use(func(private []byte) error {
 		if f.Header.KDF == nil {

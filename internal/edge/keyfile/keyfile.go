@@ -46,6 +46,23 @@ const MinPassphrase = 12
 type Key struct {
 	public  Public
 	private secret.Bytes
+	device  Device // that has the private part; nil: private has it
+}
+
+// Device signs with a key that it does not give, as [Key.Sign] says. Close is called by [Key.Wipe].
+type Device interface {
+	Public() request.PublicKey
+	Sign(message []byte) ([]byte, error)
+	Close()
+}
+
+// Elsewhere makes a key of a person's key in a device. It can't be written to a file.
+func Elsewhere(person custody.PersonID, d Device) (*Key, error) {
+	if err := person.Check(); err != nil {
+		return nil, err
+	}
+	pub := d.Public()
+	return &Key{public: Public{Person: person, Alg: pub.Alg, Pub: pub.Pub}, device: d}, nil
 }
 
 // New makes a key for a person. arena holds the private part until [Key.Wipe].
@@ -92,11 +109,7 @@ func (k *Key) Person() custody.PersonID { return k.public.Person }
 
 // Sign gives the 64-byte signature of a message as [request.PublicKey.Verify] reads it, and verifies it before it is returned.
 func (k *Key) Sign(message []byte) ([]byte, error) {
-	var sig []byte
-	err := k.private.Use(func(b []byte) (err error) {
-		sig, err = sign(k.public.Alg, b, message)
-		return err
-	})
+	sig, err := k.sign(message)
 	if err != nil {
 		return nil, fmt.Errorf("sign with approval key: %w", err)
 	}
@@ -106,8 +119,25 @@ func (k *Key) Sign(message []byte) ([]byte, error) {
 	return sig, nil
 }
 
-// Wipe forgets the private key.
-func (k *Key) Wipe() { k.private.Wipe() }
+func (k *Key) sign(message []byte) (sig []byte, err error) {
+	if k.device != nil {
+		return k.device.Sign(message)
+	}
+	err = k.private.Use(func(b []byte) (err error) {
+		sig, err = sign(k.public.Alg, b, message)
+		return err
+	})
+	return sig, err
+}
+
+// Wipe forgets the private key, or closes its device.
+func (k *Key) Wipe() {
+	if k.device != nil {
+		k.device.Close()
+		return
+	}
+	k.private.Wipe()
+}
 
 func sign(alg request.Algorithm, private, message []byte) ([]byte, error) {
 	if alg == request.Ed25519 {

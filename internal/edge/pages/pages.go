@@ -52,7 +52,7 @@ type Words interface {
 	Groups(b []byte) string
 }
 
-// Config is what the pages need. All fields are required.
+// Config is what the pages need. All fields but Passwords and Elsewhere are required.
 type Config struct {
 	Core    gate.Door
 	Relying webauthn.Relying // of the passkeys; its origin is where a browser finds the pages
@@ -61,6 +61,8 @@ type Config struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 
+	Passwords Passwords          // nil: no passwords are taken
+	Elsewhere Elsewhere          // nil: there is no identity provider
 	OnProblem func(problem.Kind) // told of each call that ends with a problem; nil: nobody is
 }
 
@@ -113,6 +115,9 @@ func New(cfg Config) (*Pages, error) {
 		"POST /app/enrol/submit":      p.submit,
 		"POST /app/sign-in/challenge": p.challenge,
 		"POST /app/sign-in":           p.signIn,
+		"POST /app/sign-in/password":  p.signInByPassword,
+		"POST /app/sign-in/elsewhere": p.begin,
+		"GET " + CallbackPath:         p.callback,
 		"POST /app/sign-out":          p.signOut,
 		"POST /app/requests/{id}":     p.decide,
 		"GET /app/static/{name}":      p.static,
@@ -208,11 +213,14 @@ func (p *Pages) ours(r *http.Request) error {
 	return nil
 }
 
-// standing says whether a session's person is still active and still has the key that they signed in with.
+// standing says whether a session's person is still active and still has the key that they signed in with, if it was one.
 func (p *Pages) standing(ctx context.Context, s *session) error {
 	who, err := p.people.Person(ctx, s.person)
 	if err != nil && problem.KindOf(err) != problem.Forbidden {
 		return err
+	}
+	if err == nil && s.key == "" { // signed in elsewhere
+		return nil
 	}
 	if err == nil {
 		for _, k := range who.Keys {

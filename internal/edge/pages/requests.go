@@ -51,7 +51,7 @@ type homeData struct {
 // home is GET /app/: what waits for who is signed in, or how to sign in.
 func (p *Pages) home(c *call) error {
 	if c.session == nil {
-		return p.page(c, http.StatusOK, "sign-in.html", "Sign in", nil)
+		return p.page(c, http.StatusOK, "sign-in.html", "Sign in", signInView{p.cfg.Passwords != nil, p.cfg.Elsewhere != nil})
 	}
 	k, err := p.people.Known(c.ctx())
 	if err != nil {

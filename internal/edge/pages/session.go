@@ -33,7 +33,7 @@ const TokenHeader = "Strongroom-Token"
 type session struct {
 	id     [32]byte // SHA-256 of the cookie: who reads this memory can't sign in with it
 	person custody.PersonID
-	key    request.KeyRef // that signed
+	key    request.KeyRef // that signed, or that the login belongs to; empty: who came from an identity provider
 	token  string
 	born   time.Time
 	seen   time.Time

@@ -43,14 +43,26 @@ func (s *Server) identify(c *call) error {
 	return c.mayUse(p)
 }
 
-// name takes who calls from the client certificate or, for reading, from the cookie of who signed in to the pages: a browser sends a cookie along
+// name takes who calls from the client certificate, from the signature of the call (RFC 9421) or, for reading, from the cookie of who signed in to the pages: a browser sends a cookie along
 // whatever a page of ours was made to ask, so that no act rests on it.
 func (s *Server) name(c *call) error {
+	if signed(c.r) {
+		if err := s.verify(c); err != nil {
+			return err
+		}
+	}
 	if state := c.r.TLS; state != nil && len(state.VerifiedChains) > 0 {
-		c.by = custody.PersonID(state.PeerCertificates[0].Subject.CommonName)
-		if err := c.by.Check(); err != nil {
+		by := custody.PersonID(state.PeerCertificates[0].Subject.CommonName)
+		if err := by.Check(); err != nil {
 			return problem.New(problem.Unauthenticated, "the client certificate names no person")
 		}
+		if c.signed != nil && c.by != by {
+			return problem.New(problem.Forbidden, "the call is signed by %s, and the client certificate is of %s", c.by, by)
+		}
+		c.by = by
+		return nil
+	}
+	if c.signed != nil {
 		return nil
 	}
 	if s.cfg.Pages != nil {
@@ -58,7 +70,7 @@ func (s *Server) name(c *call) error {
 	}
 	switch {
 	case c.by == "":
-		return problem.New(problem.Unauthenticated, "show a client certificate; 'strongroom person certificate' gets one")
+		return problem.New(problem.Unauthenticated, "show a client certificate, which 'strongroom person certificate' gets, or sign the call (docs/logins.md)")
 	case c.op.method != http.MethodGet:
 		return problem.New(problem.Forbidden, "who signed in with a browser may read here; for anything else show a client certificate")
 	}

@@ -37,8 +37,17 @@ func (c *call) release() {
 	}
 }
 
-// bytes reads the body. It sets aside what has come, not what is announced, and waits for it so long and no longer.
+// bytes reads the body, and compares it with the digest that was signed if the call is signed.
 func (c *call) bytes(most int64) ([]byte, error) {
+	b, err := c.arriving(most)
+	if err == nil {
+		err = c.digested(b)
+	}
+	return b, err
+}
+
+// arriving reads the body. It sets aside what has come, not what is announced, and waits for it so long and no longer.
+func (c *call) arriving(most int64) ([]byte, error) {
 	if c.r.ContentLength > most {
 		return nil, problem.New(problem.TooLarge, "the body has %d bytes, more than %d", c.r.ContentLength, most)
 	}
@@ -131,6 +140,11 @@ func decode(s strictjson.Shapes, b []byte, v any, prefix string) error {
 	if !errors.As(err, &e) {
 		return err
 	}
+	return unread(e, prefix)
+}
+
+// unread says what is wrong with JSON that stands at prefix in the body.
+func unread(e *strictjson.Error, prefix string) error {
 	ref := &refusal{problem: problem.New(problem.Malformed, "%s: %v", orBody(prefix+e.Pointer), e.Err), pointer: prefix + e.Pointer}
 	if !e.Syntax {
 		ref.status = http.StatusUnprocessableEntity

@@ -64,6 +64,8 @@ type house struct {
 	stop  func()
 	api   *rest.Server
 	index *index
+	once  sync.Once
+	plain *http.Transport // see bare
 }
 
 // door is the core, in benchmarks one that answers submissions from a record.
@@ -98,7 +100,7 @@ func newHouse(t testing.TB, change ...func(*rest.Config)) *house {
 	leaf := h.certificate(&x509.Certificate{Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{{127, 0, 0, 1}},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, &server.PublicKey)
 	conf := &tls.Config{MinVersion: tls.VersionTLS13, ClientCAs: h.ca, Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: server}}}
-	cfg := rest.Config{Core: h.door(), Index: h.index, Transfers: transfers{t, h.core}, Chains: chains{}, Issuer: h, TLS: conf, Now: h.clock.Now,
+	cfg := rest.Config{Hosts: []string{"localhost", "127.0.0.1"}, Core: h.door(), Index: h.index, Transfers: transfers{t, h.core}, Chains: chains{}, Issuer: h, TLS: conf, Now: h.clock.Now,
 		Tiles:   fstest.MapFS{"checkpoint": {Data: []byte("note")}, "tile/0/000": {Data: []byte("full")}, "tile/0/001.p/3": {Data: []byte("part")}, "secret": {Data: []byte("x")}},
 		Version: "test", MaxConnections: 20, Log: slog.New(slog.NewTextHandler(&locked{w: h.log}, nil))}
 	for _, f := range change {

@@ -67,6 +67,10 @@ func (s *Server) operations() []*operation {
 		{id: "createSession", verb: policy.VerbSession, services: everybody, method: post, path: "/v1/sessions", summary: "Open a service's session", body: apiv1.SessionIn{}, reply: apiv1.SessionView{},
 			status: http.StatusCreated, handle: s.openSession},
 
+		{id: "createLogin", verb: policy.VerbOwn, method: post, path: "/v1/logins", summary: "Make the caller's login to the pages by password and code; the call must be signed", body: apiv1.LoginIn{},
+			reply: apiv1.LoginView{}, status: http.StatusCreated, handle: s.setLogin},
+		{id: "removeLogin", verb: policy.VerbOwn, method: post, path: "/v1/logins/{id}:remove", summary: "End the caller's login by password; the call must be signed", reply: apiv1.LoginView{}, handle: s.removeLogin},
+
 		{id: "startCheck", verb: policy.VerbCheck, method: post, path: "/v1/audit/check", summary: "Start the full re-check of the log", reply: apiv1.Check{}, status: http.StatusAccepted, handle: s.check(true)},
 		{id: "getCheck", verb: policy.VerbCheck, method: get, path: "/v1/audit/check", summary: "How the re-check goes", reply: apiv1.Check{}, handle: s.check(false)},
 		{id: "listEntries", verb: policy.VerbLog, method: get, path: "/v1/audit/entries", summary: "The log in clear, below the pin", reply: apiv1.EntryList{}, handle: s.entries,

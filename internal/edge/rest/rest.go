@@ -107,6 +107,8 @@ type Config struct {
 	Now       func() time.Time
 	Version   string // of this program, for the description
 
+	Hosts          []string           // names and addresses of this server, without ports, that signed calls may name; none: they are refused
+	Logins         Logins             // by password, for the pages; nil: there are none
 	Pages          Pages              // nil: there are none
 	OnProblem      func(problem.Kind) // told of each call that ends with a problem; nil: nobody is
 	MaxConnections int                // 0: [MaxConnections]
@@ -143,6 +145,8 @@ type Server struct {
 	bodies  *budget           // bytes of bodies
 	polls   *budget           // calls that wait for an entry
 	lives   health
+	since   int64  // Unix seconds: when it began
+	nonces  nonces // of signed calls
 }
 
 // New makes the API.
@@ -151,7 +155,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, people: roster.New(cfg.Core, cfg.Now), shapes: strictjson.Learn(apiv1.Submission{}, request.TransferBody{}),
-		bodies: newBudget(MaxBodies, MaxOwnBodies), polls: newBudget(MaxPolls, MaxOwnPolls)}
+		bodies: newBudget(MaxBodies, MaxOwnBodies), polls: newBudget(MaxPolls, MaxOwnPolls), since: cfg.Now().Unix()}
 	ops := s.operations()
 	var err error
 	if s.openapi, err = describe(ops, cfg.Version); err != nil {

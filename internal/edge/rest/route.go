@@ -70,6 +70,7 @@ type call struct {
 	others  bool             // the caller's roles let them see the requests of others
 	id      string           // the {id} of the path
 	held    int64            // bytes of the body's budget
+	signed  *signature       // of the call; nil: it has none
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }

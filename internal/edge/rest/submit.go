@@ -16,6 +16,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/strictjson"
 )
 
 // submit is POST /v1/requests, the way of every transfer: one read, one door call, one write.
@@ -47,7 +48,7 @@ func (s *Server) submit(c *call) error {
 		case c.service:
 			return errOthers()
 		case len(in.Payload) > 0: // the evidence does not cover it: whoever has the signed request could choose the fee
-			return problem.New(problem.Forbidden, "a payload is taken from the initiator's own certificate only; hand the request in without one")
+			return problem.New(problem.Forbidden, "a payload is taken from the initiator's own certificate or signed call only; hand the request in without one")
 		}
 	}
 	v, err := ask[message.Request](c.ctx(), s.cfg.Core, message.MethodSubmit, in)
@@ -101,27 +102,32 @@ func (s *Server) submission(c *call, key string) (in message.Submit, r request.R
 	if err := decode(s.shapes, b, &sub, ""); err != nil {
 		return in, r, nil, err
 	}
-	q := sub.Request
-	r = request.Request{V: 1, Initiator: q.Initiator, Key: key, Operation: q.Operation, NotAfter: q.NotAfter}
-	if r.Authority, err = custody.ParseAuthorityID(q.Authority); err != nil {
-		return in, r, nil, at("/request/authority", problem.New(problem.Malformed, "%v", err))
+	if r, err = sub.Request.Canonical(s.shapes, key); err != nil {
+		return in, r, nil, faulty(err)
 	}
-	if r.Domain, err = custody.ParseDomainID(q.Domain); err != nil {
-		return in, r, nil, at("/request/domain", problem.New(problem.Malformed, "%v", err))
-	}
-	op := apiv1.NewBody(q.Operation)
-	if op == nil {
-		return in, r, nil, at("/request/operation", problem.New(problem.Malformed, "operation %q is not known", string(q.Operation)))
-	}
-	if err := decode(s.shapes, q.Body, op, "/request/body"); err != nil {
-		return in, r, nil, err
-	}
-	r.Body = canon.Encode(op)
 	if in.Evidence, err = sub.Evidence.Canonical(); err != nil {
 		return in, r, nil, at("/evidence/session", problem.New(problem.Malformed, "%v", err))
 	}
+	if c.signed != nil && in.Evidence.Key == "" && in.Evidence.Session == nil {
+		if in.Evidence, err = c.signed.evidence(b); err != nil {
+			return in, r, nil, err
+		}
+	}
 	in.Request, in.Payload = r.Encode(), sub.Payload
-	return in, r, q.Body, nil
+	return in, r, sub.Request.Body, nil
+}
+
+// faulty names the member of a submission that is at fault.
+func faulty(err error) error {
+	var f *apiv1.FaultError
+	if !errors.As(err, &f) {
+		return err
+	}
+	var j *strictjson.Error
+	if errors.As(f.Err, &j) {
+		return unread(j, f.Pointer)
+	}
+	return at(f.Pointer, problem.New(problem.Malformed, "%v", f.Err))
 }
 
 // explained adds to a failure of the core which request it is about and, where the form of the body is at fault, the member.

@@ -113,6 +113,9 @@ func (c *Core) submit(in message.Submit) (message.Request, error) {
 		}
 		return c.receipted(v, v.Seq, r.Digest, in.Evidence), err
 	}
+	if err := authority.Fresh(in.Evidence, c.at()); err != nil {
+		return none, err
+	}
 	e, err := c.state.DecideRequest(r, kind, c.at(), c.derive)
 	if err != nil {
 		return none, err
@@ -164,7 +167,7 @@ func (c *Core) authenticate(r *request.Parsed, e request.Evidence) (policy.Evide
 		return "", problem.New(problem.Unauthenticated, "%v", err)
 	}
 	if e.Key != "" {
-		return policy.BySignature, authority.CheckSignedEvidence(c.state.Rules, r, e)
+		return authority.KindOf(e), authority.CheckSignedEvidence(c.state.Rules, r, e)
 	}
 	key, ok := c.sessions[[16]byte(e.Session)]
 	x, open := c.state.Session([16]byte(e.Session))

@@ -51,7 +51,7 @@ const IdempotencyHeader = "Idempotency-Key"
 // Submission is what POST /v1/requests takes. The idempotency key is the header's.
 type Submission struct {
 	Request  Request  `json:"request"`
-	Evidence Evidence `json:"evidence"`
+	Evidence Evidence `json:"evidence,omitzero,omitempty" doc:"left out where the call itself is signed (RFC 9421)"`
 	Payload  []byte   `json:"payload,omitempty" doc:"unsigned bytes of a transfer on an automatic route: then it is signed at once"`
 }
 

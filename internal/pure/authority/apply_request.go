@@ -80,7 +80,7 @@ func (s *State) authentic(by custody.PersonID, e request.Evidence, kind policy.E
 		}
 		ref = x.Key
 	}
-	if (kind == policy.BySession) != (e.Key == "") {
+	if kind != KindOf(e) {
 		return errors.New("evidence is of another kind than the facts say")
 	}
 	return s.holds(by, ref)

@@ -96,6 +96,9 @@ func CheckSignedEvidence(rules *policy.Rules, r *request.Parsed, e request.Evide
 	if err := mayAsk(key, r.Operation); err != nil {
 		return err
 	}
+	if e.HTTP != nil {
+		return checkCall(key, r, e)
+	}
 	if !key.Verify(r.Message(), e.Sig) {
 		return problem.New(problem.Unauthenticated, "the initiator's signature does not verify over this request")
 	}
@@ -126,6 +129,9 @@ func (s *State) auditRequest(b *entry.Request, at Moment, derive Deriver) error 
 		}
 	} else {
 		if err := CheckSignedEvidence(s.Rules, r, b.Evidence); err != nil {
+			return err
+		}
+		if err := Fresh(b.Evidence, at); err != nil {
 			return err
 		}
 	}

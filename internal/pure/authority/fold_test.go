@@ -146,6 +146,8 @@ func (d *driver) asks(t *rapid.T, by someone, op request.Operation, body any) an
 	kind := policy.BySignature
 	if len(d.sessions) > 0 && by.id == who("service").id && rapid.Bool().Draw(t, "by session") {
 		kind = policy.BySession
+	} else if seldom(t, "by call") {
+		kind = policy.ByCall
 	}
 	e, err := d.s.DecideRequest(p, kind, d.at(), Derive)
 	if err != nil {
@@ -154,6 +156,9 @@ func (d *driver) asks(t *rapid.T, by someone, op request.Operation, body any) an
 	e.Evidence = evidence(by, p)
 	if kind == policy.BySession {
 		e.Evidence = request.Evidence{Session: rapid.SampledFrom(d.sessions).Draw(t, "session"), MAC: make([]byte, 32)}
+	}
+	if kind == policy.ByCall { // what is in it is for Audit
+		e.Evidence.HTTP = &request.HTTPCall{Base: []byte("base"), Body: []byte("{}")}
 	}
 	switch {
 	case seldom(t, "wrong evidence"):

@@ -263,7 +263,7 @@ func (m *model) request(l entry.Leaf, hash [32]byte, b *entry.Request) error {
 	}
 	if err := ensure(r.Authority == m.head.Authority, r.Domain == m.head.Domain, !m.known(r.ID()), b.Decision.Version == m.doc.Version, b.Decision.Hash == m.doc.Hash(),
 		b.Facts.Initiator == r.Initiator, b.Facts.Operation == r.Operation, b.Effects.Operation == r.Operation, b.Bounds.NotAfter == r.NotAfter, b.Effects.BodyHash == r.Hash(),
-		(b.Facts.Evidence == policy.BySession) == (b.Evidence.Key == ""), m.holds(r.Initiator, key)); err != nil {
+		(b.Facts.Evidence == policy.BySession) == (b.Evidence.Key == ""), (b.Facts.Evidence == policy.ByCall) == (b.Evidence.HTTP != nil), m.holds(r.Initiator, key)); err != nil {
 		return err
 	}
 	if b.Decision.Outcome != policy.Allowed {

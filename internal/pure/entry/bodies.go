@@ -3,6 +3,7 @@
 package entry
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode"
@@ -192,6 +193,11 @@ type Effect struct {
 	Move  *Move  `cbor:"14,keyasint,omitempty"` // where a wallet's seed goes
 
 	Oversight *Oversight `cbor:"22,keyasint,omitempty"` // what became of the operational state, or of a request that is held or released
+}
+
+// Plain says whether an effect holds nothing of its own: what it does follows from its request.
+func (e *Effect) Plain() bool {
+	return bytes.Equal(canon.Encode(e), canon.Encode(&Effect{Request: e.Request, Decision: e.Decision, Approvals: e.Approvals, Trail: e.Trail}))
 }
 
 // Oversight is what domain_freeze, domain_unfreeze, domain_drain, domain_resume, request_hold and request_release do. docs/spec/operational-state.md.

@@ -253,7 +253,7 @@ func (r *Rules) stop(d Decision, f Facts) Decision {
 	var p Plan
 	d.Rule, p = r.doc.listPlan()
 	switch {
-	case f.Evidence != BySignature:
+	case f.Evidence == BySession:
 		d.Unmet = oneUnmet(d.Rule, "evidence", "session; a person must sign this")
 	case !r.counts(p, f.Initiator):
 		d.Unmet = oneUnmet(d.Rule, "initiator.groups", string(f.Initiator)+" is in no group that the plan for the address book names")

@@ -25,6 +25,7 @@ type EvidenceKind string
 const (
 	BySignature EvidenceKind = "signature"
 	BySession   EvidenceKind = "session"
+	ByCall      EvidenceKind = "http" // a signed call of the REST API; as good as a signature, because it covers the whole request
 )
 
 // Destination is one output as the rules see it.

@@ -54,8 +54,8 @@ func (r *Rules) complete(f *Facts) (criterion, observed string) {
 	if !slices.Contains(request.Operations(), f.Operation) {
 		return "operation", fmt.Sprintf("operation %q is not known", string(f.Operation))
 	}
-	if f.Evidence != BySignature && f.Evidence != BySession {
-		return "evidence", fmt.Sprintf("%q is neither %q nor %q", string(f.Evidence), BySignature, BySession)
+	if f.Evidence != BySignature && f.Evidence != BySession && f.Evidence != ByCall {
+		return "evidence", fmt.Sprintf("%q is none of %q, %q and %q", string(f.Evidence), BySignature, BySession, ByCall)
 	}
 	h := attributes(f.Operation)
 	switch {

@@ -143,7 +143,7 @@ func (r *Rules) power(d Decision, f *Facts, who *person) (Decision, bool) {
 func (*Rules) alone(d Decision, f *Facts, rule, criterion string, may bool) Decision {
 	d.Rule = rule
 	switch {
-	case f.Evidence != BySignature:
+	case f.Evidence == BySession:
 		d.Unmet = []problem.Unmet{{Rule: rule, Criterion: "evidence", Observed: "session; a person must sign this"}}
 	case !may:
 		d.Unmet = []problem.Unmet{{Rule: rule, Criterion: criterion, Observed: clip(string(f.Initiator) + " is none of those who may")}}

@@ -105,7 +105,7 @@ func (r *Rules) counts(p Plan, id custody.PersonID) bool {
 func (r *Rules) zeroize(d Decision, f Facts) Decision {
 	d.Rule = RuleZeroize
 	switch {
-	case f.Evidence != BySignature:
+	case f.Evidence == BySession:
 		d.Unmet = []problem.Unmet{{Rule: RuleZeroize, Criterion: "evidence", Observed: "session; an administrator must sign this"}}
 	case !r.Administrator(f.Initiator):
 		d.Unmet = []problem.Unmet{{Rule: RuleZeroize, Criterion: "initiator.administrator", Observed: clip(string(f.Initiator) + " is no administrator of the domain")}}

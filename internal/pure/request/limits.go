@@ -5,6 +5,7 @@ package request
 // Limits of form. Times are in seconds.
 const (
 	MaxRequest     = 1 << 20         // bytes of one encoded request (a rule document is the largest)
+	MaxCall        = 256 << 10       // bytes of the JSON of a signed call
 	MaxOutputs     = 500             // outputs of one transfer
 	MaxBatch       = 100_000         // addresses of one address_create
 	MaxLifetime    = 30 * 24 * 3600  // a request expires within 30 days

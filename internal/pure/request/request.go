@@ -14,6 +14,7 @@ import (
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/httpsig"
 	"strongroom/internal/pure/webauthn"
 )
 
@@ -254,19 +255,31 @@ func (k PublicKey) Ref() KeyRef {
 	return KeyRef(hex.EncodeToString(h[:16]))
 }
 
-// Evidence shows who made a request: the initiator's signature over [canon.TagRequest], or the MAC of an open session.
-// Exactly one of the two is present.
+// Evidence shows who made a request: the initiator's signature over [canon.TagRequest], or the MAC of an open session, or their signature over a call
+// of the REST API that asks for it. Exactly one of the three is present.
 type Evidence struct {
-	Key     KeyRef `cbor:"1,keyasint,omitempty"` // key that signed
-	Sig     []byte `cbor:"2,keyasint,omitempty"` // as [PublicKey.Verify] takes it
-	Session []byte `cbor:"3,keyasint,omitempty"` // 16 bytes, from [SessionGrant]
-	MAC     []byte `cbor:"4,keyasint,omitempty"` // HMAC-SHA-256 of the same message, 32 bytes
+	Key     KeyRef    `cbor:"1,keyasint,omitempty"` // key that signed
+	Sig     []byte    `cbor:"2,keyasint,omitempty"` // as [PublicKey.Verify] takes it
+	Session []byte    `cbor:"3,keyasint,omitempty"` // 16 bytes, from [SessionGrant]
+	MAC     []byte    `cbor:"4,keyasint,omitempty"` // HMAC-SHA-256 of the same message, 32 bytes
+	HTTP    *HTTPCall `cbor:"5,keyasint,omitempty"` // what Sig signs instead of the message
 }
 
-// Check says whether e has one of its two forms.
+// HTTPCall is a signed call of the REST API that asks for something (docs/spec/request.md). Sig signs Base, which has the digest of Body.
+type HTTPCall struct {
+	Base []byte `cbor:"1,keyasint"` // signature base, RFC 9421 section 2.5
+	Body []byte `cbor:"2,keyasint"` // JSON as it was sent, at most [MaxCall]
+}
+
+// Check says whether e has one of its three forms.
 func (e Evidence) Check() error {
 	signed := e.Key != "" && CheckSig(e.Sig) == nil && len(e.Session) == 0 && len(e.MAC) == 0
-	maced := e.Key == "" && len(e.Sig) == 0 && len(e.Session) == 16 && len(e.MAC) == 32
+	maced := e.Key == "" && len(e.Sig) == 0 && len(e.Session) == 16 && len(e.MAC) == 32 && e.HTTP == nil
+	if signed && e.HTTP != nil {
+		if len(e.Sig) != 64 || len(e.HTTP.Base) == 0 || len(e.HTTP.Base) > httpsig.MaxBase || len(e.HTTP.Body) == 0 || len(e.HTTP.Body) > MaxCall {
+			return fmt.Errorf("a signed call must have a signature of 64 bytes, a signature base of at most %d and a body of at most %d", httpsig.MaxBase, MaxCall)
+		}
+	}
 	if !signed && !maced {
 		return errors.New("evidence must be a key id with a signature, or a 16-byte session with a 32-byte MAC")
 	}

@@ -24,8 +24,8 @@ import (
 type LogEvent string
 
 // logEvents are all of them, in order: counters begin at zero, so that the first of each is seen to rise.
-var logEvents = []LogEvent{"addresses_made", "app_uses", "apps_changed", "approved", "asked", "blobs_erased", "cancelled", "domain_began", "gap", "held", "key_moved", "keys_enciphered",
-	"life_changed", "offline_exchange", "permitted", "reanchored", "reanchored_whole", "refused", "refused_act", "refused_for_good", "rejected", "rules_changed", "session_opened",
+var logEvents = []LogEvent{"addresses_made", "app_uses", "apps_changed", "approved", "asked", "blobs_erased", "cancelled", "domain_began", "draining", "frozen", "gap", "held", "key_moved", "keys_enciphered",
+	"ledger_changed", "life_changed", "offline_exchange", "permitted", "reanchored", "reanchored_whole", "refused", "refused_act", "refused_for_good", "rejected", "request_held", "request_released", "resumed", "rules_changed", "session_opened",
 	"signed", "snapshot", "tampered", "unknown", "wallet_made", "wallet_reconciled", "warm_changed", "writer_changed"}
 
 // eventOf gives the event of an entry.
@@ -116,8 +116,27 @@ func effectEvent(b *entry.Effect) LogEvent {
 		return "apps_changed"
 	case b.Move != nil:
 		return "key_moved"
+	case b.Oversight != nil:
+		return oversightEvent(b.Oversight)
+	case b.Plain():
+		return "ledger_changed" // follows from its request: the address ledger
 	default:
 		return "unknown"
+	}
+}
+
+func oversightEvent(o *entry.Oversight) LogEvent {
+	switch {
+	case len(o.Held) > 0:
+		return "request_held"
+	case len(o.Released) > 0:
+		return "request_released"
+	case o.Mode == policy.Frozen:
+		return "frozen"
+	case o.Mode == policy.Draining:
+		return "draining"
+	default:
+		return "resumed"
 	}
 }
 

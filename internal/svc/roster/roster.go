@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
 )
 
 // Age is how long the copy is believed before the core is asked whether it is still current. A revoked person reads so long at most.
@@ -26,6 +27,19 @@ type Known struct {
 	Document  policy.Document
 	hash      [32]byte
 	people    map[custody.PersonID]policy.Principal
+	keys      map[request.KeyRef]held
+}
+
+// held is a key and who has it.
+type held struct {
+	by  custody.PersonID
+	key request.PublicKey
+}
+
+// Key gives a key of an active person or service.
+func (k *Known) Key(ref request.KeyRef) (custody.PersonID, request.PublicKey, bool) {
+	h, ok := k.keys[ref]
+	return h.by, h.key, ok
 }
 
 // Person gives an active person or service.
@@ -109,9 +123,15 @@ func (r *Roster) load(ctx context.Context, st message.Status) error {
 	if err != nil {
 		return problem.Wrap(problem.Internal, err, "the core's rule document can't be read")
 	}
-	k := &Known{Authority: st.Authority, Domain: st.Domain, Document: doc, hash: m.Hash, people: make(map[custody.PersonID]policy.Principal, len(doc.Principals))}
+	k := &Known{Authority: st.Authority, Domain: st.Domain, Document: doc, hash: m.Hash, people: make(map[custody.PersonID]policy.Principal, len(doc.Principals)),
+		keys: map[request.KeyRef]held{}}
 	for _, p := range doc.Principals {
 		k.people[p.ID] = p
+		for _, key := range p.Keys {
+			if p.Active {
+				k.keys[key.Ref()] = held{p.ID, key}
+			}
+		}
 	}
 	r.known = k
 	return nil

@@ -127,6 +127,27 @@
     }).finally(() => { for (const b of off) b.disabled = false; });
   }
 
+  // signInByPassword needs no passkey, and signs nothing.
+  async function signInByPassword() {
+    const field = (id) => document.getElementById(id);
+    const password = toBase64(new TextEncoder().encode(field("password").value));
+    const who = { person: field("person").value.trim(), password, code: field("code").value };
+    field("password").value = field("code").value = "";
+    await post("/app/sign-in/password", who);
+    location.assign("/app/");
+  }
+  const elsewhere = document.getElementById("elsewhere");
+  if (elsewhere) elsewhere.addEventListener("click", () => {
+    post("/app/sign-in/elsewhere", {}).then((a) => location.assign(a.location)).catch((e) => say("It did not work: " + e.message));
+  });
+  if (document.getElementById("go-on")) location.replace("/app/");
+  const byPassword = document.getElementById("by-password");
+  if (byPassword) byPassword.addEventListener("submit", (ev) => {
+    ev.preventDefault();
+    say("One moment.");
+    signInByPassword().catch((e) => say("It did not work: " + e.message));
+  });
+
   if (!window.isSecureContext || !window.PublicKeyCredential || !navigator.credentials) {
     say("This browser can't use passkeys here. Use one that can, or decide with the command strongroom request.");
     return;
