@@ -291,6 +291,16 @@ func hintFor(err error, help string) string {
 }
 
 func problemHint(p *client.Problem) string {
+	switch p.Rule {
+	case policy.RuleBreakGlass:
+		return "breakGlass in the rule document says who drains, where to and for how long; docs/spec/operational-state.md"
+	case policy.RuleFreeze:
+		return "breakGlass.freeze in the rule document says who may, without breakGlass administrators; docs/spec/operational-state.md"
+	case policy.RuleHold:
+		return "oversight.hold in the rule document says who may, without it people of line 2 with the role risk, or administrators where nobody has a line"
+	case policy.RuleRoles:
+		return "'strongroom person list' shows lines and roles; docs/spec/roles.md says what each may do"
+	}
 	switch p.Kind {
 	case problem.RefusedByRule:
 		return "'strongroom policy show' prints the rules; the refusal itself is in the log"

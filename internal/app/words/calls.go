@@ -30,6 +30,19 @@ func messageSign(b request.MessageSignBody, source string) []string {
 	return []string{from + fmt.Sprintf(", typed data of %d bytes", len(b.Content))}
 }
 
+// signedWith says which wallet calls or signs, and at what fee, where the effects alone are at hand; of a plain text all of it.
+func signedWith(e request.Effects, b request.Bounds) []string {
+	from := fmt.Sprintf("wallet %q on %s, address %s", e.Wallet, Chain(e.Chain), e.Source)
+	switch {
+	case e.Calls != nil:
+		return []string{"call a contract from the " + from, "with a fee of at most " + Amount(e.Chain.Native(), b.FeeCap)}
+	case e.Message.Kind == request.PersonalMessage:
+		return append([]string{"sign a message with the " + from + ", this text:"}, quoted(e.Message.Text)...)
+	default:
+		return []string{"sign a message with the " + from}
+	}
+}
+
 // quoted writes a text line by line.
 func quoted(s string) (out []string) {
 	for line := range strings.SplitSeq(s, "\n") {

@@ -273,4 +273,4 @@ func touchesBook(old, next Document) bool {
 }
 
 // errNoLedger says that an operation needs a ledger.
-var errNoLedger = errors.New("the document has no whitelist settings, and so no address ledger: set them with a policy_change first")
+var errNoLedger = errors.New("the document has no whitelist settings, and so no address ledger: put whitelist into it by a change of the rules first (docs/spec/address-book.md)")
