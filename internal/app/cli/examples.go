@@ -140,7 +140,7 @@ func (policyCheck) Help() string {
 
     strongroom policy check rules.yaml --person alice.pub.json --person bob.pub.json
 
-It ends with status 9 if some rule does nothing.`
+It ends with status 9 if some rule does nothing. examples/rules has files to start from.`
 }
 
 // Help shows how it is used.
