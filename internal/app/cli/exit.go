@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -303,6 +304,9 @@ func problemHint(p *client.Problem) string {
 	}
 	switch p.Kind {
 	case problem.RefusedByRule:
+		if slices.ContainsFunc(p.Unmet, func(u problem.Unmet) bool { return strings.HasPrefix(u.Observed, string(policy.Cooling)) }) {
+			return "the entry is too young: 'strongroom whitelist show NAME' says for how long"
+		}
 		return "'strongroom policy show' prints the rules; the refusal itself is in the log"
 	case problem.QuorumNotMet:
 		return fmt.Sprintf("approvers run: strongroom request approve %s", p.RequestID)
