@@ -32,7 +32,7 @@ type requestCmd struct {
 }
 
 type requestList struct {
-	State     string `placeholder:"STATE" help:"pending, ready, signed, executed, refused, rejected, cancelled or expired."`
+	State     string `placeholder:"STATE" help:"pending, ready, signed, exported, executed, refused, rejected, cancelled, expired or void."`
 	Operation string `placeholder:"OPERATION" help:"Only of this operation, for instance transfer."`
 	Wallet    string `placeholder:"WALLET" help:"Only of this wallet."`
 	Limit     int    `default:"50" help:"Most to list."`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
 )
 
@@ -15,7 +16,8 @@ func contractCall(b request.ContractCallBody, source string) []string {
 	if source != "" {
 		from += ", address " + source
 	}
-	return []string{from, fmt.Sprintf("  with %s wei and %d bytes of call data", b.Value, len(b.Data)), fmt.Sprintf("with a fee of at most %s wei", b.FeeCap)}
+	coin := custody.EVMChain(1).Native() // every chain that has contracts counts its coin alike
+	return []string{from, fmt.Sprintf("  with %s and %d bytes of call data", Amount(coin, b.Value), len(b.Data)), "with a fee of at most " + Amount(coin, b.FeeCap)}
 }
 
 // messageSign says what a message asks for.
