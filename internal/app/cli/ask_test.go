@@ -164,7 +164,7 @@ func TestNextForPeople(t *testing.T) {
 	if want := []pair{{"signature", "0x0102"}, {"signed hash", "0xab"}}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	for rule, want := range map[string]string{policy.RuleBreakGlass: "breakGlass", policy.RuleFreeze: "breakGlass.freeze", policy.RuleHold: "oversight.hold", policy.RuleRoles: "person list", "small": "policy show"} {
+	for rule, want := range map[string]string{policy.RuleBreakGlass: "breakGlass", policy.RuleFreeze: "breakGlass.freeze", policy.RuleHold: "oversight.hold", policy.RuleRoles: "person list", policy.RuleDraining: "domain resume", "small": "policy show"} {
 		if got := problemHint(&client.Problem{Problem: apiv1.Problem{Kind: problem.RefusedByRule, Rule: rule}}); !strings.Contains(got, want) {
 			t.Errorf("%s: the hint is %q", rule, got)
 		}

@@ -295,6 +295,8 @@ func problemHint(p *client.Problem) string {
 	switch p.Rule {
 	case policy.RuleBreakGlass:
 		return "breakGlass in the rule document says who drains, where to and for how long; docs/spec/operational-state.md"
+	case policy.RuleDraining:
+		return "'strongroom status' shows until when, 'strongroom policy show' where to (breakGlass.drainTo); 'strongroom domain resume' asks for its end"
 	case policy.RuleFreeze:
 		return "breakGlass.freeze in the rule document says who may, without breakGlass administrators; docs/spec/operational-state.md"
 	case policy.RuleHold:
