@@ -183,12 +183,15 @@ func (c *Client) Proof(ctx context.Context, id RequestID) ([]byte, error) {
 }
 
 // Settled says whether a request has ended: it was carried out, refused, rejected, cancelled or expired, or its transaction is
-// final on the chain.
+// final on the chain, or the message that it is about is signed.
 func Settled(v RequestView) bool {
 	switch v.State {
 	case "executed", "refused", "rejected", "cancelled", "expired", "void":
 		return true
 	case "signed":
+		if v.Operation == request.MessageSign {
+			return true
+		}
 		for _, a := range v.Attempts {
 			if a.State == "final" || a.State == "failed_onchain" {
 				return true

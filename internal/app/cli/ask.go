@@ -191,7 +191,7 @@ func (w waiting) wait(e *env, c *client.Client, v client.RequestView) (client.Re
 			told = s
 			e.say("%s", s)
 		}
-		return client.Settled(v) || stuck(v)
+		return client.Settled(v) || stuck(v) || unasked(v)
 	}
 	if tell(v) {
 		return v, nil
@@ -222,6 +222,9 @@ func progress(v client.RequestView) string {
 		}
 		return fmt.Sprintf("Waiting for approvals: %d so far%s.", len(v.Approvals), lacking(v))
 	case "ready":
+		if unasked(v) {
+			return "Approved; the message is signed when somebody asks for the signature."
+		}
 		if v.Note != "" {
 			return "Approved; its transaction can't be signed now: " + v.Note + "."
 		}
@@ -307,8 +310,14 @@ func ended(v client.RequestView) error {
 func next(v client.RequestView) string {
 	switch v.State {
 	case "pending":
+		if v.Missing != nil && v.Missing.Rule == policy.RuleHeld {
+			return fmt.Sprintf("to release it: strongroom request release %s --hold ENTRY --reason TEXT, with the entry that holds it; approvals count meanwhile", v.ID)
+		}
 		return fmt.Sprintf("approvers run: strongroom request approve %s", v.ID)
 	case "ready":
+		if unasked(v) {
+			return "to get the signature: strongroom request sign " + v.ID
+		}
 		if v.Note != "" {
 			return fmt.Sprintf("serve tries again by itself until %s; at once: strongroom request sign %s; to end it: strongroom request cancel %s", words.Unix(v.NotAfter), v.ID, v.ID)
 		}
@@ -385,7 +394,7 @@ func (e *env) requestPairs(v client.RequestView) []pair {
 		}
 	}
 	if v.Signed != nil && len(v.Attempts) == 0 {
-		out = append(out, pair{"signed", "transaction " + v.Signed.TxID})
+		out = append(out, signedPairs(v.Operation, *v.Signed)...)
 	}
 	for _, a := range v.Attempts {
 		s := fmt.Sprintf("%d: %s, transaction %s, %s", a.Attempt, a.State, a.TxID, confirmations(a))

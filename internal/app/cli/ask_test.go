@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +18,8 @@ import (
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/secret"
 )
@@ -131,6 +135,38 @@ func TestADecisionIsRecordedOnAReceiptOnly(t *testing.T) {
 		var words bytes.Buffer
 		if code := report(&words, err, "", false); code == exitOK || !bytes.Contains(words.Bytes(), []byte("may not be in the log")) || told.Len() > 0 {
 			t.Errorf("%s: status %d, told %q and %q", name, code, told.String(), words.String())
+		}
+	}
+}
+
+// What comes next is what the reader can do: release what is held, and ask for the signature of a message, which nobody else does.
+func TestNextForPeople(t *testing.T) {
+	t.Parallel()
+	held := client.RequestView{ID: "1f", State: "pending", Missing: &apiv1.Lack{Rule: policy.RuleHeld}}
+	if got := next(held); !strings.HasPrefix(got, "to release it: strongroom request release 1f --hold ") {
+		t.Errorf("held: %s", got)
+	}
+	message := client.RequestView{ID: "1f", State: "ready", Operation: request.MessageSign}
+	if got := next(message); got != "to get the signature: strongroom request sign 1f" {
+		t.Errorf("message: %s", got)
+	}
+	if got := progress(message); !strings.Contains(got, "asks for the signature") {
+		t.Errorf("message: %s", got)
+	}
+	message.State = "signed"
+	if got := next(message); !strings.HasPrefix(got, "strongroom proof get 1f") {
+		t.Errorf("signed message: %s", got)
+	}
+	if unasked(client.RequestView{State: "ready", Operation: request.Transfer}) || client.Settled(client.RequestView{State: "signed", Operation: request.Transfer}) {
+		t.Error("a transfer is signed and sent by serve, and over once it is final")
+	}
+	got := signedPairs(request.MessageSign, client.Signed{TxID: "0xab", Bytes: []byte{1, 2}})
+	if want := []pair{{"signature", "0x0102"}, {"signed hash", "0xab"}}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for rule, want := range map[string]string{policy.RuleBreakGlass: "breakGlass", policy.RuleFreeze: "breakGlass.freeze", policy.RuleHold: "oversight.hold", policy.RuleRoles: "person list", policy.RuleDraining: "domain resume", "small": "policy show"} {
+		if got := problemHint(&client.Problem{Problem: apiv1.Problem{Kind: problem.RefusedByRule, Rule: rule}}); !strings.Contains(got, want) {
+			t.Errorf("%s: the hint is %q", rule, got)
 		}
 	}
 }

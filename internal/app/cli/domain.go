@@ -313,46 +313,6 @@ func genesisPairs(g entry.Genesis, doc policy.Document) []pair {
 	return append(out, documentPairs(doc)...)
 }
 
-// documentPairs says what a rule document is.
-func documentPairs(doc policy.Document) []pair {
-	h := doc.Hash()
-	out := []pair{{"rules", fmt.Sprintf("version %d, hash %x", doc.Version, h)}}
-	for _, p := range doc.Principals {
-		s := string(p.Kind)
-		if !p.Active {
-			s = "revoked " + s
-		}
-		for _, k := range p.Keys {
-			s += fmt.Sprintf(", %s key %s", k.Alg, k.Ref())
-		}
-		out = append(out, pair{"person", fmt.Sprintf("%s, %s", p.ID, s)})
-	}
-	for _, g := range doc.Groups {
-		var m []string
-		for _, p := range g.Members {
-			m = append(m, string(p))
-		}
-		out = append(out, pair{"group", fmt.Sprintf("%s: %s", g.ID, strings.Join(m, ", "))})
-	}
-	for _, b := range doc.AddressBook {
-		out = append(out, pair{"whitelisted", fmt.Sprintf("%s: %s on %s", b.ID, b.Address, b.Chain)})
-	}
-	for _, g := range doc.Guards {
-		out = append(out, pair{"guard", fmt.Sprintf("%s: %s", g.ID, g)})
-	}
-	for _, r := range doc.Routes {
-		out = append(out, pair{"route", fmt.Sprintf("%s: %s", r.ID, r)})
-	}
-	for _, o := range doc.Obligations {
-		out = append(out, pair{"obligation", fmt.Sprintf("%s: %s", o.ID, o)})
-	}
-	out = append(out, pair{"changes need", doc.ChangePlan.String()})
-	if p := doc.Domain; p != nil {
-		out = append(out, pair{"domain needs", p.Signature.String()}, pair{"removing an administrator", p.Revocation.String()}, pair{"restoring", p.Recovery.String()})
-	}
-	return out
-}
-
 type domainFinish struct {
 	coreFlags
 	clockFlags

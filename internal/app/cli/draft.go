@@ -65,6 +65,9 @@ func readRules(path string, who []member) (policy.Document, error) {
 		return policy.Document{}, fmt.Errorf("%s: %w", path, err)
 	}
 	d, err := rulefile.Parse(b)
+	if bad := (*rulefile.Error)(nil); len(who) == 0 && errors.As(err, &bad) && bad.Path == "" && strings.Contains(bad.Detail, `"principals" is missing`) {
+		return d, hint(fmt.Errorf("%s: %w", path, err), "a file that calls people by label is read with --person FILE for each of them, as 'strongroom person new' wrote it; others list their principals")
+	}
 	if err != nil {
 		return d, fmt.Errorf("%s: %w", path, err)
 	}

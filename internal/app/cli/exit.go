@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -291,8 +292,23 @@ func hintFor(err error, help string) string {
 }
 
 func problemHint(p *client.Problem) string {
+	switch p.Rule {
+	case policy.RuleBreakGlass:
+		return "breakGlass in the rule document says who drains, where to and for how long; docs/spec/operational-state.md"
+	case policy.RuleDraining:
+		return "'strongroom status' shows until when, 'strongroom policy show' where to (breakGlass.drainTo); 'strongroom domain resume' asks for its end"
+	case policy.RuleFreeze:
+		return "breakGlass.freeze in the rule document says who may, without breakGlass administrators; docs/spec/operational-state.md"
+	case policy.RuleHold:
+		return "oversight.hold in the rule document says who may, without it people of line 2 with the role risk, or administrators where nobody has a line"
+	case policy.RuleRoles:
+		return "'strongroom person list' shows lines and roles; docs/spec/roles.md says what each may do"
+	}
 	switch p.Kind {
 	case problem.RefusedByRule:
+		if slices.ContainsFunc(p.Unmet, func(u problem.Unmet) bool { return strings.HasPrefix(u.Observed, string(policy.Cooling)) }) {
+			return "the entry is too young: 'strongroom whitelist show NAME' says for how long"
+		}
 		return "'strongroom policy show' prints the rules; the refusal itself is in the log"
 	case problem.QuorumNotMet:
 		return fmt.Sprintf("approvers run: strongroom request approve %s", p.RequestID)

@@ -15,6 +15,7 @@ import (
 	"strongroom/internal/edge/tokenkey"
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/secret"
 )
@@ -223,6 +224,9 @@ func (c *personPrepare) Run(e *env) error {
 	for _, r := range sorted(c.Role) {
 		n.Roles = append(n.Roles, client.Role(r))
 	}
+	if err := (policy.Principal{Kind: policy.PrincipalKind(n.Kind), Line: n.Line, Roles: n.Roles}).CheckRoles(); err != nil {
+		return hint(usage("%w", err), "docs/spec/roles.md says which roles there are, and which a line may have")
+	}
 	if n.Possession, err = k.Sign(n.body().EnrolMessage(a)); err != nil {
 		return err
 	}
@@ -308,6 +312,7 @@ func (c *personList) Run(e *env) error {
 	}
 	return e.show(apiv1.PersonList{Persons: people}, func() error {
 		var rows [][]string
+		lined := false
 		for _, p := range people {
 			state := "active"
 			if !p.Active {
@@ -317,8 +322,23 @@ func (c *personList) Run(e *env) error {
 			for _, k := range p.Keys {
 				refs = append(refs, fmt.Sprintf("%s (%s)", k.Ref, k.Alg))
 			}
-			rows = append(rows, []string{e.person(p.ID), string(p.Kind), state, strings.Join(refs, ", ")})
+			line, roles := "", make([]string, len(p.Roles))
+			if p.Line > 0 {
+				line = fmt.Sprint(p.Line)
+			}
+			for i, r := range p.Roles {
+				roles[i] = string(r)
+			}
+			lined = lined || line != "" || len(roles) > 0
+			rows = append(rows, []string{e.person(p.ID), string(p.Kind), state, strings.Join(refs, ", "), line, strings.Join(roles, ", ")})
 		}
-		return e.table([]string{"person", "kind", "state", "keys"}, rows)
+		head := []string{"person", "kind", "state", "keys", "line", "roles"}
+		if !lined {
+			head = head[:4]
+			for i := range rows {
+				rows[i] = rows[i][:4]
+			}
+		}
+		return e.table(head, rows)
 	})
 }

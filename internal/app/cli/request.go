@@ -11,6 +11,7 @@ import (
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/problem"
+	"strongroom/internal/pure/request"
 )
 
 // requestCmd is about requests.
@@ -31,7 +32,7 @@ type requestCmd struct {
 }
 
 type requestList struct {
-	State     string `placeholder:"STATE" help:"pending, ready, signed, executed, refused, rejected, cancelled or expired."`
+	State     string `placeholder:"STATE" help:"pending, ready, signed, exported, executed, refused, rejected, cancelled, expired or void."`
 	Operation string `placeholder:"OPERATION" help:"Only of this operation, for instance transfer."`
 	Wallet    string `placeholder:"WALLET" help:"Only of this wallet."`
 	Limit     int    `default:"50" help:"Most to list."`
@@ -159,9 +160,26 @@ func (c *requestSign) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	v, err := cl.Request(e.ctx, id)
+	if err != nil {
+		return err
+	}
 	return e.show(s, func() error {
-		return e.pairs([]pair{{"transaction", s.TxID}, {"attempt", fmt.Sprint(s.Attempt)}, {"permit", fmt.Sprintf("entry %d", s.Permit)}, {"bytes", fmt.Sprintf("%x", s.Bytes)}})
+		return e.pairs(append(signedPairs(v.Operation, s), pair{"attempt", fmt.Sprint(s.Attempt)}, pair{"permit", fmt.Sprintf("entry %d", s.Permit)}))
 	})
+}
+
+// signedPairs shows what was signed: a transaction, or the signature of a message, which is on no chain.
+func signedPairs(op client.Operation, s client.Signed) []pair {
+	if op == request.MessageSign {
+		return []pair{{"signature", fmt.Sprintf("0x%x", s.Bytes)}, {"signed hash", s.TxID}}
+	}
+	return []pair{{"transaction", s.TxID}, {"bytes", fmt.Sprintf("%x", s.Bytes)}}
+}
+
+// unasked says whether a request is an approved message: serve has nothing to build or send for it, and who wants the signature asks for it.
+func unasked(v client.RequestView) bool {
+	return v.State == "ready" && v.Operation == request.MessageSign
 }
 
 type requestSubmit struct {

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"strongroom/client"
 	"strongroom/internal/app/words"
 	"strongroom/internal/pure/apiv1"
+	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
 
@@ -74,6 +77,10 @@ func (c *whitelistShow) Run(e *env) error {
 		return hint(usage("the address book has no entry %q", c.Name), "'strongroom whitelist list' shows the names")
 	}
 	x := entries[i]
+	doc, _, err := current(e, cl)
+	if err != nil {
+		return err
+	}
 	return e.show(x, func() error {
 		ps := []pair{{"name", x.ID}, {"chain", string(x.Chain)}, {"address", x.Address}}
 		add := func(is bool, key, value string) {
@@ -92,8 +99,40 @@ func (c *whitelistShow) Run(e *env) error {
 		add(x.Reviewed > 0, "reviewed", words.Unix(x.Reviewed))
 		add(x.Entry > 0, "log entry", fmt.Sprint(x.Entry))
 		add(x.Own, "in", "the rule document itself")
-		return e.pairs(ps)
+		return e.pairs(append(ps, payable(doc.Whitelist, x)...))
 	})
+}
+
+// payable says from when on an entry counts as whitelisted, and what the ramp of the settings lets through at its age; nothing where there are no settings.
+func payable(w *policy.Whitelist, x client.BookEntry) (out []pair) {
+	if w == nil || x.Standing != policy.Cooling && x.Standing != policy.Whitelisted {
+		return nil
+	}
+	age := x.Age
+	if x.Old {
+		age = policy.MaxWindow
+	}
+	if x.Standing == policy.Cooling {
+		out = append(out, pair{"whitelisted", fmt.Sprintf("in %s; until then it counts as a stranger's", time.Duration(max(w.CoolOff-age, 1))*time.Second)})
+		age = w.CoolOff
+	}
+	caps, free := w.Step(age)
+	switch {
+	case len(w.Ramp) == 0:
+		return out
+	case free:
+		return append(out, pair{"may be paid", "what other rules allow"})
+	case len(caps) == 0:
+		return append(out, pair{"may be paid", "nothing at this age"})
+	}
+	for i, c := range caps {
+		name := ""
+		if i == 0 {
+			name = "may be paid"
+		}
+		out = append(out, pair{name, words.Amount(c.Asset, c.Max) + " in any 24 hours at most"})
+	}
+	return out
 }
 
 type whitelistAdd struct {
@@ -128,7 +167,12 @@ func (c *whitelistAdd) Run(e *env) error {
 			return err
 		}
 	}
-	return c.ask(e, b)
+	err = c.ask(e, b)
+	var p *client.Problem
+	if c.Proof == "" && errors.As(err, &p) && p.Kind == problem.Conflict && strings.Contains(p.Detail, "proof of ownership") {
+		return hint(err, "'strongroom whitelist challenge %s %s --chain %s' writes what its owner signs; --proof FILE brings it", c.Name, c.Address, c.Chain)
+	}
+	return err
 }
 
 type whitelistRemove struct {

@@ -159,12 +159,12 @@ func writeJSON(w io.Writer, r *verify.Report) error {
 }
 
 // shows says in a sentence what a proof of a request in a state shows, so that a refusal that is proved is not taken for a payment.
-func shows(state string) string {
+func shows(state string, op request.Operation) string {
 	switch state {
 	case "executed":
 		return "It shows a request that took effect."
 	case "signed":
-		return "It shows a transfer that was signed."
+		return fmt.Sprintf("It shows a %s that was signed.", signedThing(op))
 	case "void":
 		return "It shows a request that ended because the log lost entries while it was open: nothing was signed for it in what is left of the log."
 	case "pending":
@@ -174,12 +174,24 @@ func shows(state string) string {
 	}
 }
 
+// signedThing names what a request of the operation has signed.
+func signedThing(op request.Operation) string {
+	switch op {
+	case request.ContractCall:
+		return "contract call"
+	case request.MessageSign:
+		return "message"
+	default:
+		return "transfer"
+	}
+}
+
 func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
 	var b strings.Builder
 	say := func(name, format string, args ...any) {
 		fmt.Fprintln(&b, words.Plain(fmt.Sprintf("%-12s"+format, append([]any{name}, args...)...)))
 	}
-	fmt.Fprintf(&b, "The proof holds. %s\n\n", shows(r.State))
+	fmt.Fprintf(&b, "The proof holds. %s\n\n", shows(r.State, r.Effects.Operation))
 	say("domain", "%s (%s profile)", r.Domain, r.Profile)
 	say("log", "%d entries, committed by a checkpoint signed with the log key %x", r.Size, []byte(key))
 	for _, x := range reanchorsOf(r.Reanchors) {
@@ -217,6 +229,10 @@ func writeWords(w io.Writer, r *verify.Report, key ed25519.PublicKey) error {
 	for i, a := range r.Attempts {
 		if a.TxID == "" {
 			say("attempt", "%d: permit entry %d, fee at most %s; the file shows no signature", i+1, a.Permit, words.Amount(r.Effects.Chain.Native(), a.Fee))
+			continue
+		}
+		if r.Effects.Operation == request.MessageSign {
+			say("attempt", "%d: hash %s, permit entry %d, result entry %d", i+1, a.TxID, a.Permit, a.Result)
 			continue
 		}
 		say("attempt", "%d: transaction %s, permit entry %d, result entry %d, fee at most %s", i+1, a.TxID, a.Permit, a.Result,

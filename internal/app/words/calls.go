@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
 )
 
@@ -15,7 +16,8 @@ func contractCall(b request.ContractCallBody, source string) []string {
 	if source != "" {
 		from += ", address " + source
 	}
-	return []string{from, fmt.Sprintf("  with %s wei and %d bytes of call data", b.Value, len(b.Data)), fmt.Sprintf("with a fee of at most %s wei", b.FeeCap)}
+	coin := custody.EVMChain(1).Native() // every chain that has contracts counts its coin alike
+	return []string{from, fmt.Sprintf("  with %s and %d bytes of call data", Amount(coin, b.Value), len(b.Data)), "with a fee of at most " + Amount(coin, b.FeeCap)}
 }
 
 // messageSign says what a message asks for.
@@ -28,6 +30,19 @@ func messageSign(b request.MessageSignBody, source string) []string {
 		return append([]string{from + ", this text:"}, quoted(b.Content)...)
 	}
 	return []string{from + fmt.Sprintf(", typed data of %d bytes", len(b.Content))}
+}
+
+// signedWith says which wallet calls or signs, and at what fee, where the effects alone are at hand; of a plain text all of it.
+func signedWith(e request.Effects, b request.Bounds) []string {
+	from := fmt.Sprintf("wallet %q on %s, address %s", e.Wallet, Chain(e.Chain), e.Source)
+	switch {
+	case e.Calls != nil:
+		return []string{"call a contract from the " + from, "with a fee of at most " + Amount(e.Chain.Native(), b.FeeCap)}
+	case e.Message.Kind == request.PersonalMessage:
+		return append([]string{"sign a message with the " + from + ", this text:"}, quoted(e.Message.Text)...)
+	default:
+		return []string{"sign a message with the " + from}
+	}
 }
 
 // quoted writes a text line by line.

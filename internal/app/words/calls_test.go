@@ -52,4 +52,16 @@ func TestSigning(t *testing.T) {
 	if !strings.Contains(text, "  | one\n  | two") {
 		t.Errorf("a text is told as\n%s", text)
 	}
+	text = strings.Join(words.Body(&request.ContractCallBody{Wallet: "hot", Contract: "0xB", Data: []byte{1}, FeeCap: custody.U64(7)}, "0xA"), "\n")
+	if !strings.Contains(text, "with 0 ETH (0 wei) and 1 bytes of call data\nwith a fee of at most 0.000000000000000007 ETH (7 wei)") {
+		t.Errorf("a call is told as\n%s", text)
+	}
+	e := request.Effects{Operation: request.MessageSign, Wallet: "hot", Chain: "eip155:1", Source: "0xA", Message: &request.MessageEffects{Kind: request.PersonalMessage, Text: "one\ntwo"}}
+	if text = strings.Join(words.Effects(e, request.Bounds{}), "\n"); !strings.Contains(text, "this text:\n  | one\n  | two") {
+		t.Errorf("without the request, a text is told as\n%s", text)
+	}
+	e = request.Effects{Operation: request.ContractCall, Wallet: "hot", Chain: "eip155:1", Source: "0xA", Calls: &request.CallEffects{}}
+	if text = strings.Join(words.Effects(e, request.Bounds{FeeCap: custody.U64(5)}), "\n"); !strings.Contains(text, "call a contract from the wallet \"hot\"") || !strings.Contains(text, "fee of at most 0.000000000000000005 ETH (5 wei)") {
+		t.Errorf("without the request, a call is told as\n%s", text)
+	}
 }

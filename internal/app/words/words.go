@@ -183,7 +183,7 @@ func effects(e request.Effects, b request.Bounds) []string {
 		return warm(&request.WarmOpenBody{Wallet: e.Wallet, Asset: e.Asset, Amount: e.Total, NotAfter: e.Until})
 	}
 	if e.Calls != nil || e.Message != nil {
-		return append([]string{fmt.Sprintf("%s, wallet %q on %s, address %s", e.Operation, e.Wallet, Chain(e.Chain), e.Source)}, signing(e)...)
+		return append(signedWith(e, b), signing(e)...)
 	}
 	if e.Operation != request.Transfer {
 		s := string(e.Operation)

@@ -61,7 +61,7 @@ func TestLocate(t *testing.T) {
 // TestExamplesDoWhatTheySay: each example can be used and has no rule that does nothing.
 func TestExamplesDoWhatTheySay(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"two-of-three.yaml", "applications.yaml", "treasury.yaml"} {
+	for _, name := range []string{"two-of-three.yaml", "applications.yaml", "contracts.yaml", "oversight.yaml", "treasury.yaml"} {
 		b, err := os.ReadFile("../../../examples/rules/" + name)
 		if err != nil {
 			t.Fatal(err)

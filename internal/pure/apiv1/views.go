@@ -158,7 +158,7 @@ type ChainList struct {
 // core's record.
 type RequestView struct {
 	ID             string            `json:"id"`
-	State          string            `json:"state" doc:"pending, ready, signed, executed, refused, rejected, cancelled or expired"`
+	State          string            `json:"state" doc:"pending, ready, signed, exported, executed, refused, rejected, cancelled, expired or void"`
 	Operation      request.Operation `json:"operation"`
 	Initiator      custody.PersonID  `json:"initiator"`
 	IdempotencyKey string            `json:"idempotencyKey"`

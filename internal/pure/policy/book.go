@@ -85,8 +85,8 @@ func (w *Whitelist) Standing(e BookEntry, age, unreviewed, latest int64) Destina
 	}
 }
 
-// step gives the caps at an age; none, and true, if nothing is capped.
-func (w *Whitelist) step(age int64) (caps []RampCap, free bool) {
+// Step gives the caps at an age; none, and true, if nothing is capped.
+func (w *Whitelist) Step(age int64) (caps []RampCap, free bool) {
 	free = len(w.Ramp) == 0
 	for _, s := range w.Ramp {
 		if age >= s.After {
@@ -98,7 +98,7 @@ func (w *Whitelist) step(age int64) (caps []RampCap, free bool) {
 
 // most gives what a destination of an age may be paid of an asset in any 24 hours; false if there is no bound.
 func (w *Whitelist) most(age int64, asset custody.AssetID) (custody.Uint256, bool) {
-	caps, free := w.step(age)
+	caps, free := w.Step(age)
 	if free {
 		return custody.Uint256{}, false
 	}
@@ -273,4 +273,4 @@ func touchesBook(old, next Document) bool {
 }
 
 // errNoLedger says that an operation needs a ledger.
-var errNoLedger = errors.New("the document has no whitelist settings, and so no address ledger: set them with a policy_change first")
+var errNoLedger = errors.New("the document has no whitelist settings, and so no address ledger: put whitelist into it by a change of the rules first (docs/spec/address-book.md)")

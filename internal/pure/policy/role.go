@@ -148,7 +148,7 @@ func (d Document) lined() bool {
 // checkLines checks lines and roles of principals and groups.
 func (d Document) checkLines() error {
 	for _, p := range d.Principals {
-		if err := p.checkRoles(); err != nil {
+		if err := p.CheckRoles(); err != nil {
 			return fmt.Errorf("principal %s: %w", p.ID, err)
 		}
 	}
@@ -165,7 +165,8 @@ func (d Document) checkLines() error {
 	return nil
 }
 
-func (p Principal) checkRoles() error {
+// CheckRoles says whether kind, line and roles fit each other (docs/spec/roles.md).
+func (p Principal) CheckRoles() error {
 	if p.Line > request.MaxLine {
 		return fmt.Errorf("line is %d; want 1, 2 or 3", p.Line)
 	}
