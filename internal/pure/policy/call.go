@@ -74,8 +74,10 @@ func (r *Rules) moves(f Facts) []Facts {
 			to = f.Destinations[0]
 		} else if i > 0 && i <= len(f.Moves) {
 			to = f.Moves[i-1]
-		} else if id, ok := r.Book(f.Chain, m.To); ok {
-			to.Kind, to.Book = Whitelisted, id
+		} else if e, ok := r.Entry(f.Chain, m.To); ok {
+			if to.Kind, to.Book, to.Counterparty = Whitelisted, e.ID, e.Counterparty; e.Suspended {
+				to.Kind = Suspended
+			}
 		}
 		x.Destinations, x.Moves = []Destination{to}, nil
 		out[i] = x
