@@ -85,8 +85,12 @@ func (r *Rules) moves(f Facts) []Facts {
 	return out
 }
 
-// barredCall refuses a call that moves something to where no transfer may go, gives power over tokens to an address on the blacklist, or calls a contract on it.
+// barredCall refuses a call that moves something to where no transfer may go, gives power over tokens to an address on the blacklist, or calls a contract on it;
+// and a message that gives such power, or is for such a contract.
 func (r *Rules) barredCall(f *Facts) (rule, criterion, observed string) {
+	if f.Operation == request.MessageSign {
+		return r.barredMessage(f)
+	}
 	if f.Operation != request.ContractCall {
 		return "", "", ""
 	}
@@ -95,10 +99,8 @@ func (r *Rules) barredCall(f *Facts) (rule, criterion, observed string) {
 			return rule, criterion, observed
 		}
 	}
-	for _, a := range f.Call.Approvals {
-		if r.Blocked(f.Chain, a.Spender) {
-			return RuleBlacklist, "call", a.Spender + ", who may take tokens"
-		}
+	if who := r.blockedPower(f.Chain, f.Call.Approvals); who != "" {
+		return RuleBlacklist, "call", who
 	}
 	for _, c := range f.Call.Calls {
 		if r.Blocked(f.Chain, c.Contract) {
@@ -106,6 +108,29 @@ func (r *Rules) barredCall(f *Facts) (rule, criterion, observed string) {
 		}
 	}
 	return "", "", ""
+}
+
+func (r *Rules) barredMessage(f *Facts) (rule, criterion, observed string) {
+	if who := r.blockedPower(f.Chain, f.Message.Approvals); who != "" {
+		return RuleBlacklist, "typedData", who
+	}
+	if c := f.Message.Contract; c != "" && r.Blocked(f.Chain, c) {
+		return RuleBlacklist, "typedData", c + ", which the message is for"
+	}
+	return "", "", ""
+}
+
+// blockedPower names an address of the blacklist that approvals give power over tokens, or whose tokens they are about.
+func (r *Rules) blockedPower(chain custody.ChainID, approvals []request.TokenApproval) string {
+	for _, a := range approvals {
+		switch {
+		case r.Blocked(chain, a.Spender):
+			return a.Spender + ", who may take tokens"
+		case r.Blocked(chain, a.Contract):
+			return a.Contract + ", whose tokens may be taken"
+		}
+	}
+	return ""
 }
 
 // completeMoves says what is wrong with what the facts say of a call's movements.
