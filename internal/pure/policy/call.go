@@ -199,7 +199,9 @@ func (r *Rules) callCharges(call *activation, fee custody.Uint256) ([]Charge, er
 		}
 		for _, c := range more {
 			l, _ := r.Limit(c.Limit)
-			if l.Measure == MeasureAmount && !c.Amount.IsZero() || l.Measure == MeasureFee && i == 0 || l.Measure == MeasureNew && !x.Total.IsZero() {
+			taken := func(o Charge) bool { return o.Limit == c.Limit && slices.Equal(o.Group, c.Group) }
+			fee := l.Measure == MeasureFee && (i == 0 || !x.Total.IsZero()) && !slices.ContainsFunc(out, taken) // there is one, however much is moved
+			if l.Measure == MeasureAmount && !c.Amount.IsZero() || fee || l.Measure == MeasureNew && !x.Total.IsZero() {
 				out = append(out, c)
 			}
 		}
