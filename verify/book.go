@@ -5,11 +5,13 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
 
@@ -18,10 +20,33 @@ const ledgerNote = "its rules look at the address ledger, at when an address cam
 
 // noteLedger says where facts are the domain's word.
 func (c *checker) noteLedger(rules *policy.Rules) {
-	if rules.Document().Remembers() && c.req.Operation == request.Transfer && !c.ledger {
+	if rules.Document().Remembers() && c.pays() && !c.ledger {
 		c.ledger = true
 		c.report.Notes = append(c.report.Notes, ledgerNote)
 	}
+}
+
+// pays says whether the request has destinations.
+func (c *checker) pays() bool {
+	return c.req.Operation == request.Transfer || c.req.Operation == request.ContractCall
+}
+
+// mayTurn says whether a decision could be another one if the address ledger said something else of the destinations. What the document denies of anybody it denies
+// for ever: a blocked address, who asks without a role or is revoked, the operational state, a guard that does not look at destinations.
+func mayTurn(doc policy.Document, d policy.Decision) bool {
+	switch d.Rule {
+	case policy.RuleBlacklist, policy.RuleRoles, policy.RuleFrozen, policy.RuleDraining, policy.RuleCallDefaults, policy.RuleUndecodable:
+		return false
+	}
+	return !slices.ContainsFunc(d.Unmet, func(u problem.Unmet) bool {
+		i := slices.IndexFunc(doc.Guards, func(g policy.Guard) bool { return g.ID == u.Rule })
+		return u.Rule == "principals" || i >= 0 && !looksAtLedger(doc.Guards[i].When)
+	})
+}
+
+// looksAtLedger says whether a match may be about what destinations are.
+func looksAtLedger(m policy.Match) bool {
+	return len(m.Destination)+len(m.DestNot)+len(m.Books)+len(m.Counterparties) > 0 || m.MinAge > 0 || m.YoungerThan > 0 || m.FirstUse || m.Lookalike || m.Expr != ""
 }
 
 // sameLater compares the decision made again at an act with the recorded one. Where the rules look at the address ledger, a destination may have
@@ -32,7 +57,7 @@ func (c *checker) sameLater(rules *policy.Rules, again, recorded policy.Decision
 		return true
 	}
 	doc := rules.Document()
-	if c.req.Operation != request.Transfer || !doc.Remembers() {
+	if !c.pays() || !doc.Remembers() || !mayTurn(doc, again) {
 		return false
 	}
 	for _, r := range doc.Routes {

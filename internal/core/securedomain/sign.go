@@ -5,6 +5,7 @@ package securedomain
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 
 	"strongroom/internal/core/signer"
 	"strongroom/internal/gate/message"
@@ -154,7 +155,42 @@ func (d *Domain) resign(ctx context.Context, g authority.Signed) (message.Signed
 			return message.Signed{}, err
 		}
 	}
+	if g.Result == 0 {
+		if err := d.takenAway(ctx, g, w); err != nil {
+			return message.Signed{}, err
+		}
+	}
 	return d.signNow(ctx, w, p, recorded{seq: seq, hash: hash, leaf: leaf})
+}
+
+// takenAway refuses to sign a permit that has waited, for instance through a freeze, where meanwhile somebody blocked or suspended an address that it pays. What else
+// the rules say was decided with the permit.
+func (d *Domain) takenAway(ctx context.Context, g authority.Signed, w entry.Wallet) error {
+	_, body, err := d.readKnown(ctx, g.Seq, g.Leaf)
+	if err != nil {
+		return err
+	}
+	e, ok := body.(*entry.Request)
+	if !ok {
+		return problem.New(problem.Internal, "entry %d is not a request", g.Seq)
+	}
+	asked, err := authority.AskedOf(e)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, next, _ := d.state.Wallet(w.ID)
+	f, _, _, err := authority.Describe(d.state.Rules, d.state.View(d.guess()), w, next[0], asked.Request, asked.Kind, d.derive)
+	if err != nil {
+		return err
+	}
+	rule, criterion, observed := d.state.Rules.TakenAway(f)
+	if rule == "" {
+		return nil
+	}
+	return &problem.Error{Kind: problem.RefusedByRule, Rule: rule, Detail: fmt.Sprintf("the permit of entry %d was not signed before the address was taken away, and is not now", g.Permit),
+		Unmet: []problem.Unmet{{Rule: rule, Criterion: criterion, Observed: observed}}}
 }
 
 // release waits for the permit, signs, verifies and gives out the transaction; then it records the result, for which nobody

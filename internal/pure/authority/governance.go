@@ -140,6 +140,9 @@ func (s *State) takesEntry(body any, at Moment) error {
 		if p, ok := s.pending[id]; ok {
 			return s.takes(p.Effects.Operation, at)
 		}
+		if g, ok := s.signed[id]; ok && g.Operation != "" {
+			return s.takes(g.Operation, at)
+		}
 		return s.takes(request.Transfer, at)
 	}
 	switch b := body.(type) {
@@ -254,6 +257,8 @@ func (s *State) hold(by custody.PersonID, o *request.RequestHoldBody) (c oversee
 		return c, problem.New(problem.Conflict, "%s holds the request already, since entry %d", h.By, h.Seq)
 	case p.Effects.Operation.Oversight():
 		return c, problem.New(problem.Forbidden, "a %s can't be held: nobody could undo that", p.Effects.Operation)
+	case takesPower(p) == by:
+		return c, problem.New(problem.Forbidden, "the request takes power from %s, who can't hold it", by)
 	case len(s.gov.held) >= MaxHeld:
 		return c, problem.New(problem.Busy, "%d requests are held already", MaxHeld)
 	}
@@ -262,6 +267,22 @@ func (s *State) hold(by custody.PersonID, o *request.RequestHoldBody) (c oversee
 		s.gov.held[id] = Hold{Request: id, Seq: seq, By: by, Reason: o.Reason}
 	}
 	return c, nil
+}
+
+// takesPower names whom a request revokes, or takes a key from; nobody if it does neither.
+func takesPower(p *Pending) custody.PersonID {
+	r, err := p.Parse()
+	if err != nil {
+		return ""
+	}
+	switch b := r.Decoded.(type) {
+	case *request.PersonRevokeBody:
+		return b.Person
+	case *request.PersonKeyRemoveBody:
+		return b.Person
+	default:
+		return ""
+	}
 }
 
 func (s *State) letGo(o *request.RequestReleaseBody) (c overseeing, err error) {

@@ -60,9 +60,10 @@ func (m *model) takes(o request.Operation, at Moment) bool {
 		return true
 	case 1:
 		return slices.Contains([]request.Operation{"transfer", "warm_open", "warm_close", "app_revoke", "app_key_revoke", "person_revoke", "person_key_remove", "domain_zeroize", "domain_restore",
-			"domain_reanchor_cancel", "domain_points_set", "domain_freeze", "domain_unfreeze", "domain_drain", "domain_resume", "request_hold", "request_release"}, o)
+			"domain_reanchor_cancel", "domain_points_set", "domain_freeze", "domain_unfreeze", "domain_drain", "domain_resume", "request_hold", "request_release",
+			"whitelist_suspend", "whitelist_remove", "blacklist_add"}, o)
 	default:
-		return !slices.Contains([]request.Operation{"transfer", "wallet_create", "address_create", "wallet_temperature", "warm_open", "wallet_move", "app_grant", "offline_add"}, o)
+		return !slices.Contains([]request.Operation{"transfer", "wallet_create", "address_create", "wallet_temperature", "warm_open", "wallet_move", "app_grant", "offline_add", "contract_call", "message_sign"}, o)
 	}
 }
 
@@ -82,6 +83,9 @@ func (m *model) drains(e request.Effects) bool {
 func (m *model) takesEntry(at Moment, body any) bool {
 	open := func(id custody.RequestID) bool {
 		p := m.pendingOf(id)
+		if g := m.signedOf(id); p == nil && g != nil && g.Operation != "" {
+			return m.takes(g.Operation, at)
+		}
 		if p == nil {
 			return m.takes(request.Transfer, at)
 		}
@@ -158,6 +162,13 @@ func (m *model) oversee(l entry.Leaf, at Moment, by custody.PersonID, body reque
 			return err
 		}
 		if slices.Contains([]request.Operation{"domain_freeze", "domain_unfreeze", "domain_drain", "domain_resume", "request_hold", "request_release"}, p.Effects.Operation) {
+			return errModel
+		}
+		if asked, err := request.Parse(p.Request); err != nil {
+			return err
+		} else if b, ok := asked.Decoded.(*request.PersonRevokeBody); ok && b.Person == by {
+			return errModel
+		} else if b, ok := asked.Decoded.(*request.PersonKeyRemoveBody); ok && b.Person == by {
 			return errModel
 		}
 		o.held = append(o.held, Hold{Request: id, Seq: l.Seq, By: by, Reason: r.Reason})

@@ -3,6 +3,8 @@
 package authority
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"strongroom/internal/pure/custody"
@@ -73,6 +75,41 @@ func TestGovernanceImageRefused(t *testing.T) {
 		m.Governance = &g
 		if _, err := Restore(m, func(h [32]byte) ([]byte, error) { return w.s.Chunks()[h], nil }); err == nil {
 			t.Errorf("%s: restored", name)
+		}
+	}
+}
+
+// TestReplacementsAreOfTheirOperation: the fold takes no further attempt of a call while the domain drains, as it takes no first one.
+func TestReplacementsAreOfTheirOperation(t *testing.T) {
+	t.Parallel()
+	w := furnished(t, worldOf(t, overseenDocument()))
+	w.s.life.Allowed = w.s.life.Allowed.Or(callPoints)
+	id := w.approved(t, request.ContractCall, approveCall(t, "hot", 5), "bob")
+	w.must(t, w.permit(t, id, "call", account0(0), 10))
+	more := w.permit(t, id, "call, dearer", account0(0), 20)
+	w.must(t, w.effect(t, w.approved(t, request.Drain, request.DrainBody{Reason: "move it"}, "bob", "carol")))
+	w.refused(t, "a further attempt of a call while draining", more)
+	w.must(t, w.effect(t, w.approved(t, request.Resume, request.ResumeBody{Since: w.s.ModeState().Since, Reason: "done"}, "bob", "carol")))
+	w.must(t, more)
+}
+
+// TestNobodyHoldsTheirOwnRevocation: who may hold requests can't keep themselves in.
+func TestNobodyHoldsTheirOwnRevocation(t *testing.T) {
+	t.Parallel()
+	bob, doc := who("bob"), firstDocument()
+	for i := range doc.Principals {
+		if p := &doc.Principals[i]; p.ID == bob.id {
+			p.Keys = append(p.Keys, person("bob's other key").pub)
+			slices.SortFunc(p.Keys, func(a, b request.PublicKey) int { return strings.Compare(string(a.Ref()), string(b.Ref())) })
+		}
+	}
+	w := furnished(t, worldOf(t, doc))
+	revoke := w.approved(t, request.PersonRevoke, request.PersonRevokeBody{Person: bob.id})
+	key := w.approved(t, request.PersonKeyRemove, request.PersonKeyRemoveBody{Person: bob.id, Key: bob.pub.Ref()})
+	for _, id := range []custody.RequestID{revoke, key} {
+		wants(t, "bob holds what is about bob", w.asks("bob", request.RequestHold, request.RequestHoldBody{Request: id[:], Reason: "no"}), problem.Forbidden)
+		if err := w.asks("carol", request.RequestHold, request.RequestHoldBody{Request: id[:], Reason: "wait"}); err != nil {
+			t.Errorf("carol: %v", err)
 		}
 	}
 }

@@ -243,6 +243,20 @@ func (r *Rules) barred(f *Facts) (rule, criterion, observed string) {
 	return "", "", ""
 }
 
+// TakenAway says whether nothing may go any more where a request would have something go, because somebody took an address away since it was decided: rule, criterion and
+// observation of the blacklist or of a suspension, or nothing. It needs no roles, state or clock.
+func (r *Rules) TakenAway(f Facts) (rule, criterion, observed string) {
+	if criterion, observed = r.complete(&f); criterion != "" {
+		return RuleDefaultDeny, criterion, observed
+	}
+	for _, barred := range []func(*Facts) (rule, criterion, observed string){r.barred, r.barredCall} {
+		if rule, criterion, observed = barred(&f); rule == RuleBlacklist || rule == RuleSuspended {
+			return rule, criterion, observed
+		}
+	}
+	return "", "", ""
+}
+
 // stops says whether an operation only takes an address away: one person of the plan for the address book may do it alone.
 func stops(o request.Operation) bool {
 	return o == request.WhitelistSuspend || o == request.BlacklistAdd

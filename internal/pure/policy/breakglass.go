@@ -83,7 +83,7 @@ func (d Document) checkOversight() error {
 		if o.Release == nil && len(o.Hold) == 0 {
 			return errors.New("oversight says nothing; leave it out")
 		}
-		if err := list("hold", o.Hold, d.checkPowerless); err != nil {
+		if err := list("hold", o.Hold, d.checkAlone(request.RequestHold)); err != nil {
 			return fmt.Errorf("oversight.%w", err)
 		}
 	}
@@ -102,24 +102,29 @@ func (d Document) checkBreakGlass(b *BreakGlass) error {
 	}); err != nil {
 		return err
 	}
-	return list("freeze", b.Freeze, d.checkPowerless)
+	return list("freeze", b.Freeze, d.checkAlone(request.Freeze))
 }
 
-// checkPowerless says whether a group may take power away: it has people, and nobody of the third line, which reads only.
-func (d Document) checkPowerless(id custody.GroupID) error {
-	g, ok := d.group(id)
-	if !ok || len(g.Members) == 0 {
-		return fmt.Errorf("group %s is not in the document, or has nobody", id)
-	}
-	for _, m := range g.Members {
-		switch p, _ := d.principal(m); {
-		case p.Kind != Human:
-			return fmt.Errorf("member %s of group %s is a service; people do this", m, id)
-		case p.Line == 3 || slices.Equal(p.EffectiveRoles(), []request.Role{request.Auditor}):
-			return fmt.Errorf("member %s of group %s is of the third line, which reads only", m, id)
+// checkAlone says whether a group may take power away in one way, each member alone: it has people, nobody of the third line, which reads only, and nobody whose roles
+// do not let them.
+func (d Document) checkAlone(o request.Operation) func(custody.GroupID) error {
+	return func(id custody.GroupID) error {
+		g, ok := d.group(id)
+		if !ok || len(g.Members) == 0 {
+			return fmt.Errorf("group %s is not in the document, or has nobody", id)
 		}
+		for _, m := range g.Members {
+			switch p, _ := d.principal(m); {
+			case p.Kind != Human:
+				return fmt.Errorf("member %s of group %s is a service; people do this", m, id)
+			case p.Line == 3 || slices.Equal(p.EffectiveRoles(), []request.Role{request.Auditor}):
+				return fmt.Errorf("member %s of group %s is of the third line, which reads only", m, id)
+			case !p.MayAsk(o):
+				return fmt.Errorf("member %s of group %s is %s, who may not ask for %s", m, id, p.described(), o)
+			}
+		}
+		return nil
 	}
-	return nil
 }
 
 // diffOversight tells how breakGlass and oversight change.

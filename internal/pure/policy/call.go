@@ -74,8 +74,10 @@ func (r *Rules) moves(f Facts) []Facts {
 			to = f.Destinations[0]
 		} else if i > 0 && i <= len(f.Moves) {
 			to = f.Moves[i-1]
-		} else if id, ok := r.Book(f.Chain, m.To); ok {
-			to.Kind, to.Book = Whitelisted, id
+		} else if e, ok := r.Entry(f.Chain, m.To); ok {
+			if to.Kind, to.Book, to.Counterparty = Whitelisted, e.ID, e.Counterparty; e.Suspended {
+				to.Kind = Suspended
+			}
 		}
 		x.Destinations, x.Moves = []Destination{to}, nil
 		out[i] = x
@@ -83,8 +85,12 @@ func (r *Rules) moves(f Facts) []Facts {
 	return out
 }
 
-// barredCall refuses a call that moves something to where no transfer may go, gives power over tokens to an address on the blacklist, or calls a contract on it.
+// barredCall refuses a call that moves something to where no transfer may go, gives power over tokens to an address on the blacklist, or calls a contract on it;
+// and a message that gives such power, or is for such a contract.
 func (r *Rules) barredCall(f *Facts) (rule, criterion, observed string) {
+	if f.Operation == request.MessageSign {
+		return r.barredMessage(f)
+	}
 	if f.Operation != request.ContractCall {
 		return "", "", ""
 	}
@@ -93,10 +99,8 @@ func (r *Rules) barredCall(f *Facts) (rule, criterion, observed string) {
 			return rule, criterion, observed
 		}
 	}
-	for _, a := range f.Call.Approvals {
-		if r.Blocked(f.Chain, a.Spender) {
-			return RuleBlacklist, "call", a.Spender + ", who may take tokens"
-		}
+	if who := r.blockedPower(f.Chain, f.Call.Approvals); who != "" {
+		return RuleBlacklist, "call", who
 	}
 	for _, c := range f.Call.Calls {
 		if r.Blocked(f.Chain, c.Contract) {
@@ -104,6 +108,29 @@ func (r *Rules) barredCall(f *Facts) (rule, criterion, observed string) {
 		}
 	}
 	return "", "", ""
+}
+
+func (r *Rules) barredMessage(f *Facts) (rule, criterion, observed string) {
+	if who := r.blockedPower(f.Chain, f.Message.Approvals); who != "" {
+		return RuleBlacklist, "typedData", who
+	}
+	if c := f.Message.Contract; c != "" && r.Blocked(f.Chain, c) {
+		return RuleBlacklist, "typedData", c + ", which the message is for"
+	}
+	return "", "", ""
+}
+
+// blockedPower names an address of the blacklist that approvals give power over tokens, or whose tokens they are about.
+func (r *Rules) blockedPower(chain custody.ChainID, approvals []request.TokenApproval) string {
+	for _, a := range approvals {
+		switch {
+		case r.Blocked(chain, a.Spender):
+			return a.Spender + ", who may take tokens"
+		case r.Blocked(chain, a.Contract):
+			return a.Contract + ", whose tokens may be taken"
+		}
+	}
+	return ""
 }
 
 // completeMoves says what is wrong with what the facts say of a call's movements.
@@ -172,7 +199,9 @@ func (r *Rules) callCharges(call *activation, fee custody.Uint256) ([]Charge, er
 		}
 		for _, c := range more {
 			l, _ := r.Limit(c.Limit)
-			if l.Measure == MeasureAmount && !c.Amount.IsZero() || l.Measure == MeasureFee && i == 0 || l.Measure == MeasureNew && !x.Total.IsZero() {
+			taken := func(o Charge) bool { return o.Limit == c.Limit && slices.Equal(o.Group, c.Group) }
+			fee := l.Measure == MeasureFee && (i == 0 || !x.Total.IsZero()) && !slices.ContainsFunc(out, taken) // there is one, however much is moved
+			if l.Measure == MeasureAmount && !c.Amount.IsZero() || fee || l.Measure == MeasureNew && !x.Total.IsZero() {
 				out = append(out, c)
 			}
 		}

@@ -176,7 +176,7 @@ func (r *Rules) MayHold(id custody.PersonID) bool {
 		return false
 	case o != nil && len(o.Hold) > 0:
 		return r.inAny(id, o.Hold)
-	case r.doc.lined():
+	case slices.ContainsFunc(r.doc.Principals, func(p Principal) bool { return p.Line > 0 }):
 		return who.Line == 2
 	default:
 		return r.Administrator(id)

@@ -220,3 +220,55 @@ func TestOversightInWords(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestWhoFreezesAndHoldsMay: groups that may freeze or hold alone have people whose roles let them, or the document names somebody in vain.
+func TestWhoFreezesAndHoldsMay(t *testing.T) {
+	t.Parallel()
+	watched := func(change func(*policy.Document)) policy.Document {
+		d := lined()
+		d.BreakGlass, d.Oversight = glass().BreakGlass, glass().Oversight
+		change(&d)
+		return d
+	}
+	if err := watched(func(*policy.Document) {}).Check(custody.Production); err != nil {
+		t.Fatal(err)
+	}
+	for name, x := range map[string]struct {
+		change func(*policy.Document)
+		want   string
+	}{
+		"line 1 holds":      {func(d *policy.Document) { d.Oversight.Hold = []custody.GroupID{"treasury"} }, "oversight.hold"},
+		"approvers hold":    {func(d *policy.Document) { d.Principals[3].Roles = []request.Role{request.Approver} }, "oversight.hold"},
+		"the third freezes": {func(d *policy.Document) { d.BreakGlass.Freeze = []custody.GroupID{"audit"} }, "breakGlass.freeze"},
+		"a pricer freezes": {func(d *policy.Document) {
+			d.Groups[2].Line, d.Principals[3].Line, d.Principals[3].Roles = 0, 0, []request.Role{request.Pricer}
+			d.Oversight.Hold = nil
+		}, "breakGlass.freeze"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mustContain(t, watched(x.change).Check(custody.Evaluation), x.want)
+		})
+	}
+}
+
+// TestHoldWithoutLines: in a document that gives roles and no lines an administrator holds, who has the role for it.
+func TestHoldWithoutLines(t *testing.T) {
+	t.Parallel()
+	d := sample()
+	for i := range d.Principals {
+		if d.Principals[i].ID == alice {
+			d.Principals[i].Roles = []request.Role{request.Administrator, request.Approver, request.Requester, request.Risk}
+		}
+	}
+	r := compile(t, d)
+	hold := func(p custody.PersonID) policy.Outcome {
+		return r.Evaluate(policy.Facts{Operation: request.RequestHold, Initiator: p, Evidence: policy.BySignature}).Outcome
+	}
+	if hold(alice) != policy.Allowed {
+		t.Error("an administrator with the role can't hold")
+	}
+	if hold(dave) != policy.Denied {
+		t.Error("somebody who is no administrator holds")
+	}
+}
