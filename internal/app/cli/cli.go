@@ -51,6 +51,7 @@ type root struct {
 	Group     groupCmd     `cmd:"" help:"Groups of people that rules name."`
 	Whitelist whitelistCmd `cmd:"" help:"The address book: destinations that rules may call whitelisted."`
 	Policy    policyCmd    `cmd:"" help:"The rule document."`
+	Limit     limitCmd     `cmd:"" help:"Limits of the rule document."`
 	Wallet    walletCmd    `cmd:"" help:"Wallets."`
 	Warm      warmCmd      `cmd:"" help:"Sessions of warm wallets."`
 	App       appCmd       `cmd:"" help:"Grants: what applications may do with keys of their own."`

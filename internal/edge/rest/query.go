@@ -46,6 +46,7 @@ const (
 	listWallets   = 'w'
 	listAddresses = 'a'
 	listAppGrants = 'g'
+	listLimits    = 'l'
 )
 
 // after gives where a page begins.

@@ -101,27 +101,35 @@ func (s *Server) submission(c *call, key string) (in message.Submit, r request.R
 	if err := decode(s.shapes, b, &sub, ""); err != nil {
 		return in, r, nil, err
 	}
-	q := sub.Request
-	r = request.Request{V: 1, Initiator: q.Initiator, Key: key, Operation: q.Operation, NotAfter: q.NotAfter}
-	if r.Authority, err = custody.ParseAuthorityID(q.Authority); err != nil {
-		return in, r, nil, at("/request/authority", problem.New(problem.Malformed, "%v", err))
-	}
-	if r.Domain, err = custody.ParseDomainID(q.Domain); err != nil {
-		return in, r, nil, at("/request/domain", problem.New(problem.Malformed, "%v", err))
-	}
-	op := apiv1.NewBody(q.Operation)
-	if op == nil {
-		return in, r, nil, at("/request/operation", problem.New(problem.Malformed, "operation %q is not known", string(q.Operation)))
-	}
-	if err := decode(s.shapes, q.Body, op, "/request/body"); err != nil {
+	if r, err = s.rebuild(sub.Request, key); err != nil {
 		return in, r, nil, err
 	}
-	r.Body = canon.Encode(op)
 	if in.Evidence, err = sub.Evidence.Canonical(); err != nil {
 		return in, r, nil, at("/evidence/session", problem.New(problem.Malformed, "%v", err))
 	}
 	in.Request, in.Payload = r.Encode(), sub.Payload
-	return in, r, q.Body, nil
+	return in, r, sub.Request.Body, nil
+}
+
+// rebuild makes the canonical request of one in JSON.
+func (s *Server) rebuild(q apiv1.Request, key string) (request.Request, error) {
+	r := request.Request{V: 1, Initiator: q.Initiator, Key: key, Operation: q.Operation, NotAfter: q.NotAfter}
+	var err error
+	if r.Authority, err = custody.ParseAuthorityID(q.Authority); err != nil {
+		return r, at("/request/authority", problem.New(problem.Malformed, "%v", err))
+	}
+	if r.Domain, err = custody.ParseDomainID(q.Domain); err != nil {
+		return r, at("/request/domain", problem.New(problem.Malformed, "%v", err))
+	}
+	op := apiv1.NewBody(q.Operation)
+	if op == nil {
+		return r, at("/request/operation", problem.New(problem.Malformed, "operation %q is not known", string(q.Operation)))
+	}
+	if err := decode(s.shapes, q.Body, op, "/request/body"); err != nil {
+		return r, err
+	}
+	r.Body = canon.Encode(op)
+	return r, nil
 }
 
 // explained adds to a failure of the core which request it is about and, where the form of the body is at fault, the member.
