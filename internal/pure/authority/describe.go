@@ -81,7 +81,7 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 	if w.ID != "" {
 		view.Temperature = s.Temperature(w.ID)
 	}
-	x.facts, x.effects, x.bounds, err = Describe(s.Rules, view, w, next[0], r, kind, derive)
+	x.facts, x.effects, x.bounds, err = Describe(s.judging(), view, w, next[0], r, kind, derive)
 	return x, err
 }
 

@@ -97,7 +97,9 @@ func (s *State) reading(l policy.Limit, group []string, own []reservation, at Mo
 	key := s.keyOf(l, group)
 	out := Meter{Limit: l.ID, Group: group, Max: l.Max}
 	out.Used, out.Reserved = s.counted(key, l, group, own, at)
-	out.Left, _ = l.Max.Sub(sum(out.Used, out.Reserved)) // nothing where it has less
+	if left, some := l.Max.Sub(sum(out.Used, out.Reserved)); some {
+		out.Left = left
+	}
 	keys := []meterKey{key}
 	if len(group) > 0 {
 		keys = append(keys, s.keyOf(l, nil))

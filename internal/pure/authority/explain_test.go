@@ -132,7 +132,7 @@ func TestExplainCountsApprovals(t *testing.T) {
 // TestMetersTellWhatIsCounted: used, reserved, left, and when the oldest use is gone: from then on there is as much more, and not before.
 func TestMetersTellWhatIsCounted(t *testing.T) {
 	t.Parallel()
-	w := limitedWorld(t, limit("hour", 100, policy.Window{Rolling: 3600}), limit("ever", 1000, policy.Window{}, policy.BySource), 
+	w := limitedWorld(t, limit("hour", 100, policy.Window{Rolling: 3600}), limit("ever", 1000, policy.Window{}, policy.BySource),
 		policy.Limit{ID: "idle", Measure: policy.MeasureCount, Max: custody.U64(7), GroupBy: []policy.Aspect{policy.ByInitiator}, Exceeded: policy.Deny,
 			When: policy.Match{Operations: []request.Operation{request.WarmOpen}}})
 	w.pay(t, 60)
