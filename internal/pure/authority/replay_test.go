@@ -55,31 +55,35 @@ func newTeller(t tester) *teller {
 	duty := policy.Plan{AnyOf: []policy.Branch{{Steps: []policy.Step{{Group: "officers", Min: 1}}}}}
 	byPlan := limit("asks", 250, policy.Window{Rolling: 7200}, policy.BySource)
 	byPlan.Exceeded, byPlan.Plan = policy.ByPlan, &duty
-	fees := limit("fees", 900, policy.Window{Unit: policy.Day, Calendar: "office"})
+	fees := limit("fees", 6000, policy.Window{Unit: policy.Day, Calendar: "office"})
 	fees.Measure, fees.Exceeded = policy.MeasureFee, policy.Hold
 	fees.When.Assets, fees.When.Chains = nil, []custody.ChainID{evm}
 	return &teller{world: limitedWorld(t, limit("hour", 400, policy.Window{Rolling: 3600}), byPlan, fees, limit("each", 300, policy.Window{Rolling: 900}, policy.ByInitiator))}
 }
 
 func (d *teller) step(t *rapid.T) {
-	d.advance(time.Duration(rapid.SampledFrom([]int64{0, 1, 30, 600, 4000, 90_000}).Draw(t, "later")) * time.Second)
+	d.advance(time.Duration(rapid.SampledFrom([]int64{0, 0, 0, 0, 1, 1, 1, 30, 30, 30, 200, 600, 4000, 90_000}).Draw(t, "later")) * time.Second)
 	d.bound = rapid.SampledFrom([]int64{0, 1e6, 30e9}).Draw(t, "bound")
-	switch rapid.IntRange(0, 9).Draw(t, "step") {
-	case 0, 1, 2, 3:
+	switch rapid.IntRange(0, 10).Draw(t, "step") {
+	case 0, 1, 2:
 		d.pays(t)
-	case 4, 5:
+	case 3, 4:
 		d.approves(t)
-	case 6:
+	case 5, 6, 7:
 		d.permits(t)
-	case 7:
-		d.replaces(t)
 	case 8:
+		d.replaces(t)
+	case 9:
 		n := rapid.Uint64Range(0, 1<<30).Draw(t, "wallet")
 		d.must(t, d.effect(t, d.approved(t, request.WalletCreate, request.WalletCreateBody{Wallet: custody.WalletID(fmt.Sprintf("w%d-%d", n, d.s.Next)), Chain: evm, Scheme: request.SchemeEVM}, "bob")))
 	default:
 		d.changed(t, func(doc *policy.Document) {
 			i := rapid.IntRange(0, len(doc.Limits)-1).Draw(t, "limit")
-			doc.Limits[i].Max = custody.U64(rapid.Uint64Range(50, 900).Draw(t, "max"))
+			most := rapid.Uint64Range(50, 900).Draw(t, "max")
+			if doc.Limits[i].Measure == policy.MeasureFee {
+				most *= 10
+			}
+			doc.Limits[i].Max = custody.U64(most)
 			if rapid.Bool().Draw(t, "window") && doc.Limits[i].Window.Rolling > 0 {
 				doc.Limits[i].Window.Rolling = rapid.SampledFrom([]int64{900, 3600, 7200}).Draw(t, "rolling")
 			}
@@ -196,6 +200,12 @@ func TestReplayOfTheCurrentRules(t *testing.T) {
 		}
 		for _, x := range d.log[from:] {
 			acts[string(x.leaf.Kind)]++
+			if b, ok := x.body.(*entry.Permit); ok && b.Attempt > 1 {
+				acts["replacement"]++
+			}
+			if b, ok := x.body.(*entry.Request); ok {
+				acts[string(b.Decision.Outcome)+" "+b.Decision.Rule]++
+			}
 		}
 	})
 	t.Log(acts)
@@ -242,7 +252,7 @@ func TestReplayShowsWhatDiffers(t *testing.T) {
 		{"more approvals", func(d *policy.Document) {
 			d.Groups = []policy.Group{{ID: "board", Members: []custody.PersonID{who("dave").id}}, d.Groups[0]}
 			d.Routes[1].Plan = policy.Plan{AnyOf: []policy.Branch{{Steps: []policy.Step{{Group: "board", Min: 1}}}}}
-		}, "request alice transfer: allow pay → allow pay; permit alice transfer: allow pay → allow pay, but for 1 more approval by members of board; "},
+		}, "request alice transfer: allow pay → allow pay; permit alice transfer: allow pay → allow pay, but for 1 more approval by members of board, but for 1 more approval by different people (floor.minDistinctUsers); "},
 		{"a guard", func(d *policy.Document) {
 			d.Guards = append(d.Guards, policy.Guard{ID: "no-more", Effect: policy.Hold, When: policy.Match{AmountOver: amount(1500)}})
 		}, "request alice transfer: allow pay → hold no-more; "},
@@ -355,4 +365,23 @@ func (w *world) permitOf(t tester, r request.Request, payload string) *entry.Per
 	b := w.permit(t, r.ID(), fmt.Sprint(payload, w.s.Next), account0(w.s.NextNonce("hot", 0)), 10)
 	w.log = log
 	return b
+}
+
+// TestReplayBeginsWithWhatWasCounted: a replay that begins in the middle takes over what permits used and what requests that wait hold, as a change of the
+// rules does.
+func TestReplayBeginsWithWhatWasCounted(t *testing.T) {
+	t.Parallel()
+	w := limitedWorld(t, limit("hour", 100, policy.Window{Rolling: 3600}))
+	w.pay(t, 30)
+	w.must(t, w.asked(t, who("alice"), w.request(who("alice"), request.Transfer, payEVM(40))))
+	w.changed(t, func(d *policy.Document) { d.Floor.RequestTTL-- })
+	w.denied(t, 31, "hour")
+	w.pay(t, 30)
+	from := w.s.docs[len(w.s.docs)-1] + 1
+	if r := w.replayed(t, w.s.Doc, from); len(r.Differ) != 0 || r.Decisions != 3 {
+		t.Errorf("%+v", r)
+	}
+	if r := w.replayed(t, w.proposed(func(d *policy.Document) { d.Limits[0].Max = custody.U64(101) }), from); len(r.Differ) != 1 || r.Differ[0].Would.Rule != "auto" {
+		t.Errorf("%+v", r)
+	}
 }
