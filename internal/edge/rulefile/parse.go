@@ -69,6 +69,8 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"domain":      func(n *yaml.Node, path string) { d.Domain = r.domain(n, path) },
 		"breakGlass":  func(n *yaml.Node, path string) { d.BreakGlass = r.breakGlass(n, path) },
 		"oversight":   func(n *yaml.Node, path string) { d.Oversight = r.oversight(n, path) },
+
+		"replayRequired": func(n *yaml.Node, path string) { d.ReplayRequired = r.Boolean(n, path) },
 	}, "schema", "version", "principals", "floor", "changePlan")
 	return d
 }

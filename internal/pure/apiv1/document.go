@@ -33,6 +33,8 @@ type Document struct {
 	Obligations []Obligation `json:"obligations,omitempty"`
 	BreakGlass  *BreakGlass  `json:"breakGlass,omitempty" doc:"what people may do in a crisis"`
 	Oversight   *Oversight   `json:"oversight,omitempty" doc:"who holds and releases requests"`
+
+	ReplayRequired bool `json:"replayRequired,omitempty" doc:"a document that takes this one's place comes with a replay of the log"`
 }
 
 // Obligation adds to what requests that it matches need.
@@ -224,6 +226,7 @@ func DocumentOf(d policy.Document) Document {
 			ReanchorDelay: p.ReanchorDelay}
 	}
 	out.BreakGlass, out.Oversight = breakGlassOf(d.BreakGlass), oversightOf(d.Oversight)
+	out.ReplayRequired = d.ReplayRequired
 	for _, p := range d.Principals {
 		out.Principals = append(out.Principals, PrincipalOf(p))
 	}
@@ -327,6 +330,7 @@ func (d Document) Canonical() (policy.Document, error) {
 		out.Domain = &policy.DomainPlans{Signature: planFrom(p.Signature), Revocation: planFrom(p.Revocation), Recovery: planFrom(p.Recovery), ReanchorDelay: p.ReanchorDelay}
 	}
 	out.BreakGlass, out.Oversight = d.BreakGlass.canonical(), d.Oversight.canonical()
+	out.ReplayRequired = d.ReplayRequired
 	for _, p := range d.Principals {
 		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Line: p.Line, Roles: p.Roles}
 		for _, k := range p.Keys {

@@ -77,6 +77,9 @@ func (s *State) editDocument(r *request.Parsed) (policy.Document, error) {
 	if err := CheckPossession(s.Authority, r); err != nil {
 		return policy.Document{}, err
 	}
+	if err := s.checkReplay(r.Decoded); err != nil {
+		return policy.Document{}, err
+	}
 	doc, err := policy.Apply(s.Profile, s.Doc, r.Operation, r.Decoded)
 	if err != nil {
 		return doc, problem.New(problem.Conflict, "the change can't be made to rule document version %d: %v", s.Doc.Version, err)

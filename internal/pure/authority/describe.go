@@ -165,6 +165,8 @@ func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, 
 		e.Domain = o.Domain
 	case request.OversightBody:
 		e.Target, e.Since = request.OversightEffects(o)
+	case *request.PolicyChangeBody:
+		e.Replay = o.Replay
 	}
 	return f, e, b, err
 }

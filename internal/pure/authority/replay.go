@@ -261,6 +261,29 @@ func (p *Replay) act(l entry.Leaf, at Moment, act string, x *replayed, was polic
 	p.release(x)
 }
 
+// checkReplay says whether a change of the rules comes with the replay that the rules require: of all that was decided since they took force, at least.
+// What it found is for who approves to see.
+func (s *State) checkReplay(body request.Body) error {
+	b, ok := body.(*request.PolicyChangeBody)
+	if !ok {
+		return nil
+	}
+	made := s.docs[len(s.docs)-1]
+	switch r := b.Replay; {
+	case r == nil && s.Doc.ReplayRequired:
+		return &problem.Error{Kind: problem.RefusedByRule, Rule: policy.RuleReplay, Detail: "the rules require that a change comes with a replay of the log: 'strongroom policy propose --replay'",
+			Unmet: []problem.Unmet{{Rule: policy.RuleReplay, Criterion: "replayRequired", Observed: "no replay"}}}
+	case r == nil:
+		return nil
+	case r.Size > s.Next:
+		return problem.New(problem.Conflict, "the replay is of %d entries; the log has %d", r.Size, s.Next)
+	case s.Doc.ReplayRequired && (r.From > made+1 || r.Size <= made):
+		return problem.New(problem.Conflict, "the replay is of the entries from %d to %d; the rules took force in entry %d, and all that was decided since must be in it: make it again", r.From, r.Size-1, made)
+	default:
+		return nil
+	}
+}
+
 // judge evaluates the document for a request in the state as it is, limits apart.
 func (p *Replay) judge(asked Asked, at Moment) (*policy.Case, policy.Decision) {
 	r := asked.Request

@@ -294,7 +294,9 @@ func TestReplayAcrossRuleChanges(t *testing.T) {
 	if r := w.replayed(t, w.proposed(func(*policy.Document) {}), 1); len(r.Differ) != 1 || r.Differ[0].Operation != request.WalletCreate || r.Differ[0].Act != ActEffect || len(r.Differ[0].Lacks) != 1 {
 		t.Errorf("%+v", r.Differ)
 	}
-	r := w.replayed(t, w.proposed(func(d *policy.Document) { d.ChangePlan = policy.Plan{AnyOf: []policy.Branch{{Steps: []policy.Step{{Group: "officers", Min: 2}}}, {Steps: []policy.Step{{Group: "officers", Min: 3}}}}} }), 1)
+	r := w.replayed(t, w.proposed(func(d *policy.Document) {
+		d.ChangePlan = policy.Plan{AnyOf: []policy.Branch{{Steps: []policy.Step{{Group: "officers", Min: 2}}}, {Steps: []policy.Step{{Group: "officers", Min: 3}}}}}
+	}), 1)
 	changes := 0
 	for _, x := range r.Differ {
 		if x.Operation == request.PolicyChange {
@@ -381,7 +383,43 @@ func TestReplayBeginsWithWhatWasCounted(t *testing.T) {
 	if r := w.replayed(t, w.s.Doc, from); len(r.Differ) != 0 || r.Decisions != 3 {
 		t.Errorf("%+v", r)
 	}
-	if r := w.replayed(t, w.proposed(func(d *policy.Document) { d.Limits[0].Max = custody.U64(101) }), from); len(r.Differ) != 1 || r.Differ[0].Would.Rule != "auto" {
-		t.Errorf("%+v", r)
+	if r := w.replayed(t, w.proposed(func(d *policy.Document) { d.Limits[0].Max = custody.U64(101) }), from); len(r.Differ) != 2 || r.Differ[0].Would.Rule != "auto" || r.Differ[1].Would.Rule != "hour" {
+		t.Errorf("%+v", r) // it takes the one that was refused, and what that holds the next one lacks
+	}
+}
+
+// TestReplayIsRequired: a document that requires it is replaced by one that comes with a replay of all that was decided under it, and its approvers sign the report's hash.
+func TestReplayIsRequired(t *testing.T) {
+	t.Parallel()
+	w := limitedWorld(t)
+	w.changed(t, func(d *policy.Document) { d.ReplayRequired = true })
+	made := w.s.Next - 1
+	w.pay(t, 1)
+	next := w.proposed(func(d *policy.Document) { d.Floor.RequestTTL-- })
+	report := w.replayed(t, next, made+1)
+	hash := report.Hash()
+	decide := func(r *request.Replay) (*entry.Request, error) {
+		q := w.request(who("alice"), request.PolicyChange, request.PolicyChangeBody{Document: next.Encode(), Replay: r})
+		p, err := request.Parse(q.Encode())
+		if err != nil {
+			return nil, err
+		}
+		return w.s.DecideRequest(p, policy.BySignature, w.at(), Derive)
+	}
+	for name, r := range map[string]*request.Replay{
+		"none":                  nil,
+		"of too little":         {From: 1, Size: made, Report: hash[:]},
+		"from too late":         {From: made + 2, Size: w.s.Next, Report: hash[:]},
+		"of more than there is": {From: 1, Size: w.s.Next + 1, Report: hash[:]},
+		"of nothing":            {From: 9, Size: 9, Report: hash[:]},
+		"without a hash":        {From: 1, Size: w.s.Next, Report: hash[:31]},
+	} {
+		if _, err := decide(r); err == nil {
+			t.Errorf("a change with a replay %s was taken", name)
+		}
+	}
+	e, err := decide(&request.Replay{From: report.From, Size: report.Size, Report: hash[:]})
+	if err != nil || e.Decision.Outcome != policy.Allowed || e.Effects.Replay == nil || [32]byte(e.Effects.Replay.Report) != hash {
+		t.Fatalf("%+v, %v", e, err)
 	}
 }

@@ -36,6 +36,8 @@ type Document struct {
 	Obligations []Obligation `cbor:"15,keyasint,omitempty"` // sorted by id; order has no meaning
 	BreakGlass  *BreakGlass  `cbor:"21,keyasint,omitempty"` // nil: an administrator freezes, nobody drains
 	Oversight   *Oversight   `cbor:"22,keyasint,omitempty"` // who holds and releases requests
+
+	ReplayRequired bool `cbor:"24,keyasint,omitempty"` // a document that takes this one's place comes with a replay of the log
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).

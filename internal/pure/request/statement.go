@@ -47,6 +47,8 @@ type Effects struct {
 
 	Target custody.HexBytes `cbor:"22,keyasint,omitempty" json:"request,omitempty"` // request that is held or released
 	Since  uint64           `cbor:"23,keyasint,omitempty" json:"since,omitempty"`   // entry of the freeze, drain or hold that it ends
+
+	Replay *Replay `cbor:"29,keyasint,omitempty" json:"replay,omitempty"` // of a rule document that takes the current one's place
 }
 
 // ChangeRule says where what is left over may go.
