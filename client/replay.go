@@ -85,10 +85,11 @@ func (c *Client) checkpoint(ctx context.Context, logKey ed25519.PublicKey) (cp t
 	if err != nil {
 		return cp, err
 	}
-	signed, err := c.Checkpoint(ctx)
+	st, err := c.Status(ctx) // the tiles' own may be a little behind
 	if err != nil {
 		return cp, err
 	}
+	signed := st.Checkpoint
 	origin, _, _ := strings.Cut(string(signed), "\n")
 	if d, _, err := entry.ParseOrigin(origin); err != nil || d != DomainOf(a) {
 		return cp, fmt.Errorf("%w: the checkpoint is of another log", ErrDisagrees)

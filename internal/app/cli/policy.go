@@ -189,10 +189,10 @@ func (c *policyDiff) Run(e *env) error {
 }
 
 type policyPropose struct {
-	File   string `arg:"" help:"Rule file."`
-	Replay bool   `help:"Run the rule file over the log first, and have approvers sign what that finds. Done anyway where the rules require it."`
-	From   uint64 `default:"1" placeholder:"ENTRY" help:"With --replay: first entry whose decisions are made again."`
-	sending       // no --export: rules are proposed against the current ones, which only serve knows
+	File    string `arg:"" help:"Rule file."`
+	Replay  bool   `help:"Run the rule file over the log first, and have approvers sign what that finds. Done anyway where the rules require it."`
+	From    uint64 `default:"1" placeholder:"ENTRY" help:"With --replay: first entry whose decisions are made again."`
+	sending        // no --export: rules are proposed against the current ones, which only serve knows
 }
 
 // Run asks.

@@ -69,7 +69,7 @@ func explanation(x message.Explained) apiv1.Explanation {
 	}
 	if n := x.Now; n != nil {
 		now := apiv1.RulesNow{Facts: apiv1.FactsOf(n.Facts), Effects: n.Effects, Bounds: n.Bounds, Decision: decisionView(message.Request{Decision: n.Decision}),
-			Rules: n.Considered, Limits: []apiv1.LimitUse{}, Plans: n.Plans, Then: n.Then}
+			Rules: append([]policy.Considered{}, n.Considered...), Limits: []apiv1.LimitUse{}, Plans: append([]policy.Progress{}, n.Plans...), Then: n.Then}
 		for _, u := range n.Limits {
 			now.Limits = append(now.Limits, apiv1.LimitUse{Meter: meterView(u.Meter), Takes: u.Takes, Passed: u.Passed, Effect: u.Effect})
 		}
