@@ -212,6 +212,13 @@ func (c *policyPropose) Run(e *env) error {
 	for _, l := range lines {
 		e.say("  %s", l)
 	}
+	rules, err := policy.Compile(next)
+	if err != nil {
+		return err
+	}
+	if _, _, err := (&policyCheck{File: c.File}).findings(e, rules); err != nil {
+		return err
+	}
 	body := &client.PolicyChange{Document: next.Encode()}
 	if (c.Replay || now.ReplayRequired) && !c.Simulate {
 		if body.Replay, err = proposeReplay(e, cl, next, c.From); err != nil {

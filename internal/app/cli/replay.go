@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"strongroom/client"
-	"strongroom/internal/app/words"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
@@ -225,10 +225,19 @@ func (c *deciding) replayAgain(e *env, cl *client.Client, rev client.Review, dec
 		e.say("  entry %d, %s of %s by %s: %s → %s%s", x.Seq, x.Act, x.Operation, e.person(x.Initiator), rulingLine(x.Was), rulingLine(x.Would), lacksLine(x.Lacks))
 	}
 	e.say("  %s", tally(r))
-	if hash := r.Hash(); hex.EncodeToString(hash[:]) != hex.EncodeToString(change.Replay.Report) {
-		return &hinted{err: fmt.Errorf("the replay finds something else here than was proposed: report %s instead of %s", words.Groups(hash[:8]), words.Groups(change.Replay.Report[:8])),
-			hint: "do not approve; the log that was shown to who proposed it, their program or yours is not what it should be", code: exitAlarm}
+	if err := sameReport(r, *change.Replay); err != nil {
+		return err
 	}
 	e.say("  The report is the one that was proposed.")
 	return nil
+}
+
+// sameReport raises an alarm where a replay made here is not the one that a proposal names.
+func sameReport(here client.ReplayReport, named request.Replay) error {
+	hash := here.Hash()
+	if here.From == named.From && here.Size == named.Size && bytes.Equal(hash[:], named.Report) {
+		return nil
+	}
+	return &hinted{err: fmt.Errorf("the replay finds something else here than was proposed: report %x instead of %x", hash, []byte(named.Report)),
+		hint: "do not approve; the log that was shown to who proposed it, their program or yours is not what it should be", code: exitAlarm}
 }
