@@ -22,10 +22,12 @@ func TestAnotherReportIsAnAlarm(t *testing.T) {
 	}
 	for name, change := range map[string]func(*client.ReplayReport){
 		"one difference less": func(r *client.ReplayReport) { r.Differ = nil },
-		"another outcome":     func(r *client.ReplayReport) { r.Differ = []client.ReplayDifference{{Seq: 3, Would: policy.Decision{Outcome: policy.Held}}} },
-		"another log":         func(r *client.ReplayReport) { r.Root[0] = 1 },
-		"other rules":         func(r *client.ReplayReport) { r.Document[0] = 1 },
-		"another range":       func(r *client.ReplayReport) { r.From = 2 },
+		"another outcome": func(r *client.ReplayReport) {
+			r.Differ = []client.ReplayDifference{{Seq: 3, Would: policy.Decision{Outcome: policy.Held}}}
+		},
+		"another log":   func(r *client.ReplayReport) { r.Root[0] = 1 },
+		"other rules":   func(r *client.ReplayReport) { r.Document[0] = 1 },
+		"another range": func(r *client.ReplayReport) { r.From = 2 },
 	} {
 		here := r
 		change(&here)
