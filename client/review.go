@@ -196,6 +196,8 @@ func checkOther(body Body, e *Effects, b Bounds) error {
 		want.App, want.Until = &app, until
 	case request.OversightBody:
 		want.Target, want.Since = request.OversightEffects(o)
+	case *request.PolicyChangeBody:
+		want.Replay = o.Replay
 	case request.WarmBody:
 		want.Wallet, want.Chain = o.Of(), e.Chain
 		if err := e.Chain.Check(); err != nil {

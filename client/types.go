@@ -105,6 +105,9 @@ type (
 	RequestList    = apiv1.RequestList
 	StatementView  = apiv1.StatementView
 	Signed         = apiv1.Signed
+	Explanation    = apiv1.Explanation
+	Meter          = apiv1.Meter
+	MeterList      = apiv1.MeterList
 	Attempt        = apiv1.Attempt
 	Wallet         = apiv1.Wallet
 	WalletList     = apiv1.WalletList

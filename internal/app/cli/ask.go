@@ -20,6 +20,7 @@ import (
 type sending struct {
 	IdempotencyKey idempotencyKey `placeholder:"KEY" help:"Name of this request: asking again with the same key gives what became of it. Default: a new one."`
 	Expires        lifetime       `placeholder:"DURATION" help:"How long the request lives, such as 90m, 36h or 7d; default: a day or as long as the rules allow, and an hour with --export or for a service."`
+	Simulate       bool           `help:"Say what would be decided if this were asked now, rule by rule, and ask nothing. Nothing is signed or recorded."`
 	waiting
 }
 
@@ -35,6 +36,14 @@ type waiting struct {
 	WaitTimeout time.Duration `default:"10m" placeholder:"DURATION" help:"How long --wait waits."`
 }
 
+// check refuses flags that exclude each other.
+func (a asking) check() error {
+	if a.Export != "" && a.Simulate {
+		return usage("--simulate asks the domain, and --export works without it; give one of them")
+	}
+	return nil
+}
+
 // lifeOffline is how long a request lives where the rules can't be asked: offline, or by a service.
 const lifeOffline = time.Hour
 
@@ -43,6 +52,9 @@ const margin = time.Minute
 
 // ask builds, signs and hands in a request.
 func (a asking) ask(e *env, body client.Body) error {
+	if err := a.check(); err != nil {
+		return err
+	}
 	if a.Export != "" {
 		return a.export(e, body)
 	}
@@ -54,6 +66,9 @@ func (a asking) ask(e *env, body client.Body) error {
 }
 
 func (a sending) send(e *env, c *client.Client, body client.Body) error {
+	if a.Simulate {
+		return a.simulate(e, c, body)
+	}
 	k, err := e.signer()
 	if err != nil {
 		return err

@@ -56,6 +56,7 @@ type root struct {
 	Whitelist whitelistCmd `cmd:"" help:"The address book: destinations that rules may call whitelisted."`
 	Blacklist blacklistCmd `cmd:"" help:"Addresses that nothing is paid to."`
 	Policy    policyCmd    `cmd:"" help:"The rule document."`
+	Limit     limitCmd     `cmd:"" help:"Limits of the rule document."`
 	Wallet    walletCmd    `cmd:"" help:"Wallets."`
 	Call      callCmd      `cmd:"" help:"Calls of contracts."`
 	Message   messageCmd   `cmd:"" help:"Messages: typed data and plain text."`

@@ -28,6 +28,7 @@ type deciding struct {
 	Show    bool   `help:"Show what would be signed, and its hash, and sign nothing: to compare with what a browser shows. No key is opened."`
 	As      string `placeholder:"PERSON" help:"With --show: who would sign; default the person of the identity."`
 	Yes     bool   `short:"y" help:"Do not ask; the request is then named by its whole id."`
+	Replay  bool   `help:"Run the rules that are asked for over the log here, and compare with the replay that the request comes with."`
 	waiting
 }
 
@@ -93,8 +94,11 @@ func (c *deciding) run(e *env, d client.Decision, question string) error {
 			return err
 		}
 	}
+	if c.Replay && cl == nil {
+		return usage("--replay reads the log, and --offline works without a network; give one of them")
+	}
 	if c.Show {
-		return c.show(e, dos, d)
+		return c.show(e, cl, dos, d)
 	}
 	k, err := e.signer()
 	if err != nil {
@@ -102,6 +106,9 @@ func (c *deciding) run(e *env, d client.Decision, question string) error {
 	}
 	rev, err := dos.lookAt(e, k.Person(), d)
 	if err != nil {
+		return err
+	}
+	if err := c.replayAgain(e, cl, rev, d); err != nil {
 		return err
 	}
 	if err := e.confirm(c.Yes, fmt.Sprintf("%s as %s?", question, k.Person())); err != nil {
@@ -130,7 +137,7 @@ func (c *deciding) run(e *env, d client.Decision, question string) error {
 }
 
 // show says what somebody would sign.
-func (c *deciding) show(e *env, dos dossier, d client.Decision) error {
+func (c *deciding) show(e *env, cl *client.Client, dos dossier, d client.Decision) error {
 	who := custody.PersonID(c.As)
 	if c.As == "" {
 		id, err := e.who()
@@ -142,8 +149,11 @@ func (c *deciding) show(e *env, dos dossier, d client.Decision) error {
 	if err := who.Check(); err != nil {
 		return usage("--as: %w", err)
 	}
-	_, err := dos.lookAt(e, who, d)
-	return err
+	rev, err := dos.lookAt(e, who, d)
+	if err != nil {
+		return err
+	}
+	return c.replayAgain(e, cl, rev, d)
 }
 
 // lookAt decodes a request for somebody who decides on it, has the second decoder look, and shows it.

@@ -21,6 +21,7 @@ type policyCmd struct {
 	Check   policyCheck   `cmd:"" help:"Check a rule file, offline, and tell of rules in it that do nothing."`
 	Diff    policyDiff    `cmd:"" help:"Say in words what a rule file would change."`
 	Propose policyPropose `cmd:"" help:"Ask for a rule file in place of the current rules."`
+	Replay  policyReplay  `cmd:"" help:"Run a rule file over the log, and show every decision that it would have made otherwise."`
 }
 
 // current reads the rule document, which must be what its hash says.
@@ -188,6 +189,8 @@ func (c *policyDiff) Run(e *env) error {
 
 type policyPropose struct {
 	File    string `arg:"" help:"Rule file."`
+	Replay  bool   `help:"Run the rule file over the log first, and have approvers sign what that finds. Done anyway where the rules require it."`
+	From    uint64 `default:"1" placeholder:"ENTRY" help:"With --replay: first entry whose decisions are made again."`
 	sending        // no --export: rules are proposed against the current ones, which only serve knows
 }
 
@@ -208,7 +211,20 @@ func (c *policyPropose) Run(e *env) error {
 	for _, l := range lines {
 		e.say("  %s", l)
 	}
-	return c.send(e, cl, &client.PolicyChange{Document: next.Encode()})
+	rules, err := policy.Compile(next)
+	if err != nil {
+		return err
+	}
+	if _, _, err := (&policyCheck{File: c.File}).findings(e, rules); err != nil {
+		return err
+	}
+	body := &client.PolicyChange{Document: next.Encode()}
+	if (c.Replay || now.ReplayRequired) && !c.Simulate {
+		if body.Replay, err = proposeReplay(e, cl, next, c.From); err != nil {
+			return err
+		}
+	}
+	return c.send(e, cl, body)
 }
 
 // groupCmd is about groups.

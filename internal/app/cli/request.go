@@ -19,6 +19,8 @@ type requestCmd struct {
 	Transfer requestTransfer `cmd:"" help:"Ask to pay."`
 	List     requestList     `cmd:"" help:"List requests, oldest first."`
 	Show     requestShow     `cmd:"" help:"Show one request, or follow it with --wait."`
+	Explain  requestExplain  `cmd:"" help:"Say why the rules say what they say of a request, rule by rule, and what they say now."`
+	Review   requestReview   `cmd:"" help:"Decode a request here and show what an approver would sign; sign nothing."`
 	Approve  requestApprove  `cmd:"" help:"Decode a request here, show it, and sign an approval of it."`
 	Reject   requestReject   `cmd:"" help:"The same, and sign a rejection."`
 	Cancel   requestCancel   `cmd:"" help:"Cancel a request of your own."`

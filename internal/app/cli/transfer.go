@@ -27,6 +27,9 @@ type requestTransfer struct {
 
 // Run asks.
 func (c *requestTransfer) Run(e *env) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	if c.Export != "" {
 		asset, err := assetOf("", c.Asset)
 		if err != nil {
@@ -54,8 +57,10 @@ func (c *requestTransfer) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := c.confirmNames(e, named); err != nil {
-		return err
+	if !c.Simulate { // nothing is signed then
+		if err := c.confirmNames(e, named); err != nil {
+			return err
+		}
 	}
 	return c.send(e, cl, body)
 }

@@ -103,7 +103,7 @@ func body(b request.Body, source string) []string {
 	case *request.AddressCreateBody:
 		return []string{fmt.Sprintf("make the next %d receiving addresses of the wallet %q", b.Count, b.Wallet)}
 	case *request.PolicyChangeBody:
-		return []string{"replace the rule document"}
+		return replaceRules(b.Replay)
 	case *request.PersonEnrolBody:
 		out := []string{fmt.Sprintf("enrol the %s %s with the %s key %s", b.Kind, b.Person, b.Key.Alg, b.Key.Ref())}
 		if b.Key.Origin != "" {
@@ -178,6 +178,15 @@ func transfer(b request.TransferBody, source string) []string {
 // Effects says what recorded effects are, where the request itself is not at hand.
 func Effects(e request.Effects, b request.Bounds) []string { return plain(effects(e, b)) }
 
+// replaceRules says what a change of the rules comes with.
+func replaceRules(r *request.Replay) []string {
+	out := []string{"replace the rule document"}
+	if r != nil {
+		out = append(out, fmt.Sprintf("with a replay of entries %d to %d of the log, report %x", r.From, r.Size-1, []byte(r.Report)))
+	}
+	return out
+}
+
 func effects(e request.Effects, b request.Bounds) []string {
 	if e.Operation == request.WarmOpen {
 		return warm(&request.WarmOpenBody{Wallet: e.Wallet, Asset: e.Asset, Amount: e.Total, NotAfter: e.Until})
@@ -207,6 +216,9 @@ func effects(e request.Effects, b request.Bounds) []string {
 		}
 		if e.Since > 0 {
 			s += fmt.Sprintf(", of entry %d", e.Since)
+		}
+		if e.Replay != nil {
+			s += fmt.Sprintf(", replay report %x", []byte(e.Replay.Report))
 		}
 		return []string{s}
 	}

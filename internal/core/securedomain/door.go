@@ -66,6 +66,7 @@ func (d *Domain) Serve(m *gate.Mux) {
 	show(d, m, message.MethodBook, func(_ context.Context, in message.List) (message.Book, error) { return d.Book(in), nil })
 	show(d, m, message.MethodApps, func(_ context.Context, in message.List) (message.Apps, error) { return d.Apps(in), nil })
 	d.serveOffline(m)
+	d.serveExplained(m)
 }
 
 // serveOffline registers the methods of offline domains. Bundles are sealed to them, and results to this domain: who carries them through serve

@@ -35,7 +35,7 @@ func (d *Domain) Pressure() *message.Pressure {
 	t := max(r.Time, d.state.Time)
 	at := authority.Moment{Time: t, Bound: r.Bound + t - r.Time}
 	out := &message.Pressure{GrantsNear: d.state.GrantsNear(at, message.GrantNotice), LongestOpen: d.state.LastWarmEnd()}
-	for _, u := range d.state.LimitUses(at) {
+	for _, u := range d.state.Pressure(at) {
 		out.Limits = append(out.Limits, message.LimitUse(u))
 	}
 	d.pressure.last, d.pressure.at = out, r.Boot

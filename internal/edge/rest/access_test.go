@@ -36,6 +36,7 @@ func services() map[string]string {
 		"startCheck": no, "getCheck": no, "listEntries": no, "getCheckpoint": no, "getTile": no,
 		"listOfflineDomains": yes, "createOfflineBundle": no, "getOfflineBundle": no, "createOfflineResult": no,
 		"createLogin": no, "removeLogin": no,
+		"explainRequest": own, "simulateRequest": own, "listLimits": no,
 	}
 }
 
@@ -86,8 +87,11 @@ func TestAccess(t *testing.T) {
 				if method == "post" {
 					header, body = map[string]string{"Content-Type": apiv1.JSON, apiv1.IdempotencyHeader: "matrix"}, []byte("{}")
 				}
-				if op.OperationID == "createRequest" {
+				switch op.OperationID {
+				case "createRequest":
 					body = bodies[owner.ID]
+				case "simulateRequest":
+					body = simulation(t, bodies[owner.ID])
 				}
 				resp, b := c.house.raw(c.tr, strings.ToUpper(method), strings.NewReplacer("{id}", id, "{path}", "0/000").Replace(path), header, body)
 				if resp.StatusCode < 300 {
@@ -213,4 +217,18 @@ func TestCrossSiteCallsAreRefused(t *testing.T) {
 			t.Errorf("%s: status %d, want %d: %s", tc.name, resp.StatusCode, tc.status, b)
 		}
 	}
+}
+
+// simulation asks for what a submission does, to be simulated.
+func simulation(t *testing.T, submission []byte) []byte {
+	t.Helper()
+	var in map[string]json.RawMessage
+	if err := json.Unmarshal(submission, &in); err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(map[string]json.RawMessage{"request": in["request"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

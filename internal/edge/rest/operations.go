@@ -75,6 +75,11 @@ func (s *Server) operations() []*operation {
 		{id: "getCheck", verb: policy.VerbCheck, method: get, path: "/v1/audit/check", summary: "How the re-check goes", reply: apiv1.Check{}, handle: s.check(false)},
 		{id: "listEntries", verb: policy.VerbLog, method: get, path: "/v1/audit/entries", summary: "The log in clear, below the pin", reply: apiv1.EntryList{}, handle: s.entries,
 			query: []param{{"from", "first entry", true}, {"limit", "most entries", true}, {"wait", "seconds to wait for an entry, at most 30", true}}},
+		{id: "explainRequest", services: ownOnly, method: get, path: "/v1/requests/{id}/explanation", summary: "Why the rules say what they say of a request, and what they say now", reply: apiv1.Explanation{}, handle: s.explain},
+		{id: "simulateRequest", services: ownOnly, method: post, path: "/v1/simulations", summary: "What would be decided about a request if it were handed in now; nothing is recorded", body: apiv1.SimulationIn{},
+			reply: apiv1.Explanation{}, handle: s.simulate},
+		{id: "listLimits", method: get, path: "/v1/limits", summary: "What limits have counted, by limit and group", reply: apiv1.MeterList{}, handle: s.listLimits,
+			query: with(param{"limit-id", "only of this limit", false})},
 		{id: "getCheckpoint", method: get, path: "/checkpoint", summary: "The signed checkpoint of the tiles (C2SP tlog-checkpoint)", media: "text/plain; charset=utf-8", handle: s.tile},
 		{id: "getTile", method: get, path: "/tile/{path...}", summary: "Tiles and entry bundles (C2SP tlog-tiles)", media: apiv1.Bytes, handle: s.tile},
 	}

@@ -47,6 +47,7 @@ const (
 	listAddresses = 'a'
 	listAppGrants = 'g'
 	listBook      = 'b'
+	listLimits    = 'l'
 )
 
 // after gives where a page begins.

@@ -33,7 +33,7 @@ GET /v1/status has authority and domain in hex. The body is a map by operation; 
     transfer          1 wallet, 2 asset (CAIP-19), 3 source (integer), 4 outputs: array of {1 address, 2 amount}, 5 feeCap
     wallet_create     1 wallet, 2 chain (CAIP-2), 3 scheme, 4 seed?, 5 account? (integer), 6 temperature?: "warm"
     address_create    1 wallet, 2 count (integer)
-    policy_change     1 document: byte string
+    policy_change     1 document: byte string; 2 replay?: {1 from, 2 size, 3 report: 32 bytes}
     person_enrol      1 person, 2 kind, 3 key: {1 alg, 2 pub: bytes}, 4 groups?: array, sorted, 5 possession?: 64 bytes, the new key's signature over
                       "strongroom/enrol/v1" || 0x00 || CBOR of {1 authority, 2 this body without member 5}; 6 line? (1 to 3), 7 roles?: array, sorted
     person_revoke     1 person

@@ -27,7 +27,7 @@ func needsVerb() map[string]policy.Verb {
 }
 
 func aboutRequests() []string {
-	return []string{"getRequest", "getStatement", "approveRequest", "rejectRequest", "cancelRequest", "executeRequest", "signRequest", "getProof"}
+	return []string{"getRequest", "getStatement", "approveRequest", "rejectRequest", "cancelRequest", "executeRequest", "signRequest", "getProof", "explainRequest"}
 }
 
 // withRole gives chiara a role, takes her out of the group where it does not approve, and lets one of the group be enough.

@@ -39,7 +39,7 @@ func (s *Server) status(c *call) error {
 		Sessions: st.Sessions, WarmWallets: st.WarmWallets, WarmSessions: st.WarmSessions, Grants: st.Grants, RevokedKeys: st.RevokedKeys, Uses: st.Uses, ReadyPairs: st.ReadyPairs, MissingKeys: st.MissingKeys, Policy: st.Policy, PolicyHash: apiv1.Hex(st.PolicyHash[:]), Time: apiv1.Time(st.Time), Bound: st.Bound,
 		TimeCertain: st.TimeCertain, Clock: st.Clock, TimeSources: append([]string{}, st.TimeSources...), Failed: st.Failed, Check: checkView(st.Check), Appends: st.Log.Appends, Batches: st.Log.Batches,
 		Pins: st.Log.Pins, Cache: apiv1.Cache{Entries: folded, Behind: st.Pinned - min(folded, st.Pinned)},
-		Chains: append([]apiv1.Chain{}, s.cfg.Chains.Status(c.ctx())...), Life: lifeView(st.Life), Incarnation: max(st.Incarnation, 1), Held: st.Held}
+		Chains: append([]apiv1.Chain{}, s.cfg.Chains.Status(c.ctx())...), Life: lifeView(st.Life), Incarnation: max(st.Incarnation, 1), Held: st.Held, Checkpoint: st.Checkpoint}
 	out.Mode, out.OnHold, out.Degraded = modeView(st.Mode), st.OnHold, degraded(st, out.Chains)
 	if r := st.Reanchoring; r != nil {
 		out.Reanchoring = &apiv1.Reanchoring{Entry: r.Entry, Until: apiv1.Time(r.Until), From: r.From, To: r.To, Whole: r.Whole, Cancelled: r.Cancelled}

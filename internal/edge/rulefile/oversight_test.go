@@ -81,3 +81,21 @@ func TestOversightRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestReplayRequiredBothWays: it is read, and written back only where it says something.
+func TestReplayRequiredBothWays(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"\nreplayRequired: true\n": true, "\nreplayRequired: false\n": false, "": false} {
+		d, err := rulefile.Parse([]byte(overseen(t) + text))
+		if err != nil || d.ReplayRequired != want {
+			t.Fatalf("%q: %t, %v", text, d.ReplayRequired, err)
+		}
+		b, err := rulefile.Render(d)
+		if err != nil || strings.Contains(string(b), "replayRequired") != want {
+			t.Errorf("%q: %v\n%s", text, err, b)
+		}
+	}
+	if _, err := rulefile.Parse([]byte(overseen(t) + "\nreplayRequired: perhaps\n")); err == nil {
+		t.Error("a word was taken for true or false")
+	}
+}

@@ -74,6 +74,7 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"counterparties": func(n *yaml.Node, path string) { d.Counterparties = items(r, n, path, r.counterparty, byParty) },
 		"whitelist":      func(n *yaml.Node, path string) { d.Whitelist = r.whitelist(n, path) },
 		"blacklist":      func(n *yaml.Node, path string) { d.Blacklist = items(r, n, path, r.blocked, byAddress) },
+		"replayRequired": func(n *yaml.Node, path string) { d.ReplayRequired = r.Boolean(n, path) },
 	}, "schema", "version", "principals", "floor", "changePlan")
 	return d
 }

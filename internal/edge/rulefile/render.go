@@ -56,6 +56,7 @@ func Render(d policy.Document) ([]byte, error) {
 	if d.Oversight != nil {
 		root.add("oversight", oversightNode(d.Oversight))
 	}
+	root.addIf(d.ReplayRequired, "replayRequired", boolean(d.ReplayRequired))
 
 	var b bytes.Buffer
 	enc := yaml.NewEncoder(&b)

@@ -37,6 +37,8 @@ type Document struct {
 	Whitelist      *Whitelist        `json:"whitelist,omitempty" doc:"settings of the address ledger; absent: there is none"`
 	Blacklist      []Blocked         `json:"blacklist,omitempty"`
 	Contracts      []policy.Contract `json:"contracts,omitempty" doc:"contracts that calls of can be decoded"`
+
+	ReplayRequired bool `json:"replayRequired,omitempty" doc:"a document that takes this one's place comes with a replay of the log"`
 }
 
 // Obligation adds to what requests that it matches need.
@@ -245,6 +247,7 @@ func DocumentOf(d policy.Document) Document {
 			ReanchorDelay: p.ReanchorDelay}
 	}
 	out.BreakGlass, out.Oversight = breakGlassOf(d.BreakGlass), oversightOf(d.Oversight)
+	out.ReplayRequired = d.ReplayRequired
 	for _, p := range d.Principals {
 		out.Principals = append(out.Principals, PrincipalOf(p))
 	}
@@ -350,6 +353,7 @@ func (d Document) Canonical() (policy.Document, error) {
 		out.Domain = &policy.DomainPlans{Signature: planFrom(p.Signature), Revocation: planFrom(p.Revocation), Recovery: planFrom(p.Recovery), ReanchorDelay: p.ReanchorDelay}
 	}
 	out.BreakGlass, out.Oversight = d.BreakGlass.canonical(), d.Oversight.canonical()
+	out.ReplayRequired = d.ReplayRequired
 	for _, p := range d.Principals {
 		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Line: p.Line, Roles: p.Roles}
 		for _, k := range p.Keys {

@@ -68,6 +68,8 @@ type Status struct {
 	Mode     Mode     `json:"mode" doc:"operational state"`
 	OnHold   uint64   `json:"heldRequests" doc:"requests that somebody holds"`
 	Degraded []string `json:"degraded" doc:"what the domain goes on without: clock, nodes, core; empty where all is there"`
+
+	Checkpoint []byte `json:"checkpoint,omitempty" doc:"latest pinned checkpoint of the log: a signed note"`
 }
 
 // Reanchoring is a re-anchoring that is not over.

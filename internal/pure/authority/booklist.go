@@ -164,16 +164,18 @@ func (s *State) applyList(l entry.Leaf, o request.ListBody, b *entry.Effect) (fu
 // destination says what an address is to a transfer at a moment, under a document that remembers.
 func (s *State) destination(c custody.ChainID, address string, at Moment) policy.Destination {
 	out := policy.Destination{Kind: policy.OneTime}
-	if s.Doc.RemembersPaid() {
+	rules := s.judging()
+	doc := rules.Document()
+	if doc.RemembersPaid() {
 		own, _ := s.paid.has(c, address)
 		out.First = !own
 	}
-	if s.Doc.Whitelist == nil {
-		e, ok := s.Rules.Entry(c, address)
+	if doc.Whitelist == nil {
+		e, ok := rules.Entry(c, address)
 		if ok {
 			out.Book, out.Counterparty = e.ID, e.Counterparty
-			out.Kind = s.Doc.Whitelist.Standing(e, 0, 0, latest(at))
-		} else if s.Doc.RemembersPaid() {
+			out.Kind = doc.Whitelist.Standing(e, 0, 0, latest(at))
+		} else if doc.RemembersPaid() {
 			out.Lookalike = s.looksLikeEntry(c, address)
 		}
 		return out
@@ -192,7 +194,7 @@ func (s *State) destination(c custody.ChainID, address string, at Moment) policy
 // looksLikeEntry is [State.looksLike] where there is no ledger: the document's entries are few, and compared one by one.
 func (s *State) looksLikeEntry(c custody.ChainID, address string) string {
 	k := skeleton(c, address)
-	for _, e := range s.Doc.AddressBook {
+	for _, e := range s.judging().Document().AddressBook {
 		if e.Chain == c && skeleton(c, e.Address) == k {
 			return e.ID
 		}
@@ -213,7 +215,7 @@ func (s *State) standing(x *bookRecord, at Moment) (policy.DestinationKind, int6
 	age := max(earliest(at)-since, 0)
 	e := x.BookEntry
 	e.Suspended = e.Suspended || x.halted
-	return s.Doc.Whitelist.Standing(e, age, latest(at)-x.seen, latest(at)), age
+	return s.judging().Document().Whitelist.Standing(e, age, latest(at)-x.seen, latest(at)), age
 }
 
 // BookEntry is an entry of the address book as people see it.

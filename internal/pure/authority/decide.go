@@ -80,6 +80,9 @@ func (s *State) editDocument(r *request.Parsed) (policy.Document, error) {
 	if err := s.notBlocked(r.Decoded); err != nil {
 		return policy.Document{}, err
 	}
+	if err := s.checkReplay(r.Decoded); err != nil {
+		return policy.Document{}, err
+	}
 	doc, err := policy.Apply(s.Profile, s.Doc, r.Operation, r.Decoded)
 	if err == nil {
 		err = s.book.fits(doc)

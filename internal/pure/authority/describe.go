@@ -89,7 +89,7 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 	if w.ID != "" {
 		view.Temperature = s.Temperature(w.ID)
 	}
-	x.facts, x.effects, x.bounds, err = Describe(s.Rules, view, w, next[0], r, kind, derive)
+	x.facts, x.effects, x.bounds, err = Describe(s.judging(), view, w, next[0], r, kind, derive)
 	if err == nil {
 		err = s.warmCall(w, x.effects)
 	}
@@ -180,6 +180,8 @@ func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, 
 		e.Domain = o.Domain
 	case request.OversightBody:
 		e.Target, e.Since = request.OversightEffects(o)
+	case *request.PolicyChangeBody:
+		e.Replay = o.Replay
 	}
 	return f, e, b, err
 }

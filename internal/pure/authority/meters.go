@@ -129,23 +129,14 @@ func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) 
 			continue // for checkCharges to say
 		}
 		key := s.keyOf(l, c.Group)
-		used, reserved := custody.Uint256{}, custody.Uint256{}
-		m, there := s.meters[key]
-		if there {
-			used, reserved = m.within(s.Rules, at), m.reserved
-		} else if fresh++; len(s.meters)+fresh > MaxMeters {
-			first = strictest(first, l)
-			unmet = append(unmet, problem.Unmet{Rule: l.ID, Criterion: "limit", Observed: fmt.Sprintf("%d groups are counted already", MaxMeters)})
-			continue
-		}
-		if all, ok := s.meters[s.keyOf(l, nil)]; ok && len(c.Group) > 0 {
-			used = sum(used, all.within(s.Rules, at))
-		}
-		for _, o := range own {
-			if o.key == key {
-				reserved, _ = reserved.Sub(o.amount)
+		if _, there := s.meters[key]; !there {
+			if fresh++; len(s.meters)+fresh > MaxMeters {
+				first = strictest(first, l)
+				unmet = append(unmet, problem.Unmet{Rule: l.ID, Criterion: "limit", Observed: fmt.Sprintf("%d groups are counted already", MaxMeters)})
+				continue
 			}
 		}
+		used, reserved := s.counted(key, l, c.Group, own, at)
 		most := &l.Max
 		if c.Max != nil {
 			most = c.Max

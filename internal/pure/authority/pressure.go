@@ -8,15 +8,15 @@ import (
 	"strongroom/internal/pure/custody"
 )
 
-// LimitUse is how much of a limit is taken, in the group that has taken the largest part of it. What requests that wait have reserved counts.
-type LimitUse struct {
+// LimitPressure is how much of a limit is taken, in the group that has taken the largest part of it. What requests that wait have reserved counts.
+type LimitPressure struct {
 	Limit    string
 	PerMille uint64 // of its maximum, rounded down; a limit of nothing is wholly taken
 }
 
-// LimitUses tells it of each limit of the document, in its order. It looks at every meter, of which there are at most [MaxMeters]. It decides
+// Pressure tells it of each limit of the document, in its order. It looks at every meter, of which there are at most [MaxMeters]. It decides
 // nothing: it is for people who want to know before a limit refuses.
-func (s *State) LimitUses(at Moment) []LimitUse {
+func (s *State) Pressure(at Moment) []LimitPressure {
 	most := make(map[string]custody.Uint256, len(s.Doc.Limits))
 	windows := make(map[string]int, len(s.Doc.Limits))
 	for i, l := range s.Doc.Limits {
@@ -31,9 +31,9 @@ func (s *State) LimitUses(at Moment) []LimitUse {
 			most[m.limit] = v
 		}
 	}
-	out := make([]LimitUse, 0, len(s.Doc.Limits))
+	out := make([]LimitPressure, 0, len(s.Doc.Limits))
 	for _, l := range s.Doc.Limits {
-		out = append(out, LimitUse{l.ID, perMille(most[l.ID], l.Max)})
+		out = append(out, LimitPressure{l.ID, perMille(most[l.ID], l.Max)})
 	}
 	return out
 }

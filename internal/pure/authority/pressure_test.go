@@ -11,14 +11,14 @@ import (
 	"strongroom/internal/pure/policy"
 )
 
-// TestLimitUses: what is told of limits is what refuses: the part that is used and reserved, of the fullest group, in the window of now.
-func TestLimitUses(t *testing.T) {
+// TestPressure: what is told of limits is what refuses: the part that is used and reserved, of the fullest group, in the window of now.
+func TestPressure(t *testing.T) {
 	t.Parallel()
 	w := limitedWorld(t, limit("ever", 1000, policy.Window{}), limit("hour", 100, policy.Window{Rolling: 3600}, policy.ByDestination), limit("none", 5000, policy.Window{Rolling: 60}))
 	want := func(ever, hour, none uint64) {
 		t.Helper()
-		got := w.s.LimitUses(w.at())
-		if !slices.Equal(got, []LimitUse{{"ever", ever}, {"hour", hour}, {"none", none}}) {
+		got := w.s.Pressure(w.at())
+		if !slices.Equal(got, []LimitPressure{{"ever", ever}, {"hour", hour}, {"none", none}}) {
 			t.Fatalf("got %v, want %d %d %d", got, ever, hour, none)
 		}
 	}
@@ -31,7 +31,7 @@ func TestLimitUses(t *testing.T) {
 	w.pay(t, 15)
 	want(100, 1000, 20)
 	w.advance(2 * time.Hour)
-	if got := w.s.LimitUses(w.at()); got[0].PerMille < 75 || got[1].PerMille > 250 {
+	if got := w.s.Pressure(w.at()); got[0].PerMille < 75 || got[1].PerMille > 250 {
 		t.Fatalf("later: %v", got)
 	}
 }

@@ -84,6 +84,8 @@ type State struct {
 	paid   paid // destinations
 
 	tokenWallets int // of class token
+
+	under *policy.Rules // that requests are described under, where they are not the state's own: of a replay
 }
 
 // account is a paying address of an EVM wallet.

@@ -52,7 +52,7 @@ func ModeOf(f policy.Facts) policy.Mode {
 // View gives what the state knows at a moment.
 func (s *State) View(at Moment) View {
 	v := View{At: at, Mode: s.Mode(at)}
-	if s.Doc.Remembers() {
+	if doc := s.judging().Document(); doc.Remembers() {
 		v.Destination = func(c custody.ChainID, address string) policy.Destination { return s.destination(c, address, at) }
 	}
 	return v

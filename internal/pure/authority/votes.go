@@ -23,12 +23,16 @@ func Elapsed(from, to Moment) (least, most int64) {
 // plansMet checks the pinned decision and the current one against the votes that still count and the time that has passed: who loosens the
 // rules does not help a request that waits, and who tightens them reaches it.
 func (s *State) plansMet(p *Pending, d policy.Decision, at Moment) error {
+	return Settled(s.Rules, p.Initiator, s.poll(p, at), p.Decision, d)
+}
+
+// poll gives the votes on a request that still count, and the time that has passed.
+func (s *State) poll(p *Pending, at Moment) policy.Poll {
 	least, most := int64(math.MaxInt64), int64(0) // the document has no delays
 	if p.Accepted != nil {
 		least, most = Elapsed(*p.Accepted, at)
 	}
-	poll := policy.Poll{Votes: s.votes(p, at), Least: least, Most: most, Floor: p.Floor}
-	return Settled(s.Rules, p.Initiator, poll, p.Decision, d)
+	return policy.Poll{Votes: s.votes(p, at), Least: least, Most: most, Floor: p.Floor}
 }
 
 // Settled says whether decisions are met by a poll: nil, a [*QuorumError], or where nothing but time is missing a [*WaitError].

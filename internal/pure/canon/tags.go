@@ -85,6 +85,8 @@ const (
 	TagOfflineConfirm Tag = "strongroom/offline-confirm/v1" // what the operators of an offline domain sign
 	TagOfflineMove    Tag = "strongroom/offline-move/v1"    // what a seed that moves between domains is sealed for
 	TagOfflineKey     Tag = "strongroom/offline-key/v1"     // keys that an offline domain is sealed to
+
+	TagReplayReport Tag = "strongroom/replay-report/v1" // what a replay of a log under other rules found
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
@@ -96,5 +98,5 @@ func Tags() []Tag {
 		TagStatus, TagReanchor, TagBackup, TagManifest, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource,
 		TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession,
 		TagAppBound, TagAppCall, TagAppOwner, TagAppLogin, TagOfflineBundle, TagOfflineResult, TagOfflineConfirm, TagOfflineMove,
-		TagOfflineKey}
+		TagOfflineKey, TagReplayReport}
 }

@@ -67,6 +67,8 @@ func (d Document) oversightRule(id string) bool {
 	switch id {
 	case RuleRoles, RuleFrozen, RuleDraining, RuleHeld, RuleFreeze, RuleHold, RuleBreakGlass, RuleResume, RuleRelease:
 		return d.overseen()
+	case RuleReplay:
+		return d.ReplayRequired
 	default:
 		return false
 	}

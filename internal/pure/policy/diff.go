@@ -73,6 +73,7 @@ func Diff(old, next Document) []string {
 	diffOversight(old, next, say)
 	diffBook(old, next, say)
 	diffContracts(old, next, say)
+	diffReplay(old, next, say)
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}

@@ -40,6 +40,8 @@ type Document struct {
 	Whitelist      *Whitelist     `cbor:"17,keyasint,omitempty"` // nil: no address ledger; whitelist operations change AddressBook
 	Blacklist      []Blocked      `cbor:"18,keyasint,omitempty"` // sorted by chain and address
 	Contracts      []Contract     `cbor:"20,keyasint,omitempty"` // sorted by id
+
+	ReplayRequired bool `cbor:"24,keyasint,omitempty"` // a document that takes this one's place comes with a replay of the log
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).

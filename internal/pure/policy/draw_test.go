@@ -195,6 +195,7 @@ func drawDocument(t *rapid.T) policy.Document {
 			d.BreakGlass.DrainTo = append(d.BreakGlass.DrainTo, some(t, "drain to", e.ID)...)
 		}
 	}
+	d.ReplayRequired = rapid.Bool().Draw(t, "replay required")
 	return accepted(t, d)
 }
 

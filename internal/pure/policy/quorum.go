@@ -213,16 +213,14 @@ func (r *Rules) byPasskey(v Vote) bool {
 
 // lacks says what a branch lacks. A branch without steps has no people and so lacks the floor's.
 func (e electorate) lacks(b Branch, c count) (unmet []problem.Unmet) {
-	voters := make([][]custody.PersonID, len(b.Steps))
+	voters, filled := e.seats(b, c)
 	distinct := make(map[custody.PersonID]bool)
-	after := e.order(b, c)
-	for i, s := range b.Steps {
-		voters[i] = e.voters(s, b, c, after[i], always)
-		for _, id := range voters[i] {
+	for _, list := range voters {
+		for _, id := range list {
 			distinct[id] = true
 		}
 	}
-	for i, have := range seat(b.Steps, voters) {
+	for i, have := range filled {
 		s := b.Steps[i]
 		if have >= s.Min && s.Min > 0 {
 			continue
@@ -251,6 +249,16 @@ func (e electorate) lacks(b Branch, c count) (unmet []problem.Unmet) {
 		unmet = append(unmet, problem.Unmet{Rule: "plan", Criterion: "deadline", Observed: fmt.Sprintf("more than %d seconds have passed", b.Deadline)})
 	}
 	return unmet
+}
+
+// seats gives who approved each step of a branch, and how many of them are counted for it.
+func (e electorate) seats(b Branch, c count) (voters [][]custody.PersonID, filled []uint32) {
+	voters = make([][]custody.PersonID, len(b.Steps))
+	after := e.order(b, c)
+	for i, s := range b.Steps {
+		voters[i] = e.voters(s, b, c, after[i], always)
+	}
+	return voters, seat(b.Steps, voters)
 }
 
 // voters lists who approved a step after one place in the log, up to another.

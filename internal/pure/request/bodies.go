@@ -56,6 +56,8 @@ type AddressCreateBody struct {
 // PolicyChangeBody asks for a new rule document in place of the current one.
 type PolicyChangeBody struct {
 	Document []byte `cbor:"1,keyasint" json:"document"` // canonical document; its version is the current one plus 1
+
+	Replay *Replay `cbor:"2,keyasint,omitempty" json:"replay,omitempty"` // what it would have decided otherwise; nil: nobody looked
 }
 
 // PersonEnrolBody asks for a new person or service. Possession is the new key's signature over the body without it, under
@@ -272,7 +274,7 @@ func (b *PolicyChangeBody) check() error {
 	if len(b.Document) == 0 {
 		return errors.New("document is empty")
 	}
-	return nil
+	return b.Replay.check()
 }
 
 // EnrolMessage is what the new key signs to show that its holder has it.

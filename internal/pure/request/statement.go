@@ -51,6 +51,8 @@ type Effects struct {
 	List    *ListEffects     `cbor:"25,keyasint,omitempty" json:"list,omitempty"`    // on address book or blacklist
 	Calls   *CallEffects     `cbor:"26,keyasint,omitempty" json:"calls,omitempty"`   // of a contract call, whose own value is Total
 	Message *MessageEffects  `cbor:"27,keyasint,omitempty" json:"message,omitempty"` // of a message
+
+	Replay *Replay `cbor:"29,keyasint,omitempty" json:"replay,omitempty"` // of a rule document that takes the current one's place
 }
 
 // ListEffects is what becomes of an address.
