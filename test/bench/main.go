@@ -38,7 +38,7 @@ type config struct {
 
 // parts lists what can be measured, in order.
 func parts() []string {
-	return []string{partCalls, partWallets, partLogs, partAnchors, partLife, partGREP11}
+	return []string{partCalls, partWallets, partLogs, partAnchors, partLife, partGREP11, partDecisions}
 }
 
 const (
@@ -48,6 +48,8 @@ const (
 	partAnchors = "anchors"
 	partLife    = "life"   // rotation and restore
 	partGREP11  = "grep11" // keys for applications
+
+	partDecisions = "decisions" // by the number of rules
 )
 
 func main() {
@@ -146,6 +148,9 @@ func (c config) size(part string) (cells, domains, wallets, entries int) {
 		cells, wallets = domains*len(anchorCallers()), domains*(32+spareAccounts)
 	case partGREP11:
 		cells, domains = (len(grep11Ops)+len(grep11Callers)*(1+2*len(grep11Ops)))/4, 2 // half the rounds, half as long
+	case partDecisions:
+		cells, domains = len(rulesList()), len(rulesList())
+		wallets = domains * (32 + spareAccounts)
 	case partLife:
 		domains, wallets = 2, 2*c.Keys // and once more that long for rotations and the restore
 	}
@@ -203,6 +208,8 @@ func measure(ctx context.Context, c config, part string, r *report) error {
 		return anchorRounds(ctx, c, r)
 	case partGREP11:
 		return grep11Rounds(ctx, c, r)
+	case partDecisions:
+		return decisionRounds(ctx, c, r)
 	default:
 		return lifeRounds(ctx, c, r)
 	}

@@ -153,6 +153,7 @@ func (r *report) ratios() []ratio {
 	aa := doorRow(32) + again
 	l.add("control: rate", aa, rate, doorRow(32), rate, nil)
 	l.add("control: core CPU", aa, coreCPU, doorRow(32), coreCPU, nil)
+	l.decisions()
 	return l.list
 }
 

@@ -77,6 +77,7 @@ type domain struct {
 	id          custody.DomainID
 	session     [16]byte
 	mac         []byte
+	rules       int // in its document; 0: the usual few
 }
 
 // newDomain makes a domain in a new folder below dir and starts its core.
@@ -90,7 +91,12 @@ func newDomain(ctx context.Context, binary, dir string, flags ...string) (*domai
 
 // makeDomain makes a domain whose genesis is prepared with some flags besides those of its core.
 func makeDomain(ctx context.Context, binary, dir string, prepare []string, flags ...string) (*domain, error) {
-	d := &domain{dir: dir, socket: filepath.Join(dir, "door", "core.sock"), binary: binary, flags: flags, service: newPerson()}
+	return makeDomainOf(ctx, binary, dir, 0, prepare, flags...)
+}
+
+// makeDomainOf is [makeDomain] with so many rules.
+func makeDomainOf(ctx context.Context, binary, dir string, rules int, prepare []string, flags ...string) (*domain, error) {
+	d := &domain{dir: dir, socket: filepath.Join(dir, "door", "core.sock"), binary: binary, flags: flags, service: newPerson(), rules: rules}
 	for range 3 {
 		d.officers = append(d.officers, newPerson())
 	}
@@ -163,6 +169,9 @@ func (d *domain) document() policy.Document {
 	slices.Sort(officers.Members)
 	slices.SortFunc(doc.Principals, func(a, b policy.Principal) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
 	doc.Groups = []policy.Group{officers}
+	if d.rules > 0 {
+		crowd(&doc, d.rules)
+	}
 	return doc
 }
 

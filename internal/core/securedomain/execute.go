@@ -201,9 +201,10 @@ func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, 
 	}
 }
 
-// plan is [authority.State.PlanEffect] for a request that is not known to lack something. The caller holds mu.
+// plan is [authority.State.PlanEffect] for a request that is not known to lack approvals. Whatever else it lacked may have come with time alone.
+// The caller holds mu.
 func (d *Domain) plan(p *authority.Pending, at authority.Moment) (*entry.Effect, request.Body, error) {
-	if r, ok := d.known(p, at); ok && r.err != nil {
+	if r, ok := d.known(p, at); ok && problem.KindOf(r.err) == problem.QuorumNotMet {
 		return nil, nil, r.err
 	}
 	e, body, err := d.state.PlanEffect(p, at, d.derive)

@@ -3,6 +3,8 @@
 package securedomain
 
 import (
+	"time"
+
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
@@ -18,6 +20,8 @@ type readiness struct {
 	approvals int
 	stale     int // of the approvals, the oldest: log time never runs back
 	mode      policy.Mode
+	held      uint64 // by this entry; 0: not held
+	minute    int64  // of log time: what delays, deadlines and hours say is a minute old at most
 	err       error
 }
 
@@ -36,7 +40,10 @@ func (d *Domain) follows(p *authority.Pending, at authority.Moment) (readiness, 
 	if !d.state.Doc.Edits(p.Effects.Operation) || authority.Expired(p.Bounds.NotAfter, at.Time, at.Bound) { // nothing is compiled then
 		return readiness{}, false
 	}
-	r := readiness{rules: d.state.Rules.Hash(), approvals: len(p.Approvals), mode: d.state.Mode(at)}
+	r := readiness{rules: d.state.Rules.Hash(), approvals: len(p.Approvals), mode: d.state.Mode(at), minute: at.Time / int64(time.Minute)}
+	if h, ok := d.state.HoldOf(p.ID); ok {
+		r.held = h.Seq
+	}
 	for _, v := range p.Approvals {
 		if authority.Stale(d.state.Doc.Floor, v.Time, at) {
 			r.stale++
@@ -52,7 +59,7 @@ func (d *Domain) known(p *authority.Pending, at authority.Moment) (readiness, bo
 		return was, false
 	}
 	now, ok := d.follows(p, at)
-	return was, ok && was.rules == now.rules && was.approvals == now.approvals && was.stale == now.stale && was.mode == now.mode
+	return was, ok && was.rules == now.rules && was.approvals == now.approvals && was.stale == now.stale && was.mode == now.mode && was.held == now.held && was.minute == now.minute
 }
 
 // remember keeps what a request lacks. The caller holds mu.

@@ -119,3 +119,33 @@ func TestRememberedReadinessIsCurrent(t *testing.T) {
 	}
 	h.Check()
 }
+
+// What is remembered of a rule document that waits ends with its delay, and with a hold: it is carried out then, without a restart or another approval.
+func TestWaitingDocumentIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	h := hotDomain(t, domaintest.Options{Document: func(d *policy.Document) {
+		withGlass(d)
+		d.Obligations = []policy.Obligation{{ID: "rules-wait", When: policy.Match{Operations: []request.Operation{request.PolicyChange}}, Add: policy.Addition{Delay: 3600}}}
+	}})
+	doc := heavier(t, h, 1)
+	r := h.Request(h.Alice, request.PolicyChange, request.PolicyChangeBody{Document: doc.Encode()})
+	r.NotAfter += 3600
+	v := approvals(t, h, submitted(t, h, h.Alice, r), h.Bob, h.Carol)
+	if v.State != message.StatePending || v.Missing.Kind != problem.NotYet {
+		t.Fatalf("%+v", v)
+	}
+	held := submitted(t, h, h.Carol, h.Request(h.Carol, request.RequestHold, request.RequestHoldBody{Request: v.ID[:], Reason: "wait"}))
+	h.Clock.Advance(time.Hour + time.Second)
+	x, err := h.D.Request(t.Context(), v.ID)
+	if err != nil || x.Missing == nil || x.Missing.Rule != policy.RuleHeld {
+		t.Fatalf("held: %+v, %v", x.Missing, err)
+	}
+	approvals(t, h, submitted(t, h, h.Alice, h.Request(h.Alice, request.RequestRelease, request.RequestReleaseBody{Request: v.ID[:], Hold: held.Last, Reason: "go"})), h.Bob)
+	if x, err = h.D.Request(t.Context(), v.ID); err != nil || x.Missing != nil {
+		t.Fatalf("released: %+v, %v", x.Missing, err)
+	}
+	if _, err := h.D.Execute(t.Context(), v.ID); err != nil {
+		t.Fatal(err)
+	}
+	h.Check()
+}

@@ -115,6 +115,7 @@ type Options struct {
 	Pairs         int                    // how many of each size; 0: the usual number
 	Token         *Token                 // what lies in the root besides what it seals; nil: the root has no keys of its own
 	Root          RootMaker              // opens another root than the soft one; nil: the soft one
+	People        []Person               // who is in Document's document, instead of alice, bob, carol and the service
 }
 
 // RootMaker opens, or makes, a root of trust in a folder. It gives what closes it, too.
@@ -203,7 +204,12 @@ func (h *Harness) person(id custody.PersonID) Person {
 }
 
 // People lists everybody.
-func (h *Harness) People() []Person { return []Person{h.Alice, h.Bob, h.Carol, h.Service} }
+func (h *Harness) People() []Person {
+	if h.Options.People != nil {
+		return h.Options.People
+	}
+	return []Person{h.Alice, h.Bob, h.Carol, h.Service}
+}
 
 // Chain is the Ethereum chain of the tests.
 var Chain = custody.EVMChain(1337)
