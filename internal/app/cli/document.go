@@ -65,6 +65,9 @@ func documentPairs(doc policy.Document) []pair {
 		say("oversight", "%s", doc.Oversight)
 	}
 	say("changes need", "%s", doc.ChangePlan)
+	if doc.ReplayRequired {
+		say("a change of the rules", "comes with a replay of the log, whose report its approvers sign")
+	}
 	if p := doc.Domain; p != nil {
 		say("domain needs", "%s", p.Signature)
 		say("removing an administrator", "%s", p.Revocation)

@@ -40,6 +40,7 @@ func TestDocumentIsToldWhole(t *testing.T) {
 		"Counterparties": {[]policy.Counterparty{{ID: "acme", Title: "Acme"}}, `counterparty acme: "Acme"`},
 		"Whitelist":      {&policy.Whitelist{Plan: plan, CoolOff: 60}, "address ledger entries change with 2 of risk"},
 		"Blacklist":      {[]policy.Blocked{{Chain: "eip155:1", Address: "0xabc", Reason: "scam"}}, `blacklist 0xabc on eip155:1 ("scam")`},
+		"ReplayRequired": {true, "a change of the rules comes with a replay of the log"},
 		"Contracts":      {[]policy.Contract{{ID: "usd", Chain: "eip155:1", Kind: "token"}}, "contract usd: "},
 	}
 	lines := func(d policy.Document) (out []string) {
