@@ -273,11 +273,11 @@ func ParseFields(input, signature string) (Input, []byte, error) {
 	text, ok := strings.CutPrefix(signature, label+"=:")
 	text, end := strings.CutSuffix(text, ":")
 	if !ok || !end {
-		return in, nil, fmt.Errorf("Signature: it must be %s=:…:, one signature of the name that Signature-Input has", label)
+		return in, nil, fmt.Errorf("header Signature: it must be %s=:…:, one signature of the name that Signature-Input has", label)
 	}
 	sig, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil || strings.ContainsAny(text, "\r\n") {
-		return in, nil, errors.New("Signature: it must be standard base64 between colons")
+		return in, nil, errors.New("header Signature: it must be standard base64 between colons")
 	}
 	return in, sig, nil
 }
