@@ -74,13 +74,8 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("%d calls: %+v", calls.Load(), s)
 	}
 	lost := errors.New("lost")
-	fail := func(_ context.Context, n int) error {
-		if n == 2 {
-			return lost
-		}
-		return nil
-	}
-	if _, err := (load{callers: []caller{work, fail}}).measure(t.Context(), time.Millisecond); !errors.Is(err, lost) {
+	fail := func(context.Context, int) error { return lost }
+	if _, err := (load{callers: []caller{work, fail}}).measure(t.Context(), 50*time.Millisecond); !errors.Is(err, lost) {
 		t.Errorf("a caller's failure: %v", err)
 	}
 	if _, err := (load{callers: nil}).measure(t.Context(), time.Millisecond); err == nil {

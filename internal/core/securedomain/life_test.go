@@ -282,6 +282,10 @@ func refusedZeroized(t *testing.T, h *domaintest.Harness, open message.Request) 
 
 		request.Unfreeze: request.UnfreezeBody{Since: 1, Reason: "r"}, request.Drain: request.DrainBody{Reason: "r"}, request.Resume: request.ResumeBody{Since: 1, Reason: "r"},
 		request.RequestHold: request.RequestHoldBody{Request: open.ID[:], Reason: "r"}, request.RequestRelease: request.RequestReleaseBody{Request: open.ID[:], Hold: 1, Reason: "r"},
+		request.WhitelistSuspend: request.WhitelistSuspendBody{ID: "exchange"}, request.WhitelistReview: request.WhitelistReviewBody{IDs: []string{"exchange"}},
+		request.BlacklistAdd: request.BlacklistAddBody{Chain: domaintest.Chain, Address: domaintest.Stranger}, request.BlacklistRemove: request.BlacklistRemoveBody{Chain: domaintest.Chain, Address: domaintest.Stranger},
+		request.ContractCall: request.ContractCallBody{Wallet: "hot", Contract: domaintest.Stranger, Data: []byte{1, 2, 3, 4}, FeeCap: custody.U64(1)},
+		request.MessageSign:  request.MessageSignBody{Wallet: "hot", Kind: request.PersonalMessage, Content: "hello"},
 	}
 	for _, op := range request.Operations() {
 		body, ok := asks[op]
