@@ -244,16 +244,18 @@ func TestRestoreInterrupted(t *testing.T) {
 	back := r.at(r.moved())
 	args := back.lead("restore", r.script("back", "restore", 2, custodians, r.loadLines(true, record)...), "back", "--record", record,
 		"--identity-copy", filepath.Join(r.work, "first", "identity.sealed"), "--working-key-copy", filepath.Join(r.work, "first", "dwk-1.sealed"))
-	resume := []string{}
-	for n := 1; n <= 11; n++ { // 8 import, 9 and 10 part, 11 combine
-		if back.until(n, n >= 9, append(args, resume...)...) {
-			t.Errorf("step %d: it was not interrupted", n)
+	resume, ended := []string{}, false
+	for n := 1; n <= 11 && !ended; n++ { // 8 import, 9 and 10 part, 11 combine
+		if ended = back.until(n, n >= 9, append(args, resume...)...); ended && n < 10 {
+			t.Fatalf("step %d: it was not interrupted", n)
 		}
 		if _, err := os.Stat(filepath.Join(r.work, "back", "transcript.cbor")); !errors.Is(err, fs.ErrNotExist) {
 			resume = []string{"--resume"}
 		}
 	}
-	back.must(append(args, "--resume")...)
+	if !ended { // on a busy machine the kill may come after the last steps, which are short
+		back.must(append(args, "--resume")...)
+	}
 	back.nothingSecret(custodians...)
 	again := back.site.start()
 	again.check()
