@@ -111,7 +111,7 @@ func (c *Case) Charges(fee custody.Uint256) ([]Charge, error) {
 	switch {
 	case a == nil || f.Operation.Governance() || len(r.limits) == 0 && r.doc.Whitelist == nil:
 		return nil, nil
-	case f.Operation == request.ContractCall:
+	case f.Operation == request.ContractCall && f.Call != nil: // facts without it are denied
 		return r.callCharges(a, fee)
 	default:
 		return r.chargesOf(a, fee)
