@@ -25,7 +25,11 @@ func drawObligations(t *rapid.T, d policy.Document) policy.Document {
 	}
 	d.Obligations = nil
 	for i := range rapid.IntRange(1, 3).Draw(t, "obligations") {
-		o := policy.Obligation{ID: fmt.Sprintf("duty%d", i), When: withOperations(drawMatch(t, humans), some(t, "op", request.AddressCreate, request.PersonRevoke, request.Transfer))}
+		var when policy.Match
+		if rapid.Bool().Draw(t, "narrow") {
+			when = drawMatch(t, humans)
+		}
+		o := policy.Obligation{ID: fmt.Sprintf("duty%d", i), When: withOperations(when, some(t, "op", request.AddressCreate, request.PersonRevoke, request.Transfer))}
 		o.When.Books = nil
 		if rapid.Bool().Draw(t, "planned") {
 			p := drawPlan(t, d)
