@@ -90,7 +90,7 @@ func (d *Domain) allowedAgain(g authority.Signed, e *entry.Request, asked author
 	if err != nil {
 		return err
 	}
-	view := authority.View{At: at, Temperature: s.Temperature(w.ID), Mode: s.Mode(at)}
+	view := authority.View{At: at, Temperature: s.Temperature(w.ID), Mode: s.Mode(at), Prices: s.PricesAt(at)}
 	f, _, bounds, err := authority.Describe(s.Rules, view, w, next[0], asked.Request, asked.Kind, d.derive)
 	if err != nil {
 		return err

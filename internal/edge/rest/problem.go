@@ -34,7 +34,7 @@ func statusOf(k problem.Kind) (int, bool) {
 		return http.StatusForbidden, true
 	case problem.NotFound:
 		return http.StatusNotFound, true
-	case problem.QuorumNotMet, problem.NotYet, problem.WarmClosed, problem.KeyAway, problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone:
+	case problem.QuorumNotMet, problem.NotYet, problem.NoPrice, problem.WarmClosed, problem.KeyAway, problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone:
 		return http.StatusConflict, true
 	case problem.Expired:
 		return http.StatusGone, true

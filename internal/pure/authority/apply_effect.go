@@ -122,8 +122,10 @@ func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.
 	}
 	return func() {
 		s.pinDocument(rules, l)
+		old := s.Doc
 		s.Doc, s.Rules = doc, rules
 		s.recount()
+		s.requote(old)
 		s.docs = append(s.docs, l.Seq)
 		for id, x := range s.sessions {
 			if s.holds(x.Service, x.Key) != nil {

@@ -96,7 +96,11 @@ func refusal(d policy.Decision) error {
 	if (d.Rule == policy.RuleFrozen || d.Rule == policy.RuleDraining) && len(d.Unmet) > 0 && d.Unmet[0].Criterion == policy.CriterionMode {
 		return &problem.Error{Kind: problem.Frozen, Detail: d.Unmet[0].Observed, Rule: d.Rule, Unmet: d.Unmet}
 	}
-	return &problem.Error{Kind: problem.RefusedByRule, Detail: detail, Rule: d.Rule, Unmet: d.Unmet}
+	kind := problem.RefusedByRule
+	if slices.ContainsFunc(d.Unmet, func(u problem.Unmet) bool { return u.Rule == d.Rule && u.Criterion == policy.CriterionPrice }) {
+		kind = problem.NoPrice
+	}
+	return &problem.Error{Kind: kind, Detail: detail, Rule: d.Rule, Unmet: d.Unmet}
 }
 
 // Refused gives the problem that says why a recorded decision does not allow, or nil if it allows.

@@ -166,6 +166,7 @@ func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, 
 	case request.OversightBody:
 		e.Target, e.Since = request.OversightEffects(o)
 	}
+	rules.Valued(&f, view.Prices)
 	return f, e, b, err
 }
 

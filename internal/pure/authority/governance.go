@@ -42,12 +42,16 @@ type Hold struct {
 type governance struct {
 	mode *ModeState                 // nil: normal. Who gets it must not change what it points to
 	held map[custody.RequestID]Hold // of requests that wait
+
+	prices prices
 }
 
 // governanceSection is the image of it. Later fields belong to other parts of the governance.
 type governanceSection struct {
 	Mode *ModeState `cbor:"1,keyasint,omitempty"`
 	Held []Hold     `cbor:"2,keyasint,omitempty"` // by entry
+
+	Prices *priceSection `cbor:"5,keyasint,omitempty"` // quotes, and the values accepted
 }
 
 // Mode gives the operational state at a moment. A drain that may be past its time is a freeze.
@@ -299,7 +303,8 @@ func (s *State) freezeAfterGap(l entry.Leaf) {
 // governanceImage gives section 23; nil while it says nothing.
 func (s *State) governanceImage() *governanceSection {
 	g := governanceSection{Mode: s.gov.mode, Held: slices.SortedFunc(maps.Values(s.gov.held), func(a, b Hold) int { return cmp.Compare(a.Seq, b.Seq) })}
-	if g.Mode == nil && len(g.Held) == 0 {
+	g.Prices = s.gov.prices.image()
+	if g.Mode == nil && len(g.Held) == 0 && g.Prices == nil {
 		return nil
 	}
 	return &g
@@ -320,5 +325,5 @@ func (s *State) restoreGovernance(g *governanceSection) error {
 		}
 		s.gov.held[h.Request] = h
 	}
-	return nil
+	return s.restorePrices(g.Prices)
 }

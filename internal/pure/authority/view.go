@@ -3,6 +3,7 @@
 package authority
 
 import (
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 )
@@ -12,6 +13,8 @@ type View struct {
 	At          Moment              // when it is decided; zero: not known
 	Temperature request.Temperature // of the request's wallet; empty: not known, or none
 	Mode        policy.Mode         // operational state; empty: normal
+
+	Prices func(custody.AssetID, string) policy.Price // what an asset is worth in a currency; nil: not known
 }
 
 // around gives what of a view the rules look at.
@@ -45,4 +48,6 @@ func ModeOf(f policy.Facts) policy.Mode {
 }
 
 // view is what decisions are made with at a moment.
-func (s *State) view(at Moment) View { return View{At: at, Mode: s.Mode(at)} }
+func (s *State) view(at Moment) View {
+	return View{At: at, Mode: s.Mode(at), Prices: s.PricesAt(at)}
+}

@@ -84,21 +84,34 @@ func (c *Case) Decide() Decision {
 		routed = r.drain(a, d, routed)
 	}
 	d = r.oblige(a, routed)
+	if d.Outcome == Allowed {
+		d.Prices = f.prices()
+	}
 	if guard != nil && d.Outcome == Allowed {
 		return r.refused(Decision{Outcome: Held, Version: d.Version, Hash: d.Hash}, guard, unmet)
 	}
 	return d
 }
 
-// Charges says what the request takes from the limits of the document, sorted by limit and group. fee is the most that it may cost.
+// Charges says what the request takes from the limits of the document, sorted by limit and group. fee is the most that it may cost. A limit in a currency that
+// has no price gives a [NoPriceError].
 func (c *Case) Charges(fee custody.Uint256) ([]Charge, error) {
+	return c.charges(fee, func(Limit) bool { return true })
+}
+
+// FeeCharges is [Case.Charges] of a further attempt of a request that has paid: what the fee takes, and nothing else.
+func (c *Case) FeeCharges(fee custody.Uint256) ([]Charge, error) {
+	return c.charges(fee, func(l Limit) bool { return l.Measure == MeasureFee })
+}
+
+func (c *Case) charges(fee custody.Uint256, counts func(Limit) bool) ([]Charge, error) {
 	r, f, a := c.rules, &c.facts, c.act
 	if a == nil || f.Operation.Governance() || len(r.limits) == 0 {
 		return nil, nil
 	}
 	var out []Charge
 	for i := range r.limitAt[f.Operation].of(f) {
-		if v := r.limits[i].match(a); !v.match && v.err == nil {
+		if v := r.limits[i].match(a); !counts(r.doc.Limits[i]) || !v.match && v.err == nil {
 			continue
 		}
 		more, err := r.doc.Limits[i].charges(a.has, *f, fee)

@@ -81,7 +81,7 @@ func (d Document) form() error {
 	case d.Version > 1 && d.PrevHash == [32]byte{}:
 		return d.bad("prevHash must be the hash of version %d", d.Version-1)
 	}
-	for _, check := range []func() error{d.checkPrincipals, d.checkGroups, d.checkLines, d.checkBook, d.checkFloor, d.checkRules, d.checkCalendars, d.checkLimits, d.checkObligations, d.checkPlans, d.checkOversight} {
+	for _, check := range []func() error{d.checkPrincipals, d.checkGroups, d.checkLines, d.checkBook, d.checkFloor, d.checkRules, d.checkCalendars, d.checkLimits, d.checkObligations, d.checkPlans, d.checkOversight, d.checkPrices} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrDocument, err)
 		}

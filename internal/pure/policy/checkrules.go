@@ -129,6 +129,7 @@ func (d Document) checkMatch(m Match) error {
 		list("source.class", m.Classes, request.Class.Check),
 		d.checkAround(m),
 		list("initiator.roles", m.InitiatorRoles, func(r request.Role) error { return oneOf(r, request.Roles()) }),
+		d.checkFiat(m),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}

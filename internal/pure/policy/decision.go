@@ -56,6 +56,8 @@ type Facts struct {
 	Around *Around `cbor:"16,keyasint,omitempty"` // what the rules ask for of the state and the clock
 
 	Context *Context `cbor:"15,keyasint,omitempty"` // nil: nothing out of the ordinary
+
+	Fiat []Fiat `cbor:"19,keyasint,omitempty"` // what Total is worth in each currency that the rules look at and that has a price, rounded up
 }
 
 // AppFacts is what a grant to an application is about. app_revoke has the grant's name only.
@@ -87,4 +89,6 @@ type Decision struct {
 	Delay       int64    `cbor:"12,keyasint,omitempty"` // seconds after acceptance before which it is not done
 	Obligations []string `cbor:"13,keyasint,omitempty"` // ids of the obligations that added to it, ascending
 	Needs       *Needs   `cbor:"14,keyasint,omitempty"` // what the approvals of all its plans together must be
+
+	Prices []Price `cbor:"15,keyasint,omitempty"` // those of the facts that it was decided with; set only if it allows
 }

@@ -71,6 +71,7 @@ func Diff(old, next Document) []string {
 			}
 		})
 	diffOversight(old, next, say)
+	diffPrices(old, next, say)
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}
@@ -171,7 +172,7 @@ func diffLimits(old, next Document, say func(string, ...any)) {
 		func(l Limit) { say("limit %s is removed, and what it counted is forgotten; it was: %s", l.ID, l) },
 		func(a, b Limit) {
 			counts := func(a, b Limit) bool {
-				return a.Measure == b.Measure && a.Window == b.Window && slices.Equal(a.GroupBy, b.GroupBy) && slices.Equal(old.Offsets(a.Window), next.Offsets(b.Window))
+				return a.Measure == b.Measure && a.Currency == b.Currency && a.Window == b.Window && slices.Equal(a.GroupBy, b.GroupBy) && slices.Equal(old.Offsets(a.Window), next.Offsets(b.Window))
 			}
 			switch {
 			case same(a, b) && counts(a, b):
@@ -263,7 +264,7 @@ func (c Calendar) String() string {
 
 // String tells a limit in words.
 func (l Limit) String() string {
-	what := map[Measure]string{MeasureAmount: "pay", MeasureFee: "pay in fees", MeasureCount: "be asked"}[l.Measure]
+	what := map[Measure]string{MeasureAmount: "pay", MeasureFee: "pay in fees", MeasureCount: "be asked", MeasureFiat: "pay in minor units of " + l.Currency}[l.Measure]
 	s := fmt.Sprintf("when %s, all together may %s at most %s %s", l.When, what, l.Max, l.Window)
 	if l.Measure == MeasureCount {
 		s = fmt.Sprintf("when %s, at most %s requests are taken %s", l.When, l.Max, l.Window)
@@ -338,6 +339,8 @@ func (m Match) String() string {
 	say(m.FeeOver != nil, "the fee may be more than %s", m.FeeOver)
 	say(len(m.Classes) > 0, "the class of the wallet's key is %s", joined(m.Classes, " or "))
 	say(len(m.InitiatorRoles) > 0, "somebody with the role %s asks", joined(m.InitiatorRoles, " or "))
+	say(m.FiatMax != nil, "the total is worth at most %s", m.FiatMax)
+	say(m.FiatOver != nil, "the total is worth more than %s", m.FiatOver)
 	if len(parts) == 0 {
 		return "anything is asked"
 	}

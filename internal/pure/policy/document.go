@@ -36,6 +36,8 @@ type Document struct {
 	Obligations []Obligation `cbor:"15,keyasint,omitempty"` // sorted by id; order has no meaning
 	BreakGlass  *BreakGlass  `cbor:"21,keyasint,omitempty"` // nil: an administrator freezes, nobody drains
 	Oversight   *Oversight   `cbor:"22,keyasint,omitempty"` // who holds and releases requests
+
+	PriceSources []PriceSource `cbor:"19,keyasint,omitempty"` // sorted by id; order has no meaning
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).
@@ -181,6 +183,8 @@ type Match struct {
 	FeeOver        *custody.Uint256      `cbor:"28,keyasint,omitempty"` // the fee cap asked for is more than
 	Classes        []request.Class       `cbor:"31,keyasint,omitempty"` // of the wallet's key
 	InitiatorRoles []request.Role        `cbor:"27,keyasint,omitempty"` // who asks has one of these roles
+	FiatMax        *Fiat                 `cbor:"22,keyasint,omitempty"` // the total is worth at most
+	FiatOver       *Fiat                 `cbor:"23,keyasint,omitempty"` // the total is worth more than
 }
 
 // Encode gives the canonical encoding.

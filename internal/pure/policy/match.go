@@ -32,13 +32,16 @@ const (
 	fFeeOver
 	fClass
 	fRoles
+	fFiatMax
+	fFiatOver
 )
 
 // criterion names a field as the rule file spells it.
 func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
 		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr",
-		"time", "source.temperature", "fee.over", "source.class", "initiator.roles"}[f]
+		"time", "source.temperature", "fee.over", "source.class", "initiator.roles",
+		"amount.fiatMax", "amount.fiatOver"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -113,6 +116,10 @@ func (m *Match) observed(x field, a *activation) string {
 		return f.FeeCap.String()
 	case fClass:
 		return string(f.Class.Named())
+	case fFiatMax:
+		return f.observedFiat(m.FiatMax.Currency)
+	case fFiatOver:
+		return f.observedFiat(m.FiatOver.Currency)
 	default:
 		return ""
 	}
