@@ -66,6 +66,10 @@ func (s *Server) operations() []*operation {
 		{id: "createSession", verb: policy.VerbSession, services: everybody, method: post, path: "/v1/sessions", summary: "Open a service's session", body: apiv1.SessionIn{}, reply: apiv1.SessionView{},
 			status: http.StatusCreated, handle: s.openSession},
 
+		{id: "submitQuotes", services: everybody, method: post, path: "/v1/quotes", summary: "Hand in what signers of the rules' price sources said; the signatures speak, whoever carries them", body: apiv1.QuotesIn{},
+			reply: apiv1.QuotesTaken{}, handle: s.submitQuotes},
+		{id: "listPrices", services: everybody, method: get, path: "/v1/prices", summary: "What the rules know of what assets are worth", reply: apiv1.PriceList{}, handle: s.listPrices},
+
 		{id: "startCheck", verb: policy.VerbCheck, method: post, path: "/v1/audit/check", summary: "Start the full re-check of the log", reply: apiv1.Check{}, status: http.StatusAccepted, handle: s.check(true)},
 		{id: "getCheck", verb: policy.VerbCheck, method: get, path: "/v1/audit/check", summary: "How the re-check goes", reply: apiv1.Check{}, handle: s.check(false)},
 		{id: "listEntries", verb: policy.VerbLog, method: get, path: "/v1/audit/entries", summary: "The log in clear, below the pin", reply: apiv1.EntryList{}, handle: s.entries,

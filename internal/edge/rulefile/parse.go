@@ -69,6 +69,8 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"domain":      func(n *yaml.Node, path string) { d.Domain = r.domain(n, path) },
 		"breakGlass":  func(n *yaml.Node, path string) { d.BreakGlass = r.breakGlass(n, path) },
 		"oversight":   func(n *yaml.Node, path string) { d.Oversight = r.oversight(n, path) },
+
+		"priceSources": func(n *yaml.Node, path string) { d.PriceSources = items(r, n, path, r.priceSource, byPriceSource) },
 	}, "schema", "version", "principals", "floor", "changePlan")
 	return d
 }
@@ -274,6 +276,9 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 		"amount": group(strictyaml.Fields{
 			"max":  func(n *yaml.Node, path string) { m.AmountMax = r.amount(n, path) },
 			"over": func(n *yaml.Node, path string) { m.AmountOver = r.amount(n, path) },
+
+			"fiatMax":  func(n *yaml.Node, path string) { m.FiatMax = r.fiat(n, path) },
+			"fiatOver": func(n *yaml.Node, path string) { m.FiatOver = r.fiat(n, path) },
 		}),
 		"expr": func(n *yaml.Node, path string) {
 			if m.Expr = r.Text(n, path); r.Err == nil && m.Expr == "" {

@@ -33,6 +33,8 @@ type Document struct {
 	Obligations []Obligation `json:"obligations,omitempty"`
 	BreakGlass  *BreakGlass  `json:"breakGlass,omitempty" doc:"what people may do in a crisis"`
 	Oversight   *Oversight   `json:"oversight,omitempty" doc:"who holds and releases requests"`
+
+	PriceSources []PriceSource `json:"priceSources,omitempty" doc:"who tells what assets are worth"`
 }
 
 // Obligation adds to what requests that it matches need.
@@ -91,13 +93,15 @@ type Limit struct {
 	ID       string          `json:"id"`
 	Title    string          `json:"title,omitempty"`
 	When     Match           `json:"when"`
-	Measure  policy.Measure  `json:"measure" doc:"amount, fee or count"`
+	Measure  policy.Measure  `json:"measure" doc:"amount, fee, count or fiat"`
 	Max      custody.Uint256 `json:"max"`
 	Window   Window          `json:"window"`
 	GroupBy  []policy.Aspect `json:"groupBy,omitempty" doc:"initiator, source, chain, asset, destination"`
 	Exceeded policy.Effect   `json:"onExceed" doc:"deny, hold or plan"`
 
 	Plan *[]Branch `json:"plan,omitempty" doc:"that it needs besides, where onExceed is plan"`
+
+	Currency string `json:"currency,omitempty" doc:"of the measure fiat"`
 }
 
 // Window is the time that a limit looks back on; empty: all time.
@@ -201,18 +205,21 @@ type Match struct {
 	FeeOver        *custody.Uint256      `json:"feeOver,omitempty"`
 	Classes        []request.Class       `json:"classes,omitempty" doc:"of the wallet's key: core, token"`
 	InitiatorRoles []request.Role        `json:"initiatorRoles,omitempty"`
+	FiatMax        *policy.Fiat          `json:"fiatMax,omitempty" doc:"minor units of a currency"`
+	FiatOver       *policy.Fiat          `json:"fiatOver,omitempty" doc:"minor units of a currency"`
 }
 
 // MatchOf gives the JSON form.
 func MatchOf(m policy.Match) Match {
 	return Match{m.Operations, m.Initiators, m.InitiatorIn, m.InitiatorKind, m.Wallets, m.Chains, m.Assets, m.Destination, m.DestNot, m.Books, m.AmountMax, m.AmountOver, m.Expr,
-		(*TimeMatch)(m.Time), m.Temperatures, m.FeeOver, m.Classes, m.InitiatorRoles}
+		(*TimeMatch)(m.Time), m.Temperatures, m.FeeOver, m.Classes, m.InitiatorRoles, m.FiatMax, m.FiatOver}
 }
 
 func matchFrom(m Match) policy.Match {
 	return policy.Match{Operations: m.Operations, Initiators: m.Initiators, InitiatorIn: m.InitiatorIn, InitiatorKind: m.InitiatorKind, Wallets: m.Wallets, Chains: m.Chains, Assets: m.Assets,
 		Destination: m.Destination, DestNot: m.DestNot, Books: m.Books, AmountMax: m.AmountMax, AmountOver: m.AmountOver, Expr: m.Expr,
-		Time: (*policy.TimeMatch)(m.Time), Temperatures: m.Temperatures, FeeOver: m.FeeOver, Classes: m.Classes, InitiatorRoles: m.InitiatorRoles}
+		Time: (*policy.TimeMatch)(m.Time), Temperatures: m.Temperatures, FeeOver: m.FeeOver, Classes: m.Classes, InitiatorRoles: m.InitiatorRoles,
+		FiatMax: m.FiatMax, FiatOver: m.FiatOver}
 }
 
 // DocumentOf gives the JSON form.
@@ -224,6 +231,7 @@ func DocumentOf(d policy.Document) Document {
 			ReanchorDelay: p.ReanchorDelay}
 	}
 	out.BreakGlass, out.Oversight = breakGlassOf(d.BreakGlass), oversightOf(d.Oversight)
+	out.PriceSources = priceSourcesOf(d.PriceSources)
 	for _, p := range d.Principals {
 		out.Principals = append(out.Principals, PrincipalOf(p))
 	}
@@ -257,7 +265,7 @@ func DocumentOf(d policy.Document) Document {
 		out.Calendars = append(out.Calendars, x)
 	}
 	for _, l := range d.Limits {
-		x := Limit{l.ID, l.Title, MatchOf(l.When), l.Measure, l.Max, Window(l.Window), l.GroupBy, l.Exceeded, nil}
+		x := Limit{l.ID, l.Title, MatchOf(l.When), l.Measure, l.Max, Window(l.Window), l.GroupBy, l.Exceeded, nil, l.Currency}
 		if l.Plan != nil {
 			x.Plan = branches(*l.Plan)
 		}
@@ -327,6 +335,7 @@ func (d Document) Canonical() (policy.Document, error) {
 		out.Domain = &policy.DomainPlans{Signature: planFrom(p.Signature), Revocation: planFrom(p.Revocation), Recovery: planFrom(p.Recovery), ReanchorDelay: p.ReanchorDelay}
 	}
 	out.BreakGlass, out.Oversight = d.BreakGlass.canonical(), d.Oversight.canonical()
+	out.PriceSources = priceSourcesFrom(d.PriceSources)
 	for _, p := range d.Principals {
 		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Line: p.Line, Roles: p.Roles}
 		for _, k := range p.Keys {
@@ -364,7 +373,7 @@ func (d Document) Canonical() (policy.Document, error) {
 		out.Calendars = append(out.Calendars, x)
 	}
 	for _, l := range d.Limits {
-		x := policy.Limit{ID: l.ID, Title: l.Title, When: matchFrom(l.When), Measure: l.Measure, Max: l.Max, Window: policy.Window(l.Window), GroupBy: l.GroupBy, Exceeded: l.Exceeded}
+		x := policy.Limit{ID: l.ID, Title: l.Title, When: matchFrom(l.When), Measure: l.Measure, Max: l.Max, Window: policy.Window(l.Window), GroupBy: l.GroupBy, Exceeded: l.Exceeded, Currency: l.Currency}
 		if l.Plan != nil {
 			p := planFrom(*l.Plan)
 			x.Plan = &p

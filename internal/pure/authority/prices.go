@@ -45,7 +45,9 @@ type QuoteRecord struct {
 	Seq      uint64          `cbor:"7,keyasint"` // entry that took it
 }
 
-func (r QuoteRecord) key() quoteKey { return quoteKey{policy.Pair{Asset: r.Asset, Currency: r.Currency}, r.Signer} }
+func (r QuoteRecord) key() quoteKey {
+	return quoteKey{policy.Pair{Asset: r.Asset, Currency: r.Currency}, r.Signer}
+}
 
 // AcceptedRecord is the value of a pair that was accepted last: the next one is measured against it.
 type AcceptedRecord struct {
@@ -84,20 +86,12 @@ func (s *State) LatestQuote(q price.Signed) (QuoteRecord, bool) {
 	return r, ok
 }
 
-// CheckQuote says whether a quote may be taken at a moment: it is of a signer and for a pair of a source of the rule document, made for this authority,
-// signed, fresh, and newer than the one that the signer gave before.
-func (s *State) CheckQuote(q price.Signed, at Moment) error {
-	if err := s.fitsQuote(q, at); err != nil {
-		return err
-	}
-	return s.signedQuote(q)
-}
-
 // TakesQuotes says whether the domain takes quotes at all.
 func (s *State) TakesQuotes() error { return s.alive("") }
 
-// fitsQuote checks all but the signature.
-func (s *State) fitsQuote(q price.Signed, at Moment) error {
+// FitsQuote says whether a quote may be taken at a moment, but for its signature ([VerifyQuote]): it is of a signer and for a pair of a source of the rule
+// document, made for this authority, fresh, and newer than the one that the signer gave before.
+func (s *State) FitsQuote(q price.Signed, at Moment) error {
 	if err := q.Check(); err != nil {
 		return problem.New(problem.Malformed, "%v", err)
 	}
@@ -123,13 +117,14 @@ func (s *State) fitsQuote(q price.Signed, at Moment) error {
 	return nil
 }
 
-func (s *State) signedQuote(q price.Signed) error {
-	if src, ok := s.Doc.Source(q.Quote.Source); ok {
+// VerifyQuote says whether a quote is signed by who it says, by the rule document.
+func VerifyQuote(d *policy.Document, q price.Signed) error {
+	if src, ok := d.Source(q.Quote.Source); ok {
 		if pub, ok := src.Signer(q.Signer); ok && q.Verify(pub) {
 			return nil
 		}
 	}
-	return problem.New(problem.Unauthenticated, "the signature is not that of %s over this quote", q.Signer)
+	return problem.New(problem.Unauthenticated, "the signature is not that of a signer %q of price source %q over this quote", q.Signer, q.Quote.Source)
 }
 
 // applyQuotes takes quotes. Their signatures were checked when the entry was made, and are in Audit.
@@ -142,7 +137,7 @@ func (s *State) applyQuotes(l entry.Leaf, b *entry.Quotes) (func(), error) {
 		if i > 0 && CompareQuotes(b.Quotes[i-1], q) >= 0 {
 			return nil, errors.New("quotes are out of order")
 		}
-		if err := s.fitsQuote(q, at); err != nil {
+		if err := s.FitsQuote(q, at); err != nil {
 			return nil, fmt.Errorf("quote %d: %w", i, err)
 		}
 	}
@@ -168,7 +163,7 @@ func (s *State) applyQuotes(l entry.Leaf, b *entry.Quotes) (func(), error) {
 
 func (s *State) auditQuotes(b *entry.Quotes) error {
 	for i, q := range b.Quotes {
-		if err := s.signedQuote(q); err != nil {
+		if err := VerifyQuote(&s.Doc, q); err != nil {
 			return fmt.Errorf("quote %d: %w", i, err)
 		}
 	}
