@@ -61,6 +61,7 @@ type root struct {
 	Verify    verifyCmd    `cmd:"" help:"Check a proof file offline, as strongroom-verify does." passthrough:"all"`
 	Audit     auditCmd     `cmd:"" help:"The log."`
 	Chain     chainCmd     `cmd:"" help:"Chains and their nodes."`
+	Price     priceCmd     `cmd:"" help:"What assets are worth: signed quotes that rules in money need."`
 	Complete  completeCmd  `cmd:"" name:"completion" help:"Write a completion script for bash."`
 	Version   versionCmd   `cmd:"" help:"Say which version this is."`
 }

@@ -59,7 +59,7 @@ func (s PriceSource) check(pairs map[Pair]string, keys map[string]string) error 
 		pairs[p] = s.ID
 	}
 	for i, x := range s.Signers {
-		if err := errors.Join(x.Check(), request.PublicKey{Alg: request.Ed25519, Pub: x.Pub}.Check()); err != nil {
+		if err := cmp.Or(x.Check(), request.PublicKey{Alg: request.Ed25519, Pub: x.Pub}.Check()); err != nil {
 			return err
 		}
 		if i > 0 && s.Signers[i-1].ID >= x.ID {
@@ -146,7 +146,7 @@ func diffPrices(old, next Document, say func(string, ...any)) {
 		},
 		func(a, b PriceSource) {
 			if !same(a, b) {
-				say("price source %s is now, and its quotes are forgotten: %s; it was: %s", a.ID, b, a)
+				say("price source %s is now, and what was accepted of it is forgotten: %s; it was: %s", a.ID, b, a)
 			}
 		})
 }

@@ -111,3 +111,17 @@ func (s Signed) Check() error {
 func (s Signed) Verify(pub []byte) bool {
 	return len(pub) == ed25519.PublicKeySize && ed25519.Verify(pub, s.Quote.Message(), s.Sig)
 }
+
+// Digits gives how many digits a currency has after the point of its whole unit (ISO 4217, list one); 2 for those that are not known here.
+func Digits(currency string) uint32 {
+	switch currency {
+	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
+		return 0
+	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
+		return 3
+	case "CLF", "UYW":
+		return 4
+	default:
+		return 2
+	}
+}
