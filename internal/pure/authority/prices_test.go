@@ -235,6 +235,30 @@ func TestStep(t *testing.T) {
 	wants(t, "a replay after the change", w.s.FitsQuote(old, w.at()), problem.AlreadyDone)
 }
 
+// TestStepNeedsAll: where one signer is enough, two who agree on a step are not all.
+func TestStepNeedsAll(t *testing.T) {
+	t.Parallel()
+	d := firstDocument()
+	d.PriceSources = []policy.PriceSource{feedSource()}
+	d.PriceSources[0].MinSigners = 1
+	w := worldOf(t, d)
+	w.quotes(t, w.quote("north", evm.Native(), tenths(100), 0))
+	w.advance(time.Second)
+	w.quotes(t, w.quote("north", evm.Native(), tenths(200), 0), w.quote("south", evm.Native(), tenths(200), 0))
+	if got := w.value(); got != "stepped" {
+		t.Errorf("two of three: %s", got)
+	}
+	w.quotes(t, w.quote("west", evm.Native(), tenths(300), 0))
+	if got := w.value(); got != "stepped" {
+		t.Errorf("three who do not agree: %s", got)
+	}
+	w.advance(time.Second)
+	w.quotes(t, w.quote("west", evm.Native(), tenths(201), 0))
+	if got := w.value(); got != "20" {
+		t.Errorf("all: %s", got)
+	}
+}
+
 // TestSignersLeave: a document without a signer, or with another key of theirs, forgets what they said.
 func TestSignersLeave(t *testing.T) {
 	t.Parallel()

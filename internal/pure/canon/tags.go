@@ -85,8 +85,7 @@ const (
 	TagOfflineMove    Tag = "strongroom/offline-move/v1"    // what a seed that moves between domains is sealed for
 	TagOfflineKey     Tag = "strongroom/offline-key/v1"     // keys that an offline domain is sealed to
 
-	TagQuote   Tag = "strongroom/quote/v1"   // what an asset is worth, signed by a source of prices
-	TagVerdict Tag = "strongroom/verdict/v1" // what is known of a destination or a request, signed by who screens them
+	TagQuote Tag = "strongroom/quote/v1" // what an asset is worth, signed by a source of prices
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
@@ -98,5 +97,5 @@ func Tags() []Tag {
 		TagBackup, TagManifest, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource, TagMix, TagShare,
 		TagShareReceipt, TagImport, TagImporter, TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession, TagAppBound,
 		TagAppCall, TagAppOwner, TagAppLogin, TagOfflineBundle, TagOfflineResult, TagOfflineConfirm, TagOfflineMove, TagOfflineKey,
-		TagQuote, TagVerdict}
+		TagQuote}
 }
