@@ -35,6 +35,7 @@ func services() map[string]string {
 		"approveRequest": no, "rejectRequest": no, "getPolicy": no, "listPersons": no, "listGroups": no, "getAddressBook": no, "listAppGrants": no,
 		"startCheck": no, "getCheck": no, "listEntries": no, "getCheckpoint": no, "getTile": no,
 		"listOfflineDomains": yes, "createOfflineBundle": no, "getOfflineBundle": no, "createOfflineResult": no,
+		"submitQuotes": yes, "listPrices": yes,
 	}
 }
 
