@@ -67,6 +67,8 @@ type Status struct {
 
 	Mode     Mode     `json:"mode" doc:"operational state"`
 	OnHold   uint64   `json:"heldRequests" doc:"requests that somebody holds"`
+	NoPrices uint64   `json:"noPrices" doc:"pairs of the rules that have no value now"`
+	PriceAge uint64   `json:"priceAge" doc:"of the oldest quote in use, seconds"`
 	Degraded []string `json:"degraded" doc:"what the domain goes on without: clock, nodes, core; empty where all is there"`
 
 	Checkpoint []byte `json:"checkpoint,omitempty" doc:"latest pinned checkpoint of the log: a signed note"`

@@ -187,13 +187,13 @@ func (*Rules) asTransfer(call *activation, x *Facts) *activation {
 }
 
 // callCharges says what a call takes from limits: as a call, and for what it moves as transfers do, its fee too.
-func (r *Rules) callCharges(call *activation, fee custody.Uint256) ([]Charge, error) {
-	out, err := r.chargesOf(call, fee)
+func (r *Rules) callCharges(call *activation, fee custody.Uint256, counts func(Limit) bool) ([]Charge, error) {
+	out, err := r.chargesOf(call, fee, counts)
 	if err != nil {
 		return nil, err
 	}
 	for i, x := range r.moves(*call.facts) {
-		more, err := r.chargesOf(r.asTransfer(call, &x), fee)
+		more, err := r.chargesOf(r.asTransfer(call, &x), fee, counts)
 		if err != nil {
 			return nil, err
 		}
@@ -201,7 +201,7 @@ func (r *Rules) callCharges(call *activation, fee custody.Uint256) ([]Charge, er
 			l, _ := r.Limit(c.Limit)
 			taken := func(o Charge) bool { return o.Limit == c.Limit && slices.Equal(o.Group, c.Group) }
 			fee := l.Measure == MeasureFee && (i == 0 || !x.Total.IsZero()) && !slices.ContainsFunc(out, taken) // there is one, however much is moved
-			if l.Measure == MeasureAmount && !c.Amount.IsZero() || fee || l.Measure == MeasureNew && !x.Total.IsZero() {
+			if (l.Measure == MeasureAmount || l.Measure == MeasureFiat) && !c.Amount.IsZero() || fee || l.Measure == MeasureNew && !x.Total.IsZero() {
 				out = append(out, c)
 			}
 		}

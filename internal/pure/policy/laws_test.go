@@ -58,7 +58,7 @@ func TestObligationsOnlyAdd(t *testing.T) {
 			t.Skip(err.Error())
 		}
 		before := compileIn(t, d)
-		for range 12 {
+		for range 96 {
 			f := drawFacts(t, d)
 			a, b := before.Evaluate(f), after.Evaluate(f)
 			if rank(b) > rank(a) {

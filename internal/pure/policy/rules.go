@@ -40,6 +40,8 @@ type Rules struct {
 
 	asksTime, asksTemperature bool // a rule does
 	delayed                   bool // [Rules.Delayed]
+
+	currencies []string // [Rules.Currencies]
 }
 
 type person struct {
@@ -175,7 +177,7 @@ func Compile(d Document) (*Rules, error) {
 		return nil, err
 	}
 	r.guardAt, r.routeAt, r.limitAt, r.obligationAt = indexOf(r.guards), indexOf(r.routes), indexOf(r.limits), indexOf(r.obligations)
-	r.delayed = own.delayed()
+	r.delayed, r.currencies = own.delayed(), own.currencies()
 	if err := r.satisfiable(true); err != nil {
 		return nil, err
 	}
