@@ -13,6 +13,7 @@ import (
 // What is known of prices, and signed quotes of them.
 type (
 	PriceList   = apiv1.PriceList
+	PriceUsed   = apiv1.PriceUsed
 	PriceView   = apiv1.PriceView
 	SignedQuote = price.Signed
 	QuotesTaken = apiv1.QuotesTaken

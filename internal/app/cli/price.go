@@ -353,3 +353,19 @@ func (c *priceShow) Run(e *env) error {
 		return e.table([]string{"source", "asset", "currency", "minor units for a base unit", "as of", "quotes"}, rows)
 	})
 }
+
+// priceWords tells what a decision knew of a price.
+func priceWords(p client.PriceUsed) string {
+	what := "base units"
+	if p.Asset != "" {
+		what = "base units of " + string(p.Asset)
+	}
+	switch {
+	case p.Rate == "":
+		return fmt.Sprintf("not known in %s: %s", p.Currency, p.Lack)
+	case p.Worth != nil:
+		return fmt.Sprintf("%s minor units of %s when it was asked, %s for each of its %s, by %s as of %s", p.Worth, p.Currency, p.Rate, what, p.Source, time.Unix(p.AsOf, 0).UTC().Format(time.RFC3339))
+	default:
+		return fmt.Sprintf("%s minor units of %s for each of its %s, by %s as of %s", p.Rate, p.Currency, what, p.Source, time.Unix(p.AsOf, 0).UTC().Format(time.RFC3339))
+	}
+}

@@ -51,6 +51,39 @@ type QuoteRefused struct {
 	Detail string       `json:"detail"`
 }
 
+// PriceUsed is what a decision knew of what an asset is worth.
+type PriceUsed struct {
+	Asset    custody.AssetID  `json:"asset,omitempty" doc:"CAIP-19; absent: what the request pays with"`
+	Currency string           `json:"currency"`
+	Source   string           `json:"source,omitempty"`
+	Rate     string           `json:"rate,omitempty" doc:"minor units of the currency for one base unit, exact; absent: there was no value"`
+	AsOf     int64            `json:"asOf,omitempty" doc:"of the oldest quote used, Unix seconds"`
+	Lack     policy.Lack      `json:"lack,omitempty" doc:"why there was no value"`
+	Worth    *custody.Uint256 `json:"worth,omitempty" doc:"of a transfer's total, minor units, rounded up"`
+}
+
+// PricesUsed gives the JSON form of a decision's prices. total is what a transfer pays; nil: something else was decided.
+func PricesUsed(list []policy.Price, total *custody.Uint256) (out []PriceUsed) {
+	for _, p := range list {
+		x := PriceUsed{Asset: p.Asset, Currency: p.Currency, Source: p.Source, AsOf: p.AsOf, Lack: p.Lack}
+		if p.Rate != nil {
+			x.Rate = p.Rate.String()
+			if v, fits := valueOf(*p.Rate, total); fits {
+				x.Worth = &v
+			}
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+func valueOf(r price.Rate, total *custody.Uint256) (v custody.Uint256, fits bool) {
+	if total == nil {
+		return v, false
+	}
+	return r.Value(*total)
+}
+
 // PriceList lists the pairs of the rule document.
 type PriceList struct {
 	Prices []PriceView `json:"prices"`

@@ -207,6 +207,8 @@ type Decision struct {
 	Delay       int64    `json:"delay,omitempty" doc:"seconds after acceptance before which it is not done"`
 	Obligations []string `json:"obligations,omitempty" doc:"that added to what it needs"`
 	MinGroups   uint32   `json:"minDistinctGroups,omitempty" doc:"different groups that those who approve stand for, over all plans"`
+
+	Prices []PriceUsed `json:"prices,omitempty" doc:"that rules in money looked at: the domain's word, from the quotes of its log"`
 }
 
 // Requirement is a plan that must be met besides the one that decided.
