@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"math/big"
+	mrand "math/rand/v2"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -176,23 +177,17 @@ func TestProportionAtTheCutoff(t *testing.T) {
 	}
 }
 
-// TestGoodNoisePasses: random bytes don't fail what is claimed of /dev/hwrng, nor eight bits a byte, in a megabyte. The chance is 2^-20 a
-// window, about one run in 500 for eight bits; so there it may fail once.
+// TestGoodNoisePasses: random bytes don't fail what is claimed of /dev/hwrng, nor eight bits a byte, in a megabyte. With eight bits, four in a
+// row are a false alarm once in 2^24 bytes, one run in sixteen if the bytes were new each time; these are always the same, and pass.
 func TestGoodNoisePasses(t *testing.T) {
 	t.Parallel()
 	b := make([]byte, 1<<20)
-	rand.Read(b)
+	_, _ = mrand.NewChaCha8([32]byte{1}).Read(b)
 	if err := NewNoise(hwrngNoise, false).test(b); err != nil {
 		t.Error(err)
 	}
-	fails := 0
-	for from := 0; from < len(b); from += 1 << 16 {
-		if NewNoise(8, false).test(b[from:from+1<<16]) != nil {
-			fails++
-		}
-	}
-	if fails > 1 {
-		t.Errorf("%d of 16 pieces failed", fails)
+	if err := NewNoise(8, false).test(b); err != nil {
+		t.Error(err)
 	}
 }
 
