@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"strongroom/internal/lawtest"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
@@ -336,8 +337,8 @@ func (m *modelPrices) value(w *world, a custody.AssetID) (int64, bool) {
 // by the naive model at its own time and rounded up, is never more than the limit, and nothing is permitted whose value the model does not know.
 func TestLimitsInMoneyAreNeverPassed(t *testing.T) {
 	t.Parallel()
-	permits, stopped, steps := 0, 0, 0
-	rapid.Check(t, func(t *rapid.T) {
+	reached := lawtest.Counts{}
+	lawtest.Check(t, reached.Want(1, "a permit", "a payment over the limit", "a payment without a value"), func(t *rapid.T) {
 		const most = 400
 		w := pricedWorld(t, most, policy.Window{})
 		m := &modelPrices{map[string][2]int64{}, map[custody.AssetID]int64{}}
@@ -371,7 +372,7 @@ func TestLimitsInMoneyAreNeverPassed(t *testing.T) {
 			if v, ok := m.value(w, asset); ok {
 				m.accepted[asset] = v
 			} else {
-				steps++
+				reached["a payment without a value"]++
 			}
 		}
 		quote(t)
@@ -423,10 +424,10 @@ func TestLimitsInMoneyAreNeverPassed(t *testing.T) {
 					t.Fatalf("permitted: worth %d (known: %t), %d paid", v, known, paid)
 				}
 				if err != nil {
-					stopped++
+					reached["a payment over the limit"]++
 					return
 				}
-				permits++
+				reached["a permit"]++
 				paid += v
 				delete(open, id)
 			},
@@ -450,9 +451,6 @@ func TestLimitsInMoneyAreNeverPassed(t *testing.T) {
 			},
 		})
 	})
-	if permits == 0 || stopped == 0 || steps == 0 {
-		t.Errorf("%d permits, %d stopped, %d without a value", permits, stopped, steps)
-	}
 }
 
 func oneOf[V any](t *rapid.T, m map[custody.RequestID]V) (id custody.RequestID, ok bool) {
