@@ -135,7 +135,7 @@ func (r *Rules) blockedPower(chain custody.ChainID, approvals []request.TokenApp
 
 // completeMoves says what is wrong with what the facts say of a call's movements.
 func (r *Rules) completeMoves(f *Facts) (criterion, observed string) {
-	if !r.doc.Remembers() {
+	if !r.remembers {
 		if len(f.Moves) > 0 {
 			return "call", "the document does not look at where a call's movements go, and the facts do"
 		}

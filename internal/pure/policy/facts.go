@@ -77,7 +77,7 @@ func (r *Rules) complete(f *Facts) (criterion, observed string) {
 		return "caller", "the caller, its gateway or what it may do is not known"
 	case h.call && (f.Call == nil || len(f.Call.Calls) == 0):
 		return "call", "what the call does is not known"
-	case h.call && (len(f.Moves) > 0 || r.doc.Remembers()):
+	case h.call && (len(f.Moves) > 0 || r.remembers):
 		if criterion, observed = r.completeMoves(f); criterion != "" {
 			return criterion, observed
 		}

@@ -40,6 +40,7 @@ type Rules struct {
 
 	asksTime, asksTemperature bool // a rule does
 	delayed                   bool // [Rules.Delayed]
+	remembers, remembersPaid  bool // [Document.Remembers], [Document.RemembersPaid]
 }
 
 type person struct {
@@ -176,6 +177,7 @@ func Compile(d Document) (*Rules, error) {
 	}
 	r.guardAt, r.routeAt, r.limitAt, r.obligationAt = indexOf(r.guards), indexOf(r.routes), indexOf(r.limits), indexOf(r.obligations)
 	r.delayed = own.delayed()
+	r.remembers, r.remembersPaid = own.Remembers(), own.RemembersPaid()
 	if err := r.satisfiable(true); err != nil {
 		return nil, err
 	}
