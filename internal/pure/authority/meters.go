@@ -22,14 +22,7 @@ const MaxMeters = 200_000
 type meterKey [32]byte
 
 func (s *State) keyOf(l policy.Limit, group []string) meterKey {
-	return canon.Hash(canon.TagMeter, &struct {
-		ID      string          `cbor:"1,keyasint"`
-		Measure policy.Measure  `cbor:"2,keyasint"`
-		Window  policy.Window   `cbor:"3,keyasint"`
-		GroupBy []policy.Aspect `cbor:"4,keyasint"`
-		Group   []string        `cbor:"5,keyasint"`
-		Offsets []policy.Offset `cbor:"6,keyasint,omitempty"` // of the window's calendar: they say where its periods are
-	}{l.ID, l.Measure, l.Window, l.GroupBy, group, s.Doc.Offsets(l.Window)})
+	return s.Rules.MeterName(l.ID, group)
 }
 
 // meter is what a limit has counted for one group. docs/spec/limits.md.
@@ -137,11 +130,11 @@ func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) 
 			}
 		}
 		used, reserved := s.counted(key, l, c.Group, own, at)
-		most := &l.Max
+		most := l.Max
 		if c.Max != nil {
-			most = c.Max
+			most = *c.Max
 		}
-		if sum(sum(used, reserved), c.Amount).Cmp(*most) <= 0 {
+		if sum(sum(used, reserved), c.Amount).Cmp(most) <= 0 {
 			continue
 		}
 		if l.Exceeded == policy.ByPlan {
