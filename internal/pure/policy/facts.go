@@ -125,6 +125,8 @@ type activation struct {
 	dests   ref.Val
 	results []exprResult // by number of the expression; nil before the first
 
+	moves []*activation // [Rules.movements]; nil before they are asked for
+
 	doc *Document // of the rules
 	n   int       // expressions of the rules
 }
