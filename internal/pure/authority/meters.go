@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
@@ -89,10 +90,10 @@ func (m *meter) within(r *policy.Rules, at Moment) (most custody.Uint256) {
 		}
 		return most
 	}
-	for _, u := range m.used {
-		if r.Counts(m.window, u.Place, floorSeconds(at.Time-at.Bound)) {
-			most = sum(most, u.Amount)
-		}
+	from := floorSeconds(at.Time - at.Bound)
+	first := sort.Search(len(m.used), func(i int) bool { return r.Counts(m.window, m.used[i].Place, from) }) // what is after a part that counts does too
+	for i := range m.used[first:] {
+		most = sum(most, m.used[first+i].Amount)
 	}
 	return most
 }
