@@ -20,7 +20,7 @@ const ledgerNote = "its rules look at the address ledger, at when an address cam
 
 // noteLedger says where facts are the domain's word.
 func (c *checker) noteLedger(rules *policy.Rules) {
-	if rules.Document().Remembers() && c.pays() && !c.ledger {
+	if rules.Remembers() && c.pays() && !c.ledger {
 		c.ledger = true
 		c.report.Notes = append(c.report.Notes, ledgerNote)
 	}
@@ -57,7 +57,7 @@ func (c *checker) sameLater(rules *policy.Rules, again, recorded policy.Decision
 		return true
 	}
 	doc := rules.Document()
-	if !c.pays() || !doc.Remembers() || !mayTurn(doc, again) {
+	if !c.pays() || !rules.Remembers() || !mayTurn(doc, again) {
 		return false
 	}
 	for _, r := range doc.Routes {

@@ -24,6 +24,7 @@ import (
 type config struct {
 	Core    string          `json:"-"`
 	Server  string          `json:"-"` // the strongroom program, for REST; empty: left out
+	Grower  string          `json:"-"` // the tests of internal/core/securedomain as a program, which write large states; empty: rows with those are left out
 	Rounds  int             `json:"rounds"`
 	Length  time.Duration   `json:"length_ns"`
 	Callers []int           `json:"callers"`
@@ -49,7 +50,7 @@ const (
 	partLife    = "life"   // rotation and restore
 	partGREP11  = "grep11" // keys for applications
 
-	partDecisions = "decisions" // by the number of rules
+	partDecisions = "decisions" // by rules, addresses and counted transfers; starts with them
 )
 
 func main() {
@@ -69,6 +70,7 @@ func parse(args []string) (config, error) {
 	delay := f.Duration("flush-delay", 0, "add this to each flush")
 	f.StringVar(&c.Core, "core", "", "the strongroom-core program")
 	f.StringVar(&c.Server, "server", "", "the strongroom program, for the rows through REST")
+	f.StringVar(&c.Grower, "grower", "", "the tests of internal/core/securedomain as a program, for the rows with a large state")
 	f.IntVar(&c.Rounds, "rounds", 8, "rounds; medians are taken over them")
 	f.DurationVar(&c.Length, "length", 800*time.Millisecond, "how long each measurement runs")
 	only := f.String("only", "", "measure these parts only, with commas: "+strings.Join(parts(), ", "))
@@ -149,8 +151,8 @@ func (c config) size(part string) (cells, domains, wallets, entries int) {
 	case partGREP11:
 		cells, domains = (len(grep11Ops)+len(grep11Callers)*(1+2*len(grep11Ops)))/4, 2 // half the rounds, half as long
 	case partDecisions:
-		cells, domains = len(rulesList()), len(rulesList())
-		wallets = domains * (32 + spareAccounts)
+		cells, domains = len(ruledList()), 4*len(ruledList()) // each is started again and again
+		wallets = len(ruledList()) * (32 + spareAccounts)
 	case partLife:
 		domains, wallets = 2, 2*c.Keys // and once more that long for rotations and the restore
 	}

@@ -77,7 +77,7 @@ type domain struct {
 	id          custody.DomainID
 	session     [16]byte
 	mac         []byte
-	rules       int // in its document; 0: the usual few
+	holds       ruled
 }
 
 // newDomain makes a domain in a new folder below dir and starts its core.
@@ -91,12 +91,12 @@ func newDomain(ctx context.Context, binary, dir string, flags ...string) (*domai
 
 // makeDomain makes a domain whose genesis is prepared with some flags besides those of its core.
 func makeDomain(ctx context.Context, binary, dir string, prepare []string, flags ...string) (*domain, error) {
-	return makeDomainOf(ctx, binary, dir, 0, prepare, flags...)
+	return makeDomainOf(ctx, binary, dir, ruled{}, prepare, flags...)
 }
 
-// makeDomainOf is [makeDomain] with so many rules.
-func makeDomainOf(ctx context.Context, binary, dir string, rules int, prepare []string, flags ...string) (*domain, error) {
-	d := &domain{dir: dir, socket: filepath.Join(dir, "door", "core.sock"), binary: binary, flags: flags, service: newPerson(), rules: rules}
+// makeDomainOf is [makeDomain] with the rules of x.
+func makeDomainOf(ctx context.Context, binary, dir string, x ruled, prepare []string, flags ...string) (*domain, error) {
+	d := &domain{dir: dir, socket: filepath.Join(dir, "door", "core.sock"), binary: binary, flags: flags, service: newPerson(), holds: x}
 	for range 3 {
 		d.officers = append(d.officers, newPerson())
 	}
@@ -169,8 +169,8 @@ func (d *domain) document() policy.Document {
 	slices.Sort(officers.Members)
 	slices.SortFunc(doc.Principals, func(a, b policy.Principal) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
 	doc.Groups = []policy.Group{officers}
-	if d.rules > 0 {
-		crowd(&doc, d.rules)
+	if d.holds.rules > 0 {
+		d.holds.crowd(&doc)
 	}
 	return doc
 }

@@ -19,18 +19,34 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/eth"
+	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 )
 
-// BenchmarkGoverned is a service's transfer on an automatic route: decided, durable, pinned, signed, verified; with the key at hand, and with a
-// key that has to be unsealed and derived first. For profiles; figures are taken by scripts/bench.
+// BenchmarkGoverned is a service's transfer on an automatic route: decided, durable, pinned, signed, verified; with the key at hand, with a
+// key that has to be unsealed and derived first, and behind 990 routes for other wallets. For profiles; figures are taken by scripts/bench.
 func BenchmarkGoverned(b *testing.B) {
-	b.Run("warm", func(b *testing.B) { benchmarkGoverned(b, false) })
-	b.Run("cold", func(b *testing.B) { benchmarkGoverned(b, true) })
+	b.Run("warm", func(b *testing.B) { benchmarkGoverned(b, domaintest.Options{}, false) })
+	b.Run("cold", func(b *testing.B) { benchmarkGoverned(b, domaintest.Options{}, true) })
+	b.Run("rules", func(b *testing.B) { benchmarkGoverned(b, domaintest.Options{Document: crowd}, false) })
 }
 
-func benchmarkGoverned(b *testing.B, cold bool) {
-	h := domaintest.New(b, domaintest.Options{})
+// crowd puts 990 routes before those of a document.
+func crowd(d *policy.Document) {
+	own, most := d.Routes, custody.U64(5)
+	d.Routes = nil
+	for i := range 990 {
+		d.Routes = append(d.Routes, policy.Route{ID: fmt.Sprintf("other-%d", i), Priority: uint32(i), Plan: d.ChangePlan, When: policy.Match{
+			Operations: []request.Operation{request.Transfer}, Wallets: []custody.WalletID{custody.WalletID(fmt.Sprintf("other%d", i))}, AmountMax: &most}})
+	}
+	for _, r := range own {
+		r.Priority += 1000
+		d.Routes = append(d.Routes, r)
+	}
+}
+
+func benchmarkGoverned(b *testing.B, o domaintest.Options, cold bool) {
+	h := domaintest.New(b, o)
 	const wallets = 64
 	for i := range wallets {
 		h.Wallet(custody.WalletID(fmt.Sprintf("w%d", i)), domaintest.Chain, request.SchemeEVM)
@@ -39,9 +55,9 @@ func benchmarkGoverned(b *testing.B, cold bool) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	o := request.SessionOpening{V: 1, Authority: h.D.Authority(), Domain: h.D.ID(), Service: h.Service.ID, Ephemeral: own.PublicKey().Bytes(),
+	opening := request.SessionOpening{V: 1, Authority: h.D.Authority(), Domain: h.D.ID(), Service: h.Service.ID, Ephemeral: own.PublicKey().Bytes(),
 		NotAfter: h.Clock.Wall.Load()/1e9 + 3600}
-	raw := canon.Encode(o)
+	raw := canon.Encode(opening)
 	g, err := h.D.OpenSession(context.Background(), message.OpenSession{Opening: raw, Key: h.Service.Pub.Ref(),
 		Sig: ed25519.Sign(h.Service.Key, canon.TagBytes(canon.TagSession, raw))})
 	if err != nil {

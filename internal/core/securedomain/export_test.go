@@ -3,6 +3,7 @@
 package securedomain
 
 import (
+	"errors"
 	"runtime"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"strongroom/internal/core/hsm"
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/seal"
+	"strongroom/internal/pure/authority"
 	format "strongroom/internal/pure/backup"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
@@ -133,3 +135,26 @@ func (d *Domain) Opens(tag canon.Tag, key secret.Bytes, sealed []byte) bool {
 
 // OpenAppKeys counts the keys of applications that are kept open.
 func (d *Domain) OpenAppKeys() int { return d.apps.opened.Kept() }
+
+// Replace puts another state in the place of the domain's, at the same entry of the log, and returns when a snapshot entry commits it and its file is kept.
+// Nothing in the log leads there: a full re-check finds a fault.
+func (d *Domain) Replace(change func(*authority.State) (*authority.State, error)) error {
+	d.mu.Lock()
+	s, err := change(d.state)
+	if err != nil {
+		d.mu.Unlock()
+		return err
+	}
+	at, err := d.now()
+	if err == nil {
+		seq := d.state.Next
+		d.state, d.snapshotAt, d.cfg.SnapshotEvery = s, 0, 1
+		if d.maybeSnapshot(at); d.state.Next == seq {
+			err = errors.New("no snapshot was recorded")
+		}
+	}
+	d.mu.Unlock()
+	d.snapshot.busy.Lock() // its file is written
+	defer d.snapshot.busy.Unlock()
+	return err
+}

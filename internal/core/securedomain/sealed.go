@@ -36,7 +36,7 @@ func sealFile(ids *domainkeys.Identity, seq uint64, data []byte) ([]byte, error)
 
 // openFile opens what sealFile sealed for the same entry.
 func openFile(ids *domainkeys.Identity, seq uint64, sealed []byte) ([]byte, error) {
-	var out []byte
+	out := make([]byte, 0, len(sealed)) // of a large state a hundred megabytes, which grown step by step would be copied many times
 	for i := uint32(0); i == 0 || len(sealed) > 0; i++ {
 		if len(sealed) < 4 {
 			return nil, errors.New("sealed snapshot ends inside a length")

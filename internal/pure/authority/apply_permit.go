@@ -97,7 +97,7 @@ func (s *State) applyPermit(l entry.Leaf, leaf [32]byte, b *entry.Permit) (func(
 		s.useChange(wi, b.Change)
 		s.use(b.Decision.Limits, l)
 		s.unwait(p)
-		if s.Doc.RemembersPaid() {
+		if s.Rules.RemembersPaid() {
 			for _, o := range p.Effects.Outputs {
 				s.paid.add(p.Effects.Chain, o.Address)
 			}

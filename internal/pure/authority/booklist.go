@@ -166,7 +166,7 @@ func (s *State) destination(c custody.ChainID, address string, at Moment) policy
 	out := policy.Destination{Kind: policy.OneTime}
 	rules := s.judging()
 	doc := rules.Document()
-	if doc.RemembersPaid() {
+	if rules.RemembersPaid() {
 		own, _ := s.paid.has(c, address)
 		out.First = !own
 	}
@@ -175,7 +175,7 @@ func (s *State) destination(c custody.ChainID, address string, at Moment) policy
 		if ok {
 			out.Book, out.Counterparty = e.ID, e.Counterparty
 			out.Kind = doc.Whitelist.Standing(e, 0, 0, latest(at))
-		} else if doc.RemembersPaid() {
+		} else if rules.RemembersPaid() {
 			out.Lookalike = s.looksLikeEntry(c, address)
 		}
 		return out

@@ -110,7 +110,7 @@ func describeCall(rules *policy.Rules, view View, w entry.Wallet, receiving uint
 	}
 	f.Wallet, f.Chain, f.Asset, f.Total, f.FeeCap, f.Call = o.Wallet, w.Chain, w.Chain.Native(), o.Value, o.FeeCap, &c
 	f.Destinations = []policy.Destination{view.destination(rules, w.Chain, request.Output{Address: o.Contract, Amount: o.Value})}
-	if rules.Document().Remembers() {
+	if rules.Remembers() {
 		for _, m := range c.Movements {
 			f.Moves = append(f.Moves, view.destination(rules, w.Chain, request.Output{Address: m.To, Amount: m.Amount}))
 		}

@@ -216,7 +216,7 @@ func describeTransfer(rules *policy.Rules, view View, w entry.Wallet, o *request
 	}
 	f.Wallet, f.Chain, f.Asset, f.FeeCap = o.Wallet, w.Chain, o.Asset, o.FeeCap
 	e.Wallet, e.Chain, e.Asset, e.Outputs = o.Wallet, w.Chain, o.Asset, o.Outputs
-	remembers := rules.Document().Remembers()
+	remembers := rules.Remembers()
 	for _, x := range o.Outputs {
 		to := view.destination(rules, w.Chain, x)
 		f.Destinations = append(f.Destinations, to)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
@@ -22,16 +23,7 @@ const MaxMeters = 200_000
 type meterKey [32]byte
 
 func (s *State) keyOf(l policy.Limit, group []string) meterKey {
-	return canon.Hash(canon.TagMeter, &struct {
-		ID      string          `cbor:"1,keyasint"`
-		Measure policy.Measure  `cbor:"2,keyasint"`
-		Window  policy.Window   `cbor:"3,keyasint"`
-		GroupBy []policy.Aspect `cbor:"4,keyasint"`
-		Group   []string        `cbor:"5,keyasint"`
-		Offsets []policy.Offset `cbor:"6,keyasint,omitempty"` // of the window's calendar: they say where its periods are
-
-		Currency string `cbor:"7,keyasint,omitempty"`
-	}{l.ID, l.Measure, l.Window, l.GroupBy, group, s.Doc.Offsets(l.Window), l.Currency})
+	return s.Rules.MeterName(l.ID, group)
 }
 
 // meter is what a limit has counted for one group. docs/spec/limits.md.
@@ -98,10 +90,10 @@ func (m *meter) within(r *policy.Rules, at Moment) (most custody.Uint256) {
 		}
 		return most
 	}
-	for _, u := range m.used {
-		if r.Counts(m.window, u.Place, floorSeconds(at.Time-at.Bound)) {
-			most = sum(most, u.Amount)
-		}
+	from := floorSeconds(at.Time - at.Bound)
+	first := sort.Search(len(m.used), func(i int) bool { return r.Counts(m.window, m.used[i].Place, from) }) // what is after a part that counts does too
+	for i := range m.used[first:] {
+		most = sum(most, m.used[first+i].Amount)
 	}
 	return most
 }
@@ -139,11 +131,11 @@ func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) 
 			}
 		}
 		used, reserved := s.counted(key, l, c.Group, own, at)
-		most := &l.Max
+		most := l.Max
 		if c.Max != nil {
-			most = c.Max
+			most = *c.Max
 		}
-		if sum(sum(used, reserved), c.Amount).Cmp(*most) <= 0 {
+		if sum(sum(used, reserved), c.Amount).Cmp(most) <= 0 {
 			continue
 		}
 		if l.Exceeded == policy.ByPlan {

@@ -154,7 +154,7 @@ func (s *State) applyQuotes(l entry.Leaf, b *entry.Quotes) (func(), error) {
 		}
 		for _, q := range b.Quotes {
 			pair := policy.Pair{Asset: q.Quote.Asset, Currency: q.Quote.Currency}
-			if v := s.priceOf(&s.Doc, pair, at); v.Rate != nil {
+			if v := s.priceOf(s.Rules, pair, at); v.Rate != nil {
 				p.accepted[pair] = AcceptedRecord{pair.Asset, pair.Currency, *v.Rate, l.Seq}
 			}
 		}
@@ -172,9 +172,9 @@ func (s *State) auditQuotes(b *entry.Quotes) error {
 
 // PricesAt gives what assets are worth at a moment, or why that is not known.
 func (s *State) PricesAt(at Moment) func(custody.AssetID, string) policy.Price {
-	doc := s.judging().Document()
+	rules := s.judging()
 	return func(a custody.AssetID, currency string) policy.Price {
-		return s.priceOf(&doc, policy.Pair{Asset: a, Currency: currency}, at)
+		return s.priceOf(rules, policy.Pair{Asset: a, Currency: currency}, at)
 	}
 }
 
@@ -198,12 +198,12 @@ func PricesIn(f policy.Facts) []policy.Price {
 	return f.Context.Prices
 }
 
-// priceOf gives the median of the fresh quotes of a pair that the document's source takes, if there are enough and it is no step.
-func (s *State) priceOf(doc *policy.Document, pair policy.Pair, at Moment) policy.Price {
+// priceOf gives the median of the fresh quotes of a pair that the source of some rules takes, if there are enough and it is no step.
+func (s *State) priceOf(rules *policy.Rules, pair policy.Pair, at Moment) policy.Price {
 	lack := func(source string, why policy.Lack) policy.Price {
 		return policy.Price{Currency: pair.Currency, Source: source, Lack: why}
 	}
-	src, ok := doc.SourceOf(pair)
+	src, ok := rules.SourceOf(pair)
 	if !ok {
 		return lack("", policy.NoQuotes)
 	}
@@ -251,7 +251,7 @@ type PriceState struct {
 func (s *State) PriceStates(at Moment) (out []PriceState) {
 	for _, src := range s.Doc.PriceSources {
 		for _, pair := range src.Pairs {
-			x := PriceState{Source: src.ID, Pair: pair, Price: s.priceOf(&s.Doc, pair, at)}
+			x := PriceState{Source: src.ID, Pair: pair, Price: s.priceOf(s.Rules, pair, at)}
 			for _, signer := range src.Signers {
 				if q, ok := s.gov.prices.quotes[quoteKey{pair, signer.ID}]; ok {
 					x.Quotes = append(x.Quotes, q)

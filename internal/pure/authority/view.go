@@ -53,7 +53,7 @@ func ModeOf(f policy.Facts) policy.Mode {
 // View gives what the state knows at a moment.
 func (s *State) View(at Moment) View {
 	v := View{At: at, Mode: s.Mode(at), Prices: s.PricesAt(at)}
-	if doc := s.judging().Document(); doc.Remembers() {
+	if s.judging().Remembers() {
 		v.Destination = func(c custody.ChainID, address string) policy.Destination { return s.destination(c, address, at) }
 	}
 	return v
@@ -61,7 +61,7 @@ func (s *State) View(at Moment) View {
 
 // Recorded gives what recorded facts say of destinations, for who has no state: the domain's word. It is nil where the rules look at the document alone.
 func Recorded(rules *policy.Rules, f policy.Facts) func(custody.ChainID, string) policy.Destination {
-	if !rules.Document().Remembers() {
+	if !rules.Remembers() {
 		return nil
 	}
 	return func(c custody.ChainID, address string) policy.Destination {

@@ -160,6 +160,12 @@ func (d Document) RemembersPaid() bool {
 		slices.ContainsFunc(d.Limits, func(l Limit) bool { return asks(l.When) || l.Measure == MeasureNew })
 }
 
+// Remembers is [Document.Remembers], which looks at every rule, answered beforehand.
+func (r *Rules) Remembers() bool { return r.remembers }
+
+// RemembersPaid is [Document.RemembersPaid], which looks at every rule, answered beforehand.
+func (r *Rules) RemembersPaid() bool { return r.remembersPaid }
+
 // Edits says whether an operation makes another document: one of the address book does not where the document has a ledger.
 func (d Document) Edits(o request.Operation) bool {
 	return o.EditsRules() && (d.Whitelist == nil || !o.Lists())

@@ -25,6 +25,38 @@ func withLedger() policy.Document {
 	return d
 }
 
+// TestRulesRememberAsTheirDocument: what a document asks of the past is told alike by it and by its rules, whichever part asks.
+func TestRulesRememberAsTheirDocument(t *testing.T) {
+	t.Parallel()
+	transfers := []request.Operation{request.Transfer}
+	for name, x := range map[string]struct {
+		set             func(*policy.Document)
+		remembers, paid bool
+	}{
+		"nothing":         {func(*policy.Document) {}, false, false},
+		"ledger":          {func(d *policy.Document) { *d = withLedger() }, true, true},
+		"entry that ends": {func(d *policy.Document) { d.AddressBook[1].Expires = 2_000_000_000 }, true, false},
+		"guard":           {func(d *policy.Document) { d.Guards[0].When.FirstUse = true }, true, true},
+		"route":           {func(d *policy.Document) { d.Routes[0].When = policy.Match{Operations: transfers, Lookalike: true} }, true, true},
+		"obligation": {func(d *policy.Document) {
+			d.Obligations = []policy.Obligation{{ID: "new", When: policy.Match{Operations: transfers, FirstUse: true}, Add: policy.Addition{Delay: 1}}}
+		}, true, true},
+		"limit": {func(d *policy.Document) {
+			d.Limits = []policy.Limit{{ID: "new", When: policy.Match{Operations: transfers, FirstUse: true}, Measure: policy.MeasureCount, Exceeded: policy.Deny}}
+		}, true, true},
+		"limit of new destinations": {func(d *policy.Document) {
+			d.Limits = []policy.Limit{{ID: "new", When: policy.Match{Operations: transfers}, Measure: policy.MeasureNew, Exceeded: policy.Deny}}
+		}, true, true},
+	} {
+		d := sample()
+		x.set(&d)
+		r := compile(t, d)
+		if r.Remembers() != x.remembers || d.Remembers() != x.remembers || r.RemembersPaid() != x.paid || d.RemembersPaid() != x.paid {
+			t.Errorf("%s: rules %v %v, document %v %v; want %v %v", name, r.Remembers(), r.RemembersPaid(), d.Remembers(), d.RemembersPaid(), x.remembers, x.paid)
+		}
+	}
+}
+
 func TestLedgerChecks(t *testing.T) {
 	t.Parallel()
 	if err := withLedger().Check(custody.Production); err != nil {

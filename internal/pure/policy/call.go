@@ -69,20 +69,28 @@ func (r *Rules) moves(f Facts) []Facts {
 	for i, m := range list {
 		x := f
 		x.Operation, x.Call, x.Asset, x.Total = request.Transfer, nil, m.Asset, m.Amount
-		to := Destination{Address: m.To, Amount: m.Amount, Kind: OneTime}
-		if i == 0 && len(f.Destinations) > 0 {
-			to = f.Destinations[0]
-		} else if i > 0 && i <= len(f.Moves) {
-			to = f.Moves[i-1]
-		} else if e, ok := r.Entry(f.Chain, m.To); ok {
-			if to.Kind, to.Book, to.Counterparty = Whitelisted, e.ID, e.Counterparty; e.Suspended {
-				to.Kind = Suspended
-			}
+		if x.Moves = nil; i == 0 && len(f.Destinations) > 0 {
+			x.Destinations = f.Destinations[:1]
+		} else {
+			x.Destinations = []Destination{r.movedTo(&f, i-1, m)}
 		}
-		x.Destinations, x.Moves = []Destination{to}, nil
 		out[i] = x
 	}
 	return out
+}
+
+// movedTo gives where movement number i of a call goes: what the facts say, or else the document; below 0 that of its own value, where the facts name none.
+func (r *Rules) movedTo(f *Facts, i int, m request.Movement) Destination {
+	if i >= 0 && i < len(f.Moves) {
+		return f.Moves[i]
+	}
+	to := Destination{Address: m.To, Amount: m.Amount, Kind: OneTime}
+	if e, ok := r.Entry(f.Chain, m.To); ok {
+		if to.Kind, to.Book, to.Counterparty = Whitelisted, e.ID, e.Counterparty; e.Suspended {
+			to.Kind = Suspended
+		}
+	}
+	return to
 }
 
 // barredCall refuses a call that moves something to where no transfer may go, gives power over tokens to an address on the blacklist, or calls a contract on it;
@@ -94,8 +102,9 @@ func (r *Rules) barredCall(f *Facts) (rule, criterion, observed string) {
 	if f.Operation != request.ContractCall {
 		return "", "", ""
 	}
-	for _, x := range r.moves(*f)[1:] {
-		if rule, criterion, observed = r.barred(&x); rule != "" {
+	for i, m := range f.Call.Movements {
+		to := Facts{Chain: f.Chain, Destinations: []Destination{r.movedTo(f, i, m)}}
+		if rule, criterion, observed = r.barred(&to); rule != "" {
 			return rule, criterion, observed
 		}
 	}
@@ -135,7 +144,7 @@ func (r *Rules) blockedPower(chain custody.ChainID, approvals []request.TokenApp
 
 // completeMoves says what is wrong with what the facts say of a call's movements.
 func (r *Rules) completeMoves(f *Facts) (criterion, observed string) {
-	if !r.doc.Remembers() {
+	if !r.remembers {
 		if len(f.Moves) > 0 {
 			return "call", "the document does not look at where a call's movements go, and the facts do"
 		}
@@ -158,7 +167,7 @@ func (r *Rules) completeMoves(f *Facts) (criterion, observed string) {
 
 // moved adds what the guards say of what a call moves: what a transfer may not do, a call may not do either.
 func (r *Rules) moved(call *activation, g *Guard, unmet []problem.Unmet) (*Guard, []problem.Unmet) {
-	for a := range r.movements(call) {
+	for a := range r.moving(call) {
 		other, more := r.guard(a)
 		if other != nil && (g == nil || g.Effect == Hold && other.Effect == Deny) {
 			g = other
@@ -168,22 +177,30 @@ func (r *Rules) moved(call *activation, g *Guard, unmet []problem.Unmet) (*Guard
 	return g, unmet[:min(len(unmet), MaxUnmet)]
 }
 
-// movements gives what a call moves, each as a transfer of its own; of anything else nothing.
-func (r *Rules) movements(call *activation) iter.Seq[*activation] {
+// moving gives what a call moves that is more than nothing, each as a transfer of its own; of anything else nothing.
+func (r *Rules) moving(call *activation) iter.Seq[*activation] {
 	return func(yield func(*activation) bool) {
 		if call.facts.Operation != request.ContractCall {
 			return
 		}
-		for _, x := range r.moves(*call.facts) {
-			if !x.Total.IsZero() && !yield(r.asTransfer(call, &x)) {
+		for _, a := range r.movements(call) {
+			if !a.facts.Total.IsZero() && !yield(a) {
 				return
 			}
 		}
 	}
 }
 
-func (*Rules) asTransfer(call *activation, x *Facts) *activation {
-	return &activation{facts: x, doc: call.doc, n: call.n, who: call.who, has: attributes(request.Transfer)}
+// movements gives all that a call moves, each as a transfer of its own, its own value first. It is worked out once a decision, and an expression is evaluated once
+// for each.
+func (r *Rules) movements(call *activation) []*activation {
+	if call.moves == nil {
+		list := r.moves(*call.facts)
+		for i := range list {
+			call.moves = append(call.moves, &activation{facts: &list[i], doc: call.doc, n: call.n, who: call.who, has: attributes(request.Transfer)})
+		}
+	}
+	return call.moves
 }
 
 // callCharges says what a call takes from limits: as a call, and for what it moves as transfers do, its fee too.
@@ -192,16 +209,16 @@ func (r *Rules) callCharges(call *activation, fee custody.Uint256, counts func(L
 	if err != nil {
 		return nil, err
 	}
-	for i, x := range r.moves(*call.facts) {
-		more, err := r.chargesOf(r.asTransfer(call, &x), fee, counts)
+	for i, a := range r.movements(call) {
+		more, err := r.chargesOf(a, fee, counts)
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range more {
 			l, _ := r.Limit(c.Limit)
 			taken := func(o Charge) bool { return o.Limit == c.Limit && slices.Equal(o.Group, c.Group) }
-			fee := l.Measure == MeasureFee && (i == 0 || !x.Total.IsZero()) && !slices.ContainsFunc(out, taken) // there is one, however much is moved
-			if (l.Measure == MeasureAmount || l.Measure == MeasureFiat) && !c.Amount.IsZero() || fee || l.Measure == MeasureNew && !x.Total.IsZero() {
+			fee := l.Measure == MeasureFee && (i == 0 || !a.facts.Total.IsZero()) && !slices.ContainsFunc(out, taken) // there is one, however much is moved
+			if (l.Measure == MeasureAmount || l.Measure == MeasureFiat) && !c.Amount.IsZero() || fee || l.Measure == MeasureNew && !a.facts.Total.IsZero() {
 				out = append(out, c)
 			}
 		}

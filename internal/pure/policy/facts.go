@@ -77,7 +77,7 @@ func (r *Rules) complete(f *Facts) (criterion, observed string) {
 		return "caller", "the caller, its gateway or what it may do is not known"
 	case h.call && (f.Call == nil || len(f.Call.Calls) == 0):
 		return "call", "what the call does is not known"
-	case h.call && (len(f.Moves) > 0 || r.doc.Remembers()):
+	case h.call && (len(f.Moves) > 0 || r.remembers):
 		if criterion, observed = r.completeMoves(f); criterion != "" {
 			return criterion, observed
 		}
@@ -129,6 +129,8 @@ type activation struct {
 	has     has
 	dests   ref.Val
 	results []exprResult // by number of the expression; nil before the first
+
+	moves []*activation // [Rules.movements]; nil before they are asked for
 
 	doc *Document // of the rules
 	n   int       // expressions of the rules

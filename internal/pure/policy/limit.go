@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
@@ -90,15 +91,11 @@ func (r *Rules) Limit(id string) (Limit, bool) {
 	if id == RuleRamp {
 		return r.doc.ramp()
 	}
-	return r.doc.limit(id)
-}
-
-func (d Document) limit(id string) (Limit, bool) {
-	i, ok := slices.BinarySearchFunc(d.Limits, id, func(l Limit, id string) int { return compare(l.ID, id) })
+	i, ok := sort.Find(len(r.doc.Limits), func(i int) int { return compare(id, r.doc.Limits[i].ID) }) // a limit is too large to copy for a comparison
 	if !ok {
 		return Limit{}, false
 	}
-	return d.Limits[i], true
+	return r.doc.Limits[i], true
 }
 
 // errCharges says that a request takes from too many limits.

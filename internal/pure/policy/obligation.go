@@ -94,7 +94,7 @@ func (r *Rules) obliging(a *activation) (out []int) {
 		}
 	}
 	find(a)
-	for x := range r.movements(a) {
+	for x := range r.moving(a) {
 		find(x)
 	}
 	slices.Sort(out)

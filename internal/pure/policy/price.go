@@ -96,6 +96,9 @@ func (d *Document) SourceOf(p Pair) (*PriceSource, bool) {
 	return nil, false
 }
 
+// SourceOf is [Document.SourceOf].
+func (r *Rules) SourceOf(p Pair) (*PriceSource, bool) { return r.doc.SourceOf(p) }
+
 // Source finds a price source.
 func (d *Document) Source(id string) (*PriceSource, bool) {
 	i, ok := slices.BinarySearchFunc(d.PriceSources, id, func(s PriceSource, id string) int { return cmp.Compare(s.ID, id) })

@@ -31,7 +31,8 @@ type Rules struct {
 	guardAt   map[request.Operation]*index
 	routeAt   map[request.Operation]*index
 	limitAt   map[request.Operation]*index
-	exprs     int // different expressions
+	exprs     int                     // different expressions
+	meters    map[string]*meterNaming // by limit
 
 	obligations  []matcher // as doc.Obligations
 	obligationAt map[request.Operation]*index
@@ -40,6 +41,7 @@ type Rules struct {
 
 	asksTime, asksTemperature bool // a rule does
 	delayed                   bool // [Rules.Delayed]
+	remembers, remembersPaid  bool // [Document.Remembers], [Document.RemembersPaid]
 
 	currencies []string // [Rules.Currencies]
 }
@@ -177,7 +179,9 @@ func Compile(d Document) (*Rules, error) {
 		return nil, err
 	}
 	r.guardAt, r.routeAt, r.limitAt, r.obligationAt = indexOf(r.guards), indexOf(r.routes), indexOf(r.limits), indexOf(r.obligations)
+	r.nameMeters()
 	r.delayed, r.currencies = own.delayed(), own.currencies()
+	r.remembers, r.remembersPaid = own.Remembers(), own.RemembersPaid()
 	if err := r.satisfiable(true); err != nil {
 		return nil, err
 	}
