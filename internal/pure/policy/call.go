@@ -183,7 +183,7 @@ func (r *Rules) movements(call *activation) iter.Seq[*activation] {
 }
 
 func (*Rules) asTransfer(call *activation, x *Facts) *activation {
-	return &activation{facts: x, doc: call.doc, n: call.n, who: call.who, has: attributes(request.Transfer)}
+	return &activation{facts: x, call: call.facts, doc: call.doc, n: call.n, who: call.who, has: attributes(request.Transfer)}
 }
 
 // callCharges says what a call takes from limits: as a call, and for what it moves as transfers do, its fee too.

@@ -349,6 +349,7 @@ func (m Match) String() string {
 	say(m.Call != nil, "%s", m.Call)
 	say(m.Typed != nil, "%s", m.Typed)
 	say(len(m.Message) > 0, "the message is %s", joined(m.Message, " or "))
+	say(m.Simulation != nil, "%s", m.Simulation)
 	if len(parts) == 0 {
 		return "anything is asked"
 	}

@@ -206,6 +206,7 @@ type Match struct {
 	Call           *CallMatch            `cbor:"24,keyasint,omitempty"` // what a contract call does
 	Typed          *TypedMatch           `cbor:"25,keyasint,omitempty"` // what typed data says
 	Message        []MessageKind         `cbor:"26,keyasint,omitempty"` // the message is of one of these kinds
+	Simulation     *SimulationMatch      `cbor:"32,keyasint,omitempty"` // a simulation tells this; in obligations only
 }
 
 // Encode gives the canonical encoding.

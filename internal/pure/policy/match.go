@@ -40,6 +40,7 @@ const (
 	fCall
 	fTyped
 	fMessage
+	fSimulation
 )
 
 // criterion names a field as the rule file spells it.
@@ -47,7 +48,7 @@ func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
 		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr",
 		"time", "source.temperature", "fee.over", "source.class", "initiator.roles",
-		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message"}[f]
+		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message", "simulation"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -137,6 +138,8 @@ func (m *Match) observed(x field, a *activation) string {
 		return f.FeeCap.String()
 	case fClass:
 		return string(f.Class.Named())
+	case fSimulation:
+		return m.observedSimulation(a.whole())
 	case fCall, fTyped, fMessage:
 		return observedSigning(x, f)
 	default:
@@ -189,8 +192,10 @@ func (x *matcher) match(a *activation) verdict {
 	if unmet != noField && err == nil {
 		return verdict{decided: unmet}
 	}
-	if v := x.m.signing(a); v.decided != noField {
+	for _, v := range [...]verdict{x.m.signing(a), x.m.simulated(a)} {
 		switch {
+		case v.decided == noField:
+			continue
 		case !v.match && v.err == nil:
 			return v
 		case v.err != nil && err == nil:
