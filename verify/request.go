@@ -129,7 +129,7 @@ func (c *checker) facts(rules *policy.Rules) error {
 		}
 		c.wallet = *w
 	}
-	view := authority.View{At: c.moment(c.seq), Mode: authority.ModeOf(e.Facts), Destination: authority.Recorded(rules, e.Facts)}
+	view := authority.View{At: c.moment(c.seq), Mode: authority.ModeOf(e.Facts), Destination: authority.Recorded(rules, e.Facts), Simulation: e.Facts.Simulation}
 	if e.Facts.Around != nil && rules.AsksTemperature() {
 		view.Temperature = e.Facts.Around.Temperature
 		c.report.Notes = append(c.report.Notes, "the rules look at the wallet's temperature, which the file does not show: it is the domain's word")
@@ -160,7 +160,7 @@ func (c *checker) agrees(rules *policy.Rules, at authority.Moment, d policy.Deci
 	accepted := authority.ModeOf(c.request.Facts)
 	for _, mode := range []policy.Mode{accepted, policy.Normal, policy.Draining, policy.Frozen} {
 		for _, t := range temperatures {
-			f, _, _, err := c.describe(rules, authority.View{At: at, Temperature: t, Mode: mode, Destination: authority.Recorded(rules, c.request.Facts)})
+			f, _, _, err := c.describe(rules, authority.View{At: at, Temperature: t, Mode: mode, Destination: authority.Recorded(rules, c.request.Facts), Simulation: c.request.Facts.Simulation})
 			if err != nil {
 				return false, err
 			}

@@ -89,7 +89,7 @@ func (c *call) signedFile(key string) (message.Submit, request.Request, error) {
 	if r.Key != key {
 		return message.Submit{}, r, problem.New(problem.Malformed, "header %s is not the request's key %q", apiv1.IdempotencyHeader, r.Key)
 	}
-	return message.Submit(f), r, nil
+	return message.Submit{Request: f.Request, Evidence: f.Evidence, Payload: f.Payload}, r, nil
 }
 
 // submission reads JSON and rebuilds the canonical request from it.

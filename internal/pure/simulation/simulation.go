@@ -43,18 +43,15 @@ type Why string
 
 // The reasons. Wire format.
 const (
-	NoNode      Why = "no-node"      // serve has none of the chain
-	Unreachable Why = "unreachable"  // no answer, or none in time
-	Unsupported Why = "no-method"    // the node has no eth_simulateV1
-	Rejected    Why = "rejected"     // the node does not carry the transaction out at all, for instance for want of funds
-	Malformed   Why = "malformed"    // an event that is none of the standards, or an answer that contradicts itself
-	TooMany     Why = "too-many"     // more changes or approvals than a report holds
-	Unprepared  Why = "not-prepared" // serve could not find out what to ask
+	NoNode      Why = "no-node"     // serve has none of the chain
+	Unreachable Why = "unreachable" // no answer, or none in time
+	Unsupported Why = "no-method"   // the node has no eth_simulateV1
+	Rejected    Why = "rejected"    // the node does not carry the transaction out at all, for instance for want of funds
+	Malformed   Why = "malformed"   // an event that is none of the standards, or an answer that contradicts itself
+	TooMany     Why = "too-many"    // more changes or approvals than a report holds
 )
 
-func reasons() []Why {
-	return []Why{NoNode, Unreachable, Unsupported, Rejected, Malformed, TooMany, Unprepared}
-}
+func reasons() []Why { return []Why{NoNode, Unreachable, Unsupported, Rejected, Malformed, TooMany} }
 
 // Report is what a node said of one transaction. Block and hash are those of the block after which it was carried out; they, changes and approvals are
 // there only where the status is not unknown.
