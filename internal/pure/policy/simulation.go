@@ -201,6 +201,14 @@ func (m Match) noSimulation() error {
 	return errors.New("when.simulation: what a simulation tells is the word of serve alone, so it may only add: it has its place in obligations and nowhere else")
 }
 
+// addable refuses what an obligation that looks at simulations can't add: how many groups are needed is counted over the plans that are needed without it.
+func (m Match) addable(a Addition) error {
+	if m.Simulation == nil || a.MinGroups == 0 {
+		return nil
+	}
+	return errors.New("add.minDistinctGroups has no place where when.simulation is: add a plan or a delay")
+}
+
 // String tells a match of simulations in words.
 func (m *SimulationMatch) String() string {
 	if m == nil {

@@ -146,7 +146,7 @@ func TestSimulationOnlyAdds(t *testing.T) {
 		if err != nil {
 			t.Skip(err.Error())
 		}
-		for range 8 {
+		for range 16 {
 			f := drawFacts(t, d)
 			if rapid.IntRange(0, 2).Draw(t, "call") == 0 && f.Operation == request.Transfer {
 				f = drawCall(t, f)
@@ -162,6 +162,13 @@ func TestSimulationOnlyAdds(t *testing.T) {
 				x := after.Evaluate(f)
 				if err := needs(x, base); err != nil {
 					t.Fatalf("%v\n%+v\n%s\n%s", err, f.Simulation, describe(base), describe(x))
+				}
+				if votes := drawVotes(t, "votes", d); x.Outcome == policy.Allowed {
+					if met, _ := x.Met(after, f.Initiator, votes); met {
+						if was, unmet := base.Met(before, f.Initiator, votes); !was {
+							t.Fatalf("votes meet it with a report and not without: %v", unmet)
+						}
+					}
 				}
 				if err := needs(worst, x); err != nil {
 					t.Fatalf("a report is worse than none: %v\n%+v", err, f.Simulation)
@@ -340,6 +347,10 @@ func TestSimulationsInDocuments(t *testing.T) {
 		{"route " + sample().Routes[0].ID + ": when.simulation", func(d *policy.Document) { d.Routes[0].When.Simulation = when.Simulation }},
 		{"limit most: when.simulation", func(d *policy.Document) {
 			d.Limits = []policy.Limit{{ID: "most", When: when, Measure: policy.MeasureCount, Max: custody.U64(1), Window: policy.Window{Rolling: 60}, Exceeded: policy.Effect(policy.Deny)}}
+		}},
+		{"obligation look: add.minDistinctGroups has no place", func(d *policy.Document) {
+			d.Obligations = watching(policy.SimulationMatch{Unknown: true}).Obligations
+			d.Obligations[0].Add.MinGroups = 1
 		}},
 		{"simulation is empty", in(policy.SimulationMatch{})},
 		{"must be sorted", in(policy.SimulationMatch{OutOver: []policy.Outgo{{Asset: coin}, {Asset: token}}})},
