@@ -88,7 +88,7 @@ func needs(more, less policy.Decision) error {
 		return fmt.Errorf("fewer groups")
 	case more.Auto && !less.Auto:
 		return fmt.Errorf("automatic")
-	case !less.Auto && !bytes.Equal(canon.Encode(more.Plan), canon.Encode(less.Plan)):
+	case !less.Auto && !bytes.Equal(canon.Encode(more.Plan), canon.Encode(less.Plan)) && !besides(less):
 		return fmt.Errorf("another plan")
 	case !bytes.Equal(canon.Encode(more.FeeCap), canon.Encode(less.FeeCap)):
 		return fmt.Errorf("another fee cap")
@@ -104,6 +104,11 @@ func needs(more, less policy.Decision) error {
 		}
 	}
 	return nil
+}
+
+// besides says whether a decision was automatic without a plan that it needs besides, which then stands for its own too.
+func besides(d policy.Decision) bool {
+	return slices.ContainsFunc(d.Also, func(x policy.Requirement) bool { return x.Told && bytes.Equal(canon.Encode(x.Plan), canon.Encode(d.Plan)) })
 }
 
 // drawCall makes facts a contract call that names some movements.
