@@ -384,3 +384,34 @@ func TestSimulationsInDocuments(t *testing.T) {
 		t.Errorf("told as %s", got)
 	}
 }
+
+// The plan of an obligation that looks at simulations gives no group that the request needs without it.
+func TestSimulationsHelpWithNothingElse(t *testing.T) {
+	t.Parallel()
+	d := sample()
+	d.Floor.MinDistinctUsers = 1
+	d.Groups = []policy.Group{{ID: "bots", Members: []custody.PersonID{bot}}, {ID: "desk", Members: []custody.PersonID{carol}}, {ID: "risk", Members: []custody.PersonID{dave}}, {ID: "treasury", Members: []custody.PersonID{alice, bob, carol}}}
+	d.Routes[1].Plan = policy.Plan{AnyOf: []policy.Branch{{Steps: []policy.Step{{Group: "treasury", Min: 2}}}, {Steps: []policy.Step{{Group: "risk", Min: 1}, {Group: "treasury", Min: 1}}}}}
+	desk := plan("desk", 1)
+	d.Obligations = []policy.Obligation{
+		{ID: "all", When: policy.Match{Operations: []request.Operation{request.Transfer}}, Add: policy.Addition{MinGroups: 2}},
+		{ID: "look", When: policy.Match{Simulation: &policy.SimulationMatch{Unknown: true}}, Add: policy.Addition{Plan: &desk}},
+	}
+	r := compile(t, d)
+	x := r.Evaluate(facts(alice, "hot", "30"))
+	if x.Outcome != policy.Allowed || len(x.Also) != 1 || !x.Also[0].Told || !slices.Equal(x.Obligations, []string{"all", "look"}) {
+		t.Fatalf("%s %+v", describe(x), x)
+	}
+	if met, _ := x.Met(r, alice, approve(bob, carol)); met {
+		t.Error("carol stands for a group that only the simulation asks for")
+	}
+	if met, unmet := x.Met(r, alice, approve(bob, carol, dave)); !met {
+		t.Errorf("three of three groups: %v", unmet)
+	}
+	three := d
+	three.Obligations = slices.Clone(d.Obligations)
+	three.Obligations[0].Add.MinGroups = 3
+	if x := compile(t, three).Evaluate(facts(alice, "hot", "30")); x.Outcome != policy.Denied || x.Rule != policy.RuleFloor || x.Unmet[0].Rule != "all" {
+		t.Errorf("what can't be met without a simulation can be met with one: %s", describe(x))
+	}
+}
