@@ -108,7 +108,9 @@ func needs(more, less policy.Decision) error {
 
 // besides says whether a decision was automatic without a plan that it needs besides, which then stands for its own too.
 func besides(d policy.Decision) bool {
-	return slices.ContainsFunc(d.Also, func(x policy.Requirement) bool { return x.Told && bytes.Equal(canon.Encode(x.Plan), canon.Encode(d.Plan)) })
+	return slices.ContainsFunc(d.Also, func(x policy.Requirement) bool {
+		return x.Told && bytes.Equal(canon.Encode(x.Plan), canon.Encode(d.Plan))
+	})
 }
 
 // drawCall makes facts a contract call that names some movements.
