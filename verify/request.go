@@ -134,6 +134,9 @@ func (c *checker) facts(rules *policy.Rules) error {
 		view.Temperature = e.Facts.Around.Temperature
 		c.report.Notes = append(c.report.Notes, "the rules look at the wallet's temperature, which the file does not show: it is the domain's word")
 	}
+	if e.Facts.Simulation != nil && rules.Document().AsksSimulation() {
+		c.report.Notes = append(c.report.Notes, "obligations look at the report of a simulation, which is the word of who handed the request in: it can only have asked for more")
+	}
 	f, x, b, err := c.describe(rules, view)
 	if err != nil {
 		return err
