@@ -109,7 +109,7 @@ const simulationPatience = 3 * time.Second
 // simulating gives the node of a chain that can be asked what a transaction would change.
 func (ns *nodes) simulating(c custody.ChainID) (simulate.Node, bool) {
 	n, ok := ns.of(c)
-	if !ok || n.eth == nil {
+	if !ok || n.eth == nil || n.cfg.NoSimulation {
 		return nil, false
 	}
 	return n.eth, true

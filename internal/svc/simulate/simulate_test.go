@@ -231,7 +231,7 @@ type node struct {
 // Simulate says it.
 func (n *node) Simulate(ctx context.Context, from, to string, value custody.Uint256, data []byte) (chain.Trace, error) {
 	n.from, n.to, n.value, n.data = from, to, value, data
-	if n.err == context.DeadlineExceeded {
+	if errors.Is(n.err, context.DeadlineExceeded) {
 		<-ctx.Done()
 		return n.said, &chain.Refusal{Reason: chain.Unavailable, Err: ctx.Err()}
 	}
