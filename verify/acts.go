@@ -88,7 +88,7 @@ func (c *checker) permit(seq uint64, p *entry.Permit) error {
 	if err != nil {
 		return err
 	}
-	asked := authority.Asked{Request: c.req, Effects: c.request.Effects, Bounds: c.request.Bounds, Kind: c.request.Facts.Evidence}
+	asked := authority.Asked{Request: c.req, Effects: c.request.Effects, Bounds: c.request.Bounds, Kind: c.request.Facts.Evidence, Simulation: c.request.Facts.Simulation}
 	again, err := authority.CheckPayload(c.wallet, secp.HardenedBit, asked, p.Payload, authority.Derive)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ import (
 	"strongroom/internal/pure/price"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 )
 
 const chain = custody.ChainID("eip155:1")
@@ -118,6 +119,7 @@ type turn struct {
 	again string        // the turn whose request this goes on with; empty: a new one
 
 	quote string // what the feeds say then that an ether is worth, in USD
+	node  string // what serve's node says of a contract call: "gives", "fails" or "dead"; empty: that it gives nothing
 
 	by   string
 	op   request.Operation
@@ -202,7 +204,7 @@ func (s *story) ask(x turn) (message.Request, bool) {
 	by := s.person(x.by)
 	r := s.h.Request(by, x.op, body)
 	r.NotAfter = s.h.Clock.Wall.Load()/1e9 + s.doc.Floor.RequestTTL - 60
-	v, err := s.h.Submit(by, r, nil)
+	v, err := s.h.D.Submit(context.Background(), message.Submit{Request: r.Encode(), Evidence: by.Sign(r), Simulation: s.report(x, body)})
 	got := string(problem.KindOf(err))
 	if err == nil {
 		got = string(v.Decision.Outcome) + " " + v.Decision.Rule
@@ -245,6 +247,27 @@ func (s *story) quote(x turn) {
 func feed(id string) ed25519.PrivateKey {
 	seed := sha256.Sum256([]byte(id))
 	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// report is what serve's node says of a turn's contract call.
+func (s *story) report(x turn, body any) []byte {
+	s.Helper()
+	b, ok := body.(request.ContractCallBody)
+	if !ok || x.node == "dead" {
+		return nil
+	}
+	w, err := s.h.D.Wallet(b.Wallet)
+	if err != nil {
+		s.Fatal(err)
+	}
+	r := simulation.Report{V: 1, Chain: chain, Address: w.Address, Status: simulation.OK, Block: 1, BlockHash: make([]byte, 32)}
+	switch x.node {
+	case "gives":
+		r.Changes = []simulation.Change{{Asset: simulation.Coin(chain), Out: custody.U64(1)}}
+	case "fails":
+		r.Status = simulation.Reverted
+	}
+	return r.Encode()
 }
 
 func (s *story) decide(x turn, v message.Request, name string, d request.Decision) {

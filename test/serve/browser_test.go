@@ -34,6 +34,7 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 	relying "strongroom/internal/pure/webauthn"
 )
 
@@ -43,6 +44,8 @@ type inWords struct{}
 func (inWords) Body(b request.Body, source string) []string { return words.Body(b, source) }
 
 func (inWords) Signing(e request.Effects) []string { return words.Signing(e) }
+
+func (inWords) Simulated(r *simulation.Report) []string { return words.Simulated(r) }
 
 func (inWords) Groups(b []byte) string { return words.Groups(b) }
 

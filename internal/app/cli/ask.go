@@ -366,6 +366,7 @@ func (e *env) requestPairs(v client.RequestView) []pair {
 		}
 		out = append(out, pair{name, l})
 	}
+	out = append(out, simulated(v.Simulation)...)
 	rule := fmt.Sprintf("%s: %s", v.Decision.Rule, v.Decision.Outcome)
 	if v.Decision.Auto {
 		rule += ", automatic"

@@ -146,7 +146,10 @@ func TestNodeFlag(t *testing.T) {
 		n.Confirmations != 3 || n.Poll.Seconds() != 2 || n.BumpAfter.Minutes() != 1 || n.ScanFrom != 9 {
 		t.Errorf("got %+v, error %v", n, err)
 	}
-	for _, bad := range []string{"", "bitcoin", "nowhere=http://x", "ethereum=http://x,colour=red", "ethereum=http://x,confirmations=-1", "ethereum=http://x,poll=soon"} {
+	if n, err = nodeOf("ethereum=http://x,no-simulation"); err != nil || !n.NoSimulation {
+		t.Errorf("got %+v, error %v", n, err)
+	}
+	for _, bad := range []string{"", "bitcoin", "nowhere=http://x", "ethereum=http://x,colour=red", "ethereum=http://x,confirmations=-1", "ethereum=http://x,poll=soon", "ethereum=http://x,no-simulation=yes"} {
 		if _, err := nodeOf(bad); err == nil {
 			t.Errorf("%q is taken", bad)
 		}

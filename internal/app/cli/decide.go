@@ -279,7 +279,23 @@ func (d dossier) describe(e *env, rev client.Review, st client.Statement) error 
 	say("domain", st.Domain.String())
 	say("your word", fmt.Sprintf("%s, as %s", st.Decision, e.person(st.Approver)))
 	say("hash", words.Groups(h[:]))
+	d.beside(e, rev)
 	return nil
+}
+
+// beside shows what is no part of what is signed: what serve's node says that it would change.
+func (d dossier) beside(e *env, rev client.Review) {
+	lines := words.Simulated(d.Request.Simulation)
+	if len(lines) == 0 && rev.Effects.Calls != nil {
+		lines = []string{"nobody says what it would change in balances: there is no simulation"}
+	}
+	if len(lines) == 0 {
+		return
+	}
+	e.say("Not signed, and checked by neither decoder:")
+	for i, l := range lines {
+		e.say("  %-12s %s", map[bool]string{true: "simulation"}[i == 0], l)
+	}
 }
 
 // changes says what a request for new rules changes. Rules that were proposed before the current ones can't take effect any more: they are

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"strongroom/client"
+	"strongroom/internal/app/words"
 	"strongroom/internal/pure/apiv1"
 	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/simulation"
 )
 
 type requestExplain struct {
@@ -80,6 +82,7 @@ func (e *env) explain(x client.Explanation, all bool) error {
 		add("now", "can't be done, by rule document version %d: %s", x.PolicyVersion, x.Unfit.Detail)
 	}
 	if n := x.Now; n != nil {
+		out = append(out, simulated(n.Facts.Simulation)...)
 		add("now", "%s, by rule document version %d", decisionLine(n.Decision), x.PolicyVersion)
 		for _, u := range n.Decision.Unmet {
 			add("", "%s", unmetLine(u))
@@ -102,6 +105,16 @@ func (e *env) explain(x client.Explanation, all bool) error {
 		add("clock", "not certain: nothing would be decided now")
 	}
 	return e.pairs(out)
+}
+
+// simulated shows the report of a simulation.
+func simulated(r *simulation.Report) (out []pair) {
+	name := "simulation"
+	for _, l := range words.Simulated(r) {
+		out = append(out, pair{name, l})
+		name = ""
+	}
+	return out
 }
 
 func decisionLine(d apiv1.Decision) string {

@@ -22,7 +22,7 @@ type serveFlags struct {
 	Passwords bool     `help:"With --pages: people may sign in with a password and a code too, to read."`
 	TLSKey    string   `name:"tls-key-from-module" placeholder:"FILE" help:"Keep the TLS key in the domain, as that of the caller local:serve of this service (its key file), which needs a grant; default: in memory."`
 	Pages     string   `placeholder:"ORIGIN" help:"Pages for people with a browser: where it finds them, for instance https://localhost:7443. Passkeys are good for this address only."`
-	Node      []string `placeholder:"CHAIN=URL" sep:"none" help:"Node of a chain, for instance bitcoin-regtest=http://127.0.0.1:18334,user=u,password-file=F,confirmations=1. After the URL: user, password-file, ca-file, confirmations, poll, bump-after, scan-from, token. May be given more than once."`
+	Node      []string `placeholder:"CHAIN=URL" sep:"none" help:"Node of a chain, for instance bitcoin-regtest=http://127.0.0.1:18334,user=u,password-file=F,confirmations=1. After the URL: user, password-file, ca-file, confirmations, poll, bump-after, scan-from, token, no-simulation. May be given more than once."`
 	Metrics   string   `name:"metrics-listen" placeholder:"HOST:PORT" help:"Where /metrics is, on loopback and in plaintext; default: nowhere."`
 	// Relay flags come besides those of the configuration file.
 	RelayWitness []string `name:"relay-witness" sep:"none" placeholder:"NAME=URL" help:"Where a log witness of the domain is reached, for instance w1=https://witness.example:7444. May be given more than once."`
@@ -117,6 +117,10 @@ func nodeOf(s string) (n serveapp.Chain, err error) {
 			n.CAFile = v
 		case "token":
 			n.Tokens = append(n.Tokens, v)
+		case "no-simulation":
+			if n.NoSimulation = true; v != "" {
+				err = fmt.Errorf("%q is not known", p)
+			}
 		case "confirmations":
 			n.Confirmations, err = strconv.ParseUint(v, 10, 32)
 		case "scan-from":

@@ -102,6 +102,7 @@ type Chain struct {
 	FeeRates      FeeRates        `yaml:"feeRates"`      // Bitcoin: where the node has no estimate
 	ScanFrom      uint64          `yaml:"scanFrom"`      // Bitcoin: block before which no wallet was paid; default 1
 	Tokens        []string        `yaml:"tokens"`        // ERC-20 contracts (EIP-55) whose balances are shown
+	NoSimulation  bool            `yaml:"noSimulation"`  // Ethereum: it is not asked what requests would change, of which it would learn before anybody approved them
 }
 
 // FeeRates are in satoshi a thousand virtual bytes. They stand in where a node has no estimate; what people approved as fee caps them.
@@ -224,8 +225,8 @@ func (c *Chain) fill() error {
 		if err := btcd.Fixed(c.FeeRates).Check(); err != nil {
 			return err
 		}
-		if len(c.Tokens) > 0 {
-			return errors.New("tokens are of Ethereum's chains")
+		if len(c.Tokens) > 0 || c.NoSimulation {
+			return errors.New("tokens and noSimulation are of Ethereum's chains")
 		}
 		return nil
 	}

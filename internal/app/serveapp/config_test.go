@@ -94,6 +94,7 @@ func TestFillRefuses(t *testing.T) {
 		"fee rates on Ethereum": good(Chain{Chain: eth, RPC: "http://x", FeeRates: FeeRates{1000, 1000, 1000}}),
 		"token":                 good(Chain{Chain: eth, RPC: "http://x", Tokens: []string{"0x1"}}),
 		"token on Bitcoin":      good(Chain{Chain: btc, RPC: "http://x", Tokens: []string{"0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"}}),
+		"simulation, Bitcoin":   good(Chain{Chain: btc, RPC: "http://x", NoSimulation: true}),
 		"falling fee rates":     good(Chain{Chain: btc, RPC: "http://x", FeeRates: FeeRates{3000, 2000, 1000}}),
 		"pages, no origin":      {Door: "d", Data: "d", Tiles: "t", Pages: &Pages{}},
 		"pages in plaintext":    {Door: "d", Data: "d", Tiles: "t", Pages: &Pages{Origin: "http://localhost"}},

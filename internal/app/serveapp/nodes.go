@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"time"
 
 	"strongroom/internal/edge/btcd"
 	"strongroom/internal/edge/geth"
@@ -20,6 +21,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/svc/chain"
+	"strongroom/internal/svc/simulate"
 	"strongroom/internal/svc/wallet"
 )
 
@@ -99,6 +101,18 @@ func (ns *nodes) of(c custody.ChainID) (*node, bool) {
 		}
 	}
 	return nil, false
+}
+
+// simulationPatience is how long a request waits for a node to say what it would change.
+const simulationPatience = 3 * time.Second
+
+// simulating gives the node of a chain that can be asked what a transaction would change.
+func (ns *nodes) simulating(c custody.ChainID) (simulate.Node, bool) {
+	n, ok := ns.of(c)
+	if !ok || n.eth == nil || n.cfg.NoSimulation {
+		return nil, false
+	}
+	return n.eth, true
 }
 
 // Status asks every node how it is, all at the same time.

@@ -30,9 +30,11 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 	"strongroom/internal/svc/chain"
 	"strongroom/internal/svc/feed"
 	"strongroom/internal/svc/monitor"
+	"strongroom/internal/svc/simulate"
 	"strongroom/internal/svc/transfer"
 	"strongroom/internal/svc/wallet"
 )
@@ -194,6 +196,9 @@ func (p *parts) run(ctx context.Context, cfg Config, o Options) error {
 	if logins != nil {
 		conf.Logins = logins
 	}
+	if conf.Simulations, err = simulate.New(simulate.Config{Core: p.core, Nodes: p.nodes.simulating, Patience: simulationPatience}); err != nil {
+		return err
+	}
 	api, err := rest.New(conf)
 	if err != nil {
 		return err
@@ -265,6 +270,9 @@ func (inWords) Body(b request.Body, source string) []string { return words.Body(
 
 // Signing says what a contract call does or a message says.
 func (inWords) Signing(e request.Effects) []string { return words.Signing(e) }
+
+// Simulated says what the report of a simulation says.
+func (inWords) Simulated(r *simulation.Report) []string { return words.Simulated(r) }
 
 // Groups writes bytes in groups.
 func (inWords) Groups(b []byte) string { return words.Groups(b) }

@@ -91,7 +91,7 @@ func (d *Domain) allowedAgain(g authority.Signed, e *entry.Request, asked author
 		return err
 	}
 	view := s.View(at)
-	view.Temperature = s.Temperature(w.ID)
+	view.Temperature, view.Simulation = s.Temperature(w.ID), asked.Simulation
 	f, _, bounds, err := authority.Describe(s.Rules, view, w, next[0], asked.Request, asked.Kind, d.derive)
 	if err != nil {
 		return err

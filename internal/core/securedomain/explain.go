@@ -83,14 +83,14 @@ func (d *Domain) Simulate(_ context.Context, in message.Simulate) (message.Expla
 	out := message.Explained{ID: r.Ident, Version: d.state.Doc.Version, Hash: d.state.Rules.Hash()}
 	clock := d.cfg.Clock.Now()
 	at := d.moment(clock)
-	e, err := d.state.DecideRequest(r, in.Evidence, at, d.derive)
+	e, err := d.state.DecideRequestWith(r, in.Evidence, authority.ReadSimulation(in.Simulation), at, d.derive)
 	if err != nil {
 		// Nothing else is told: who has no power for a request learns no more than where they hand it in.
 		out.Unfit = problemOf(err)
 		out.Uncertain = !clock.Certain
 		return out, nil
 	}
-	asked := authority.Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: in.Evidence}
+	asked := authority.Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: in.Evidence, Simulation: e.Facts.Simulation}
 	d.explained(&out, asked, nil, nil)
 	out.Missing = problemOf(authority.Refused(e.Decision))
 	return out, nil

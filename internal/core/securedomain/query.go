@@ -50,7 +50,7 @@ func (d *Domain) Request(ctx context.Context, id custody.RequestID) (message.Req
 
 // pendingView tells of a request that waits, and for what. The caller holds mu.
 func (d *Domain) pendingView(p *authority.Pending) message.Request {
-	v := message.Request{ID: p.ID, State: message.StatePending, Request: p.Request, Effects: p.Effects, Bounds: p.Bounds, Decision: p.Decision,
+	v := message.Request{ID: p.ID, State: message.StatePending, Simulation: p.Simulation, Request: p.Request, Effects: p.Effects, Bounds: p.Bounds, Decision: p.Decision,
 		Seq: p.Seq, Last: p.Seq}
 	for _, x := range p.Approvals {
 		v.Approvals = append(v.Approvals, message.Vote(x))
@@ -90,7 +90,7 @@ func (d *Domain) signedView(ctx context.Context, g authority.Signed) (message.Re
 	if err != nil {
 		return message.Request{}, err
 	}
-	v := message.Request{ID: g.ID, State: message.StateSigned, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
+	v := message.Request{ID: g.ID, State: message.StateSigned, Simulation: e.Facts.Simulation, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
 		Seq: g.Seq, Last: max(g.Permit, g.Result)}
 	if err := d.votes(ctx, &v, g.Approvals); err != nil {
 		return v, err
@@ -165,7 +165,7 @@ func (d *Domain) doneView(ctx context.Context, id custody.RequestID, o authority
 	if err != nil {
 		return message.Request{}, err
 	}
-	v := message.Request{ID: id, State: message.State(o.End.String()), Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
+	v := message.Request{ID: id, State: message.State(o.End.String()), Simulation: e.Facts.Simulation, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
 		Seq: o.Request(), Last: o.Seq}
 	if err := d.votes(ctx, &v, o.Own[1:]); err != nil {
 		return v, err

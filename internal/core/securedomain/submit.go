@@ -17,6 +17,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 	"strongroom/internal/secret"
 )
 
@@ -41,7 +42,7 @@ func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request
 		}
 		return d.again(ctx, r, in)
 	}
-	e, rec, err := d.accept(r, kind, in.Evidence)
+	e, rec, err := d.accept(r, kind, in.Evidence, authority.ReadSimulation(in.Simulation))
 	if err != nil {
 		d.mu.Unlock()
 		return message.Request{}, err
@@ -99,8 +100,8 @@ func (d *Domain) authenticate(r *request.Parsed, e request.Evidence) (policy.Evi
 	return policy.BySession, err
 }
 
-// accept decides a new request and records it. The caller holds mu.
-func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.Evidence) (*entry.Request, recorded, error) {
+// accept decides a new request, with the report of a simulation that came beside it, and records it. The caller holds mu.
+func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.Evidence, told *simulation.Report) (*entry.Request, recorded, error) {
 	at, err := d.nowFor(r.Operation)
 	if err != nil {
 		return nil, recorded{}, err
@@ -113,7 +114,7 @@ func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.
 	if err := authority.Fresh(ev, at); err != nil {
 		return nil, recorded{}, err
 	}
-	if err := d.state.RoomFor(r.Initiator, len(r.Raw)); err != nil {
+	if err := d.state.RoomFor(r.Initiator, len(r.Raw)+told.Size()); err != nil {
 		return nil, recorded{}, problem.New(problem.Busy, "%v; let some end first", err)
 	}
 	if n := d.state.Counts().Signed; n >= authority.MaxSigned {
@@ -124,7 +125,7 @@ func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.
 			return nil, recorded{}, err
 		}
 	}
-	e, err := d.state.DecideRequest(r, kind, at, d.derive)
+	e, err := d.state.DecideRequestWith(r, kind, told, at, d.derive)
 	if err != nil {
 		return nil, recorded{}, err
 	}
@@ -191,7 +192,7 @@ func (d *Domain) whatBecame(ctx context.Context, id custody.RequestID, payload [
 // signAtOnce is the short way of an automatic route: request and permit in one batch. The caller holds mu; it is released here.
 func (d *Domain) signAtOnce(ctx context.Context, r *request.Parsed, e *entry.Request, rec recorded, payload []byte) (message.Request, error) {
 	id := r.Ident
-	asked := authority.Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: e.Facts.Evidence}
+	asked := authority.Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: e.Facts.Evidence, Simulation: e.Facts.Simulation}
 	p, prec, err := d.permit(id, asked, payload)
 	if problem.KindOf(err) == problem.NotYet {
 		d.mu.Unlock()
@@ -211,7 +212,7 @@ func (d *Domain) signAtOnce(ctx context.Context, r *request.Parsed, e *entry.Req
 	if err != nil {
 		return message.Request{}, err
 	}
-	v := message.Request{ID: id, State: message.StateSigned, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
+	v := message.Request{ID: id, State: message.StateSigned, Simulation: e.Facts.Simulation, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision,
 		Signed: &signed, Seq: rec.seq, Last: prec.seq}
 	if signed.Exported {
 		v.State = message.StateExported

@@ -30,6 +30,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 	"strongroom/internal/pure/webauthn"
 )
 
@@ -55,6 +56,8 @@ func (plainWords) Body(b request.Body, _ string) []string {
 }
 
 func (plainWords) Signing(request.Effects) []string { return nil }
+
+func (plainWords) Simulated(*simulation.Report) []string { return nil }
 
 func (plainWords) Groups(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 

@@ -25,6 +25,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 	"strongroom/internal/pure/webauthn"
 	"strongroom/internal/svc/roster"
 )
@@ -48,6 +49,8 @@ type Words interface {
 	Body(b request.Body, source string) []string
 	// Signing says what a contract call does or a message says, as it was decoded; nothing for other requests.
 	Signing(e request.Effects) []string
+	// Simulated says what the report of a simulation says, and that it is only the word of serve; nothing where there is none.
+	Simulated(r *simulation.Report) []string
 	// Groups writes bytes as people compare them.
 	Groups(b []byte) string
 }

@@ -186,7 +186,8 @@ func (p *Pages) request(c *call) error {
 	if err != nil {
 		return err
 	}
-	d := requestData{line: line{ID: v.ID, State: v.State, What: append(p.cfg.Words.Body(r.Decoded, v.Effects.Source), p.cfg.Words.Signing(v.Effects)...), By: r.Initiator, Until: until(v.Bounds.NotAfter)},
+	what := slices.Concat(p.cfg.Words.Body(r.Decoded, v.Effects.Source), p.cfg.Words.Signing(v.Effects), p.cfg.Words.Simulated(v.Simulation))
+	d := requestData{line: line{ID: v.ID, State: v.State, What: what, By: r.Initiator, Until: until(v.Bounds.NotAfter)},
 		Version: v.Decision.Version, Rules: v.Decision.Hash[:], Domain: r.Domain, Approvals: v.Approvals, Missing: v.Missing, Ended: v.EndedBy}
 	if v.Signed != nil {
 		d.TxID = v.Signed.TxID

@@ -48,7 +48,7 @@ func (s *Server) simulate(c *call) error {
 			in.Evidence = policy.BySession
 		}
 	}
-	x, err := ask[message.Explained](c.ctx(), s.cfg.Core, message.MethodSimulate, message.Simulate{Request: r.Encode(), Evidence: in.Evidence})
+	x, err := ask[message.Explained](c.ctx(), s.cfg.Core, message.MethodSimulate, message.Simulate{Request: r.Encode(), Evidence: in.Evidence, Simulation: s.told(c.ctx(), r)})
 	if err != nil {
 		return explained(err, r, "")
 	}

@@ -410,6 +410,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 }
 
 // canonEncode gives the file of a signed request.
-func canonEncode(in message.Submit) []byte { return canon.Encode(apiv1.SignedRequest(in)) }
+func canonEncode(in message.Submit) []byte {
+	return canon.Encode(apiv1.SignedRequest{Request: in.Request, Evidence: in.Evidence, Payload: in.Payload})
+}
 
 var _ gate.Door = (*coretest.Core)(nil)

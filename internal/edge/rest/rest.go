@@ -110,6 +110,7 @@ type Config struct {
 	Hosts          []string           // names and addresses of this server, without ports, that signed calls may name; none: they are refused
 	Logins         Logins             // by password, for the pages; nil: there are none
 	Pages          Pages              // nil: there are none
+	Simulations    Simulations        // nil: requests go to the core without reports
 	OnProblem      func(problem.Kind) // told of each call that ends with a problem; nil: nobody is
 	MaxConnections int                // 0: [MaxConnections]
 	BodyTime       time.Duration      // 0: [BodyTime]

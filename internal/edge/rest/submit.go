@@ -51,6 +51,7 @@ func (s *Server) submit(c *call) error {
 			return problem.New(problem.Forbidden, "a payload is taken from the initiator's own certificate or signed call only; hand the request in without one")
 		}
 	}
+	in.Simulation = s.told(c.ctx(), r)
 	v, err := ask[message.Request](c.ctx(), s.cfg.Core, message.MethodSubmit, in)
 	if err != nil {
 		return explained(err, r, r.ID().String())
@@ -89,7 +90,7 @@ func (c *call) signedFile(key string) (message.Submit, request.Request, error) {
 	if r.Key != key {
 		return message.Submit{}, r, problem.New(problem.Malformed, "header %s is not the request's key %q", apiv1.IdempotencyHeader, r.Key)
 	}
-	return message.Submit(f), r, nil
+	return message.Submit{Request: f.Request, Evidence: f.Evidence, Payload: f.Payload}, r, nil
 }
 
 // submission reads JSON and rebuilds the canonical request from it.
@@ -229,7 +230,7 @@ func requestView(v message.Request) (apiv1.RequestView, error) {
 func viewOf(v message.Request, r request.Request, body json.RawMessage) apiv1.RequestView {
 	out := apiv1.RequestView{ID: v.ID.String(), State: string(v.State), Operation: r.Operation, Initiator: r.Initiator, IdempotencyKey: r.Key,
 		NotAfter: r.NotAfter, Body: body, Canonical: v.Request, Effects: v.Effects, Bounds: v.Bounds, Decision: decisionView(v),
-		Approvals: []apiv1.Vote{}, Seq: v.Seq, Last: v.Last}
+		Approvals: []apiv1.Vote{}, Seq: v.Seq, Last: v.Last, Simulation: v.Simulation}
 	for _, a := range v.Approvals {
 		out.Approvals = append(out.Approvals, voteView(a))
 	}

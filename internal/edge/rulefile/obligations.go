@@ -21,7 +21,11 @@ func (r *reader) obligation(n *yaml.Node, path string) (o policy.Obligation) {
 	r.Mapping(n, path, strictyaml.Fields{
 		"id":    func(n *yaml.Node, path string) { o.ID = r.Text(n, path) },
 		"title": func(n *yaml.Node, path string) { o.Title = r.Text(n, path) },
-		"when":  func(n *yaml.Node, path string) { o.When = r.match(n, path) },
+		"when": func(n *yaml.Node, path string) {
+			r.obliging = true
+			o.When = r.match(n, path)
+			r.obliging = false
+		},
 		"add": func(n *yaml.Node, path string) {
 			r.Mapping(n, path, strictyaml.Fields{
 				"plan": func(n *yaml.Node, path string) {

@@ -30,7 +30,10 @@ type Error = strictyaml.Error
 const what = "rule file"
 
 // reader reads the values of rule files.
-type reader struct{ strictyaml.Reader }
+type reader struct {
+	strictyaml.Reader
+	obliging bool // an obligation is read
+}
 
 // Parse reads a rule file. Every error is an [*Error].
 func Parse(b []byte) (policy.Document, error) {
@@ -38,7 +41,7 @@ func Parse(b []byte) (policy.Document, error) {
 	if err != nil {
 		return policy.Document{}, err
 	}
-	r := &reader{strictyaml.Reader{What: what}}
+	r := &reader{Reader: strictyaml.Reader{What: what}}
 	d := r.document(root)
 	if r.Err != nil {
 		return policy.Document{}, r.Err
@@ -288,6 +291,8 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 		"call":      func(n *yaml.Node, path string) { m.Call = r.call(n, path) },
 		"typedData": func(n *yaml.Node, path string) { m.Typed = r.typed(n, path) },
 		"message":   func(n *yaml.Node, path string) { m.Message = set[policy.MessageKind](r, n, path) },
+
+		"simulation": func(n *yaml.Node, path string) { m.Simulation = r.simulation(n, path) },
 		"expr": func(n *yaml.Node, path string) {
 			if m.Expr = r.Text(n, path); r.Err == nil && m.Expr == "" {
 				r.Fail(n, path, "is empty; leave the key out to match anything")

@@ -221,6 +221,9 @@ func matchNode(m policy.Match) *yaml.Node {
 		out.add("typedData", typedNode(m.Typed))
 	}
 	out.addIf(len(m.Message) > 0, "message", texts(m.Message))
+	if m.Simulation != nil {
+		out.add("simulation", simulationNode(m.Simulation))
+	}
 	n := out.mapping()
 	if len(n.Content) == 0 {
 		n.Style = yaml.FlowStyle // {}: matches anything

@@ -116,7 +116,7 @@ func (c *Core) submit(in message.Submit) (message.Request, error) {
 	if err := authority.Fresh(in.Evidence, c.at()); err != nil {
 		return none, err
 	}
-	e, err := c.state.DecideRequest(r, kind, c.at(), c.derive)
+	e, err := c.state.DecideRequestWith(r, kind, authority.ReadSimulation(in.Simulation), c.at(), c.derive)
 	if err != nil {
 		return none, err
 	}

@@ -143,7 +143,7 @@ func (c *Core) view(id custody.RequestID) (message.Request, error) {
 	}
 	of := func(seq, last uint64, s message.State) message.Request {
 		e := c.bodies[seq].(*entry.Request)
-		return message.Request{ID: id, State: s, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision, Seq: seq, Last: last}
+		return message.Request{ID: id, State: s, Simulation: e.Facts.Simulation, Request: e.Request, Effects: e.Effects, Bounds: e.Bounds, Decision: e.Decision, Seq: seq, Last: last}
 	}
 	if g, ok := c.state.Signed(id); ok {
 		v := of(g.Seq, max(g.Permit, g.Result), message.StateSigned)
@@ -163,7 +163,7 @@ func (c *Core) view(id custody.RequestID) (message.Request, error) {
 }
 
 func (c *Core) pendingView(p *authority.Pending) message.Request {
-	v := message.Request{ID: p.ID, State: message.StatePending, Request: p.Request, Effects: p.Effects, Bounds: p.Bounds, Decision: p.Decision, Seq: p.Seq, Last: p.Seq}
+	v := message.Request{ID: p.ID, State: message.StatePending, Simulation: p.Simulation, Request: p.Request, Effects: p.Effects, Bounds: p.Bounds, Decision: p.Decision, Seq: p.Seq, Last: p.Seq}
 	for _, x := range p.Approvals {
 		v.Approvals = append(v.Approvals, message.Vote(x))
 		v.Last = x.Seq

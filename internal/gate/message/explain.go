@@ -19,6 +19,8 @@ const (
 type Simulate struct {
 	Request  []byte              `cbor:"1,keyasint"` // canonical request.Request
 	Evidence policy.EvidenceKind `cbor:"2,keyasint"` // that it would come with
+
+	Simulation []byte `cbor:"3,keyasint,omitempty"` // as in [Submit]
 }
 
 // Explained is what the rules make of a request.

@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 )
 
 // The methods of the door.
@@ -160,6 +161,8 @@ type Submit struct {
 	Request  []byte           `cbor:"1,keyasint"` // canonical request.Request
 	Evidence request.Evidence `cbor:"2,keyasint"`
 	Payload  []byte           `cbor:"3,keyasint,omitempty"`
+
+	Simulation []byte `cbor:"4,keyasint,omitempty"` // canonical simulation.Report: what the caller says that a node says. One that can't be read, or is about something else, counts as none
 }
 
 // Approve hands in a person's decision.
@@ -208,6 +211,8 @@ type Request struct {
 	Last      uint64            `cbor:"11,keyasint"`           // entry that decided its state
 	Receipt   *Receipt          `cbor:"12,keyasint,omitempty"` // for the act that this replies to
 	EndedBy   *Vote             `cbor:"13,keyasint,omitempty"` // who rejected or cancelled it
+
+	Simulation *simulation.Report `cbor:"14,keyasint,omitempty"` // that it came with: the word of who handed it in, which nobody has checked
 }
 
 // Vote is a person's signed decision.

@@ -228,20 +228,22 @@ type Match struct {
 	Message        []request.MessageKind `json:"message,omitempty"`
 	FiatMax        *policy.Fiat          `json:"fiatMax,omitempty" doc:"minor units of a currency"`
 	FiatOver       *policy.Fiat          `json:"fiatOver,omitempty" doc:"minor units of a currency"`
+
+	Simulation *policy.SimulationMatch `json:"simulation,omitempty" doc:"true if any of it is so; in obligations only"`
 }
 
 // MatchOf gives the JSON form.
 func MatchOf(m policy.Match) Match {
 	return Match{m.Operations, m.Initiators, m.InitiatorIn, m.InitiatorKind, m.Wallets, m.Chains, m.Assets, m.Destination, m.DestNot, m.Books, m.AmountMax, m.AmountOver, m.Expr,
 		(*TimeMatch)(m.Time), m.Temperatures, m.FeeOver, m.Classes, m.InitiatorRoles,
-		m.Counterparties, m.MinAge, m.YoungerThan, m.FirstUse, m.Lookalike, m.Call, m.Typed, m.Message, m.FiatMax, m.FiatOver}
+		m.Counterparties, m.MinAge, m.YoungerThan, m.FirstUse, m.Lookalike, m.Call, m.Typed, m.Message, m.FiatMax, m.FiatOver, m.Simulation}
 }
 
 func matchFrom(m Match) policy.Match {
 	return policy.Match{Operations: m.Operations, Initiators: m.Initiators, InitiatorIn: m.InitiatorIn, InitiatorKind: m.InitiatorKind, Wallets: m.Wallets, Chains: m.Chains, Assets: m.Assets,
 		Destination: m.Destination, DestNot: m.DestNot, Books: m.Books, AmountMax: m.AmountMax, AmountOver: m.AmountOver, Expr: m.Expr,
 		Time: (*policy.TimeMatch)(m.Time), Temperatures: m.Temperatures, FeeOver: m.FeeOver, Classes: m.Classes, InitiatorRoles: m.InitiatorRoles,
-		Counterparties: m.Counterparties, MinAge: m.MinAge, YoungerThan: m.YoungerThan, FirstUse: m.FirstUse, Lookalike: m.Lookalike, Call: m.Call, Typed: m.Typed, Message: m.Message, FiatMax: m.FiatMax, FiatOver: m.FiatOver}
+		Counterparties: m.Counterparties, MinAge: m.MinAge, YoungerThan: m.YoungerThan, FirstUse: m.FirstUse, Lookalike: m.Lookalike, Call: m.Call, Typed: m.Typed, Message: m.Message, FiatMax: m.FiatMax, FiatOver: m.FiatOver, Simulation: m.Simulation}
 }
 
 // DocumentOf gives the JSON form.

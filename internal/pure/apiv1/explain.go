@@ -6,6 +6,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 )
 
 // SimulationIn asks what would be decided about a request. Nobody signs it, and it has no idempotency key.
@@ -58,6 +59,8 @@ type Facts struct {
 	Earliest     string              `json:"earliest,omitempty" doc:"the true time is not before; only where rules ask for the time"`
 	Latest       string              `json:"latest,omitempty"`
 	Temperature  request.Temperature `json:"temperature,omitempty" doc:"of the wallet; only where rules ask for it"`
+
+	Simulation *simulation.Report `json:"simulation,omitempty" doc:"the word of serve, which only obligations look at"`
 }
 
 // DestinationFacts is what the rules see of one output.
@@ -71,7 +74,7 @@ type DestinationFacts struct {
 // FactsOf gives the JSON form.
 func FactsOf(f policy.Facts) Facts {
 	out := Facts{Operation: f.Operation, Initiator: f.Initiator, Evidence: f.Evidence, Wallet: f.Wallet, Class: f.Class, Chain: f.Chain, Asset: f.Asset,
-		Total: f.Total, FeeCap: f.FeeCap, Count: f.Count}
+		Total: f.Total, FeeCap: f.FeeCap, Count: f.Count, Simulation: f.Simulation}
 	for _, d := range f.Destinations {
 		out.Destinations = append(out.Destinations, DestinationFacts{d.Address, d.Amount, d.Kind, d.Book})
 	}

@@ -10,6 +10,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 )
 
 // Health is the reply of GET /healthz.
@@ -181,6 +182,8 @@ type RequestView struct {
 	Seq            uint64            `json:"seq" doc:"log entry of the request"`
 	Last           uint64            `json:"last" doc:"log entry that decided its state"`
 	Receipt        *Receipt          `json:"receipt,omitempty"`
+
+	Simulation *simulation.Report `json:"simulation,omitempty" doc:"what serve says that its node said when the request came; nobody has checked it"`
 }
 
 // Lack is what a request lacks.

@@ -44,19 +44,22 @@ func (s *State) applyRequest(l entry.Leaf, leaf [32]byte, b *entry.Request) (fun
 	if b.Effects.BodyHash != hash {
 		return nil, errors.New("effects bind another request")
 	}
+	if err := checkSimulation(b.Facts.Simulation, b.Facts, b.Effects); err != nil {
+		return nil, err
+	}
 	if b.Decision.Outcome != policy.Allowed {
 		return func() {
 			s.finish(id, Outcome{BodyHash: hash, Seq: l.Seq, Own: []uint64{l.Seq}, End: EndRefused}, l.Time)
 		}, nil
 	}
-	if err := s.RoomFor(r.Initiator, len(b.Request)); err != nil {
+	if err := s.RoomFor(r.Initiator, len(b.Request)+b.Facts.Simulation.Size()); err != nil {
 		return nil, err
 	}
 	if err := s.checkCharges(b.Decision, nil, Moment{l.Time, l.Bound}); err != nil {
 		return nil, err
 	}
 	p := &Pending{ID: id, Seq: l.Seq, BodyHash: hash, Request: b.Request, Evidence: b.Facts.Evidence, Effects: b.Effects,
-		Bounds: b.Bounds, Decision: b.Decision, Initiator: r.Initiator, Leaf: leaf, parsed: r}
+		Bounds: b.Bounds, Decision: b.Decision, Initiator: r.Initiator, Leaf: leaf, Simulation: b.Facts.Simulation, parsed: r}
 	if s.Rules.Delayed() {
 		p.Accepted = &Moment{l.Time, l.Bound}
 	}

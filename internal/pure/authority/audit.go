@@ -137,7 +137,7 @@ func (s *State) auditRequest(b *entry.Request, at Moment, derive Deriver) error 
 			return err
 		}
 	}
-	again, err := s.DecideRequest(r, b.Facts.Evidence, at, derive)
+	again, err := s.DecideRequestWith(r, b.Facts.Evidence, b.Facts.Simulation, at, derive)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (s *State) asked(id custody.RequestID, history History) (Asked, error) {
 // AskedOf gives a request as its entry records it.
 func AskedOf(e *entry.Request) (Asked, error) {
 	r, err := e.Parse()
-	return Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: e.Facts.Evidence}, err
+	return Asked{Request: r, Effects: e.Effects, Bounds: e.Bounds, Kind: e.Facts.Evidence, Simulation: e.Facts.Simulation}, err
 }
 
 func (s *State) auditResult(b *entry.Result, derive Deriver, history History) error {

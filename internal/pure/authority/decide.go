@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/secp"
+	"strongroom/internal/pure/simulation"
 )
 
 // Moment is a reading of the clock: the true time is within Time ± Bound, Unix nanoseconds.
@@ -26,6 +27,11 @@ type Moment struct {
 // request is not recorded: it is malformed, expired, for another domain, or names what does not exist. A refusal by the rules
 // is no failure: it is in the entry's decision.
 func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Moment, derive Deriver) (*entry.Request, error) {
+	return s.DecideRequestWith(r, kind, nil, at, derive)
+}
+
+// DecideRequestWith is [State.DecideRequest] of a request that came with the report of a simulation, or with none.
+func (s *State) DecideRequestWith(r *request.Parsed, kind policy.EvidenceKind, told *simulation.Report, at Moment, derive Deriver) (*entry.Request, error) {
 	if r.Authority != s.Authority || r.Domain != s.Domain {
 		return nil, problem.New(problem.Forbidden, "the request is for domain %s; this is %s", r.Domain, s.Domain)
 	}
@@ -39,7 +45,7 @@ func (s *State) DecideRequest(r *request.Parsed, kind policy.EvidenceKind, at Mo
 	if a := s.Anchoring(); r.NotAfter <= a.Fresh {
 		return nil, problem.New(problem.Conflict, "entries of the log were lost, and this may have been asked before, and done: ask anew, with a notAfter after %d (Unix seconds)", a.Fresh)
 	}
-	x, err := s.describe(r, kind, at, derive)
+	x, err := s.describe(r, kind, told, at, derive)
 	if err != nil {
 		if k := problem.KindOf(err); k == problem.Zeroized || k == problem.Reanchoring {
 			return nil, err
@@ -129,7 +135,7 @@ func (s *State) decideNow(p *Pending, r *request.Parsed, fee *custody.Uint256, a
 	if Expired(r.NotAfter, at.Time, at.Bound) {
 		return now{}, problem.New(problem.Expired, "the request is past its notAfter")
 	}
-	x, err := s.describe(r, p.Evidence, at, derive) // the address book may have changed
+	x, err := s.describe(r, p.Evidence, p.Simulation, at, derive) // the address book may have changed
 	if err != nil {
 		return now{}, err
 	}

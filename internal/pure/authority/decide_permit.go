@@ -16,6 +16,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 )
 
 func sha256Sum(b []byte) [32]byte { return sha256.Sum256(b) }
@@ -26,12 +27,14 @@ type Asked struct {
 	Effects request.Effects
 	Bounds  request.Bounds
 	Kind    policy.EvidenceKind
+
+	Simulation *simulation.Report // that came with it; nil: none
 }
 
 // Asked gives a request that waits as it was asked.
 func (p *Pending) Asked() (Asked, error) {
 	r, err := p.Parse()
-	return Asked{Request: r, Effects: p.Effects, Bounds: p.Bounds, Kind: p.Evidence}, err
+	return Asked{Request: r, Effects: p.Effects, Bounds: p.Bounds, Kind: p.Evidence, Simulation: p.Simulation}, err
 }
 
 // DecidePermit says whether a payload may be signed for a request now: the entry to record. The payload is decoded here, built
@@ -114,7 +117,7 @@ func (s *State) decideReplacement(g *Signed, asked Asked, out *entry.Permit, at 
 	case out.Fee.Cmp(g.Fee) <= 0:
 		return problem.New(problem.OutsideBounds, "a replacement must pay more fee than %s", g.Fee)
 	}
-	x, err := s.describe(asked.Request, asked.Kind, at, derive)
+	x, err := s.describe(asked.Request, asked.Kind, asked.Simulation, at, derive)
 	if err != nil {
 		return err
 	}

@@ -10,11 +10,12 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 )
 
 // describe says what a request does in the state as it is. A failure means that it can't be done there: it names what does not
-// exist, or exists already, or does not fit the rule document.
-func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment, derive Deriver) (x described, err error) {
+// exist, or exists already, or does not fit the rule document. told is the report that came with the request.
+func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, told *simulation.Report, at Moment, derive Deriver) (x described, err error) {
 	if err := s.alive(r.Operation); err != nil {
 		return x, err
 	}
@@ -86,6 +87,7 @@ func (s *State) describe(r *request.Parsed, kind policy.EvidenceKind, at Moment,
 		return described{}, err
 	}
 	view := s.View(at)
+	view.Simulation = told
 	if w.ID != "" {
 		view.Temperature = s.Temperature(w.ID)
 	}
@@ -184,6 +186,7 @@ func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, 
 		e.Replay = o.Replay
 	}
 	rules.Valued(&f, view.Prices)
+	f.Simulation = view.simulated(f, e)
 	return f, e, b, err
 }
 

@@ -35,7 +35,7 @@ type LimitUse struct {
 // Explain says how the rules see a request now, with the approvals that stand. p is the request while it waits: what it holds of limits is its own
 // to take. An error says that it can't be done as things are.
 func (s *State) Explain(asked Asked, p *Pending, votes []Vote, at Moment, derive Deriver) (*Explanation, error) {
-	x, err := s.describe(asked.Request, asked.Kind, at, derive)
+	x, err := s.describe(asked.Request, asked.Kind, asked.Simulation, at, derive)
 	if err != nil {
 		return nil, err
 	}

@@ -150,7 +150,7 @@ func (d *driver) asks(t *rapid.T, by someone, op request.Operation, body any) an
 	} else if seldom(t, "by call") {
 		kind = policy.ByCall
 	}
-	e, err := d.s.DecideRequest(p, kind, d.at(), Derive)
+	e, err := d.s.DecideRequestWith(p, kind, d.drawTold(t), d.at(), Derive)
 	if err != nil {
 		return nil
 	}
@@ -168,6 +168,8 @@ func (d *driver) asks(t *rapid.T, by someone, op request.Operation, body any) an
 		e.Decision.Version++
 	case seldom(t, "wrong facts"):
 		e.Facts.Initiator = d.anyone(t).id
+	case seldom(t, "wrong report"):
+		e.Facts.Simulation = d.wrongTold(t, e)
 	}
 	d.ids = append(d.ids, p.Ident)
 	return e
@@ -388,7 +390,7 @@ func (d *driver) decided(t *rapid.T, by someone, r request.Request) *entry.Reque
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := d.s.DecideRequest(p, policy.BySignature, d.at(), Derive)
+	e, err := d.s.DecideRequestWith(p, policy.BySignature, d.drawTold(t), d.at(), Derive)
 	if err != nil {
 		return nil
 	}

@@ -266,12 +266,17 @@ func (m *model) request(l entry.Leaf, hash [32]byte, b *entry.Request) error {
 		(b.Facts.Evidence == policy.BySession) == (b.Evidence.Key == ""), (b.Facts.Evidence == policy.ByCall) == (b.Evidence.HTTP != nil), m.holds(r.Initiator, key)); err != nil {
 		return err
 	}
+	if x := b.Facts.Simulation; x != nil {
+		if err := ensure(x.Check() == nil, x.Chain == b.Facts.Chain, x.Address == b.Effects.Source, r.Operation == request.Transfer || r.Operation == request.ContractCall); err != nil {
+			return err
+		}
+	}
 	if b.Decision.Outcome != policy.Allowed {
 		m.end(r.ID(), Outcome{BodyHash: r.Hash(), Seq: l.Seq, End: EndRefused})
 		return nil
 	}
 	m.pending = append(m.pending, Pending{ID: r.ID(), Seq: l.Seq, BodyHash: r.Hash(), Request: b.Request, Evidence: b.Facts.Evidence, Effects: b.Effects, Bounds: b.Bounds, Decision: b.Decision,
-		Initiator: r.Initiator, Leaf: hash})
+		Initiator: r.Initiator, Leaf: hash, Simulation: b.Facts.Simulation})
 	return nil
 }
 

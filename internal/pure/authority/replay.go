@@ -289,7 +289,7 @@ func (p *Replay) judge(asked Asked, at Moment) (*policy.Case, policy.Decision) {
 	r := asked.Request
 	as := *p.s // only read
 	as.under = p.rules
-	x, err := as.describe(r, asked.Kind, at, nowhere)
+	x, err := as.describe(r, asked.Kind, asked.Simulation, at, recorded(asked))
 	if err != nil {
 		d := policy.Decision{Outcome: policy.Denied, Rule: policy.RuleDefaultDeny, Unmet: []problem.Unmet{{Rule: "facts", Criterion: string(problem.KindOf(err)), Observed: strings.ToValidUTF8(err.Error()[:min(len(err.Error()), policy.MaxObserved)], "")}}}
 		return p.rules.Case(policy.Facts{}), d
@@ -311,8 +311,10 @@ func (s *State) judging() *policy.Rules {
 	return s.Rules
 }
 
-// nowhere stands for the derivation of addresses, which no rule looks at.
-func nowhere(entry.Wallet, entry.KeyPath) (Derived, error) { return Derived{}, nil }
+// recorded stands for the derivation of addresses: the only one that rules look at is the one that pays, which the log has.
+func recorded(asked Asked) Deriver {
+	return func(entry.Wallet, entry.KeyPath) (Derived, error) { return Derived{Address: asked.Effects.Source}, nil }
+}
 
 // compare notes a decision that differs.
 func (p *Replay) compare(l entry.Leaf, act string, asked Asked, was, would policy.Decision, lacks []problem.Unmet) {

@@ -10,6 +10,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 )
 
 // Pending is a request that has not ended and of which nothing was signed.
@@ -30,6 +31,8 @@ type Pending struct {
 
 	Accepted *Moment       `cbor:"14,keyasint,omitempty"` // since when delays count, where the document has some: its entry's, or the document's
 	Floor    *policy.Floor `cbor:"15,keyasint,omitempty"` // on acceptance, once the document has another one
+
+	Simulation *simulation.Report `cbor:"16,keyasint,omitempty"` // that it came with: the same for every decision about it
 
 	parsed   *request.Parsed // of Request, once needed
 	reserved []reservation   // of the limits that Decision names, as far as the document has them

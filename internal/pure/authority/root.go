@@ -157,7 +157,7 @@ func (m Image) sizeHint() int {
 		n += 3000*len(m.Apps.Grants) + 80*len(m.Apps.Revoked)
 	}
 	for _, p := range m.Pending {
-		n += 1500 + len(p.Request)
+		n += 1500 + p.size()
 	}
 	for _, c := range []chainState{m.Wallets, m.Accounts, m.Spent, m.Done} {
 		n += 48*len(c.Full) + len(c.Tail)

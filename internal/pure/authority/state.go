@@ -307,14 +307,14 @@ func (s *State) RoomFor(by custody.PersonID, size int) error {
 // wait and unwait keep a request among those that wait, and take it out.
 func (s *State) wait(p *Pending) {
 	x := s.waits[p.Initiator]
-	s.waits[p.Initiator] = load{x.requests + 1, x.bytes + len(p.Request)}
+	s.waits[p.Initiator] = load{x.requests + 1, x.bytes + p.size()}
 	s.pending[p.ID] = p
 	s.reserve(p)
 }
 
 func (s *State) unwait(p *Pending) {
 	x := s.waits[p.Initiator]
-	if x = (load{x.requests - 1, x.bytes - len(p.Request)}); x == (load{}) {
+	if x = (load{x.requests - 1, x.bytes - p.size()}); x == (load{}) {
 		delete(s.waits, p.Initiator)
 	} else {
 		s.waits[p.Initiator] = x

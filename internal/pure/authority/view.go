@@ -8,6 +8,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 )
 
 // View is what facts may say of the state and the clock besides the request. The zero View knows nothing, which is how a domain is that uses none of it.
@@ -15,6 +16,8 @@ type View struct {
 	At          Moment              // when it is decided; zero: not known
 	Temperature request.Temperature // of the request's wallet; empty: not known, or none
 	Mode        policy.Mode         // operational state; empty: normal
+
+	Simulation *simulation.Report // what `serve` says that a node says of the request; nil: nothing
 
 	Destination func(c custody.ChainID, address string) policy.Destination // what an address is, but for address and amount; nil: what the document says alone
 	Prices      func(custody.AssetID, string) policy.Price                 // what an asset is worth in a currency; nil: not known

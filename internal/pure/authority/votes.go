@@ -119,7 +119,7 @@ func (s *State) hasSay(p *Pending, a request.Approval, at Moment) bool {
 	if err != nil {
 		return false
 	}
-	x, err := s.describe(r, p.Evidence, at, Derive)
+	x, err := s.describe(r, p.Evidence, p.Simulation, at, Derive)
 	if err != nil {
 		return false
 	}

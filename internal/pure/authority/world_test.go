@@ -370,7 +370,7 @@ func (w *world) permit(t tester, id custody.RequestID, payload string, slot entr
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := w.s.describe(r, e.Facts.Evidence, w.at(), Derive)
+	x, err := w.s.describe(r, e.Facts.Evidence, e.Facts.Simulation, w.at(), Derive)
 	if err != nil { // zeroized, or a control point is off: Apply is to refuse it
 		x.facts = e.Facts
 	}

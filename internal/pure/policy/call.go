@@ -197,7 +197,7 @@ func (r *Rules) movements(call *activation) []*activation {
 	if call.moves == nil {
 		list := r.moves(*call.facts)
 		for i := range list {
-			call.moves = append(call.moves, &activation{facts: &list[i], doc: call.doc, n: call.n, who: call.who, has: attributes(request.Transfer)})
+			call.moves = append(call.moves, &activation{facts: &list[i], call: call.facts, doc: call.doc, n: call.n, who: call.who, has: attributes(request.Transfer)})
 		}
 	}
 	return call.moves

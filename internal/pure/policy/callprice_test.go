@@ -13,14 +13,14 @@ import (
 	"strongroom/internal/pure/request"
 )
 
-const token = custody.AssetID("eip155:1/erc20:" + vendor)
+const usdCoin = custody.AssetID("eip155:1/erc20:" + vendor)
 
 // paying gives the facts of a call that sends a value and moves tokens to the broker, valued at 0.3 minor units for a base unit of ether and 2 for one of the token;
 // assets in lacks have no price.
 func paying(r *policy.Rules, value, tokens string, lacks ...custody.AssetID) policy.Facts {
 	e := request.CallEffects{Calls: []request.CallNode{node(0, "usd", stakeFn, "1")}}
 	if tokens != "" {
-		e.Movements = []request.Movement{{Asset: token, From: bank, To: broker, Amount: *u(tokens)}}
+		e.Movements = []request.Movement{{Asset: usdCoin, From: bank, To: broker, Amount: *u(tokens)}}
 	}
 	f := calling(value, e)
 	f.Destinations = []policy.Destination{{Address: bank, Amount: f.Total, Kind: policy.Whitelisted, Book: "bank"}}
@@ -28,7 +28,7 @@ func paying(r *policy.Rules, value, tokens string, lacks ...custody.AssetID) pol
 		switch {
 		case slices.Contains(lacks, a):
 			return policy.Price{Currency: currency, Lack: policy.StaleNow}
-		case a == token:
+		case a == usdCoin:
 			return policy.Price{Currency: currency, Rate: &price.Rate{Mantissa: custody.U64(2)}}
 		default:
 			return policy.Price{Currency: currency, Rate: &price.Rate{Mantissa: custody.U64(3), Scale: 1}}
@@ -41,7 +41,7 @@ func inMoney(t *testing.T, change func(*policy.Document)) *policy.Rules {
 	t.Helper()
 	d := callDocument()
 	s := source()
-	s.Pairs = []policy.Pair{{Asset: token, Currency: "USD"}, {Asset: ether, Currency: "USD"}}
+	s.Pairs = []policy.Pair{{Asset: usdCoin, Currency: "USD"}, {Asset: ether, Currency: "USD"}}
 	d.PriceSources = []policy.PriceSource{s}
 	change(&d)
 	return compile(t, d)
@@ -70,14 +70,14 @@ func TestCallsInMoney(t *testing.T) {
 		"both fit":                   {cheap, "40", "9", nil, policy.Allowed, "cheap"}, // 12 + 18
 		"together too much":          {cheap, "41", "9", nil, policy.Allowed, "calls"}, // 13 + 18
 		"tokens alone too much":      {cheap, "0", "16", nil, policy.Allowed, "calls"}, // 32
-		"the token has no price":     {cheap, "1", "1", []custody.AssetID{token}, policy.Denied, "cheap"},
+		"the token has no price":     {cheap, "1", "1", []custody.AssetID{usdCoin}, policy.Denied, "cheap"},
 		"the coin has no price":      {cheap, "1", "1", []custody.AssetID{ether}, policy.Denied, "cheap"},
 		"no value, no price":         {cheap, "0", "15", []custody.AssetID{ether}, policy.Allowed, "cheap"},
-		"nothing is paid":            {cheap, "0", "", []custody.AssetID{ether, token}, policy.Allowed, "cheap"},
+		"nothing is paid":            {cheap, "0", "", []custody.AssetID{ether, usdCoin}, policy.Allowed, "cheap"},
 		"guard: each for itself":     {deny, "100", "15", nil, policy.Allowed, "calls"}, // 30 and 30
 		"guard: value":               {deny, "101", "15", nil, policy.Denied, "rich"},
 		"guard: movement":            {deny, "0", "16", nil, policy.Denied, "rich"},
-		"guard: movement, no price":  {deny, "0", "1", []custody.AssetID{token}, policy.Held, "rich"},
+		"guard: movement, no price":  {deny, "0", "1", []custody.AssetID{usdCoin}, policy.Held, "rich"},
 		"guard: other asset's price": {deny, "0", "15", []custody.AssetID{ether}, policy.Allowed, "calls"},
 	} {
 		r := inMoney(t, x.change)
@@ -122,7 +122,7 @@ func TestCallChargesInMoney(t *testing.T) {
 	if err != nil || of(got, "day") != "45" || of(got, "fees") != "9" { // 31 + 14
 		t.Errorf("got %v %v", got, err)
 	}
-	f = paying(r, "101", "7", token)
+	f = paying(r, "101", "7", usdCoin)
 	var lacks *policy.NoPriceError
 	if got, err := r.Charges(f, *u("9")); !errors.As(err, &lacks) || lacks.Limit != "day" {
 		t.Errorf("without the token's price: %v %v", got, err)

@@ -84,7 +84,7 @@ func (d Document) checkGuard(g Guard) error {
 	if g.Effect != Deny && g.Effect != Hold {
 		return fmt.Errorf("effect %q is neither %q nor %q", string(g.Effect), Deny, Hold)
 	}
-	return d.checkMatch(g.When)
+	return cmp.Or(g.When.noSimulation(), d.checkMatch(g.When))
 }
 
 func (d Document) checkRoute(r Route) error {
@@ -106,7 +106,7 @@ func (d Document) checkRoute(r Route) error {
 	case !r.Auto && len(r.Plan.AnyOf) == 0:
 		return errors.New("needs a plan, or auto: true")
 	}
-	return d.checkMatch(r.When)
+	return cmp.Or(r.When.noSimulation(), d.checkMatch(r.When))
 }
 
 func (d Document) checkMatch(m Match) error {
@@ -134,6 +134,7 @@ func (d Document) checkMatch(m Match) error {
 		d.checkDestinations(m),
 		d.checkSigning(m),
 		d.checkFiat(m),
+		m.Simulation.check(),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}

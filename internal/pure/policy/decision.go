@@ -6,6 +6,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 )
 
 // Outcome is what the rules say.
@@ -71,6 +72,8 @@ type Facts struct {
 	Message *request.MessageEffects `cbor:"18,keyasint,omitempty"` // of a message
 	Moves   []Destination           `cbor:"22,keyasint,omitempty"` // of a contract call: what its movements' destinations are, in their order, where the document remembers destinations
 	Fiat    []Fiat                  `cbor:"19,keyasint,omitempty"` // what Total is worth in each currency that the rules look at and that has a price, rounded up
+
+	Simulation *simulation.Report `cbor:"23,keyasint,omitempty"` // of a transfer or contract call on a chain of Ethereum's: what `serve` says that a node says; nobody vouches for it
 }
 
 // AppFacts is what a grant to an application is about. app_revoke has the grant's name only.

@@ -352,6 +352,7 @@ func (m Match) String() string {
 	say(len(m.Message) > 0, "the message is %s", joined(m.Message, " or "))
 	say(m.FiatMax != nil, "the total is worth at most %s", m.FiatMax)
 	say(m.FiatOver != nil, "the total is worth more than %s", m.FiatOver)
+	say(m.Simulation != nil, "%s", m.Simulation)
 	if len(parts) == 0 {
 		return "anything is asked"
 	}

@@ -210,6 +210,7 @@ type Match struct {
 	Message        []MessageKind         `cbor:"26,keyasint,omitempty"` // the message is of one of these kinds
 	FiatMax        *Fiat                 `cbor:"22,keyasint,omitempty"` // the total is worth at most
 	FiatOver       *Fiat                 `cbor:"23,keyasint,omitempty"` // the total is worth more than
+	Simulation     *SimulationMatch      `cbor:"32,keyasint,omitempty"` // a simulation tells this; in obligations only
 }
 
 // Encode gives the canonical encoding.

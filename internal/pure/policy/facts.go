@@ -125,6 +125,7 @@ func (r *Rules) completeDestinations(f *Facts) (criterion, observed string) {
 // It belongs to one evaluation.
 type activation struct {
 	facts   *Facts
+	call    *Facts // whose movement the facts are; nil: they are the request's
 	who     *person
 	has     has
 	dests   ref.Val

@@ -195,7 +195,7 @@ func (d Document) checkLimits() error {
 		if i > 0 && d.Limits[i-1].ID >= l.ID {
 			return fmt.Errorf("limits must be sorted by id: %s comes after %s", l.ID, d.Limits[i-1].ID)
 		}
-		if err := cmp.Or(checkText("title", l.Title, MaxTitle), d.checkLimit(l), d.checkMatch(l.When)); err != nil {
+		if err := cmp.Or(checkText("title", l.Title, MaxTitle), d.checkLimit(l), l.When.noSimulation(), d.checkMatch(l.When)); err != nil {
 			return fmt.Errorf("limit %s: %w", l.ID, err)
 		}
 	}

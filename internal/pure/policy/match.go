@@ -42,6 +42,7 @@ const (
 	fMessage
 	fFiatMax
 	fFiatOver
+	fSimulation
 )
 
 // criterion names a field as the rule file spells it.
@@ -49,7 +50,7 @@ func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
 		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr",
 		"time", "source.temperature", "fee.over", "source.class", "initiator.roles",
-		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message", "amount.fiatMax", "amount.fiatOver"}[f]
+		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message", "amount.fiatMax", "amount.fiatOver", "simulation"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -139,6 +140,8 @@ func (m *Match) observed(x field, a *activation) string {
 		return f.FeeCap.String()
 	case fClass:
 		return string(f.Class.Named())
+	case fSimulation:
+		return m.observedSimulation(a.whole())
 	case fCall, fTyped, fMessage:
 		return observedSigning(x, f)
 	case fFiatMax:
@@ -195,8 +198,10 @@ func (x *matcher) match(a *activation) verdict {
 	if unmet != noField && err == nil {
 		return verdict{decided: unmet}
 	}
-	if v := x.m.signing(a); v.decided != noField {
+	for _, v := range [...]verdict{x.m.signing(a), x.m.simulated(a)} {
 		switch {
+		case v.decided == noField:
+			continue
 		case !v.match && v.err == nil:
 			return v
 		case v.err != nil && err == nil:

@@ -42,7 +42,7 @@ func (d Document) checkObligations() error {
 		if i > 0 && d.Obligations[i-1].ID >= o.ID {
 			return fmt.Errorf("obligations must be sorted by id: %s comes after %s", o.ID, d.Obligations[i-1].ID)
 		}
-		if err := cmp.Or(checkText("title", o.Title, MaxTitle), d.checkAddition(o.Add), d.checkMatch(o.When)); err != nil {
+		if err := cmp.Or(checkText("title", o.Title, MaxTitle), d.checkAddition(o.Add), o.When.addable(o.Add), d.checkMatch(o.When)); err != nil {
 			return fmt.Errorf("obligation %s: %w", o.ID, err)
 		}
 	}
@@ -69,19 +69,31 @@ func (r *Rules) oblige(a *activation, d Decision) Decision {
 	if d.Outcome != Allowed {
 		return d
 	}
-	var plans []Requirement
-	for _, i := range r.obliging(a) {
-		o := &r.doc.Obligations[i]
-		d.Obligations = append(d.Obligations, o.ID)
-		d.Delay = max(d.Delay, o.Add.Delay)
-		if n := o.Add.MinGroups; n > 0 && (d.Needs == nil || d.Needs.MinGroups < n) {
-			d.Needs = &Needs{MinGroups: n}
+	which := r.obliging(a)
+	for _, told := range []bool{false, true} { // what simulations add comes to a decision that stands without it
+		var plans []Requirement
+		for _, i := range which {
+			o := &r.doc.Obligations[i]
+			if (o.When.Simulation != nil) != told {
+				continue
+			}
+			d.Obligations = append(d.Obligations, o.ID)
+			d.Delay = max(d.Delay, o.Add.Delay)
+			if n := o.Add.MinGroups; n > 0 && (d.Needs == nil || d.Needs.MinGroups < n) {
+				d.Needs = &Needs{MinGroups: n}
+			}
+			if o.Add.Plan != nil {
+				x := r.requirement(o.ID, *o.Add.Plan)
+				x.Told = told
+				plans = append(plans, x)
+			}
 		}
-		if o.Add.Plan != nil {
-			plans = append(plans, r.requirement(o.ID, *o.Add.Plan))
+		if d = r.Besides(d, *a.facts, plans); d.Outcome != Allowed {
+			return d
 		}
 	}
-	return r.Besides(d, *a.facts, plans)
+	slices.Sort(d.Obligations)
+	return d
 }
 
 // obliging lists the obligations that match, in the order of the document. What a transfer is obliged to, a call that moves the same is too.
@@ -154,7 +166,8 @@ func (d Decision) minGroups() uint32 {
 	return d.Needs.MinGroups
 }
 
-// standFor says for how many different groups of a decision's plans those who approved can stand, each for one.
+// standFor says for how many different groups of a decision's plans those who approved can stand, each for one. Plans that a simulation asks for are left out: a
+// report must not help to meet what is needed without it.
 func (r *Rules) standFor(d Decision, c count) uint32 {
 	if d.Needs == nil {
 		return 0
@@ -179,7 +192,9 @@ func (r *Rules) standFor(d Decision, c count) uint32 {
 	}
 	add(d.Plan, r.electorateOf(r.doc.Floor))
 	for _, x := range d.Also {
-		add(x.Plan, r.electorate(x))
+		if !x.Told {
+			add(x.Plan, r.electorate(x))
+		}
 	}
 	seats := make([]Step, len(groups))
 	for i, g := range groups {

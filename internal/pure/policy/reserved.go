@@ -124,6 +124,8 @@ type Requirement struct {
 	Floor  uint32  `cbor:"4,keyasint"`           // different people that must approve
 
 	FloorGroups uint32 `cbor:"5,keyasint,omitempty"` // different groups whose people must
+
+	Told bool `cbor:"6,keyasint,omitempty"` // asked for because of what a simulation tells: its groups count for nothing else ([Needs])
 }
 
 // Requirements says which plans a change of the document needs besides the change plan as it is. docs/spec/domain.md, "Reserved plans".
