@@ -225,6 +225,20 @@ func (d *Domain) seedOf(ctx context.Context, id custody.WalletID) (secret.Bytes,
 	return seed, err
 }
 
+// seedIsHere says whether the blob of a wallet's seed is there; it may not be where the domain was set back. Nothing is begun then that could never
+// be finished.
+func (w *work) seedIsHere(ctx context.Context, id custody.WalletID) error {
+	h, ok := w.state.Holds(id)
+	if !ok {
+		return problem.New(problem.Conflict, "wallet %q is not here", id)
+	}
+	b, err := w.cfg.Blobs.Get(ctx, keystore.Ref{Key: h.Key, Hash: h.Blob})
+	if errors.Is(err, keystore.ErrNotFound) || err == nil && keystore.Hash(b) != h.Blob {
+		return problem.New(problem.Conflict, "the seed of wallet %q is not on this machine: the blob of key %s is missing; a newer copy of this machine's folder may have it", id, h.Key)
+	}
+	return err
+}
+
 // moveOut seals a wallet's seed to the online domain's key, records that it left, and destroys it here. Only then the copy may be given out.
 func (w *work) moveOut(ctx context.Context, m move) error {
 	mv := m.body.Move
@@ -237,6 +251,9 @@ func (w *work) moveOut(ctx context.Context, m move) error {
 	}
 	if err := recovery.CheckPublic(mv.Public); err != nil {
 		return problem.Wrap(problem.Conflict, err, "the move names no key to seal to")
+	}
+	if err := w.seedIsHere(ctx, mv.Wallet); err != nil {
+		return err
 	}
 	seed, err := w.seedOf(ctx, mv.Wallet)
 	if err != nil {

@@ -79,6 +79,7 @@ const (
 	chunk       = 256 // entries read at a time
 	ownBody     = 0   // body index of own bodies
 	followsBody = 1   // body index under which the authority's are sealed, so that the two can't be exchanged
+	toldBody    = 2   // body index of what stands for own bodies that are nowhere any more
 )
 
 // Domain is an open offline domain. It is not safe for concurrent use.
@@ -159,15 +160,11 @@ func (d *Domain) openLog(ctx context.Context) error {
 	d.log, err = auditlog.Open(ctx, auditlog.Config{Store: d.cfg.Store, Anchor: d.cfg.Anchor, Key: key, Writer: d.writer, Entries: logEntries(d.ids),
 		Sign: func(m []byte) ([]byte, error) { return d.ids.SignLog(m), nil },
 		Tail: func(_ uint64, hash [32]byte, rec auditlog.Record) error {
-			l, _, body, err := openRecord(d.ids, rec, ownBody)
+			e, err := openOwn(d.ids, rec)
 			if err != nil {
 				return err
 			}
-			b, err := pure.DecodeBody(l.Kind, l.KindVersion, body)
-			if err != nil {
-				return err
-			}
-			return d.state.Apply(l, hash, b)
+			return d.state.Apply(e.leaf, hash, e.body)
 		}})
 	return err
 }

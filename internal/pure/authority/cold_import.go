@@ -26,6 +26,7 @@ type OfflineAct struct {
 	Zeroized *offline.Zeroized
 	Restored *offline.Restored
 	Permit   *offline.Permit // absent where its body was left out
+	CaughtUp *offline.CaughtUp
 	Lost     bool            // is about entries that the offline domain has imported and this log has lost: a later import says so
 }
 
@@ -119,6 +120,8 @@ func (s *State) readOfflineRecord(id custody.DomainID, t *offline.Tail, r entry.
 		a.Zeroized = b
 	case *offline.Restored:
 		a.Restored = b
+	case *offline.CaughtUp:
+		a.CaughtUp = b
 	case *offline.Genesis:
 		return a, fmt.Errorf("entry %d begins a domain", l.Seq)
 	}
@@ -128,7 +131,7 @@ func (s *State) readOfflineRecord(id custody.DomainID, t *offline.Tail, r entry.
 // OfflineUnread says whether nothing follows, in this authority, from the bodies of a kind of entry in an offline domain's log: they may be left
 // out where they would take too much room.
 func OfflineUnread(k entry.Kind) bool {
-	return k == offline.KindPermit || k == offline.KindRecovery || k == entry.KindWriter
+	return k == offline.KindPermit || k == offline.KindRecovery || k == offline.KindClosed || k == entry.KindWriter
 }
 
 // nextOffline takes an entry without its body.
@@ -175,6 +178,9 @@ func (s *State) applyOffline(l entry.Leaf, b *entry.Offline) (func(), error) {
 		return nil, err
 	}
 	x.domain.Frontier, x.domain.Last, x.domain.Result = tail.Frontier.Marshal(), tail.Last, l.Seq
+	if x.setBack {
+		x.domain.Gap = l.Seq
+	}
 	return x.commit, nil
 }
 
@@ -226,6 +232,7 @@ type offlineSteps struct {
 	doomed  []entry.Blob
 	taken   []entry.TakenKey // of the entry, that no act has used
 	settled func(*offline.Result) error
+	setBack bool // one of the acts says that it was set back
 }
 
 // wallet gives where a wallet's key is after the acts so far.
@@ -265,6 +272,8 @@ func (x *offlineSteps) take(a OfflineAct) error {
 		return x.movedIn(a.MovedIn)
 	case a.MovedOut != nil:
 		return x.movedOut(a.MovedOut)
+	case a.CaughtUp != nil:
+		return x.caughtUp(a.CaughtUp)
 	case a.Zeroized != nil:
 		x.domain.Zeroized = true
 	case a.Restored != nil:
@@ -316,9 +325,41 @@ func (x *offlineSteps) movedIn(b *offline.MovedIn) error {
 		return errors.New("the offline domain names no new import key")
 	}
 	x.doomed = append(x.doomed, sealedCopies(a.Copy)...)
-	a.Way, a.Import, a.Copy, a.Erased = Held, "", nil, false
+	a.Way, a.Import, a.Copy, a.Erased, a.Missing = Held, "", nil, false, false
 	x.wallets[a.Wallet] = a
 	x.domain.Import, x.domain.Taken = b.Next, 0
+	return nil
+}
+
+// caughtUp takes it that the offline domain was set back: which seeds it does not have any more, and with which key the next one is sealed. Its log
+// is the one that is known here.
+func (x *offlineSteps) caughtUp(b *offline.CaughtUp) error {
+	if b.Number > x.domain.Number || b.Size > x.s.Next {
+		return fmt.Errorf("the offline domain has caught up with bundle %d of %d entries; there is none", b.Number, b.Size)
+	}
+	gone := map[custody.WalletID]custody.KeyID{}
+	for _, m := range b.Missing {
+		gone[m.Wallet] = m.Key
+	}
+	wallets, _ := x.s.AwayIn(x.domain.ID)
+	for _, w := range wallets {
+		a, err := x.wallet(w.ID)
+		if err != nil || a.Way == 0 { // it came back with an act before
+			continue
+		}
+		sealed := b.Next != nil && a.Way == Leaving && a.Import == x.domain.Import.ID
+		if gone[w.ID] == w.Key && a.Way != Leaving || sealed {
+			a.Missing = true
+			x.wallets[a.Wallet] = a
+		}
+	}
+	if b.Next != nil {
+		if b.Next.Check() != nil || b.Next.ID == x.domain.Import.ID {
+			return errors.New("the offline domain names no new import key")
+		}
+		x.domain.Import, x.domain.Taken = *b.Next, 0
+	}
+	x.setBack = true
 	return nil
 }
 
