@@ -128,6 +128,37 @@ func (r *restoring) run(ctx context.Context) error {
 	return nil
 }
 
+// Finished says whether a log that a restore has written is whole: it is the one that is pinned. A restore that was cut off behind that is not begun
+// again, as the entries that say what is lost would be others.
+func Finished(ctx context.Context, store auditlog.Store, anchor auditlog.Anchor) (bool, error) {
+	p, err := anchor.Read(ctx)
+	if errors.Is(err, auditlog.ErrNoPin) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	want, err := tlog.UnmarshalFrontier(p.Frontier)
+	if err != nil {
+		return false, fmt.Errorf("pin: %w", err)
+	}
+	size, _, err := store.Head(ctx)
+	if err != nil || size == 0 || size != want.Size() {
+		return false, err
+	}
+	var tree tlog.Frontier
+	for tree.Size() < size {
+		recs, err := store.Read(ctx, tree.Size(), chunk)
+		if err != nil || len(recs) == 0 {
+			return false, errors.Join(err, fmt.Errorf("entry %d is not in the store", tree.Size()))
+		}
+		for _, rec := range recs {
+			tree.Append(entry.Hash(rec.Leaf))
+		}
+	}
+	return tree == want, nil
+}
+
 // key is what the domain's checkpoints are signed with.
 func (r *restoring) key() (tlog.Key, error) {
 	return tlog.NewKey(entry.Origin(r.m.Domain, 1), r.m.LogKey)
