@@ -165,6 +165,10 @@ func (c *coldRestore) accept(e *env, known uint64) error {
 
 // hints says what comes next.
 func (c *coldRestore) hints(e *env, r coldRestored) {
+	if r.SetBack == nil && c.Bundle != "" {
+		e.hint("the bundle knows no more than the backup has; if it is the newest, 'strongroom cold sign %s'", c.Bundle)
+		return
+	}
 	if r.SetBack == nil {
 		e.hint("the next bundle must be a full one: 'strongroom cold export --full' on the online machine")
 		return

@@ -103,6 +103,9 @@ func (p *parts) restoreCold(ctx context.Context, o Options, from string, manifes
 	}
 	cfg := offline.RestoreConfig{Arena: s.arena, Root: s.root, Store: s.store, Blobs: s.blobs, Anchor: s.anchor, Manifest: manifest, Pack: packsOf(from)}
 	if bundle != "" {
+		if _, err := p.health.open(ctx, s.arena, s.root, o.Log); err != nil { // it may make an import key
+			return nil, err
+		}
 		if cfg.CatchUp, err = p.catchUp(o, bundle, by); err != nil {
 			return nil, err
 		}
