@@ -186,7 +186,7 @@ func sameImport(ctx context.Context, f *follower, last pure.Import) error {
 func (r *restoring) settle(ctx context.Context, w *work, g *given, before *pure.State) error {
 	d := r.d
 	sb := pure.SetBack{From: g.common, To: d.state.Next, Last: d.state.Last}
-	missing, err := r.lack(ctx)
+	missing, found, err := r.lack(ctx, w.follow)
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (r *restoring) settle(ctx context.Context, w *work, g *given, before *pure.
 	if err := r.cfg.CatchUp.By.SetBack(ctx, l); err != nil {
 		return fmt.Errorf("this domain was set back: %w", err)
 	}
-	body := &pure.CaughtUp{SetBack: sb, Dropped: l.Dropped, Bundle: w.hash, Number: w.bundle.Number, Size: w.root.Size, Missing: missing}
+	body := &pure.CaughtUp{SetBack: sb, Dropped: l.Dropped, Bundle: w.hash, Number: w.bundle.Number, Size: w.root.Size, Missing: missing, Found: found}
 	if at, err = r.confirmed(ctx, w, body); err != nil {
 		return err
 	}

@@ -3,9 +3,13 @@
 package offline
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"strongroom/internal/core/auditlog"
 	"strongroom/internal/core/keystore"
@@ -96,18 +100,68 @@ func (r *restoring) lacks(ctx context.Context, ref keystore.Ref) (bool, error) {
 	return false, nil
 }
 
-// lack lists the seeds that are nowhere, by wallet.
-func (r *restoring) lack(ctx context.Context) (out []pure.Missing, err error) {
+// lack lists the seeds whose blobs are nowhere, by wallet, and those of which another blob was found: a machine that had gone on from the backup may
+// have taken the same seed in.
+func (r *restoring) lack(ctx context.Context, f *follower) (missing, found []pure.Missing, err error) {
 	for _, h := range r.d.state.Wallets() {
 		gone, err := r.lacks(ctx, keystore.Ref{Key: h.Key, Hash: h.Blob})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if gone {
-			out = append(out, pure.Missing{Wallet: h.Wallet, Key: h.Key, Blob: h.Blob})
+		if !gone {
+			continue
+		}
+		other, ok, err := r.another(ctx, f, h)
+		if err != nil {
+			return nil, nil, err
+		}
+		if ok {
+			found = append(found, pure.Missing{Wallet: h.Wallet, Key: h.Key, Blob: other})
+		} else {
+			missing = append(missing, pure.Missing{Wallet: h.Wallet, Key: h.Key, Blob: h.Blob})
 		}
 	}
-	return out, nil
+	return missing, found, nil
+}
+
+// another looks for another blob of a wallet's seed in the backup: one that opens, and from which the wallet's account follows.
+func (r *restoring) another(ctx context.Context, f *follower, h pure.Held) (hash [32]byte, ok bool, err error) {
+	wallet, _, known := f.state.Wallet(h.Wallet)
+	if !known {
+		return hash, false, nil
+	}
+	k, err := r.loadWorking(ctx)
+	if k == nil {
+		return hash, false, err
+	}
+	defer k.Wipe()
+	d := *r.d
+	d.working, d.cfg.Blobs = k, taken(r.blobs)
+	if err := d.derives(); err != nil {
+		return hash, false, err
+	}
+	for _, ref := range sortedRefs(r.blobs) {
+		if ref.Key != h.Key {
+			continue
+		}
+		seed, err := d.openSeed(ctx, pure.Held{Wallet: h.Wallet, Key: ref.Key, Blob: ref.Hash})
+		if err != nil {
+			continue // of another kind, or of another time
+		}
+		err = d.isSeedOf(wallet, seed)
+		seed.Wipe()
+		if err == nil {
+			return ref.Hash, true, nil
+		}
+	}
+	return hash, false, nil
+}
+
+// sortedRefs names blobs in an order that is the same each time.
+func sortedRefs(blobs map[keystore.Ref][]byte) []keystore.Ref {
+	return slices.SortedFunc(maps.Keys(blobs), func(a, b keystore.Ref) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), bytes.Compare(a.Hash[:], b.Hash[:]))
+	})
 }
 
 // teller makes stored records of own entries that the authority's log gave back.

@@ -165,9 +165,9 @@ func (w *work) moveIn(ctx context.Context, m move) error {
 }
 
 // isSeedOf says whether a wallet's account key follows from a seed.
-func (w *work) isSeedOf(wallet entry.Wallet, seed secret.Bytes) error {
+func (d *Domain) isSeedOf(wallet entry.Wallet, seed secret.Bytes) error {
 	again := entry.Wallet{ID: wallet.ID, Chain: wallet.Chain, Scheme: wallet.Scheme, Key: wallet.Key, Account: wallet.Account}
-	if err := signer.FillAccount(w.hd, &again, seed); err != nil {
+	if err := signer.FillAccount(d.hd, &again, seed); err != nil {
 		return problem.Wrap(problem.Conflict, err, "no account follows from the seed")
 	}
 	if !bytes.Equal(canon.Encode(again), canon.Encode(wallet)) {
@@ -215,6 +215,11 @@ func (d *Domain) seedOf(ctx context.Context, id custody.WalletID) (secret.Bytes,
 	if !ok || d.working == nil {
 		return secret.Bytes{}, fmt.Errorf("the seed of wallet %s is not here", id)
 	}
+	return d.openSeed(ctx, held)
+}
+
+// openSeed opens a blob of a wallet's seed.
+func (d *Domain) openSeed(ctx context.Context, held pure.Held) (secret.Bytes, error) {
 	blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: held.Key, Hash: held.Blob})
 	if err != nil {
 		return secret.Bytes{}, err

@@ -120,13 +120,10 @@ func Open(ctx context.Context, cfg Config) (*Domain, error) {
 
 func open(ctx context.Context, cfg Config, ids *domainkeys.Identity) (*Domain, error) {
 	d := &Domain{cfg: cfg, ids: ids, state: pure.New(), most: mostAnswer}
+	if err := d.derives(); err != nil {
+		return nil, err
+	}
 	var err error
-	if d.curve, err = curve.New(); err != nil {
-		return nil, err
-	}
-	if d.hd, err = hd.New(hd.Config{Arena: cfg.Arena, Curve: d.curve}); err != nil {
-		return nil, err
-	}
 	if d.keys, err = keyring.New(keyring.Config{HD: d.hd, Entries: openKeys, Idle: keysIdle}); err != nil {
 		return nil, err
 	}
@@ -138,6 +135,15 @@ func open(ctx context.Context, cfg Config, ids *domainkeys.Identity) (*Domain, e
 		return nil, errors.Join(err, d.log.Close())
 	}
 	return d, nil
+}
+
+// derives makes what derives keys from seeds.
+func (d *Domain) derives() (err error) {
+	if d.curve, err = curve.New(); err != nil {
+		return err
+	}
+	d.hd, err = hd.New(hd.Config{Arena: d.cfg.Arena, Curve: d.curve})
+	return err
 }
 
 // openLog folds the own log up to its pin.
@@ -235,6 +241,11 @@ func (d *Domain) eraseDoomed(ctx context.Context) error {
 	for _, b := range d.state.Doomed() { // also what the list leaves out
 		list = append(list, keystore.Ref{Key: b.Key, Hash: b.Hash})
 		known[b.Key] = true
+	}
+	for _, h := range d.state.Wallets() {
+		if d.state.IsMissing(h.Wallet) { // another blob may be the only copy of its seed
+			delete(known, h.Key)
+		}
 	}
 	for _, ref := range list {
 		if keep[ref] || !known[ref.Key] || ref.Key == authority.SealedCopies {

@@ -37,21 +37,22 @@ type SetBack struct {
 // It is the entry behind the last one that was given back.
 type CaughtUp struct {
 	SetBack    SetBack     `cbor:"1,keyasint"`
-	Dropped    uint64      `cbor:"2,keyasint,omitempty"` // entries of the backup that the online domain knows otherwise: the machine had gone on
-	Bundle     [32]byte    `cbor:"3,keyasint"`           // [Bundle.Hash] of the one that gave them back
-	Number     uint64      `cbor:"4,keyasint"`           // its number: lost entries may be about any bundle before
-	Size       uint64      `cbor:"5,keyasint"`           // its entries of the authority: lost entries may be about any of them
-	Missing    []Missing   `cbor:"6,keyasint,omitempty"` // by wallet
-	Next       *ImportKey  `cbor:"7,keyasint,omitempty"` // import key from now on, where the private half of the one before is lost
-	Statement  []byte      `cbor:"8,keyasint"`           // canonical [Confirmation] with SetBack
-	Signatures []Signature `cbor:"9,keyasint"`           // of two operators, over it
+	Dropped    uint64      `cbor:"2,keyasint,omitempty"`  // entries of the backup that the online domain knows otherwise: the machine had gone on
+	Bundle     [32]byte    `cbor:"3,keyasint"`            // [Bundle.Hash] of the one that gave them back
+	Number     uint64      `cbor:"4,keyasint"`            // its number: lost entries may be about any bundle before
+	Size       uint64      `cbor:"5,keyasint"`            // its entries of the authority: lost entries may be about any of them
+	Missing    []Missing   `cbor:"6,keyasint,omitempty"`  // by wallet
+	Next       *ImportKey  `cbor:"7,keyasint,omitempty"`  // import key from now on, where the private half of the one before is lost
+	Statement  []byte      `cbor:"8,keyasint"`            // canonical [Confirmation] with SetBack
+	Signatures []Signature `cbor:"9,keyasint"`            // of two operators, over it
+	Found      []Missing   `cbor:"10,keyasint,omitempty"` // seeds whose blob is lost, with another one of the same seed that was found; by wallet
 }
 
-// Missing is a seed that should be here and is not.
+// Missing is a seed that belongs here and was lost, as far as its blob goes.
 type Missing struct {
 	Wallet custody.WalletID `cbor:"1,keyasint"`
 	Key    custody.KeyID    `cbor:"2,keyasint"`
-	Blob   [32]byte         `cbor:"3,keyasint"` // hash of the blob that is looked for
+	Blob   [32]byte         `cbor:"3,keyasint"` // hash of the blob that is looked for; of a found one, of the blob from now on
 }
 
 // Closed closes slots that entries which nobody has any more may have used: they are used by what their permits say, and by nothing else. It
@@ -115,14 +116,9 @@ func (s *State) applyCaughtUp(l entry.Leaf, b *CaughtUp) error {
 		return fmt.Errorf("%d operators confirmed; it takes two different ones", len(b.Signatures))
 	case b.Number <= s.Import.Number || b.Size < s.Import.Size:
 		return fmt.Errorf("bundle %d of %d entries came after bundle %d of %d", b.Number, b.Size, s.Import.Number, s.Import.Size)
-	case len(b.Missing) > MaxMissing:
-		return fmt.Errorf("%d seeds are missing, more than %d", len(b.Missing), MaxMissing)
 	}
-	for i, m := range b.Missing {
-		h, ok := s.held[m.Wallet]
-		if !ok || h.Key != m.Key || h.Blob != m.Blob || i > 0 && b.Missing[i-1].Wallet >= m.Wallet {
-			return fmt.Errorf("the seed of wallet %q is said to be missing; it does not belong here, or they are out of order", m.Wallet)
-		}
+	if err := errors.Join(s.checkSeeds(b.Missing, true), s.checkSeeds(b.Found, false)); err != nil {
+		return err
 	}
 	if b.Next != nil {
 		if err := b.Next.Check(); err != nil {
@@ -136,8 +132,27 @@ func (s *State) applyCaughtUp(l entry.Leaf, b *CaughtUp) error {
 	for _, m := range b.Missing {
 		s.missing[entry.Blob{Key: m.Key, Hash: m.Blob}] = true
 	}
+	for _, m := range b.Found {
+		h := s.held[m.Wallet]
+		h.Blob = m.Blob
+		s.held[m.Wallet] = h
+	}
 	s.gap = b
 	s.behind = nil
+	return nil
+}
+
+// checkSeeds says whether seeds belong here, under the blobs that the log names or under others.
+func (s *State) checkSeeds(list []Missing, named bool) error {
+	if len(list) > MaxMissing {
+		return fmt.Errorf("%d seeds, more than %d", len(list), MaxMissing)
+	}
+	for i, m := range list {
+		h, ok := s.held[m.Wallet]
+		if !ok || h.Key != m.Key || (h.Blob == m.Blob) != named || i > 0 && list[i-1].Wallet >= m.Wallet {
+			return fmt.Errorf("the seed of wallet %q is said to be missing, or found; it does not belong here, or they are out of order", m.Wallet)
+		}
+	}
 	return nil
 }
 
