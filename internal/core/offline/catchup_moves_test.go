@@ -40,8 +40,11 @@ func TestCatchUpMovedOut(t *testing.T) {
 	if err != nil || len(r.Loss.Left) != 1 || len(r.Loss.Missing) != 0 || r.Wallets != 0 {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	n.reopen()
-	list, err := n.d.cfg.List(background)
+	c, err := n.config(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := c.List(background) // before a start erases anything
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +53,7 @@ func TestCatchUpMovedOut(t *testing.T) {
 			t.Error("the seed is in two places")
 		}
 	}
+	n.close()
 	x.v = n
 	if _, report := x.carry(); len(report.Refused)+len(report.MovedOut) > 0 {
 		t.Errorf("%+v", report)

@@ -63,7 +63,12 @@ func TestCaughtUp(t *testing.T) {
 		"out of order": func(b *offline.CaughtUp) {
 			b.Missing = slices.Repeat([]offline.Missing{{Wallet: "cold", Key: seed, Blob: [32]byte{8}}}, 2)
 		},
-		"confirmation": func(b *offline.CaughtUp) { b.Statement = nil },
+		"or found": func(b *offline.CaughtUp) { b.Found = []offline.Missing{{Wallet: "cold", Key: seed, Blob: [32]byte{8}}} }, // the one that is named
+		"missing, or found": func(b *offline.CaughtUp) {
+			b.Found = slices.Repeat([]offline.Missing{{Wallet: "cold", Key: seed, Blob: [32]byte{1}}}, 2)
+		},
+		"wallet \"other\" is": func(b *offline.CaughtUp) { b.Found = []offline.Missing{{Wallet: "other", Key: seed}} },
+		"confirmation":        func(b *offline.CaughtUp) { b.Statement = nil },
 	} {
 		b := w.caughtUp(1)
 		spoil(b)
@@ -125,6 +130,20 @@ func TestCaughtUp(t *testing.T) {
 	w.must(w.again(2, 54, 70)) // the other one is lost, and nothing replaces it
 	if err := w.CheckSlot(custody.RequestID{6}, 2, entry.Slot{Inputs: []entry.Input{{Index: 1}}}); err == nil || len(w.Maybe()) > 0 {
 		t.Errorf("%v, %+v", err, w.Maybe())
+	}
+}
+
+// A seed that is found is named by its other blob from then on, and is not missing.
+func TestCaughtUpFound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.imported()
+	w.must(w.movedIn("cold", 4, key1, key2))
+	b := w.caughtUp(1)
+	b.Found = []offline.Missing{{Wallet: "cold", Key: seed, Blob: [32]byte{1}}}
+	w.must(b)
+	if h, _ := w.Holds("cold"); h.Blob != [32]byte{1} || h.Key != seed || w.IsMissing("cold") {
+		t.Errorf("%+v", h)
 	}
 }
 
