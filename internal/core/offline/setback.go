@@ -46,7 +46,7 @@ func (d *Domain) ownEntry(ctx context.Context, size uint64, leaf [32]byte) error
 // counts, which has this domain's own signature; not what a head says.
 func (w *work) noteSetBack(ctx context.Context, why error) error {
 	back, ok := errors.AsType[*SetBackError](why)
-	if !ok || error(back) == w.unlike || w.state.Behind() != nil {
+	if !ok || errors.Is(w.unlike, back) || w.state.Behind() != nil {
 		return nil
 	}
 	return w.record(ctx, w.guess(), &pure.Refusal{Kind: problem.Conflict, Detail: back.Error(), Bundle: w.hash})
