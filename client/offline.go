@@ -22,6 +22,7 @@ type (
 	OfflineResult  = apiv1.OfflineResult
 	OfflineRefusal = apiv1.OfflineRefusal
 	OfflineLost    = apiv1.OfflineLost
+	OfflineSetBack = apiv1.OfflineSetBack
 	AwayWallet     = apiv1.AwayWallet
 	Away           = apiv1.Away
 )

@@ -45,9 +45,9 @@ func (c *coldFlags) parse(command string, args []string, stderr io.Writer) error
 	f.StringVar(&c.authority, "authority", "", "create: id of the authority that it follows, 64 hex digits")
 	f.StringVar(&c.profile, "profile", string(custody.Evaluation), "create: evaluation or production, as the authority's")
 	f.StringVar(&c.out, "out", "", "create, genesis: where the genesis is written; sign: where the answer is")
-	f.StringVar(&c.bundle, "bundle", "", "sign: file of the bundle")
-	f.IntVar(&c.questionsFD, "questions-fd", -1, "sign: write questions to the operators' program to this file descriptor")
-	f.IntVar(&c.repliesFD, "replies-fd", -1, "sign: read its replies from this file descriptor")
+	f.StringVar(&c.bundle, "bundle", "", "sign: file of the bundle; restore: file of a full one, which completes a backup that is behind")
+	f.IntVar(&c.questionsFD, "questions-fd", -1, "sign, restore: write questions to the operators' program to this file descriptor")
+	f.IntVar(&c.repliesFD, "replies-fd", -1, "sign, restore: read its replies from this file descriptor")
 	f.StringVar(&c.cause, "cause", "asked for", "zeroize: why, for the log")
 	f.StringVar(&c.to, "to", "", "backup: folder; sign: folder of a backup that is added to before the answer is in its place; default: none")
 	f.StringVar(&c.from, "from", "", "restore: folder of the backup")
@@ -103,12 +103,7 @@ func (c *coldFlags) do(ctx context.Context, command string, stderr io.Writer) (a
 		if err := errors.Join(need("bundle", c.bundle), need("out", c.out)); err != nil {
 			return nil, err
 		}
-		var to io.Writer
-		var from io.Reader
-		if c.questionsFD >= 0 && c.repliesFD >= 0 {
-			to, from = os.NewFile(uintptr(c.questionsFD), "questions"), os.NewFile(uintptr(c.repliesFD), "replies")
-		}
-		return coreapp.ColdSign(ctx, c.o, c.bundle, c.out, c.to, coreapp.ColdOperators(stderr, to, from))
+		return coreapp.ColdSign(ctx, c.o, c.bundle, c.out, c.to, c.people(stderr))
 	case "status":
 		return coreapp.ColdStatus(ctx, c.o)
 	case "zeroize":
@@ -122,10 +117,18 @@ func (c *coldFlags) do(ctx context.Context, command string, stderr io.Writer) (a
 		if err := need("from", c.from); err != nil {
 			return nil, err
 		}
-		return coreapp.ColdRestore(ctx, c.o, c.from, c.manifest)
+		return coreapp.ColdRestore(ctx, c.o, c.from, c.manifest, c.bundle, c.people(stderr))
 	default:
 		return nil, fmt.Errorf("cold %q is not known; see strongroom-core --help", command)
 	}
+}
+
+// people are those at the machine, if a program speaks for them.
+func (c *coldFlags) people(stderr io.Writer) coreapp.ColdPeople {
+	if c.questionsFD < 0 || c.repliesFD < 0 {
+		return coreapp.ColdOperators(stderr, nil, nil)
+	}
+	return coreapp.ColdOperators(stderr, os.NewFile(uintptr(c.questionsFD), "questions"), os.NewFile(uintptr(c.repliesFD), "replies"))
 }
 
 func (c *coldFlags) create(ctx context.Context) (any, error) {

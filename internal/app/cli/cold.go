@@ -3,7 +3,6 @@
 package cli
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -15,7 +14,6 @@ import (
 
 	"strongroom/internal/app/coldtalk"
 	"strongroom/internal/app/words"
-	"strongroom/internal/pure/offline"
 	"strongroom/internal/secret"
 )
 
@@ -88,10 +86,9 @@ func (c *coldCreate) Run(e *env) error {
 
 type coldSign struct {
 	coreFlags
-	Bundle     string   `arg:"" help:"File of the bundle."`
-	Out        string   `required:"" placeholder:"FILE" help:"Where the result is written."`
-	Operator   []string `sep:"none" placeholder:"FILE" help:"Approval key of an operator; two different people's are needed where something is to be signed. Without, everything else is done, and permits wait."`
-	OperatorFD []int    `name:"operator-fd" placeholder:"N" help:"Read the passphrase of an operator's key from this file descriptor; in the order of --operator."`
+	Bundle string `arg:"" help:"File of the bundle."`
+	Out    string `required:"" placeholder:"FILE" help:"Where the result is written."`
+	operators
 	Leave      []uint64 `placeholder:"ENTRY" help:"Do not sign the permit of this entry; the online domain is told so."`
 	BackupTo   string   `name:"backup" placeholder:"FOLDER" help:"Add to the backup in this folder, before the result is written."`
 	Reanchored uint64   `placeholder:"N" help:"Take it without asking that the authority's log was re-anchored, as incarnation N and no other."`
@@ -100,8 +97,8 @@ type coldSign struct {
 
 // Run signs.
 func (c *coldSign) Run(e *env) error {
-	if n := len(c.Operator); n != 0 && n != offline.Operators {
-		return usage("--operator is given %d times: two operators confirm, or none", offline.Operators)
+	if err := c.two(); err != nil {
+		return err
 	}
 	pass, err := c.passphrase(e, false)
 	if err != nil {
@@ -153,18 +150,8 @@ func (c *coldSign) answer(e *env, q coldtalk.Question) (out coldtalk.Reply, err 
 		}
 		return out, e.confirm(c.Yes, fmt.Sprintf("Sign %d of them (%s)? Compare with what was asked for, and the time with a watch.", len(out.Permits), entries(out.Permits)))
 	}
-	s, err := offline.DecodeConfirmation(q.Statement)
-	if err != nil {
-		return out, err
-	}
-	for i, path := range c.Operator {
-		sig, err := c.confirmAs(e, i, path, s)
-		if err != nil {
-			return out, err
-		}
-		out.Signatures = append(out.Signatures, sig)
-	}
-	return out, nil
+	out.Signatures, err = c.confirm(e, q.Statement)
+	return out, err
 }
 
 // agree has the operators type which incarnation of the authority's log they take; a program names it beforehand.
@@ -181,22 +168,6 @@ func (c *coldSign) agree(e *env, incarnation uint64) error {
 		return fmt.Errorf("%w; %s", err, unattended) // it crosses to the core as text, without a hint
 	}
 	return nil
-}
-
-// confirmAs has an operator sign a confirmation.
-func (c *coldSign) confirmAs(e *env, i int, path string, s offline.Confirmation) (offline.Signature, error) {
-	fd := -1
-	if i < len(c.OperatorFD) {
-		fd = c.OperatorFD[i]
-	}
-	e.say("Operator %d confirms %d permits of bundle %s, at %s by this machine's clock.", i+1, len(s.Permits), words.Groups(s.Bundle[:8]), words.Time(time.Unix(0, s.Time)))
-	k, err := e.unlock(path, func(prompt string) (secret.Bytes, error) { return e.passphrase(fd, prompt, "--operator-fd") })
-	if err != nil {
-		return offline.Signature{}, err
-	}
-	defer k.Wipe()
-	sig, err := k.Sign(s.Message())
-	return offline.Signature{Person: k.Person(), Key: k.Public().Ref(), Sig: sig}, err
 }
 
 func entries(list []uint64) string {
@@ -236,33 +207,6 @@ func (c *coldBackup) Run(e *env) error {
 	}
 	return e.show(r, func() error {
 		return e.pairs([]pair{{"offline domain", r.Domain}, {"manifest", filepath.Join(c.To, r.Manifest)}, {"entries", strconv.FormatUint(r.Entries, 10)}})
-	})
-}
-
-type coldRestore struct {
-	coreFlags
-	From     string `required:"" placeholder:"FOLDER" help:"Folder of the backup."`
-	Manifest string `placeholder:"NAME" help:"Restore an older day: the name of a manifest in the folder. Default: the newest."`
-}
-
-// Run restores.
-func (c *coldRestore) Run(e *env) error {
-	pass, err := c.passphrase(e, false)
-	if err != nil {
-		return err
-	}
-	defer pass.Wipe()
-	more := []string{"--from", c.From}
-	if c.Manifest != "" {
-		more = append(more, "--manifest", c.Manifest)
-	}
-	var r restoredReport
-	if err := e.runCold(c.coreFlags, pass, &r, "restore", more...); err != nil {
-		return err
-	}
-	e.hint("the next bundle must be a full one: 'strongroom cold export --full' on the online machine")
-	return e.show(r, func() error {
-		return e.pairs([]pair{{"offline domain", hex.EncodeToString(r.Domain[:])}, {"entries", strconv.FormatUint(r.Entries, 10)}, {"wallets", strconv.Itoa(r.Keys)}})
 	})
 }
 

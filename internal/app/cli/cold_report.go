@@ -19,12 +19,8 @@ type coldReport struct {
 	Again    bool               `json:"again,omitempty"`
 	MovedIn  []custody.WalletID `json:"movedIn,omitempty"`
 	MovedOut []custody.WalletID `json:"movedOut,omitempty"`
-	Signed   []struct {
-		Entry   uint64 `json:"entry"`
-		Request string `json:"request"`
-		TxID    string `json:"txid"`
-	} `json:"signed,omitempty"`
-	Refused []struct {
+	Signed   []coldSigned       `json:"signed,omitempty"`
+	Refused  []struct {
 		Entry  uint64 `json:"entry"`
 		Kind   string `json:"kind"`
 		Detail string `json:"detail"`
@@ -34,6 +30,13 @@ type coldReport struct {
 	Result  string `json:"result"`
 
 	Reanchored *coldReanchored `json:"reanchored,omitempty"`
+}
+
+// coldSigned is a permit that has its result.
+type coldSigned struct {
+	Entry   uint64 `json:"entry"`
+	Request string `json:"request"`
+	TxID    string `json:"txid"`
 }
 
 // coldReanchored says how the authority's log was re-anchored.
@@ -129,6 +132,35 @@ type coldStanding struct {
 
 	Incarnation uint64     `json:"incarnation"`
 	Lost        []coldLost `json:"lost,omitempty"`
+
+	SetBack string     `json:"setBack,omitempty"`
+	Gap     *coldGap   `json:"gap,omitempty"`
+	Maybe   []coldLost `json:"maybe,omitempty"`
+}
+
+// coldGap is what a domain's log says of the last time that it was set back.
+type coldGap struct {
+	From    uint64 `json:"from"`
+	To      uint64 `json:"to"`
+	Dropped uint64 `json:"dropped,omitempty"`
+	Bundle  uint64 `json:"bundle"`
+	Key     bool   `json:"importKeyLost,omitempty"`
+}
+
+// next says what to do now.
+func (s coldStanding) next() string {
+	switch {
+	case s.Zeroized || s.Locked:
+		return "custodians bring the working key back: a ceremony, from this domain's backup"
+	case s.SetBack != "":
+		return "restore the newest backup; if it is this one: online 'strongroom cold import' what is left, 'strongroom cold export --full --to B'; here 'strongroom cold restore --from BACKUP --data NEW --bundle B'"
+	case s.Import == 0 || s.Full:
+		return "online 'strongroom cold export --full --to B'; here 'strongroom cold sign B'"
+	case len(s.Missing) > 0:
+		return "look for a newer copy of the seeds that are missing: a backup, or the folder 'blobs' of a disk"
+	default:
+		return "online 'strongroom cold export --to B'; here 'strongroom cold sign B'"
+	}
 }
 
 // Run asks the core.
@@ -156,13 +188,19 @@ func (s coldStanding) pairs() []pair {
 	for _, w := range s.Wallets {
 		what := "here"
 		if slices.Contains(s.Missing, w) {
-			what = "MISSING: restore the backup"
+			what = "MISSING: a newer backup, or copy of the folder 'blobs', may have its seed"
 		}
 		out = append(out, pair{"wallet " + string(w), what})
 	}
 	for _, l := range s.Lost {
 		out = append(out, l.pair())
 	}
+	if s.SetBack != "" {
+		out = append(out, pair{"SET BACK", s.SetBack})
+	}
+	if g := s.Gap; g != nil {
+		out = append(out, pair{"was set back", fmt.Sprintf("to %d entries, and took %d back with bundle %d; %d permits may be signed by entries that nobody has", g.From, g.To-g.From, g.Bundle, len(s.Maybe))})
+	}
 	return append(out, pair{"permits not signed yet", strconv.Itoa(s.Unsigned)}, pair{"sealed for custodians", yes[s.Copies]}, pair{"zeroized", yes[s.Zeroized]},
-		pair{"working key", map[bool]string{true: "absent", false: "there"}[s.Locked]})
+		pair{"working key", map[bool]string{true: "absent", false: "there"}[s.Locked]}, pair{"next", s.next()})
 }

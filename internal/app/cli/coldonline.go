@@ -49,7 +49,11 @@ func (c *coldList) Run(e *env) error {
 		for _, d := range list {
 			var wallets []string
 			for _, w := range d.Wallets {
-				wallets = append(wallets, string(w.Wallet)+" ("+w.Way+")")
+				way := w.Way
+				if w.Missing {
+					way += ", SEED LOST THERE"
+				}
+				wallets = append(wallets, string(w.Wallet)+" ("+way+")")
 			}
 			state := "ready"
 			switch {
@@ -223,6 +227,12 @@ func (c *coldImport) Run(e *env) error {
 		}
 		for _, x := range r.Lost {
 			ps = append(ps, lostPair(x))
+		}
+		if b := r.SetBack; b != nil {
+			ps = append(ps, pair{"IT WAS SET BACK", fmt.Sprintf("to %d of its entries, and took %d back; what it had done behind entry %d without a result, nobody knows", b.From, b.To-b.From, b.To-1)})
+			for _, w := range b.Missing {
+				ps = append(ps, pair{"seed lost there", string(w)})
+			}
 		}
 		for _, x := range r.Refused {
 			ps = append(ps, pair{"not done", fmt.Sprintf("entry %d: %s: %s", x.Entry, x.Kind, x.Detail)})

@@ -21,11 +21,13 @@ import (
 const maxMessage = 1 << 20
 
 // Question is what the core asks: which of some permits are wanted; with a statement, for the operators' signatures; with an incarnation, whether
-// the operators take it that the authority's log was re-anchored so.
+// the operators take it that the authority's log was re-anchored so; with a number of entries, whether they take it that the domain was set back
+// and gets that many of its own entries back.
 type Question struct {
 	Permits     []uint64 `cbor:"1,keyasint,omitempty"` // entries in the authority's log, of what was shown
 	Statement   []byte   `cbor:"2,keyasint,omitempty"` // canonical offline.Confirmation
 	Incarnation uint64   `cbor:"3,keyasint,omitempty"`
+	SetBack     uint64   `cbor:"4,keyasint,omitempty"` // entries of its own log that the online domain knows
 }
 
 // Reply answers a question.
@@ -34,7 +36,7 @@ type Reply struct {
 	Signatures []offline.Signature `cbor:"2,keyasint,omitempty"`
 	Refused    string              `cbor:"3,keyasint,omitempty"` // why there is no answer
 	Nobody     bool                `cbor:"4,keyasint,omitempty"` // no operators are there
-	Agreed     uint64              `cbor:"5,keyasint,omitempty"` // incarnation that the operators take
+	Agreed     uint64              `cbor:"5,keyasint,omitempty"` // incarnation, or number of entries, that the operators take
 }
 
 // Ask sends a question and reads the reply.

@@ -288,43 +288,6 @@ func backupCold(ctx context.Context, d *offline.Domain, to string) (out ColdBack
 	return out, durable.Replace(disk, filepath.Join(to, m.Name()), m.Encode())
 }
 
-// ColdRestore makes the offline domain of a backup's folder in a data folder that has a root of trust with its identity and working key, and no
-// log. A restore that was cut off is begun again.
-func ColdRestore(ctx context.Context, o Options, from, manifest string) (out Restored, err error) {
-	if err := o.check(); err != nil {
-		return out, err
-	}
-	b, err := readManifest(from, manifest)
-	if err != nil {
-		return out, err
-	}
-	if names, err := os.ReadDir(filepath.Join(o.Data, "log")); err == nil && len(names) > 0 {
-		return out, fmt.Errorf("%s holds a log already; restore into a new folder", o.Data)
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return out, err
-	}
-	p := &parts{}
-	r, err := p.restoreCold(ctx, o, from, b)
-	if err = errors.Join(err, p.close()); err != nil {
-		return out, err
-	}
-	m := r.Manifest
-	out = Restored{Domain: m.Domain, Profile: r.Profile, LogKey: m.LogKey, Identity: m.Identity, Entries: m.End(), Keys: r.Wallets, Zeroized: m.Zeroized}
-	return out, takeLog(o)
-}
-
-func (p *parts) restoreCold(ctx context.Context, o Options, from string, manifest []byte) (*offline.Restored, error) {
-	s, err := p.restoring(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	r, err := offline.Restore(ctx, offline.RestoreConfig{Arena: s.arena, Root: s.root, Store: s.store, Blobs: s.blobs, Anchor: s.anchor, Manifest: manifest, Pack: packsOf(from)})
-	if err == nil {
-		err = refuseUnlocked(r.Profile, s.lockErr)
-	}
-	return r, err
-}
-
 // packsOf reads the packs of a backup's folder.
 func packsOf(from string) func(context.Context, backup.Pack) ([]byte, error) {
 	return func(_ context.Context, x backup.Pack) ([]byte, error) {

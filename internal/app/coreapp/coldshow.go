@@ -17,18 +17,19 @@ import (
 
 // ColdOperators shows permits on show, and asks a program, through two pipes, which of them are wanted and for the operators' signatures
 // (package coldtalk). Without the pipes nobody is there: permits wait.
-func ColdOperators(show, to io.Writer, from io.Reader) offline.Operators {
-	return coldOperators{show, to, from}
+func ColdOperators(show, to io.Writer, from io.Reader) ColdPeople {
+	return ColdPeople{show, to, from}
 }
 
-type coldOperators struct {
+// ColdPeople are the people at the machine of an offline domain: [offline.Operators] and [offline.Keepers].
+type ColdPeople struct {
 	show io.Writer
 	to   io.Writer
 	from io.Reader
 }
 
 // Review implements [offline.Operators].
-func (c coldOperators) Review(_ context.Context, r offline.Review) ([]uint64, error) {
+func (c ColdPeople) Review(_ context.Context, r offline.Review) ([]uint64, error) {
 	if err := showReview(c.show, r); err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (c coldOperators) Review(_ context.Context, r offline.Review) ([]uint64, er
 }
 
 // Reanchored implements [offline.Operators].
-func (c coldOperators) Reanchored(_ context.Context, r offline.Reanchoring) error {
+func (c ColdPeople) Reanchored(_ context.Context, r offline.Reanchoring) error {
 	if err := show(c.show, reanchoring(r)); err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func reanchoring(r offline.Reanchoring) []string {
 }
 
 // Confirm implements [offline.Operators].
-func (c coldOperators) Confirm(_ context.Context, x pure.Confirmation) ([]pure.Signature, error) {
+func (c ColdPeople) Confirm(_ context.Context, x pure.Confirmation) ([]pure.Signature, error) {
 	a, err := coldtalk.Ask(c.to, c.from, coldtalk.Question{Statement: x.Encode()})
 	return a.Signatures, err
 }

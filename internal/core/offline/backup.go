@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/core/keystore"
 	"strongroom/internal/pure/authority"
 	format "strongroom/internal/pure/backup"
+	pure "strongroom/internal/pure/offline"
 	"strongroom/internal/pure/request"
 )
 
@@ -97,11 +98,15 @@ func (d *Domain) backupCopies(ctx context.Context, m, before *backup.Manifest) e
 	return err
 }
 
-// inUse gives the blobs that the domain can't do without.
+// inUse gives the blobs that the domain can't do without, and what is there of those that it says are lost.
 func (d *Domain) inUse(ctx context.Context) ([]format.Blob, error) {
 	var out []format.Blob
-	for _, ref := range refsOf(d) {
+	must, may := refsOf(d.state)
+	for i, ref := range append(must, may...) {
 		b, err := d.cfg.Blobs.Get(ctx, ref)
+		if errors.Is(err, keystore.ErrNotFound) && i >= len(must) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -110,17 +115,31 @@ func (d *Domain) inUse(ctx context.Context) ([]format.Blob, error) {
 	return out, nil
 }
 
-// refsOf names the seeds, the import key, and the copies of seeds that were given back and may not have arrived.
-func refsOf(d *Domain) []keystore.Ref {
-	s := d.state
-	out := []keystore.Ref{{Key: s.Key.ID, Hash: s.Key.Blob}}
+// refsOf names the import key, the seeds, and the copies of seeds that were given back and may not have arrived: those that must be there, and those
+// that the log says are lost, or that have arrived.
+func refsOf(s *pure.State) (must, may []keystore.Ref) {
+	must = append(must, keystore.Ref{Key: s.Key.ID, Hash: s.Key.Blob})
 	for _, h := range s.Wallets() {
-		out = append(out, keystore.Ref{Key: h.Key, Hash: h.Blob})
+		if ref := (keystore.Ref{Key: h.Key, Hash: h.Blob}); s.IsMissing(h.Wallet) {
+			may = append(may, ref)
+		} else {
+			must = append(must, ref)
+		}
 	}
 	for _, o := range s.Outs() {
-		out = append(out, sealedCopy(o.Copy))
+		if arrived(s, o) {
+			may = append(may, sealedCopy(o.Copy))
+		} else {
+			must = append(must, sealedCopy(o.Copy))
+		}
 	}
-	return out
+	return must, may
+}
+
+// arrived says whether the online domain is known to have a seed that was given back: it gave back the entry that says so.
+func arrived(s *pure.State, o pure.Out) bool {
+	gap := s.Gap()
+	return gap != nil && o.Seq < gap.SetBack.To
 }
 
 // pack seals the next entries, and with the last of them the blobs.

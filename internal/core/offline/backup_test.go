@@ -43,22 +43,40 @@ func (v *vault) backup(f folder, newest *backup.Manifest) (*backup.Manifest, err
 // restore makes a vault of a backup in a new folder: with the root that survived, or one that custodians have filled.
 func (v *vault) restore(f folder, m *backup.Manifest, custodians bool, keep ...string) (*vault, error) {
 	v.t.Helper()
+	n := v.fresh(keep...)
+	_, err := n.restoreFrom(f, m, custodians, nil)
+	return n, err
+}
+
+// fresh makes a new folder with some of the old one's.
+func (v *vault) fresh(keep ...string) *vault {
+	v.t.Helper()
 	v.close()
 	n := &vault{t: v.t, dir: v.t.TempDir(), clock: v.clock}
 	v.t.Cleanup(n.close)
 	for _, name := range keep {
 		domaintest.CopyFolder(v.t, v.dir+"/"+name, n.dir+"/"+name)
 	}
-	c, err := n.config(custodians)
+	return n
+}
+
+// restoreFrom restores into the vault's folder.
+func (v *vault) restoreFrom(f folder, m *backup.Manifest, custodians bool, catch *CatchUp) (*Restored, error) {
+	v.t.Helper()
+	defer v.close()
+	c, err := v.config(custodians)
 	if err != nil {
 		return nil, err
 	}
 	if custodians {
-		if err := n.recover(c, m); err != nil {
+		if err := v.recover(c, m); err != nil {
 			return nil, err
 		}
 	}
-	_, err = Restore(background, RestoreConfig{Arena: n.arena, Root: c.Root, Store: c.Store, Blobs: c.Blobs, Anchor: c.Anchor, Manifest: m.Encode(),
+	if catch != nil {
+		catch.Follow, catch.Clock = c.Follow, c.Clock
+	}
+	return Restore(background, RestoreConfig{Arena: v.arena, Root: c.Root, Store: c.Store, Blobs: c.Blobs, Anchor: c.Anchor, Manifest: m.Encode(), CatchUp: catch,
 		Pack: func(_ context.Context, p format.Pack) ([]byte, error) {
 			b, ok := f[p.Name()]
 			if !ok {
@@ -66,8 +84,6 @@ func (v *vault) restore(f folder, m *backup.Manifest, custodians bool, keep ...s
 			}
 			return b, nil
 		}})
-	n.close()
-	return n, err
 }
 
 // recover is what a ceremony does: custodians open the sealed copies for a root of trust.

@@ -38,10 +38,11 @@ type follower struct {
 	state   *authority.State
 	tail    pure.Tail
 	genesis *entry.Genesis
-	moves   []move     // of seeds, in order
-	anchors []anchored // entries that re-anchored the log, in order
-	imports compared   // with what was imported
-	spans   []span     // where the entries lie in the store
+	moves   []move               // of seeds, in order
+	anchors []anchored           // entries that re-anchored the log, in order
+	imports compared             // with what was imported
+	results func(*entry.Offline) // is told what results stand in the log; nil: nobody wants to know
+	spans   []span               // where the entries lie in the store
 	staged  []auditlog.Record
 	bytes   int
 	flushed uint64 // records in the store
@@ -159,6 +160,10 @@ func (f *follower) apply(before tlog.Frontier, l entry.Leaf, hash [32]byte, body
 	case *entry.Effect:
 		if b.Move != nil {
 			f.moves = append(f.moves, move{l.Seq, b})
+		}
+	case *entry.Offline:
+		if f.results != nil {
+			f.results(b)
 		}
 	case *entry.Reanchor:
 		f.anchors = append(f.anchors, anchored{Anchored: pure.Anchored{Incarnation: b.Incarnation, Entry: l.Seq, Leaf: hash}, latest: l.Time + l.Bound, body: b})

@@ -165,9 +165,9 @@ func (w *work) moveIn(ctx context.Context, m move) error {
 }
 
 // isSeedOf says whether a wallet's account key follows from a seed.
-func (w *work) isSeedOf(wallet entry.Wallet, seed secret.Bytes) error {
+func (d *Domain) isSeedOf(wallet entry.Wallet, seed secret.Bytes) error {
 	again := entry.Wallet{ID: wallet.ID, Chain: wallet.Chain, Scheme: wallet.Scheme, Key: wallet.Key, Account: wallet.Account}
-	if err := signer.FillAccount(w.hd, &again, seed); err != nil {
+	if err := signer.FillAccount(d.hd, &again, seed); err != nil {
 		return problem.Wrap(problem.Conflict, err, "no account follows from the seed")
 	}
 	if !bytes.Equal(canon.Encode(again), canon.Encode(wallet)) {
@@ -215,6 +215,11 @@ func (d *Domain) seedOf(ctx context.Context, id custody.WalletID) (secret.Bytes,
 	if !ok || d.working == nil {
 		return secret.Bytes{}, fmt.Errorf("the seed of wallet %s is not here", id)
 	}
+	return d.openSeed(ctx, held)
+}
+
+// openSeed opens a blob of a wallet's seed.
+func (d *Domain) openSeed(ctx context.Context, held pure.Held) (secret.Bytes, error) {
 	blob, err := d.cfg.Blobs.Get(ctx, keystore.Ref{Key: held.Key, Hash: held.Blob})
 	if err != nil {
 		return secret.Bytes{}, err
@@ -223,6 +228,20 @@ func (d *Domain) seedOf(ctx context.Context, id custody.WalletID) (secret.Bytes,
 	seed, _, err := keystore.Open(d.cfg.Arena, blob, held.Blob, keystore.Want{Authority: h.Authority, Domain: h.Domain, Epoch: h.Epoch, Pattern: h.Pattern, Key: h.Key,
 		Purpose: h.Purpose, Now: max(d.state.Time/1e9, 1)}, d.working.Key())
 	return seed, err
+}
+
+// seedIsHere says whether the blob of a wallet's seed is there; it may not be where the domain was set back. Nothing is begun then that could never
+// be finished.
+func (w *work) seedIsHere(ctx context.Context, id custody.WalletID) error {
+	h, ok := w.state.Holds(id)
+	if !ok {
+		return problem.New(problem.Conflict, "wallet %q is not here", id)
+	}
+	b, err := w.cfg.Blobs.Get(ctx, keystore.Ref{Key: h.Key, Hash: h.Blob})
+	if errors.Is(err, keystore.ErrNotFound) || err == nil && keystore.Hash(b) != h.Blob {
+		return problem.New(problem.Conflict, "the seed of wallet %q is not on this machine: the blob of key %s is missing; a newer copy of this machine's folder may have it", id, h.Key)
+	}
+	return err
 }
 
 // moveOut seals a wallet's seed to the online domain's key, records that it left, and destroys it here. Only then the copy may be given out.
@@ -237,6 +256,9 @@ func (w *work) moveOut(ctx context.Context, m move) error {
 	}
 	if err := recovery.CheckPublic(mv.Public); err != nil {
 		return problem.Wrap(problem.Conflict, err, "the move names no key to seal to")
+	}
+	if err := w.seedIsHere(ctx, mv.Wallet); err != nil {
+		return err
 	}
 	seed, err := w.seedOf(ctx, mv.Wallet)
 	if err != nil {

@@ -79,6 +79,7 @@ const (
 	chunk       = 256 // entries read at a time
 	ownBody     = 0   // body index of own bodies
 	followsBody = 1   // body index under which the authority's are sealed, so that the two can't be exchanged
+	toldBody    = 2   // body index of what stands for own bodies that are nowhere any more
 )
 
 // Domain is an open offline domain. It is not safe for concurrent use.
@@ -119,13 +120,10 @@ func Open(ctx context.Context, cfg Config) (*Domain, error) {
 
 func open(ctx context.Context, cfg Config, ids *domainkeys.Identity) (*Domain, error) {
 	d := &Domain{cfg: cfg, ids: ids, state: pure.New(), most: mostAnswer}
+	if err := d.derives(); err != nil {
+		return nil, err
+	}
 	var err error
-	if d.curve, err = curve.New(); err != nil {
-		return nil, err
-	}
-	if d.hd, err = hd.New(hd.Config{Arena: cfg.Arena, Curve: d.curve}); err != nil {
-		return nil, err
-	}
 	if d.keys, err = keyring.New(keyring.Config{HD: d.hd, Entries: openKeys, Idle: keysIdle}); err != nil {
 		return nil, err
 	}
@@ -137,6 +135,15 @@ func open(ctx context.Context, cfg Config, ids *domainkeys.Identity) (*Domain, e
 		return nil, errors.Join(err, d.log.Close())
 	}
 	return d, nil
+}
+
+// derives makes what derives keys from seeds.
+func (d *Domain) derives() (err error) {
+	if d.curve, err = curve.New(); err != nil {
+		return err
+	}
+	d.hd, err = hd.New(hd.Config{Arena: d.cfg.Arena, Curve: d.curve})
+	return err
 }
 
 // openLog folds the own log up to its pin.
@@ -159,15 +166,11 @@ func (d *Domain) openLog(ctx context.Context) error {
 	d.log, err = auditlog.Open(ctx, auditlog.Config{Store: d.cfg.Store, Anchor: d.cfg.Anchor, Key: key, Writer: d.writer, Entries: logEntries(d.ids),
 		Sign: func(m []byte) ([]byte, error) { return d.ids.SignLog(m), nil },
 		Tail: func(_ uint64, hash [32]byte, rec auditlog.Record) error {
-			l, _, body, err := openRecord(d.ids, rec, ownBody)
+			e, err := openOwn(d.ids, rec)
 			if err != nil {
 				return err
 			}
-			b, err := pure.DecodeBody(l.Kind, l.KindVersion, body)
-			if err != nil {
-				return err
-			}
-			return d.state.Apply(l, hash, b)
+			return d.state.Apply(e.leaf, hash, e.body)
 		}})
 	return err
 }
@@ -238,6 +241,11 @@ func (d *Domain) eraseDoomed(ctx context.Context) error {
 	for _, b := range d.state.Doomed() { // also what the list leaves out
 		list = append(list, keystore.Ref{Key: b.Key, Hash: b.Hash})
 		known[b.Key] = true
+	}
+	for _, h := range d.state.Wallets() {
+		if d.state.IsMissing(h.Wallet) { // another blob may be the only copy of its seed
+			delete(known, h.Key)
+		}
 	}
 	for _, ref := range list {
 		if keep[ref] || !known[ref.Key] || ref.Key == authority.SealedCopies {

@@ -185,6 +185,9 @@ func (w *work) signable(ctx context.Context) ([]Item, error) {
 			break
 		}
 		it, err := w.judge(ctx, g, p)
+		if err == nil {
+			err = w.seedIsHere(ctx, p.Wallet)
+		}
 		if err != nil {
 			if err := w.refuse(ctx, g.Permit, err); err != nil {
 				return nil, err

@@ -134,7 +134,7 @@ func (w *work) branch(ctx context.Context, seq uint64, r pure.Record) error {
 func (w *work) renewed() (*pure.Reanchored, error) {
 	f, last := w.follow, w.state.Import
 	if p := f.state.Anchoring().Pending; p != nil {
-		return nil, fmt.Errorf("the log was re-anchored in entry %d, and the time-lock has not passed, or it was cancelled", p.Entry)
+		return nil, pending(p.Entry)
 	}
 	for _, a := range f.anchors {
 		if known, ok := w.state.Anchored(a.Incarnation); ok && known != a.Anchored {
@@ -167,6 +167,11 @@ func (w *work) renewed() (*pure.Reanchored, error) {
 		return nil, fmt.Errorf("the log was re-anchored %d times since the last bundle, more than %d", len(out.Entries), pure.MaxAnchored)
 	}
 	return out, nil
+}
+
+// pending refuses a log that was re-anchored, before that takes effect.
+func pending(at uint64) error {
+	return fmt.Errorf("the log was re-anchored in entry %d, and the time-lock has not passed, or it was cancelled", at)
 }
 
 // goesOn finds the entry that re-anchored a log without some of the entries that were imported.

@@ -56,6 +56,23 @@ func (d *Domain) hand(ctx context.Context, at authority.Moment, body any) (audit
 	if d.broken != nil {
 		return auditlog.Handle{}, d.broken
 	}
+	l, rec, err := d.entryOf(at, body)
+	if err != nil {
+		return auditlog.Handle{}, err
+	}
+	if err := d.state.Apply(l, entry.Hash(rec.Leaf), body); err != nil {
+		return auditlog.Handle{}, problem.Wrap(problem.Internal, err, "the entry does not fit the state")
+	}
+	h, err := d.log.Append(ctx, rec)
+	if err != nil {
+		d.broken = fmt.Errorf("append entry %d: %w", l.Seq, err) // the state is ahead of the log
+		return h, d.broken
+	}
+	return h, nil
+}
+
+// entryOf makes the next entry, as it is stored.
+func (d *Domain) entryOf(at authority.Moment, body any) (entry.Leaf, auditlog.Record, error) {
 	s := d.state
 	kind := pure.KindOf(body)
 	enc := canon.Encode(body)
@@ -64,21 +81,10 @@ func (d *Domain) hand(ctx context.Context, at authority.Moment, body any) (audit
 		Writer: d.writer, Time: max(at.Time, s.Time), Bound: at.Bound, Bodies: []entry.BodyRef{entry.Ref(pure.ClassOf(kind), salt, enc)}}
 	leaf := l.Encode()
 	if len(enc) > entry.MaxBody || len(leaf) > entry.MaxLeaf {
-		return auditlog.Handle{}, problem.New(problem.TooLarge, "the entry would have %d bytes, more than %d", len(enc), entry.MaxBody)
+		return l, auditlog.Record{}, problem.New(problem.TooLarge, "the entry would have %d bytes, more than %d", len(enc), entry.MaxBody)
 	}
 	stored, err := storedForm(d.ids, l, salt, enc)
-	if err != nil {
-		return auditlog.Handle{}, err
-	}
-	if err := s.Apply(l, entry.Hash(leaf), body); err != nil {
-		return auditlog.Handle{}, problem.Wrap(problem.Internal, err, "the entry does not fit the state")
-	}
-	h, err := d.log.Append(ctx, auditlog.Record{Leaf: leaf, Bodies: [][]byte{stored}})
-	if err != nil {
-		d.broken = fmt.Errorf("append entry %d: %w", l.Seq, err) // the state is ahead of the log
-		return h, d.broken
-	}
-	return h, nil
+	return l, auditlog.Record{Leaf: leaf, Bodies: [][]byte{stored}}, err
 }
 
 // wait waits until an entry is durable and pinned.
@@ -101,9 +107,50 @@ func storedForm(ids *domainkeys.Identity, l entry.Leaf, salt [entry.SaltSize]byt
 // logEntries tells the log how to read leaves and bodies.
 func logEntries(ids *domainkeys.Identity) auditlog.Entries {
 	return auditlog.Entries{PrevOf: entry.PrevOf, CheckBodies: func(leaf []byte, bodies [][]byte) error {
-		_, _, _, err := openRecord(ids, auditlog.Record{Leaf: leaf, Bodies: bodies}, ownBody)
+		_, err := openOwn(ids, auditlog.Record{Leaf: leaf, Bodies: bodies})
 		return err
 	}}
+}
+
+// owned is an own entry that was read: with its first body, or with what stands for one that is nowhere any more.
+type owned struct {
+	leaf entry.Leaf
+	rec  pure.Record // without salt and body where these are nowhere any more
+	body any
+}
+
+// openOwn opens an own entry.
+func openOwn(ids *domainkeys.Identity, r auditlog.Record) (owned, error) {
+	l, salt, raw, err := openRecord(ids, r, ownBody)
+	if err != nil {
+		if told := openTold(ids, l, r); told != nil {
+			return owned{l, pure.Record{Leaf: r.Leaf}, told}, nil
+		}
+		return owned{}, err
+	}
+	b, err := pure.DecodeBody(l.Kind, l.KindVersion, raw)
+	return owned{l, pure.Record{Leaf: r.Leaf, Salt: slices.Clone(salt[:]), Body: raw}, b}, err
+}
+
+// openTold opens what stands for a body that the online domain gave back no more; nil if there is no such thing.
+func openTold(ids *domainkeys.Identity, l entry.Leaf, r auditlog.Record) *pure.Told {
+	if len(r.Bodies) != 1 || len(l.Bodies) != 1 || !authority.OfflineUnread(l.Kind) || l.Bodies[0].Class == entry.Public {
+		return nil
+	}
+	_, raw, err := ids.OpenBody(readkey.Period(l.Time), l.Seq, toldBody, r.Bodies[0])
+	if err != nil {
+		return nil
+	}
+	var out pure.Told
+	if canon.Decode(raw, &out) != nil || out.Kind != l.Kind {
+		return nil
+	}
+	return &out
+}
+
+// storeTold is how what stands for a body lies in the store: sealed under an index of its own, so that it is never taken for the body itself.
+func storeTold(ids *domainkeys.Identity, l entry.Leaf, t *pure.Told) ([]byte, error) {
+	return ids.SealBody(readkey.Period(l.Time), l.Seq, toldBody, ids.Salt(l.Seq, toldBody), canon.Encode(t))
 }
 
 // openRecord decodes a stored entry and opens its first body: an own one, which may be public, or one of the authority, which never is here.
@@ -126,7 +173,7 @@ func openRecord(ids *domainkeys.Identity, r auditlog.Record, index uint32) (l en
 	return l, salt, body, entry.CheckBody(l.Bodies[0], salt, body)
 }
 
-// records gives own entries [from, end) as they are carried.
+// records gives own entries [from, end) as they are carried. A body that is nowhere any more is left out: nothing follows from it there.
 func (d *Domain) records(ctx context.Context, from, end uint64) ([]pure.Record, error) {
 	var out []pure.Record
 	for from < end {
@@ -138,11 +185,11 @@ func (d *Domain) records(ctx context.Context, from, end uint64) ([]pure.Record, 
 			return nil, fmt.Errorf("entry %d is not in the store", from)
 		}
 		for _, r := range recs {
-			_, salt, body, err := openRecord(d.ids, r, ownBody)
+			e, err := openOwn(d.ids, r)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, pure.Record{Leaf: r.Leaf, Salt: slices.Clone(salt[:]), Body: body})
+			out = append(out, e.rec)
 		}
 		from += uint64(len(recs))
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"strongroom/internal/core/keystore"
 	"strongroom/internal/core/parcel"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
@@ -74,6 +75,8 @@ type work struct {
 	report     Report
 
 	incarnation uint64           // of the authority's log, that was known before
+	behind      bool             // of a restore: what the bundle knows of the own log is what is wanted of it
+	unlike      error            // why what the head says of the own log can't be
 	before      *follower        // of the log as it was, where this one goes on without entries that were imported; else nil
 	renews      *pure.Reanchored // what re-anchored the log since the last import; nil: nothing
 }
@@ -93,6 +96,7 @@ func (d *Domain) Work(ctx context.Context, bundle io.Reader, answer io.Writer, b
 		err = w.agreed(ctx, by)
 	}
 	if err != nil {
+		err = errors.Join(err, w.noteSetBack(ctx, err))
 		d.broken = errors.Join(errors.New("a bundle was refused; open the domain again"), err) // what was folded of it is not the authority's log
 		return Report{}, fmt.Errorf("the bundle is refused: %w", err)
 	}
@@ -189,8 +193,8 @@ func (w *work) admit(ctx context.Context) error {
 	case k <= w.incarnation && b.Size < s.Import.Size:
 		return fmt.Errorf("it has %d entries of the authority; %d were imported before", b.Size, s.Import.Size)
 	}
-	if err := w.ownEntry(ctx, b.Known, b.KnownLast); err != nil {
-		return err
+	if !w.behind {
+		w.unlike = w.ownEntry(ctx, b.Known, b.KnownLast) // the log itself says it once more, signed by this domain
 	}
 	if w.follow.size() > 0 {
 		return b.Verify(w.follow.state.Identity)
@@ -268,6 +272,12 @@ func (w *work) verify(ctx context.Context) error {
 	if err := w.follow.tail.Reaches(w.root); err != nil {
 		return err
 	}
+	if w.behind {
+		if p := w.follow.state.Anchoring().Pending; p != nil {
+			return pending(p.Entry)
+		}
+		return errors.Join(w.belongs(), w.fresh())
+	}
 	if w.renews, err = w.renewed(); err != nil {
 		return err
 	}
@@ -284,28 +294,24 @@ func (w *work) verify(ctx context.Context) error {
 
 // known says whether the authority's log has taken this domain in, has the bundle's number, and knows the own log as it is.
 func (w *work) known(ctx context.Context) error {
+	if err := w.belongs(); err != nil {
+		return err
+	}
+	d, _ := w.follow.state.OfflineDomain(w.ID())
+	if err := w.ownEntry(ctx, d.Size(), d.Last); err != nil {
+		return err
+	}
+	return w.unlike
+}
+
+// belongs says whether the authority's log has taken this domain in, and has the bundle's number.
+func (w *work) belongs() error {
 	d, ok := w.follow.state.OfflineDomain(w.ID())
 	if !ok {
 		return errors.New("this domain does not belong to the authority: it was not added, or was removed")
 	}
 	if d.Number < w.bundle.Number {
 		return fmt.Errorf("its number is %d; the log knows of bundles up to %d", w.bundle.Number, d.Number)
-	}
-	return w.ownEntry(ctx, d.Size(), d.Last)
-}
-
-// ownEntry says whether the own log has an entry, the last of a size, with a leaf hash: where others know it otherwise, this machine was set
-// back.
-func (d *Domain) ownEntry(ctx context.Context, size uint64, leaf [32]byte) error {
-	if size > d.state.Next {
-		return fmt.Errorf("the online domain knows %d entries of this domain's log, which has %d: this machine was set back; restore a newer backup", size, d.state.Next)
-	}
-	recs, err := d.cfg.Store.Read(ctx, size-1, 1)
-	if err != nil || len(recs) == 0 {
-		return errors.Join(err, fmt.Errorf("read own entry %d", size-1))
-	}
-	if entry.Hash(recs[0].Leaf) != leaf {
-		return fmt.Errorf("the online domain knows another entry %d of this domain's log: this machine was set back, and went on", size-1)
 	}
 	return nil
 }
@@ -382,6 +388,9 @@ func (w *work) answer(out io.Writer) error {
 			continue // the online domain has it
 		}
 		b, err := w.cfg.Blobs.Get(ctx, sealedCopy(o.Copy))
+		if errors.Is(err, keystore.ErrNotFound) && arrived(w.state, o) {
+			continue
+		}
 		if err == nil {
 			err = items.Copy(b)
 		}

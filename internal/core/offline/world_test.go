@@ -42,6 +42,12 @@ type crew struct {
 
 	told   []Reanchoring // of re-anchorings
 	agrees error         // what they answer
+	losses []Loss        // of domains that were set back
+}
+
+func (c *crew) SetBack(_ context.Context, l Loss) error {
+	c.losses = append(c.losses, l)
+	return c.agrees
 }
 
 func (c *crew) Reanchored(_ context.Context, r Reanchoring) error {

@@ -101,6 +101,19 @@ type Status struct {
 
 	Incarnation uint64       `json:"incarnation"`    // of the authority's log that is followed
 	Lost        []LostPermit `json:"lost,omitempty"` // permits whose entries the authority's log has lost
+
+	SetBack string       `json:"setBack,omitempty"` // why a bundle was refused that knows more of this log than is here; empty: none was
+	Gap     *Gap         `json:"gap,omitempty"`     // nil: this log was never set back
+	Maybe   []LostPermit `json:"maybe,omitempty"`   // permits that wait, and that lost entries may have signed: nothing else is signed for their slots
+}
+
+// Gap is what the log says of the last time that it was set back.
+type Gap struct {
+	From    uint64 `json:"from"`              // entries of the backup that were kept
+	To      uint64 `json:"to"`                // up to here they were taken back; the gap's own entry is this one
+	Dropped uint64 `json:"dropped,omitempty"` // of the backup's
+	Bundle  uint64 `json:"bundle"`            // number of the one that gave them back
+	Key     bool   `json:"importKeyLost,omitempty"`
 }
 
 // Status tells how the domain stands.
@@ -122,6 +135,15 @@ func (d *Domain) Status(ctx context.Context) Status {
 	}
 	for _, p := range s.Lost() {
 		out.Lost = append(out.Lost, lostPermit(ctx, p, d.follow))
+	}
+	if b := s.Behind(); b != nil {
+		out.SetBack = b.Detail
+	}
+	if g := s.Gap(); g != nil {
+		out.Gap = &Gap{From: g.SetBack.From, To: g.SetBack.To, Dropped: g.Dropped, Bundle: g.Number, Key: g.Next != nil}
+	}
+	for _, x := range s.Maybe() {
+		out.Maybe = append(out.Maybe, LostPermit{Entry: x.Entry, Request: x.Request[:], Account: x.Slot.Account, Nonce: x.Slot.Nonce, Inputs: len(x.Slot.Inputs)})
 	}
 	return out
 }

@@ -94,10 +94,10 @@ func (d *Domain) OfflineDomains() (out message.OfflineDomains) {
 	defer d.mu.Unlock()
 	for _, x := range d.state.OfflineDomains() {
 		v := message.OfflineDomain{ID: x.ID, Name: x.Name, Size: x.Size(), Knows: x.Knows, Number: x.Number, Result: x.Result, Busy: x.Taken > 0, Zeroized: x.Zeroized,
-			Open: uint64(len(d.state.ExportedTo(x.ID)))}
+			Open: uint64(len(d.state.ExportedTo(x.ID))), Gap: x.Gap}
 		wallets, where := d.state.AwayIn(x.ID)
 		for i, w := range wallets {
-			v.Wallets = append(v.Wallets, message.AwayWallet{Wallet: w.ID, Way: where[i].Way.String(), Move: where[i].Move})
+			v.Wallets = append(v.Wallets, message.AwayWallet{Wallet: w.ID, Way: where[i].Way.String(), Move: where[i].Move, Missing: where[i].Missing})
 		}
 		out.Domains = append(out.Domains, v)
 	}

@@ -172,7 +172,7 @@ func (d *Domain) readResult(_ context.Context, res *offlineResult, in *offline.R
 			return err
 		case rec != nil:
 			if seq+1 == known && entry.Hash(rec.Leaf) != res.from.Last {
-				return problem.New(problem.Conflict, "its entry %d of the offline domain's log is another than the one that is known: that domain was set back, and went on", seq)
+				return problem.New(problem.Conflict, "its entry %d of the offline domain's log is another than the one that is known: that domain was set back, and went on; docs/runbooks/cold.md says how it catches up", seq)
 			}
 			if seq >= known {
 				res.records = append(res.records, entry.OfflineRecord(*rec))
@@ -407,6 +407,8 @@ func tellActs(out *message.OfflineImported, acts []authority.OfflineAct) {
 		case a.Lost && a.MovedOut != nil:
 			out.Lost = append(out.Lost, message.OfflineLost{Entry: a.MovedOut.Entry, Wallet: a.MovedOut.Wallet, Left: true})
 		case a.Lost:
+		case a.CaughtUp != nil:
+			out.SetBack = setBack(a.CaughtUp)
 		case a.MovedIn != nil:
 			out.MovedIn = append(out.MovedIn, a.MovedIn.Wallet)
 		case a.MovedOut != nil:
@@ -415,6 +417,15 @@ func tellActs(out *message.OfflineImported, acts []authority.OfflineAct) {
 			out.Refused = append(out.Refused, message.OfflineRefusal{Entry: a.Refusal.Entry, Kind: a.Refusal.Kind, Detail: a.Refusal.Detail})
 		}
 	}
+}
+
+// setBack tells that the offline domain was set back.
+func setBack(b *offline.CaughtUp) *message.OfflineSetBack {
+	out := &message.OfflineSetBack{From: b.SetBack.From, To: b.SetBack.To, Dropped: b.Dropped, Key: b.Next != nil}
+	for _, m := range b.Missing {
+		out.Missing = append(out.Missing, m.Wallet)
+	}
+	return out
 }
 
 // openImport opens the key that a seed has come back to.

@@ -21,7 +21,7 @@ func (s *Server) listOffline(c *call) error {
 	out := apiv1.OfflineDomainList{Domains: []apiv1.OfflineDomain{}}
 	for _, d := range m.Domains {
 		v := apiv1.OfflineDomain{ID: d.ID.String(), Name: d.Name, Size: d.Size, Knows: d.Knows, Number: d.Number, Result: d.Result, Open: d.Open, Busy: d.Busy,
-			Zeroized: d.Zeroized, Wallets: []apiv1.AwayWallet{}}
+			Zeroized: d.Zeroized, Gap: d.Gap, Wallets: []apiv1.AwayWallet{}}
 		for _, w := range d.Wallets {
 			v.Wallets = append(v.Wallets, apiv1.AwayWallet(w))
 		}
@@ -97,6 +97,10 @@ func (s *Server) takeResult(c *call) error {
 	}
 	for _, l := range m.Lost {
 		out.Lost = append(out.Lost, apiv1.OfflineLost(l))
+	}
+	if b := m.SetBack; b != nil {
+		x := apiv1.OfflineSetBack(*b)
+		out.SetBack = &x
 	}
 	return c.reply(out)
 }

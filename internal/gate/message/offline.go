@@ -32,7 +32,8 @@ type OfflineDomain struct {
 	Open     uint64           `cbor:"7,keyasint"` // permits that wait for its signatures
 	Busy     bool             `cbor:"8,keyasint"` // a key is on its way there: the next one has to wait for its result
 	Zeroized bool             `cbor:"9,keyasint,omitempty"`
-	Wallets  []AwayWallet     `cbor:"10,keyasint"` // whose keys are there, or on their way, by birth
+	Wallets  []AwayWallet     `cbor:"10,keyasint"`           // whose keys are there, or on their way, by birth
+	Gap      uint64           `cbor:"11,keyasint,omitempty"` // entry of the last result that said that it was set back; 0: none did
 }
 
 // AwayWallet is a cold wallet.
@@ -40,6 +41,8 @@ type AwayWallet struct {
 	Wallet custody.WalletID `cbor:"1,keyasint"`
 	Way    string           `cbor:"2,keyasint"` // "leaving", "held" or "coming"
 	Move   uint64           `cbor:"3,keyasint"` // entry of the latest move
+
+	Missing bool `cbor:"4,keyasint,omitempty"` // the offline domain was set back, and does not have the seed, or can't open it
 }
 
 // OfflineDomains lists them in the order in which they were added.
@@ -96,6 +99,16 @@ type OfflineImported struct {
 	MovedOut []custody.WalletID  `cbor:"7,keyasint,omitempty"` // and back here
 	Refused  []OfflineRefusal    `cbor:"8,keyasint,omitempty"`
 	Lost     []OfflineLost       `cbor:"9,keyasint,omitempty"`
+	SetBack  *OfflineSetBack     `cbor:"10,keyasint,omitempty"` // nil: it was not, since the result before
+}
+
+// OfflineSetBack says that the offline domain was restored from a backup that lacked what is known here, and took that back.
+type OfflineSetBack struct {
+	From    uint64             `cbor:"1,keyasint"`           // entries of its log that the backup had
+	To      uint64             `cbor:"2,keyasint"`           // that were known here
+	Dropped uint64             `cbor:"3,keyasint,omitempty"` // that the backup had, and that are known otherwise here
+	Missing []custody.WalletID `cbor:"4,keyasint,omitempty"` // whose seeds are lost there
+	Key     bool               `cbor:"5,keyasint,omitempty"` // its import key is lost too, and is another one now
 }
 
 // OfflineLost is something that the offline domain did under an entry that this log has lost: it stands there all the same.

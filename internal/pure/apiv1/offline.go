@@ -19,6 +19,7 @@ type OfflineDomain struct {
 	Busy     bool         `json:"busy" doc:"a key is on its way there: the next one has to wait for its result"`
 	Zeroized bool         `json:"zeroized"`
 	Wallets  []AwayWallet `json:"wallets" doc:"whose keys are there, or on their way"`
+	Gap      uint64       `json:"gap,omitempty" doc:"entry of the last result that said that it was set back; left out: none did"`
 }
 
 // AwayWallet is a cold wallet.
@@ -26,6 +27,8 @@ type AwayWallet struct {
 	Wallet custody.WalletID `json:"wallet"`
 	Way    string           `json:"way" doc:"leaving, held or coming"`
 	Move   uint64           `json:"move" doc:"entry of the latest move"`
+
+	Missing bool `json:"missing,omitempty" doc:"the offline domain was set back, and does not have the seed, or can't open it"`
 }
 
 // OfflineDomainList lists offline domains.
@@ -74,6 +77,16 @@ type OfflineResult struct {
 	MovedOut []custody.WalletID `json:"movedOut" doc:"and back here"`
 	Refused  []OfflineRefusal   `json:"refused"`
 	Lost     []OfflineLost      `json:"lost,omitempty" doc:"what it did under entries that this domain's log has lost"`
+	SetBack  *OfflineSetBack    `json:"setBack,omitempty" doc:"left out: it was not set back since the result before"`
+}
+
+// OfflineSetBack says that the offline domain was restored from a backup that lacked what is known here, and took that back.
+type OfflineSetBack struct {
+	From    uint64             `json:"from" doc:"entries of its log that the backup had"`
+	To      uint64             `json:"to" doc:"entries that were known here"`
+	Dropped uint64             `json:"dropped,omitempty" doc:"entries of the backup that are known otherwise here"`
+	Missing []custody.WalletID `json:"missing,omitempty" doc:"whose seeds are lost there"`
+	Key     bool               `json:"importKeyLost,omitempty" doc:"its import key is lost too, and is another one now"`
 }
 
 // OfflineLost is something that an offline domain did under an entry that this domain's log has lost: it stands there all the same.

@@ -34,6 +34,7 @@ type OfflineDomain struct {
 	Zeroized  bool              `cbor:"13,keyasint,omitempty"`
 	Number    uint64            `cbor:"15,keyasint,omitempty"` // of the last bundle
 	Removed   uint64            `cbor:"14,keyasint,omitempty"` // effect that gave it up; it never comes again
+	Gap       uint64            `cbor:"16,keyasint,omitempty"` // entry of the last result that said that it was set back
 }
 
 // Size is how many of its entries are known.
@@ -80,6 +81,8 @@ type Away struct {
 	Erased bool                `cbor:"7,keyasint,omitempty"` // of a key that leaves: its blobs here are erased, so that the sealed seed may go
 	Back   request.Temperature `cbor:"8,keyasint,omitempty"` // of a key that comes: the wallet's from its arrival on
 	Public []byte              `cbor:"9,keyasint,omitempty"` // of a key that comes: public half of the import key
+
+	Missing bool `cbor:"10,keyasint,omitempty"` // the offline domain was set back, and has said that it does not have the seed, or can't open it
 }
 
 // coldSection is section 19 of the image.

@@ -213,6 +213,9 @@ func (d *driver) boxActs(t *rapid.T, b *box) {
 		b.write(t, d.s.Authority, &offline.Restored{Epoch: 1})
 	case 2:
 		b.write(t, d.s.Authority, &offline.Refusal{Kind: "malformed", Detail: "no"})
+	case 3, 4:
+		b.write(t, d.s.Authority, d.caughtUp(t, b, next))
+		b.write(t, d.s.Authority, &offline.Closed{})
 	}
 	if !seldom(t, "results left out") {
 		for _, r := range results {
@@ -223,6 +226,32 @@ func (d *driver) boxActs(t *rapid.T, b *box) {
 	e.Taken = taken
 	d.spoilResult(t, e)
 	d.submit(t, e)
+}
+
+// caughtUp is what an offline domain tells that was set back.
+func (d *driver) caughtUp(t *rapid.T, b *box, open offline.ImportKey) *offline.CaughtUp {
+	known, _ := d.s.OfflineDomain(b.id)
+	out := &offline.CaughtUp{Number: known.Number, Size: d.s.Next}
+	held, _ := d.s.AwayIn(b.id)
+	for _, w := range held {
+		if rapid.Bool().Draw(t, "is missing") {
+			out.Missing = append(out.Missing, offline.Missing{Wallet: w.ID, Key: w.Key})
+		}
+	}
+	if rapid.Bool().Draw(t, "the import key too") {
+		k := importKey(fmt.Sprint("new ", b.name, b.n))
+		if seldom(t, "no new key") {
+			k = open
+		}
+		out.Next = &k
+	}
+	if seldom(t, "of no bundle") {
+		out.Number++
+	}
+	if seldom(t, "of no entries") {
+		out.Size += 2
+	}
+	return out
 }
 
 func (d *driver) spoilResult(t *rapid.T, e *entry.Offline) {
@@ -256,6 +285,8 @@ func (d *driver) countCold(counts map[string]int) {
 					counts["moved out"]++
 				case offline.KindResult:
 					counts["exported"]++
+				case offline.KindCaughtUp:
+					counts["caught up"]++
 				}
 			}
 		}

@@ -26,7 +26,8 @@ type OfflineAct struct {
 	Zeroized *offline.Zeroized
 	Restored *offline.Restored
 	Permit   *offline.Permit // absent where its body was left out
-	Lost     bool            // is about entries that the offline domain has imported and this log has lost: a later import says so
+	CaughtUp *offline.CaughtUp
+	Lost     bool // is about entries that the offline domain has imported and this log has lost: a later import says so
 }
 
 // ReadOffline follows the log of an offline domain from what is known of it and gives what it did. It checks chain, bodies and ids, not the
@@ -119,6 +120,8 @@ func (s *State) readOfflineRecord(id custody.DomainID, t *offline.Tail, r entry.
 		a.Zeroized = b
 	case *offline.Restored:
 		a.Restored = b
+	case *offline.CaughtUp:
+		a.CaughtUp = b
 	case *offline.Genesis:
 		return a, fmt.Errorf("entry %d begins a domain", l.Seq)
 	}
@@ -128,7 +131,7 @@ func (s *State) readOfflineRecord(id custody.DomainID, t *offline.Tail, r entry.
 // OfflineUnread says whether nothing follows, in this authority, from the bodies of a kind of entry in an offline domain's log: they may be left
 // out where they would take too much room.
 func OfflineUnread(k entry.Kind) bool {
-	return k == offline.KindPermit || k == offline.KindRecovery || k == entry.KindWriter
+	return k == offline.KindPermit || k == offline.KindRecovery || k == offline.KindClosed || k == entry.KindWriter
 }
 
 // nextOffline takes an entry without its body.
@@ -175,6 +178,9 @@ func (s *State) applyOffline(l entry.Leaf, b *entry.Offline) (func(), error) {
 		return nil, err
 	}
 	x.domain.Frontier, x.domain.Last, x.domain.Result = tail.Frontier.Marshal(), tail.Last, l.Seq
+	if x.setBack {
+		x.domain.Gap = l.Seq
+	}
 	return x.commit, nil
 }
 
@@ -226,6 +232,7 @@ type offlineSteps struct {
 	doomed  []entry.Blob
 	taken   []entry.TakenKey // of the entry, that no act has used
 	settled func(*offline.Result) error
+	setBack bool // one of the acts says that it was set back
 }
 
 // wallet gives where a wallet's key is after the acts so far.
@@ -265,6 +272,8 @@ func (x *offlineSteps) take(a OfflineAct) error {
 		return x.movedIn(a.MovedIn)
 	case a.MovedOut != nil:
 		return x.movedOut(a.MovedOut)
+	case a.CaughtUp != nil:
+		return x.caughtUp(a.CaughtUp)
 	case a.Zeroized != nil:
 		x.domain.Zeroized = true
 	case a.Restored != nil:
@@ -316,7 +325,7 @@ func (x *offlineSteps) movedIn(b *offline.MovedIn) error {
 		return errors.New("the offline domain names no new import key")
 	}
 	x.doomed = append(x.doomed, sealedCopies(a.Copy)...)
-	a.Way, a.Import, a.Copy, a.Erased = Held, "", nil, false
+	a.Way, a.Import, a.Copy, a.Erased, a.Missing = Held, "", nil, false, false
 	x.wallets[a.Wallet] = a
 	x.domain.Import, x.domain.Taken = b.Next, 0
 	return nil

@@ -335,7 +335,7 @@ func TestColdAndEpochs(t *testing.T) {
 func TestColdKeysAreInOnePlace(t *testing.T) {
 	t.Parallel()
 	counts := lawtest.Counts{}
-	lawtest.Check(t, counts.Want(1, "moved in", "moved out", "exported"), func(t *rapid.T) {
+	lawtest.Check(t, counts.Want(1, "moved in", "moved out", "exported", "caught up"), func(t *rapid.T) {
 		d := newDriver(t)
 		for range rapid.IntRange(20, 50).Draw(t, "steps") {
 			switch n := rapid.IntRange(0, 9).Draw(t, "what"); {

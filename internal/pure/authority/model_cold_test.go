@@ -216,7 +216,7 @@ func (m *model) offline(l entry.Leaf, b *entry.Offline) error {
 			return errModel
 		}
 		d.hashes = append(d.hashes, entry.Hash(r.Leaf))
-		if len(r.Body) == 0 && len(r.Salt) == 0 && (x.Kind == "offline-permit" || x.Kind == "recovery-copies" || x.Kind == "writer") {
+		if len(r.Body) == 0 && len(r.Salt) == 0 && (x.Kind == "offline-permit" || x.Kind == "recovery-copies" || x.Kind == "slots-closed" || x.Kind == "writer") {
 			continue
 		}
 		if len(r.Salt) != 16 || len(x.Bodies) == 0 || entry.CheckBody(x.Bodies[0], [16]byte(r.Salt), r.Body) != nil {
@@ -247,6 +247,8 @@ func (m *model) offlineAct(d *modelOffline, body any, taken []entry.TakenKey) ([
 		d.Zeroized = true
 	case *offline.Restored:
 		d.Zeroized = false
+	case *offline.CaughtUp:
+		return taken, m.caughtUp(d, b)
 	case *offline.MovedIn:
 		n := m.walletNumber(b.Wallet)
 		a := m.awayOf(n)
@@ -254,7 +256,7 @@ func (m *model) offlineAct(d *modelOffline, body any, taken []entry.TakenKey) ([
 			return nil, errModel
 		}
 		m.life.doomed = append(slices.Clone(m.life.doomed), entry.Blob{Key: SealedCopies, Hash: [32]byte(a.Copy)})
-		a.Way, a.Import, a.Copy, a.Erased, d.Import, d.Taken = Held, "", nil, false, b.Next, 0
+		a.Way, a.Import, a.Copy, a.Erased, a.Missing, d.Import, d.Taken = Held, "", nil, false, false, b.Next, 0
 	case *offline.MovedOut:
 		n := m.walletNumber(b.Wallet)
 		a := m.awayOf(n)
@@ -281,4 +283,29 @@ func (m *model) offlineAct(d *modelOffline, body any, taken []entry.TakenKey) ([
 		return taken[1:], nil
 	}
 	return taken, nil
+}
+
+func (m *model) caughtUp(d *modelOffline, b *offline.CaughtUp) error {
+	if b.Number > d.Number || b.Size > m.head.Next {
+		return errModel
+	}
+	for i := range m.cold.away {
+		a := &m.cold.away[i]
+		w := m.wallets[a.Wallet]
+		switch {
+		case m.cold.domains[a.Domain].ID != d.ID:
+		case a.Way == Leaving:
+			a.Missing = a.Missing || b.Next != nil && a.Import == d.Import.ID
+		case slices.ContainsFunc(b.Missing, func(x offline.Missing) bool { return x.Wallet == w.ID && x.Key == w.Key }):
+			a.Missing = true
+		}
+	}
+	d.Gap = m.head.Next
+	if b.Next != nil {
+		if b.Next.Check() != nil || b.Next.ID == d.Import.ID {
+			return errModel
+		}
+		d.Import, d.Taken = *b.Next, 0
+	}
+	return nil
 }

@@ -22,6 +22,7 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 	if err != nil {
 		return fmt.Errorf("offline entry %d: %s: %w", l.Seq, l.Kind, err)
 	}
+	s.closing = l.Kind == KindCaughtUp || s.closing && l.Kind == KindClosed
 	s.Next, s.Last, s.Time = l.Seq+1, hash, l.Time
 	s.Frontier.Append(hash)
 	return nil
@@ -73,6 +74,10 @@ func (s *State) apply(l entry.Leaf, hash [32]byte, body any) error {
 		return nil
 	case *Refusal:
 		return s.applyRefusal(b)
+	case *CaughtUp:
+		return s.applyCaughtUp(l, b)
+	case *Closed:
+		return s.applyClosed(b)
 	}
 	if s.Zeroized {
 		return errors.New("the domain is zeroized")
@@ -88,6 +93,8 @@ func (s *State) apply(l entry.Leaf, hash [32]byte, body any) error {
 		return nil
 	case *Permit:
 		return s.applyPermit(l, hash, b)
+	case *Told:
+		return s.applyTold(l, hash, b)
 	case *Result:
 		return s.applyResult(b)
 	case *MovedIn:
@@ -127,6 +134,9 @@ func (s *State) applyRefusal(b *Refusal) error {
 		return err
 	}
 	s.refused[b.Entry] = struct{}{}
+	if b.Entry == 0 {
+		s.behind = b
+	}
 	return nil
 }
 
@@ -152,6 +162,7 @@ func (s *State) applyImport(l entry.Leaf, b *Import) error {
 	s.Import.Again = nil // it is said once
 	s.imports = append(s.imports, s.Import)
 	clear(s.refused)
+	s.behind = nil
 	return nil
 }
 
@@ -183,10 +194,7 @@ func (s *State) applyPermit(l entry.Leaf, hash [32]byte, b *Permit) error {
 		return err
 	}
 	units, _ := unitsOf(b.Slot)
-	for _, u := range units {
-		s.used[u] = use{request: b.Request, attempt: b.Attempt}
-	}
-	s.permits[b.Entry] = Permitted{Permit: *b, Seq: l.Seq, Hash: hash}
+	s.recordPermit(*b, l.Seq, hash, units)
 	return nil
 }
 

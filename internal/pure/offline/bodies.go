@@ -172,6 +172,10 @@ func DecodeBody(kind entry.Kind, version uint, b []byte) (any, error) {
 		v = &Zeroized{}
 	case KindRestored:
 		v = &Restored{}
+	case KindCaughtUp:
+		v = &CaughtUp{}
+	case KindClosed:
+		v = &Closed{}
 	default:
 		return nil, fmt.Errorf("entry kind %q is not known in the log of an offline domain", kind)
 	}
@@ -183,7 +187,9 @@ func DecodeBody(kind entry.Kind, version uint, b []byte) (any, error) {
 
 // KindOf gives the kind that a body is of, or the empty one.
 func KindOf(body any) entry.Kind {
-	switch body.(type) {
+	switch b := body.(type) {
+	case *Told:
+		return b.Kind
 	case *Genesis:
 		return KindGenesis
 	case *Import:
@@ -206,6 +212,10 @@ func KindOf(body any) entry.Kind {
 		return KindZeroized
 	case *Restored:
 		return KindRestored
+	case *CaughtUp:
+		return KindCaughtUp
+	case *Closed:
+		return KindClosed
 	default:
 		return ""
 	}

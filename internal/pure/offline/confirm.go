@@ -28,6 +28,8 @@ type Confirmation struct {
 	Bundle    [32]byte            `cbor:"4,keyasint"` // [Bundle.Hash]
 	Permits   []Confirmed         `cbor:"5,keyasint"` // by entry, ascending
 	Time      int64               `cbor:"6,keyasint"` // Unix nanoseconds, by the domain's clock
+
+	SetBack *SetBack `cbor:"7,keyasint,omitempty"` // instead of permits: that the domain was set back, and what it takes back from the bundle
 }
 
 // Encode gives the canonical encoding.
@@ -45,7 +47,9 @@ func DecodeConfirmation(b []byte) (Confirmation, error) {
 	switch {
 	case c.V != 1:
 		return c, fmt.Errorf("confirmation: version %d is not known", c.V)
-	case len(c.Permits) == 0 || len(c.Permits) > MaxPermits:
+	case c.SetBack != nil && len(c.Permits) > 0:
+		return c, errors.New("confirmation: of a domain that was set back, and of permits")
+	case c.SetBack == nil && len(c.Permits) == 0 || len(c.Permits) > MaxPermits:
 		return c, fmt.Errorf("confirmation: %d permits, not 1 to %d", len(c.Permits), MaxPermits)
 	}
 	for i := 1; i < len(c.Permits); i++ {

@@ -27,6 +27,7 @@ func FuzzHeads(f *testing.F) {
 	f.Add(head().Encode())
 	f.Add(answer().Encode())
 	f.Add(offline.Confirmation{V: 1, Permits: []offline.Confirmed{{Entry: 1}}}.Encode())
+	f.Add(offline.Confirmation{V: 1, Permits: []offline.Confirmed{}, SetBack: &offline.SetBack{From: 1, To: 2}}.Encode())
 	f.Add(offline.Record{Leaf: []byte{1}, Salt: make([]byte, 16), Body: []byte{2}}.Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if x, err := offline.DecodeBundle(b); err == nil && !bytes.Equal(x.Encode(), b) {
@@ -98,9 +99,10 @@ func FuzzContent(f *testing.F) {
 // No entry that is read breaks the fold, and none that is refused changes it.
 func FuzzApply(f *testing.F) {
 	kinds := []entry.Kind{offline.KindImport, offline.KindRecovery, offline.KindPermit, offline.KindResult, offline.KindMovedIn, offline.KindMovedOut, offline.KindRefusal, offline.KindZeroized,
-		offline.KindRestored, entry.KindWriter, offline.KindGenesis}
+		offline.KindRestored, entry.KindWriter, offline.KindGenesis, offline.KindCaughtUp, offline.KindClosed}
 	for i, b := range []any{offline.Import{Number: 4, Size: 60, Time: 1}, offline.Recovery{}, offline.Permit{Entry: 1}, offline.Result{Entry: 1}, offline.MovedIn{Wallet: "w"}, offline.MovedOut{Wallet: "w"},
-		offline.Refusal{Kind: "x", Detail: "d"}, offline.Zeroized{Cause: "c"}, offline.Restored{Epoch: 1}, entry.Writer{Epoch: 2}, *genesis()} {
+		offline.Refusal{Kind: "x", Detail: "d"}, offline.Zeroized{Cause: "c"}, offline.Restored{Epoch: 1}, entry.Writer{Epoch: 2}, *genesis(),
+		*newWorld(f).caughtUp(1), offline.Closed{Slots: []offline.ClosedSlot{{Attempt: 1, Slot: entry.Slot{Account: "a"}}}}} {
 		f.Add(uint8(i), canon.Encode(b))
 	}
 	f.Fuzz(func(t *testing.T, n uint8, enc []byte) {

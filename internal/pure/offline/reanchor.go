@@ -88,6 +88,18 @@ func (s *State) reanchor(a *Reanchored) {
 		delete(s.permits, p.Entry)
 		s.lost = append(s.lost, p)
 	}
+	for at, x := range s.closed {
+		if at < a.Kept {
+			continue
+		}
+		units, _ := unitsOf(x.Slot)
+		for _, u := range units {
+			was := s.used[u]
+			was.last = true
+			s.used[u] = was
+		}
+		delete(s.closed, at)
+	}
 	for at := range s.moves {
 		if at >= a.Kept {
 			delete(s.moves, at)

@@ -49,6 +49,12 @@ type State struct {
 	anchors     []Anchored  // what began its incarnations, lost ones too, by incarnation
 	imports     []Import    // of entries that are not lost, in order
 	lost        []Permitted // permits whose entries are lost
+
+	gap     *CaughtUp             // the last; nil: this log was never set back
+	missing map[entry.Blob]bool   // seeds that a gap says are lost
+	closed  map[uint64]ClosedSlot // by permit of the authority, that is not recorded here and may have been signed
+	closing bool                  // the last entry was a gap, or closed slots
+	behind  *Refusal              // of a bundle that knows more of this log than is here; nil: none since
 }
 
 // Held is a wallet whose seed is here.
@@ -91,7 +97,7 @@ type use struct {
 // New gives the state before genesis.
 func New() *State {
 	return &State{held: map[custody.WalletID]Held{}, moves: map[uint64]struct{}{}, permits: map[uint64]Permitted{}, used: map[unit]use{},
-		refused: map[uint64]struct{}{}, incarnation: 1}
+		refused: map[uint64]struct{}{}, incarnation: 1, missing: map[entry.Blob]bool{}, closed: map[uint64]ClosedSlot{}}
 }
 
 // OpenGenesis reads the first entry of an offline domain, as it is carried, and gives the state after it.
@@ -132,6 +138,9 @@ func (s *State) Doomed() []entry.Blob { return slices.Clone(s.doomed) }
 
 // Refused says whether something in the authority's log was refused since the last import.
 func (s *State) Refused(at uint64) bool { _, ok := s.refused[at]; return ok }
+
+// Behind gives the refusal of a bundle that knows more of this log than is here: the machine was set back. nil: there was none since the last import.
+func (s *State) Behind() *Refusal { return s.behind }
 
 // Moved says whether a wallet_move of the authority was done here.
 func (s *State) Moved(at uint64) bool { _, ok := s.moves[at]; return ok }
