@@ -9,6 +9,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/simulation"
 )
 
 // Identities, amounts and names, as in the platform's own packages.
@@ -34,6 +35,8 @@ type (
 	Statement   = request.Statement
 	Approval    = request.Approval
 	RuleSet     = policy.Document
+
+	SimulationReport = simulation.Report // what serve says that its node said; nobody has checked it
 )
 
 // Bodies of requests.

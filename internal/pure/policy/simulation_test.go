@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	coin  = simulation.Asset(ether)
-	token = simulation.Asset("eip155:1/erc20:" + vendor)
+	soldCoin  = simulation.Asset(ether)
+	soldToken = simulation.Asset("eip155:1/erc20:" + vendor)
 )
 
 // said is a report that an address gives and gets what is listed.
@@ -48,7 +48,7 @@ func drawReport(t *rapid.T, label string) *simulation.Report {
 		return fails()
 	}
 	r := said()
-	for _, a := range some(t, label+" assets", token, coin) {
+	for _, a := range some(t, label+" assets", soldToken, soldCoin) {
 		c := simulation.Change{Asset: a, Out: custody.U64(rapid.SampledFrom([]uint64{0, 1, 10, 56, 3000}).Draw(t, label+" out"))}
 		if c.Out.IsZero() {
 			c.In = custody.U64(1)
@@ -66,7 +66,7 @@ func drawReport(t *rapid.T, label string) *simulation.Report {
 
 func drawSimulationMatch(t *rapid.T) *policy.SimulationMatch {
 	m := &policy.SimulationMatch{AnyApproval: rapid.Bool().Draw(t, "anyApproval"), Reverted: rapid.Bool().Draw(t, "reverted"), Unexpected: rapid.Bool().Draw(t, "unexpected"), Unknown: rapid.Bool().Draw(t, "unknown")}
-	for _, a := range some(t, "outOver", token, coin) {
+	for _, a := range some(t, "outOver", soldToken, soldCoin) {
 		m.OutOver = append(m.OutOver, policy.Outgo{Asset: a, Amount: custody.U64(rapid.SampledFrom([]uint64{0, 9, 100}).Draw(t, "over"))})
 	}
 	if canon.Hash(canon.TagPolicy, m) == canon.Hash(canon.TagPolicy, &policy.SimulationMatch{}) {
@@ -120,7 +120,7 @@ func drawCall(t *rapid.T, f policy.Facts) policy.Facts {
 	f.Total = f.Destinations[0].Amount
 	f.Call = &request.CallEffects{Calls: []request.CallNode{{Contract: vendor, Selector: "0x01020304"}}}
 	if rapid.Bool().Draw(t, "moves") {
-		f.Call.Movements = []request.Movement{{Asset: custody.AssetID(token), From: rapid.SampledFrom([]string{bank, broker}).Draw(t, "from"), To: thief, Amount: custody.U64(10)}}
+		f.Call.Movements = []request.Movement{{Asset: custody.AssetID(soldToken), From: rapid.SampledFrom([]string{bank, broker}).Draw(t, "from"), To: thief, Amount: custody.U64(10)}}
 	}
 	return f
 }
@@ -210,15 +210,15 @@ func TestSimulationMatch(t *testing.T) {
 	approval.Approvals = []simulation.Approval{{Contract: vendor, Spender: broker, All: true}}
 	elsewhere := said()
 	elsewhere.Chain = custody.EVMChain(10)
-	all := policy.SimulationMatch{OutOver: []policy.Outgo{{Asset: token, Amount: custody.U64(5)}}, AnyApproval: true, Reverted: true, Unexpected: true, Unknown: true}
+	all := policy.SimulationMatch{OutOver: []policy.Outgo{{Asset: soldToken, Amount: custody.U64(5)}}, AnyApproval: true, Reverted: true, Unexpected: true, Unknown: true}
 	for _, c := range []struct {
 		name string
 		m    policy.SimulationMatch
 		r    *simulation.Report
 		want string // what the rule is said to see; empty: it does not match
 	}{
-		{"nothing of it", all, said(gives(coin, 30)), ""},
-		{"gets something", all, said(simulation.Change{Asset: token, In: custody.U64(500)}), ""},
+		{"nothing of it", all, said(gives(soldCoin, 30)), ""},
+		{"gets something", all, said(simulation.Change{Asset: soldToken, In: custody.U64(500)}), ""},
 		{"no report", all, nil, "no report"},
 		{"no report, of what is given", policy.SimulationMatch{OutOver: all.OutOver}, nil, "nothing is known"},
 		{"no report, of power", policy.SimulationMatch{AnyApproval: true}, nil, "nothing is known"},
@@ -231,12 +231,12 @@ func TestSimulationMatch(t *testing.T) {
 		{"fails", policy.SimulationMatch{Reverted: true}, fails(), "it would fail"},
 		{"fails, of power", policy.SimulationMatch{AnyApproval: true}, fails(), "what else it would do is not known"},
 		{"fails, and that is known", policy.SimulationMatch{Unknown: true}, fails(), ""},
-		{"as much as is allowed", policy.SimulationMatch{OutOver: all.OutOver}, said(gives(token, 5)), ""},
-		{"more", policy.SimulationMatch{OutOver: all.OutOver}, said(gives(token, 6)), "gives 6 of " + string(token)},
+		{"as much as is allowed", policy.SimulationMatch{OutOver: all.OutOver}, said(gives(soldToken, 5)), ""},
+		{"more", policy.SimulationMatch{OutOver: all.OutOver}, said(gives(soldToken, 6)), "gives 6 of " + string(soldToken)},
 		{"power", policy.SimulationMatch{AnyApproval: true}, approval, broker + " may take tokens of " + vendor},
-		{"what the transfer says", policy.SimulationMatch{Unexpected: true}, said(gives(coin, 30)), ""},
-		{"more than the transfer says", policy.SimulationMatch{Unexpected: true}, said(gives(coin, 31)), "gives 31 of " + string(coin) + ", and the request says 30"},
-		{"another asset", policy.SimulationMatch{Unexpected: true}, said(gives(coin, 30), gives(token, 1)), "the request says 0"},
+		{"what the transfer says", policy.SimulationMatch{Unexpected: true}, said(gives(soldCoin, 30)), ""},
+		{"more than the transfer says", policy.SimulationMatch{Unexpected: true}, said(gives(soldCoin, 31)), "gives 31 of " + string(soldCoin) + ", and the request says 30"},
+		{"another asset", policy.SimulationMatch{Unexpected: true}, said(gives(soldCoin, 30), gives(soldToken, 1)), "the request says 0"},
 	} {
 		g := f
 		g.Simulation = c.r
@@ -274,7 +274,7 @@ func TestExpectedOfCalls(t *testing.T) {
 	moved := func(from string, amounts ...uint64) request.CallEffects {
 		var c request.CallEffects
 		for _, n := range amounts {
-			c.Movements = append(c.Movements, request.Movement{Asset: custody.AssetID(token), From: from, To: thief, Amount: custody.U64(n)})
+			c.Movements = append(c.Movements, request.Movement{Asset: custody.AssetID(soldToken), From: from, To: thief, Amount: custody.U64(n)})
 		}
 		return c
 	}
@@ -291,17 +291,17 @@ func TestExpectedOfCalls(t *testing.T) {
 		r    *simulation.Report
 		odd  bool
 	}{
-		{"its value", request.CallEffects{}, said(gives(coin, 3)), false},
-		{"more than its value", request.CallEffects{}, said(gives(coin, 4)), true},
-		{"what it moves", moved(bank, 6, 4), said(gives(token, 10)), false},
-		{"more than it moves", moved(bank, 6, 4), said(gives(token, 11)), true},
-		{"what another's tokens move", moved(broker, 10), said(gives(token, 10)), true},
-		{"a sum that does not fit", over, said(simulation.Change{Asset: token, Out: huge}), false},
-		{"undecoded", request.CallEffects{Undecoded: "no"}, said(gives(token, 1)), true},
-		{"wrapped coins that come back", back("wrapped", "withdraw(uint256)", 0), said(gives(token, 9)), false},
-		{"more of them", back("wrapped", "withdraw(uint256)", 0), said(gives(token, 10)), true},
-		{"of another kind", back("token", "withdraw(uint256)", 0), said(gives(token, 9)), true},
-		{"by another", back("wrapped", "withdraw(uint256)", 1), said(gives(token, 9)), true},
+		{"its value", request.CallEffects{}, said(gives(soldCoin, 3)), false},
+		{"more than its value", request.CallEffects{}, said(gives(soldCoin, 4)), true},
+		{"what it moves", moved(bank, 6, 4), said(gives(soldToken, 10)), false},
+		{"more than it moves", moved(bank, 6, 4), said(gives(soldToken, 11)), true},
+		{"what another's tokens move", moved(broker, 10), said(gives(soldToken, 10)), true},
+		{"a sum that does not fit", over, said(simulation.Change{Asset: soldToken, Out: huge}), false},
+		{"undecoded", request.CallEffects{Undecoded: "no"}, said(gives(soldToken, 1)), true},
+		{"wrapped coins that come back", back("wrapped", "withdraw(uint256)", 0), said(gives(soldToken, 9)), false},
+		{"more of them", back("wrapped", "withdraw(uint256)", 0), said(gives(soldToken, 10)), true},
+		{"of another kind", back("token", "withdraw(uint256)", 0), said(gives(soldToken, 9)), true},
+		{"by another", back("wrapped", "withdraw(uint256)", 1), said(gives(soldToken, 9)), true},
 		{"tokens with numbers", request.CallEffects{}, said(gives("eip155:1/erc721:"+vendor, 1)), true},
 	} {
 		f := call(c.call)
@@ -360,8 +360,8 @@ func TestSimulationsInDocuments(t *testing.T) {
 			d.Obligations[0].Add.MinGroups = 1
 		}},
 		{"simulation is empty", in(policy.SimulationMatch{})},
-		{"must be sorted", in(policy.SimulationMatch{OutOver: []policy.Outgo{{Asset: coin}, {Asset: token}}})},
-		{"must be sorted", in(policy.SimulationMatch{OutOver: []policy.Outgo{{Asset: coin}, {Asset: coin}}})},
+		{"must be sorted", in(policy.SimulationMatch{OutOver: []policy.Outgo{{Asset: soldCoin}, {Asset: soldToken}}})},
+		{"must be sorted", in(policy.SimulationMatch{OutOver: []policy.Outgo{{Asset: soldCoin}, {Asset: soldCoin}}})},
 		{"is neither", in(policy.SimulationMatch{OutOver: []policy.Outgo{{Asset: "eip155:1/gold"}}})},
 		{"more than 100", in(policy.SimulationMatch{OutOver: make([]policy.Outgo, 101)})},
 	} {
@@ -372,7 +372,7 @@ func TestSimulationsInDocuments(t *testing.T) {
 			t.Errorf("want %q, got %v", c.want, err)
 		}
 	}
-	good := watching(policy.SimulationMatch{OutOver: []policy.Outgo{{Asset: token, Amount: custody.U64(7)}, {Asset: coin}}, Unexpected: true, AnyApproval: true, Reverted: true, Unknown: true})
+	good := watching(policy.SimulationMatch{OutOver: []policy.Outgo{{Asset: soldToken, Amount: custody.U64(7)}, {Asset: soldCoin}}, Unexpected: true, AnyApproval: true, Reverted: true, Unknown: true})
 	if err := good.Check(custody.Evaluation); err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +380,7 @@ func TestSimulationsInDocuments(t *testing.T) {
 	if err != nil || again.Hash() != good.Hash() {
 		t.Errorf("another after reading: %v", err)
 	}
-	want := "a simulation says that more than 7 of " + string(token) + " is given, or that more than 0 of " + string(coin) +
+	want := "a simulation says that more than 7 of " + string(soldToken) + " is given, or that more than 0 of " + string(soldCoin) +
 		" is given, or that something is given that the request does not name, or that power over tokens is given away, or that it would fail, or that nothing is known"
 	if got := good.Obligations[0].When.String(); got != want {
 		t.Errorf("told as %s", got)
