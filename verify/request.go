@@ -129,11 +129,13 @@ func (c *checker) facts(rules *policy.Rules) error {
 		}
 		c.wallet = *w
 	}
-	view := authority.View{At: c.moment(c.seq), Mode: authority.ModeOf(e.Facts), Destination: authority.Recorded(rules, e.Facts)}
+	view := authority.View{At: c.moment(c.seq), Mode: authority.ModeOf(e.Facts), Destination: authority.Recorded(rules, e.Facts),
+		Prices: authority.PricesOf(authority.PricesIn(e.Facts))}
 	if e.Facts.Around != nil && rules.AsksTemperature() {
 		view.Temperature = e.Facts.Around.Temperature
 		c.report.Notes = append(c.report.Notes, "the rules look at the wallet's temperature, which the file does not show: it is the domain's word")
 	}
+	c.noteOutside(rules)
 	f, x, b, err := c.describe(rules, view)
 	if err != nil {
 		return err
@@ -150,6 +152,13 @@ func (c *checker) facts(rules *policy.Rules) error {
 	return nil
 }
 
+// noteOutside says what of the facts is the domain's word because it came from outside, and is not in the file.
+func (c *checker) noteOutside(rules *policy.Rules) {
+	if len(rules.Currencies()) > 0 && len(authority.PricesIn(c.request.Facts)) > 0 {
+		c.report.Notes = append(c.report.Notes, "the rules look at what the payment is worth; the quotes are entries of the log, not in the file: the price is the domain's word")
+	}
+}
+
 // agrees says whether the rules give a recorded decision at a moment, for one of the temperatures that the wallet may have had then, in the operational state that
 // the request was accepted in or in another one: which it was at an act is not in the file.
 func (c *checker) agrees(rules *policy.Rules, at authority.Moment, d policy.Decision, fee custody.Uint256, more bool) (bool, error) {
@@ -160,7 +169,8 @@ func (c *checker) agrees(rules *policy.Rules, at authority.Moment, d policy.Deci
 	accepted := authority.ModeOf(c.request.Facts)
 	for _, mode := range []policy.Mode{accepted, policy.Normal, policy.Draining, policy.Frozen} {
 		for _, t := range temperatures {
-			f, _, _, err := c.describe(rules, authority.View{At: at, Temperature: t, Mode: mode, Destination: authority.Recorded(rules, c.request.Facts)})
+			f, _, _, err := c.describe(rules, authority.View{At: at, Temperature: t, Mode: mode, Destination: authority.Recorded(rules, c.request.Facts),
+				Prices: authority.PricesOf(d.Prices)})
 			if err != nil {
 				return false, err
 			}

@@ -113,8 +113,7 @@ func TestDecrypt(t *testing.T) {
 			t.Errorf("%T: %v", o, err)
 		}
 	}
-	bad := bytes.Clone(old)
-	bad[9] ^= 1
+	bad := append(make([]byte, len(old)-1), 1)                                                                                                 // decrypts to 1, which has no padding; what has a bit flipped may seem to have one
 	if b, err := key.Decrypt(nil, bad, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 16}); err != nil || len(b) != 16 || bytes.Equal(b, secret) { //nolint:staticcheck // CKM_RSA_PKCS is what callers have; it is for those who must
 		t.Errorf("a bad padding shows: %v", err)
 	}

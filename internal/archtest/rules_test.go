@@ -61,7 +61,7 @@ var rings = []ring{
 	// The two programs that must not link everything have mains of their own.
 	{name: "cmd core", folders: []string{"cmd/strongroom-core"}, may: []string{"secret", "pure", "gate", "core", "app"}, never: []string{"net/http/...", "os/exec", "plugin"}},
 	{name: "cmd verify", folders: []string{"cmd/strongroom-verify"}, may: []string{"pure", "verify", "app"}, never: []string{"net/...", "os/exec", "plugin"}},
-	{name: "test", folders: []string{"test", "scripts", "internal/archtest", "internal/vectors", "internal/nodestest", "internal/pgtest"},
+	{name: "test", folders: []string{"test", "scripts", "internal/archtest", "internal/vectors", "internal/lawtest", "internal/nodestest", "internal/pgtest"},
 		may: []string{"secret", "pure", "gate", "core", "svc", "edge", "app", "verify", "client", "api", "web"}, clock: true},
 }
 

@@ -178,7 +178,7 @@ func TestShutdownGivesUp(t *testing.T) {
 func TestStalls(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(context.Context, Caller, string, []byte) ([]byte, error) { return make([]byte, 10<<20), nil },
-		limits(Limits{Stall: 40 * time.Millisecond, Idle: 150 * time.Millisecond}))
+		limits(Limits{Stall: 300 * time.Millisecond, Idle: 900 * time.Millisecond}))
 	for name, send := range map[string][]byte{
 		"a frame did not arrive in time": wire(frame{shape: request, stream: 1, method: "m", body: make([]byte, 10)})[:10],
 		"the peer does not read":         wire(frame{shape: request, stream: 1, method: "m"}),
@@ -189,7 +189,7 @@ func TestStalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		for !strings.Contains(s.log.String(), `"why":"`+name+`"`) {
-			runtime.Gosched()
+			time.Sleep(time.Millisecond)
 		}
 		if _, err := io.Copy(io.Discard, raw); err != nil && !strings.Contains(err.Error(), "reset") {
 			t.Errorf("%s: %v", name, err)

@@ -100,7 +100,7 @@ func TestViolations(t *testing.T) {
 // TestGarbageHurtsNobodyElse throws random bytes and cut frames at a server while another connection works.
 func TestGarbageHurtsNobodyElse(t *testing.T) {
 	t.Parallel()
-	s := start(t, echo, limits(Limits{Stall: 200 * time.Millisecond}))
+	s := start(t, echo, limits(Limits{Stall: 5 * time.Second}))
 	c := dial(t, s)
 	whole := wire(frame{shape: request, stream: 1, method: "echo", body: make([]byte, 100)})
 	for i := range 40 {
@@ -127,7 +127,7 @@ func TestGarbageHurtsNobodyElse(t *testing.T) {
 
 func TestHellos(t *testing.T) {
 	t.Parallel()
-	s := start(t, echo, limits(Limits{Hello: 100 * time.Millisecond}))
+	s := start(t, echo, limits(Limits{Hello: time.Second}))
 	good := ourHello(MaxFrame)
 	for _, c := range []struct {
 		name   string

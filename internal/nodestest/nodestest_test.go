@@ -80,7 +80,7 @@ func TestAlone(t *testing.T) {
 		t.Errorf("after the re-org: got %+v", s)
 	}
 	e.Automine(t, Bitcoin, 10*time.Millisecond)
-	for deadline := time.Now().Add(10 * time.Second); e.State(t, Bitcoin).Height < before.Height+3+13; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); e.State(t, Bitcoin).Height < before.Height+3+13; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no blocks by themselves: %+v", e.State(t, Bitcoin))
 		}

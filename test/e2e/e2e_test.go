@@ -74,7 +74,7 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(filepath.Join(env.WorkDir, "pass"), []byte("a passphrase for tests\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "field": field, "start": start, "halt": halt, "devnet": devnet, "fund": fund, "mine": mine, "flip": flip, "alone": alone, "attend": attend,
+			"code": code, "field": field, "start": start, "halt": halt, "devnet": devnet, "fund": fund, "sent": sent, "mine": mine, "flip": flip, "alone": alone, "attend": attend,
 		},
 	})
 }

@@ -384,7 +384,7 @@ func overGrants(t *testing.T, a *apps) {
 		_, err := s.EncryptSingle(s.ctx(), &wire.EncryptSingleRequest{Mech: m, Plain: iv(3), Key: key})
 		return err
 	}
-	short := a.client("short", func(g *request.AppGrantBody) { g.NotAfter = time.Now().Unix() + 4 }).on(t)
+	short := a.client("short", func(g *request.AppGrantBody) { g.NotAfter = time.Now().Unix() + 10 }).on(t)
 	k := short.aes()
 	var err error
 	for end := time.Now().Add(patience); err == nil && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {

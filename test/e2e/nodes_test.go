@@ -4,8 +4,10 @@ package e2e
 
 import (
 	"os"
+	"regexp"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -47,6 +49,20 @@ func fund(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	e.Fund(t, nodestest.Chain(args[0]), args[1], args[2])
+}
+
+// sent waits until a node has a request's transaction, so that the next block has it: sent ID
+func sent(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sent ID")
+	}
+	there := regexp.MustCompile(`"state": "(in_mempool|mined|final)"`)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if err := ts.Exec("strongroom", "request", "show", args[0], "-o", "json"); err == nil && there.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("no node has the transaction: %s%s", ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 }
 
 // mine adds blocks: mine ethereum|bitcoin N

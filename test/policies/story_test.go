@@ -7,6 +7,8 @@ package policies
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"slices"
@@ -21,6 +23,7 @@ import (
 	"strongroom/internal/pure/eth"
 	"strongroom/internal/pure/points"
 	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/price"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
@@ -94,6 +97,11 @@ func begin(t *testing.T, name string, where map[string]string) *story {
 		s.doc.Principals[i].Keys = []request.PublicKey{who.Pub}
 		o.People = append(o.People, who)
 	}
+	for _, src := range s.doc.PriceSources {
+		for i, k := range src.Signers {
+			src.Signers[i].Pub = feed(k.ID).Public().(ed25519.PublicKey)
+		}
+	}
 	for _, e := range s.doc.AddressBook {
 		s.where[e.ID] = e.Address
 	}
@@ -108,6 +116,8 @@ type turn struct {
 	name  string        // what happens, in words
 	after time.Duration // that passes before
 	again string        // the turn whose request this goes on with; empty: a new one
+
+	quote string // what the feeds say then that an ether is worth, in USD
 
 	by   string
 	op   request.Operation
@@ -140,6 +150,9 @@ func (s *story) tell(turns ...turn) {
 func (s *story) play(x turn) {
 	s.Helper()
 	s.h.Clock.Advance(x.after)
+	if x.quote != "" {
+		s.quote(x)
+	}
 	v, ok := s.ask(x)
 	if !ok {
 		return
@@ -206,6 +219,32 @@ func (s *story) ask(x turn) (message.Request, bool) {
 	}
 	s.asked[x.name] = v
 	return v, err == nil
+}
+
+// quote has every signer of the document's sources say what an ether is worth.
+func (s *story) quote(x turn) {
+	s.Helper()
+	rate, err := price.OfCoin(x.quote, 18, price.Digits("USD"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.h.Clock.Advance(2 * time.Second)
+	var all []price.Signed
+	for _, src := range s.doc.PriceSources {
+		for _, k := range src.Signers {
+			q := price.Quote{V: 1, Authority: s.h.D.Authority(), Source: src.ID, Asset: chain.Native(), Currency: "USD", Rate: rate, AsOf: s.h.Clock.Wall.Load() / 1e9}
+			all = append(all, price.Sign(q, k.ID, feed(k.ID)))
+		}
+	}
+	if got, err := s.h.D.Quotes(context.Background(), message.Quotes{Quotes: all}); err != nil || len(got.Refused) > 0 {
+		s.Fatalf("%s: %+v, %v", x.name, got, err)
+	}
+}
+
+// feed gives the key of a signer of prices.
+func feed(id string) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte(id))
+	return ed25519.NewKeyFromSeed(seed[:])
 }
 
 func (s *story) decide(x turn, v message.Request, name string, d request.Decision) {

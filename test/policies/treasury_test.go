@@ -24,14 +24,17 @@ func TestTreasury(t *testing.T) {
 	s.tell(
 		turn{name: "a hot wallet", by: "anna", op: request.WalletCreate, body: wallet("bills"), want: "allow wallets", approve: two, state: "executed"},
 		turn{name: "a warm wallet", by: "anna", op: request.WalletCreate, body: warm, want: "allow wallets", approve: two, state: "executed"},
-		turn{name: "wages", by: "anna", op: request.Transfer, body: pay("bills", "payroll", 20_000), want: "allow from-hot", approve: two, signs: true, state: "signed"},
+		turn{name: "no feed has said anything", by: "anna", op: request.Transfer, body: pay("bills", "payroll", 20_000), want: "hold month-money"},
+		turn{name: "wages", quote: "3000.00", by: "anna", op: request.Transfer, body: pay("bills", "payroll", 20_000), want: "allow from-hot", approve: two, signs: true, state: "signed"},
 		turn{name: "strangers", by: "anna", op: request.Transfer, body: pay("bills", stranger, 1), want: "deny known-addresses"},
 		turn{name: "more than 20 ether a week", by: "anna", op: request.Transfer, body: pay("bills", "payroll", 1), want: "allow from-hot", also: []string{"hot-week"}, approve: two, state: "pending quorum-not-met"},
 		turn{name: "if the board agrees", again: "more than 20 ether a week", approve: []string{"dario"}, signs: true, state: "signed"},
+		turn{name: "the feeds are silent for an hour", after: time.Hour, by: "anna", op: request.Transfer, body: pay("bills", "payroll", 1), want: "hold month-money"},
 		turn{name: "to the vault it is free", by: "anna", op: request.Transfer, body: pay("bills", "vault", 500_000), want: "allow from-hot", approve: two, state: "ready"},
-		turn{name: "a week later", after: 8 * day, by: "anna", op: request.Transfer, body: pay("bills", "payroll", 20_000), want: "allow from-hot"},
+		turn{name: "a week later", after: 8 * day, quote: "3300.00", by: "anna", op: request.Transfer, body: pay("bills", "payroll", 20_000), want: "allow from-hot"},
+		turn{name: "more dollars than a month has", by: "anna", op: request.Transfer, body: pay("bills", "custodian", 120_000), want: "deny month-money"}, // 60,003 used, 66,000 reserved, 396,000 more
 
-		turn{name: "a warm wallet pays in a session only", by: "anna", op: request.Transfer, body: pay("reserve", "custodian", 1_000), want: "allow from-warm", approve: []string{"bruno", "dario"}},
+		turn{name: "a warm wallet pays in a session only", quote: "3300.00", by: "anna", op: request.Transfer, body: pay("reserve", "custodian", 1_000), want: "allow from-warm", approve: []string{"bruno", "dario"}},
 		turn{name: "a session", by: "anna", op: request.WarmOpen, body: opening, want: "allow keys", approve: []string{"bruno", "dario"}, state: "executed"},
 		turn{name: "in the session", by: "anna", op: request.Transfer, body: pay("reserve", "custodian", 1_000), want: "allow from-warm", approve: []string{"bruno", "elena"}, state: "ready"},
 		turn{name: "anybody closes it", by: "fabio", op: request.WarmClose, body: request.WarmCloseBody{Wallet: "reserve"}, want: "allow close", state: "executed"},

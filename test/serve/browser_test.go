@@ -201,7 +201,7 @@ func eval[T any](x *tab, expression string) T {
 
 // page gives what the page says, for an error.
 func page(x *tab) string {
-	ctx, cancel := context.WithTimeout(x.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(x.ctx, time.Minute)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
 	if err != nil {

@@ -387,6 +387,9 @@ func (e *env) requestPairs(v client.RequestView) []pair {
 			}
 		}
 	}
+	for _, p := range v.Decision.Prices {
+		out = append(out, pair{"worth", priceWords(p)})
+	}
 	if n := v.Decision.Delay; n > 0 {
 		out = append(out, pair{"waits", fmt.Sprintf("%d seconds at least after it was asked", n)})
 	}

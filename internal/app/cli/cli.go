@@ -70,6 +70,7 @@ type root struct {
 	Audit     auditCmd     `cmd:"" help:"The log."`
 	Watch     watchCmd     `cmd:"" help:"Follow the log in plain words, proving each entry."`
 	Chain     chainCmd     `cmd:"" help:"Chains and their nodes."`
+	Price     priceCmd     `cmd:"" help:"What assets are worth: signed quotes that rules in money need."`
 	Complete  completeCmd  `cmd:"" name:"completion" help:"Write a completion script for bash."`
 	Version   versionCmd   `cmd:"" help:"Say which version this is."`
 }

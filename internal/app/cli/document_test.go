@@ -10,6 +10,7 @@ import (
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/price"
 	"strongroom/internal/pure/request"
 )
 
@@ -40,6 +41,8 @@ func TestDocumentIsToldWhole(t *testing.T) {
 		"Counterparties": {[]policy.Counterparty{{ID: "acme", Title: "Acme"}}, `counterparty acme: "Acme"`},
 		"Whitelist":      {&policy.Whitelist{Plan: plan, CoolOff: 60}, "address ledger entries change with 2 of risk"},
 		"Blacklist":      {[]policy.Blocked{{Chain: "eip155:1", Address: "0xabc", Reason: "scam"}}, `blacklist 0xabc on eip155:1 ("scam")`},
+		"PriceSources": {[]policy.PriceSource{{ID: "feed", Pairs: []policy.Pair{{Asset: "eip155:1/slip44:60", Currency: "USD"}}, Signers: []price.Signer{{ID: "north", Pub: []byte{1}}}, MinSigners: 1, MaxAge: 60}},
+			"price source feed: 1 of north (01) tell the price of eip155:1/slip44:60 in USD"},
 		"ReplayRequired": {true, "a change of the rules comes with a replay of the log"},
 		"Contracts":      {[]policy.Contract{{ID: "usd", Chain: "eip155:1", Kind: "token"}}, "contract usd: "},
 	}

@@ -134,6 +134,9 @@ func (e *env) modePairs(s client.Status) (out []pair) {
 	if s.OnHold > 0 {
 		out = append(out, pair{"held requests", fmt.Sprint(s.OnHold)})
 	}
+	if s.PriceAge > 0 {
+		out = append(out, pair{"prices", fmt.Sprintf("oldest quote in use %d seconds old", s.PriceAge)})
+	}
 	for _, d := range s.Degraded {
 		out = append(out, pair{"DEGRADED", d})
 	}

@@ -142,6 +142,7 @@ func trips() map[string]func(*world) {
 		"CoreFailed":       func(w *world) { w.facts.Status.Failed = "append" },
 		"CoreRestarted":    func(w *world) { w.facts.Meters.Started = 3600e9 },
 		"MemoryNotLocked":  func(w *world) { w.facts.Status.MemoryLocked = false },
+		"PricesMissing":    func(w *world) { w.facts.Status.NoPrices = 1 },
 		"TokenKeysMissing": func(w *world) { w.facts.Status.MissingKeys = 1 },
 		"Zeroized":         func(w *world) { w.facts.Status.Life.Phase = "zeroized" },
 		"RotationOpen":     func(w *world) { w.facts.Status.Life.Next = &message.Register{} },

@@ -86,6 +86,8 @@ func upkeep(body any) Happening {
 		return Happening{What: fmt.Sprintf("the state is committed, root %x", b.Root[:8])}
 	case *entry.Writer:
 		return Happening{What: fmt.Sprintf("another core writes the log from now on, as writer %d", b.Epoch)}
+	case *entry.Quotes:
+		return Happening{What: fmt.Sprintf("%d quotes of prices are taken", len(b.Quotes))}
 	case *entry.Reencipher:
 		return Happening{What: fmt.Sprintf("%d keys are enciphered for epoch %d", len(b.Blobs), b.Epoch)}
 	case *entry.Erased:

@@ -150,7 +150,7 @@ func takeOver(t *testing.T, dir string) *harness {
 	t.Helper()
 	d, err := disk.OS(dir, disk.Options{})
 	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	h := &harness{}
 	cfg, err := config(t, d, h, asWriter(2))

@@ -69,7 +69,10 @@ func TestWrapSecretKeys(t *testing.T) {
 			if plain := b.must(ep11.Call{Function: ep11.FnDecryptSingle, Mechanism: cbc, Key: got.Key, Data: sealed}).Data; string(plain) != "text" {
 				t.Errorf("decrypts to %q", plain)
 			}
-			if n := unpadded[w.m.Type]; n == 0 {
+			if w.m.Type == ep11.CKM_RSA_PKCS {
+				unwrap.Data = rsaOne()
+				b.refused(ep11.CKR_WRAPPED_KEY_INVALID, unwrap)
+			} else if n := unpadded[w.m.Type]; n == 0 {
 				for i := range wrapped {
 					if i%7 == 0 {
 						unwrap.Data = flip(wrapped, i)

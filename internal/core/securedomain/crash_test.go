@@ -193,7 +193,7 @@ func (m *machine) mustHaveFailed(s *story) {
 	}
 	select {
 	case <-m.D.Failed():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		m.T.Error("the domain failed without saying so")
 	}
 	if r, ok := s.asked["pay-eth"]; ok {

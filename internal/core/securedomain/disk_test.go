@@ -256,7 +256,7 @@ func TestLostAndAlteredBlobs(t *testing.T) {
 				t.Errorf("signed %x: %v", out.Bytes, err)
 			}
 			h.D.Check(message.CheckStart{Start: true})
-			for range 5000 {
+			for range 60_000 {
 				c := h.D.Check(message.CheckStart{})
 				if !c.Running {
 					if c.Done || !strings.Contains(c.Fault, string(w.Wallet.Key)) {

@@ -67,6 +67,8 @@ func (d *Domain) Serve(m *gate.Mux) {
 	show(d, m, message.MethodApps, func(_ context.Context, in message.List) (message.Apps, error) { return d.Apps(in), nil })
 	d.serveOffline(m)
 	d.serveExplained(m)
+	handle(m, message.MethodQuotes, d.Quotes)
+	show(d, m, message.MethodPrices, func(context.Context, message.Empty) (message.Prices, error) { return d.Prices(), nil })
 }
 
 // serveOffline registers the methods of offline domains. Bundles are sealed to them, and results to this domain: who carries them through serve

@@ -204,8 +204,8 @@ func TestScanRestarts(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, request.SchemeP2WPKH)
 	h.fund(t, 10_000, 20_000, 30_000, 40_000, 50_000)
-	for range 200 {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+	for i := range 200 { // each time it has a little longer, or a slow machine never ends
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(5+i)*time.Millisecond)
 		_, err := h.scanner.Sync(ctx)
 		cancel()
 		if err == nil {

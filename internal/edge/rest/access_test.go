@@ -37,6 +37,7 @@ func services() map[string]string {
 		"listOfflineDomains": yes, "createOfflineBundle": no, "getOfflineBundle": no, "createOfflineResult": no,
 		"createLogin": no, "removeLogin": no,
 		"explainRequest": own, "simulateRequest": own, "listLimits": no,
+		"submitQuotes": yes, "listPrices": yes,
 	}
 }
 

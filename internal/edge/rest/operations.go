@@ -70,6 +70,9 @@ func (s *Server) operations() []*operation {
 		{id: "createLogin", verb: policy.VerbOwn, method: post, path: "/v1/logins", summary: "Make the caller's login to the pages by password and code; the call must be signed", body: apiv1.LoginIn{},
 			reply: apiv1.LoginView{}, status: http.StatusCreated, handle: s.setLogin},
 		{id: "removeLogin", verb: policy.VerbOwn, method: post, path: "/v1/logins/{id}:remove", summary: "End the caller's login by password; the call must be signed", reply: apiv1.LoginView{}, handle: s.removeLogin},
+		{id: "submitQuotes", services: everybody, method: post, path: "/v1/quotes", summary: "Hand in what signers of the rules' price sources said; the signatures speak, whoever carries them", body: apiv1.QuotesIn{},
+			reply: apiv1.QuotesTaken{}, handle: s.submitQuotes},
+		{id: "listPrices", services: everybody, method: get, path: "/v1/prices", summary: "What the rules know of what assets are worth", reply: apiv1.PriceList{}, handle: s.listPrices},
 
 		{id: "startCheck", verb: policy.VerbCheck, method: post, path: "/v1/audit/check", summary: "Start the full re-check of the log", reply: apiv1.Check{}, status: http.StatusAccepted, handle: s.check(true)},
 		{id: "getCheck", verb: policy.VerbCheck, method: get, path: "/v1/audit/check", summary: "How the re-check goes", reply: apiv1.Check{}, handle: s.check(false)},

@@ -264,6 +264,10 @@ func decisionView(v message.Request) apiv1.Decision {
 	if d.Needs != nil {
 		groups = d.Needs.MinGroups
 	}
-	return apiv1.Decision{Delay: d.Delay, Obligations: d.Obligations, MinGroups: groups, Outcome: d.Outcome, PolicyVersion: d.Version, PolicyHash: apiv1.Hex(d.Hash[:]), Rule: d.Rule, Reason: d.Reason,
+	var total *custody.Uint256
+	if v.Effects.Operation == request.Transfer {
+		total = &v.Effects.Total
+	}
+	return apiv1.Decision{Prices: apiv1.PricesUsed(d.Prices, total), Delay: d.Delay, Obligations: d.Obligations, MinGroups: groups, Outcome: d.Outcome, PolicyVersion: d.Version, PolicyHash: apiv1.Hex(d.Hash[:]), Rule: d.Rule, Reason: d.Reason,
 		Auto: d.Auto, Plan: apiv1.PlanOf(d.Plan), FeeCap: d.FeeCap, Unmet: d.Unmet, Also: apiv1.RequirementsOf(d.Also)}
 }

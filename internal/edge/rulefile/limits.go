@@ -110,6 +110,7 @@ func (r *reader) limit(n *yaml.Node, path string) (l policy.Limit) {
 			p := r.plan(n, path)
 			l.Plan = &p
 		},
+		"currency": func(n *yaml.Node, path string) { l.Currency = r.Text(n, path) },
 	}, "id", "when", "measure", "max", "window")
 	return l
 }
@@ -167,7 +168,7 @@ func limitNode(l policy.Limit) *yaml.Node {
 		w.add("lifetime", boolean(true))
 	}
 	out := (&node{}).add("id", text(l.ID)).addIf(l.Title != "", "title", text(l.Title)).add("when", matchNode(l.When)).
-		add("measure", text(string(l.Measure))).add("max", amount(&l.Max)).add("window", flow(w)).
+		add("measure", text(string(l.Measure))).addIf(l.Currency != "", "currency", text(l.Currency)).add("max", amount(&l.Max)).add("window", flow(w)).
 		addIf(len(l.GroupBy) > 0, "groupBy", texts(l.GroupBy)).add("onExceed", text(string(l.Exceeded)))
 	if l.Plan != nil {
 		out.add("plan", planNode(*l.Plan))

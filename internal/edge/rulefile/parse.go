@@ -75,6 +75,7 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"whitelist":      func(n *yaml.Node, path string) { d.Whitelist = r.whitelist(n, path) },
 		"blacklist":      func(n *yaml.Node, path string) { d.Blacklist = items(r, n, path, r.blocked, byAddress) },
 		"replayRequired": func(n *yaml.Node, path string) { d.ReplayRequired = r.Boolean(n, path) },
+		"priceSources":   func(n *yaml.Node, path string) { d.PriceSources = items(r, n, path, r.priceSource, byPriceSource) },
 	}, "schema", "version", "principals", "floor", "changePlan")
 	return d
 }
@@ -280,6 +281,9 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 		"amount": group(strictyaml.Fields{
 			"max":  func(n *yaml.Node, path string) { m.AmountMax = r.amount(n, path) },
 			"over": func(n *yaml.Node, path string) { m.AmountOver = r.amount(n, path) },
+
+			"fiatMax":  func(n *yaml.Node, path string) { m.FiatMax = r.fiat(n, path) },
+			"fiatOver": func(n *yaml.Node, path string) { m.FiatOver = r.fiat(n, path) },
 		}),
 		"call":      func(n *yaml.Node, path string) { m.Call = r.call(n, path) },
 		"typedData": func(n *yaml.Node, path string) { m.Typed = r.typed(n, path) },

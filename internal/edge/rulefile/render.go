@@ -56,6 +56,7 @@ func Render(d policy.Document) ([]byte, error) {
 	if d.Oversight != nil {
 		root.add("oversight", oversightNode(d.Oversight))
 	}
+	root.addIf(len(d.PriceSources) > 0, "priceSources", each(d.PriceSources, priceSourceNode))
 	root.addIf(d.ReplayRequired, "replayRequired", boolean(d.ReplayRequired))
 
 	var b bytes.Buffer
@@ -204,6 +205,7 @@ func matchNode(m policy.Match) *yaml.Node {
 		if m.AmountOver != nil {
 			n.add("over", amount(m.AmountOver))
 		}
+		fiatNodes(n, m)
 	})
 	out.addIf(m.Expr != "", "expr", text(m.Expr))
 	if t := m.Time; t != nil {

@@ -85,6 +85,8 @@ type Status struct {
 	Mode         *Mode               `cbor:"55,keyasint,omitempty"` // operational state; nil: normal
 	OnHold       uint64              `cbor:"56,keyasint,omitempty"` // requests that are held
 	Degraded     []string            `cbor:"57,keyasint,omitempty"` // what the core goes on without, in words
+	NoPrices     uint64              `cbor:"58,keyasint,omitempty"` // pairs of the rules that have no value now
+	PriceAge     uint64              `cbor:"59,keyasint,omitempty"` // of the oldest quote in use, seconds
 }
 
 // Mode is an operational state other than the normal one. docs/spec/operational-state.md.

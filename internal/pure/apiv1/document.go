@@ -39,6 +39,8 @@ type Document struct {
 	Contracts      []policy.Contract `json:"contracts,omitempty" doc:"contracts that calls of can be decoded"`
 
 	ReplayRequired bool `json:"replayRequired,omitempty" doc:"a document that takes this one's place comes with a replay of the log"`
+
+	PriceSources []PriceSource `json:"priceSources,omitempty" doc:"who tells what assets are worth"`
 }
 
 // Obligation adds to what requests that it matches need.
@@ -97,13 +99,15 @@ type Limit struct {
 	ID       string          `json:"id"`
 	Title    string          `json:"title,omitempty"`
 	When     Match           `json:"when"`
-	Measure  policy.Measure  `json:"measure" doc:"amount, fee, count or newDestinations"`
+	Measure  policy.Measure  `json:"measure" doc:"amount, fee, count, newDestinations or fiat"`
 	Max      custody.Uint256 `json:"max"`
 	Window   Window          `json:"window"`
 	GroupBy  []policy.Aspect `json:"groupBy,omitempty" doc:"initiator, source, chain, asset, destination, counterparty"`
 	Exceeded policy.Effect   `json:"onExceed" doc:"deny, hold or plan"`
 
 	Plan *[]Branch `json:"plan,omitempty" doc:"that it needs besides, where onExceed is plan"`
+
+	Currency string `json:"currency,omitempty" doc:"of the measure fiat"`
 }
 
 // Window is the time that a limit looks back on; empty: all time.
@@ -222,20 +226,22 @@ type Match struct {
 	Call           *policy.CallMatch     `json:"call,omitempty"`
 	Typed          *policy.TypedMatch    `json:"typedData,omitempty"`
 	Message        []request.MessageKind `json:"message,omitempty"`
+	FiatMax        *policy.Fiat          `json:"fiatMax,omitempty" doc:"minor units of a currency"`
+	FiatOver       *policy.Fiat          `json:"fiatOver,omitempty" doc:"minor units of a currency"`
 }
 
 // MatchOf gives the JSON form.
 func MatchOf(m policy.Match) Match {
 	return Match{m.Operations, m.Initiators, m.InitiatorIn, m.InitiatorKind, m.Wallets, m.Chains, m.Assets, m.Destination, m.DestNot, m.Books, m.AmountMax, m.AmountOver, m.Expr,
 		(*TimeMatch)(m.Time), m.Temperatures, m.FeeOver, m.Classes, m.InitiatorRoles,
-		m.Counterparties, m.MinAge, m.YoungerThan, m.FirstUse, m.Lookalike, m.Call, m.Typed, m.Message}
+		m.Counterparties, m.MinAge, m.YoungerThan, m.FirstUse, m.Lookalike, m.Call, m.Typed, m.Message, m.FiatMax, m.FiatOver}
 }
 
 func matchFrom(m Match) policy.Match {
 	return policy.Match{Operations: m.Operations, Initiators: m.Initiators, InitiatorIn: m.InitiatorIn, InitiatorKind: m.InitiatorKind, Wallets: m.Wallets, Chains: m.Chains, Assets: m.Assets,
 		Destination: m.Destination, DestNot: m.DestNot, Books: m.Books, AmountMax: m.AmountMax, AmountOver: m.AmountOver, Expr: m.Expr,
 		Time: (*policy.TimeMatch)(m.Time), Temperatures: m.Temperatures, FeeOver: m.FeeOver, Classes: m.Classes, InitiatorRoles: m.InitiatorRoles,
-		Counterparties: m.Counterparties, MinAge: m.MinAge, YoungerThan: m.YoungerThan, FirstUse: m.FirstUse, Lookalike: m.Lookalike, Call: m.Call, Typed: m.Typed, Message: m.Message}
+		Counterparties: m.Counterparties, MinAge: m.MinAge, YoungerThan: m.YoungerThan, FirstUse: m.FirstUse, Lookalike: m.Lookalike, Call: m.Call, Typed: m.Typed, Message: m.Message, FiatMax: m.FiatMax, FiatOver: m.FiatOver}
 }
 
 // DocumentOf gives the JSON form.
@@ -248,6 +254,7 @@ func DocumentOf(d policy.Document) Document {
 	}
 	out.BreakGlass, out.Oversight = breakGlassOf(d.BreakGlass), oversightOf(d.Oversight)
 	out.ReplayRequired = d.ReplayRequired
+	out.PriceSources = priceSourcesOf(d.PriceSources)
 	for _, p := range d.Principals {
 		out.Principals = append(out.Principals, PrincipalOf(p))
 	}
@@ -281,7 +288,7 @@ func DocumentOf(d policy.Document) Document {
 		out.Calendars = append(out.Calendars, x)
 	}
 	for _, l := range d.Limits {
-		x := Limit{l.ID, l.Title, MatchOf(l.When), l.Measure, l.Max, Window(l.Window), l.GroupBy, l.Exceeded, nil}
+		x := Limit{l.ID, l.Title, MatchOf(l.When), l.Measure, l.Max, Window(l.Window), l.GroupBy, l.Exceeded, nil, l.Currency}
 		if l.Plan != nil {
 			x.Plan = branches(*l.Plan)
 		}
@@ -354,6 +361,7 @@ func (d Document) Canonical() (policy.Document, error) {
 	}
 	out.BreakGlass, out.Oversight = d.BreakGlass.canonical(), d.Oversight.canonical()
 	out.ReplayRequired = d.ReplayRequired
+	out.PriceSources = priceSourcesFrom(d.PriceSources)
 	for _, p := range d.Principals {
 		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Line: p.Line, Roles: p.Roles}
 		for _, k := range p.Keys {
@@ -391,7 +399,7 @@ func (d Document) Canonical() (policy.Document, error) {
 		out.Calendars = append(out.Calendars, x)
 	}
 	for _, l := range d.Limits {
-		x := policy.Limit{ID: l.ID, Title: l.Title, When: matchFrom(l.When), Measure: l.Measure, Max: l.Max, Window: policy.Window(l.Window), GroupBy: l.GroupBy, Exceeded: l.Exceeded}
+		x := policy.Limit{ID: l.ID, Title: l.Title, When: matchFrom(l.When), Measure: l.Measure, Max: l.Max, Window: policy.Window(l.Window), GroupBy: l.GroupBy, Exceeded: l.Exceeded, Currency: l.Currency}
 		if l.Plan != nil {
 			p := planFrom(*l.Plan)
 			x.Plan = &p

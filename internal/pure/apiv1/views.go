@@ -67,6 +67,8 @@ type Status struct {
 
 	Mode     Mode     `json:"mode" doc:"operational state"`
 	OnHold   uint64   `json:"heldRequests" doc:"requests that somebody holds"`
+	NoPrices uint64   `json:"noPrices" doc:"pairs of the rules that have no value now"`
+	PriceAge uint64   `json:"priceAge" doc:"of the oldest quote in use, seconds"`
 	Degraded []string `json:"degraded" doc:"what the domain goes on without: clock, nodes, core; empty where all is there"`
 
 	Checkpoint []byte `json:"checkpoint,omitempty" doc:"latest pinned checkpoint of the log: a signed note"`
@@ -205,6 +207,8 @@ type Decision struct {
 	Delay       int64    `json:"delay,omitempty" doc:"seconds after acceptance before which it is not done"`
 	Obligations []string `json:"obligations,omitempty" doc:"that added to what it needs"`
 	MinGroups   uint32   `json:"minDistinctGroups,omitempty" doc:"different groups that those who approve stand for, over all plans"`
+
+	Prices []PriceUsed `json:"prices,omitempty" doc:"that rules in money looked at: the domain's word, from the quotes of its log"`
 }
 
 // Requirement is a plan that must be met besides the one that decided.

@@ -53,6 +53,8 @@ func DecodeBody(kind entry.Kind, version uint, b []byte) (any, error) {
 		v = &entry.Uses{}
 	case entry.KindOffline:
 		v = &entry.Offline{}
+	case entry.KindQuotes:
+		v = &entry.Quotes{}
 	default:
 		return nil, fmt.Errorf("entry kind %q is not known", kind)
 	}
@@ -128,6 +130,8 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 		apply, err = s.applyUses(l, b)
 	case *entry.Offline:
 		apply, err = s.applyOffline(l, b)
+	case *entry.Quotes:
+		apply, err = s.applyQuotes(l, b)
 	default:
 		err = fmt.Errorf("body of type %T is not known", body)
 	}
@@ -177,6 +181,8 @@ func kindOf(body any) entry.Kind {
 		return entry.KindUses
 	case *entry.Offline:
 		return entry.KindOffline
+	case *entry.Quotes:
+		return entry.KindQuotes
 	default:
 		return ""
 	}

@@ -133,8 +133,10 @@ func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.
 		s.pinDocument(rules, l)
 		s.book.follow(s.Doc, doc, l)
 		s.paid.keep(doc)
+		old := s.Doc
 		s.Doc, s.Rules = doc, rules
 		s.recount()
+		s.requote(old)
 		s.docs = append(s.docs, l.Seq)
 		for id, x := range s.sessions {
 			if s.holds(x.Service, x.Key) != nil {

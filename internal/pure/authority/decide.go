@@ -109,6 +109,9 @@ func refusal(d policy.Decision) error {
 	if d.Rule == policy.RuleUndecodable && len(d.Unmet) > 0 {
 		kind, detail = problem.Undecodable, fmt.Sprintf("nobody can say what the call does: %s", d.Unmet[0].Observed)
 	}
+	if slices.ContainsFunc(d.Unmet, func(u problem.Unmet) bool { return u.Rule == d.Rule && u.Criterion == policy.CriterionPrice }) {
+		kind = problem.NoPrice
+	}
 	return &problem.Error{Kind: kind, Detail: detail, Rule: d.Rule, Unmet: d.Unmet}
 }
 

@@ -183,6 +183,7 @@ func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, 
 	case *request.PolicyChangeBody:
 		e.Replay = o.Replay
 	}
+	rules.Valued(&f, view.Prices)
 	return f, e, b, err
 }
 

@@ -143,8 +143,8 @@ func (d *driver) lifeStory(t *rapid.T) {
 	case other == 2 || !l.Allowed.Has(points.RotateEpoch):
 		p := points.Make(rapid.SampledFrom([]points.Point{points.Derive, points.RotateEpoch, points.AppKeys}).Draw(t, "point"))
 		op, body = request.PointsSet, request.PointsSetBody{Counter: n, Allow: p.Minus(l.Allowed).With(points.RotateEpoch), Deny: p.And(l.Allowed).Without(points.RotateEpoch)}
-	case other == 3:
-		op, body = d.walletRequest(t, 8)
+	case other == 3 || other == 4:
+		op, body = d.walletRequest(t, rapid.SampledFrom([]int{5, 5, 6, 6, 7, 8, 8, 8, 9}).Draw(t, "governed"))
 	case len(d.s.blobs.Doomed) > 0:
 		d.submit(t, &entry.Erased{Blobs: entry.ListOf(d.s.blobs.Doomed)})
 		return
@@ -192,6 +192,9 @@ func (d *driver) through(t *rapid.T, op request.Operation, body any) {
 		return
 	}
 	d.made(o, x)
+	if b, ok := o.(*request.WalletCreateBody); ok {
+		madeUp(t, d.s, b, x)
+	}
 	if x.Life != nil {
 		d.spoilLife(t, x.Life)
 	}

@@ -42,6 +42,8 @@ type Hold struct {
 type governance struct {
 	mode *ModeState                 // nil: normal. Who gets it must not change what it points to
 	held map[custody.RequestID]Hold // of requests that wait
+
+	prices prices
 }
 
 // governanceSection is section 23: what people decided of the domain beside its rules, and what rules look at besides wallets and limits. Each part is left out
@@ -52,6 +54,8 @@ type governanceSection struct {
 
 	Book *chainState `cbor:"3,keyasint,omitempty"` // address ledger, with the ages of the document's own entries
 	Paid *chainState `cbor:"4,keyasint,omitempty"` // destinations paid, while the document asks for them
+
+	Prices *priceSection `cbor:"5,keyasint,omitempty"` // quotes, and the values accepted
 }
 
 // Mode gives the operational state at a moment. A drain that may be past its time is a freeze.
@@ -332,7 +336,8 @@ func (s *State) governanceImage() *governanceSection {
 		x := s.paid.chain.state()
 		g.Paid = &x
 	}
-	if g.Mode == nil && len(g.Held) == 0 && g.Book == nil && g.Paid == nil {
+	g.Prices = s.gov.prices.image()
+	if g.Mode == nil && len(g.Held) == 0 && g.Book == nil && g.Paid == nil && g.Prices == nil {
 		return nil
 	}
 	return &g
@@ -353,7 +358,7 @@ func (s *State) restoreGovernance(g *governanceSection) error {
 		}
 		s.gov.held[h.Request] = h
 	}
-	return nil
+	return s.restorePrices(g.Prices)
 }
 
 // restoreBook takes the address ledger and the destinations paid. The document is there already, and reservations come after.

@@ -166,16 +166,19 @@ func Charge(c *policy.Case, d policy.Decision, fee custody.Uint256, more bool) p
 	if d.Outcome != policy.Allowed {
 		return d
 	}
-	charges, err := c.Charges(fee)
+	count := c.Charges
+	if more {
+		count = c.FeeCharges
+	}
+	charges, err := count(fee)
+	var lacks *policy.NoPriceError
+	if errors.As(err, &lacks) {
+		return policy.Decision{Outcome: policy.Held, Version: d.Version, Hash: d.Hash, Rule: lacks.Limit,
+			Unmet: []problem.Unmet{{Rule: lacks.Limit, Criterion: policy.CriterionPrice, Observed: lacks.Error()}}}
+	}
 	if err != nil {
 		return policy.Decision{Outcome: policy.Denied, Version: d.Version, Hash: d.Hash, Rule: policy.RuleDefaultDeny,
 			Unmet: []problem.Unmet{{Rule: "limits", Criterion: "limit", Observed: err.Error()}}}
-	}
-	if rules := c.Rules(); more {
-		charges = slices.DeleteFunc(charges, func(c policy.Charge) bool {
-			l, _ := rules.Limit(c.Limit)
-			return l.Measure != policy.MeasureFee
-		})
 	}
 	if d.Limits = charges; len(charges) == 0 {
 		d.Limits = nil

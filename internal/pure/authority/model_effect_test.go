@@ -70,6 +70,11 @@ func (m *model) effect(l entry.Leaf, at Moment, b *entry.Effect) error {
 		if derr != nil || b.Life != nil || b.Wallet != nil || b.Key != nil || b.Addresses != nil || !bytes.Equal(doc.Encode(), b.Document) {
 			return errModel
 		}
+		for i := range m.pending {
+			if old := m.doc.Floor; m.pending[i].Floor == nil && old != doc.Floor {
+				m.pending[i].Floor = &old
+			}
+		}
 		m.doc, m.docs = doc, append(m.docs, l.Seq)
 		m.rules, err = policy.Compile(doc)
 		m.sessions = slices.DeleteFunc(m.sessions, func(x sessionRecord) bool { return !m.holds(x.Session.Service, x.Session.Key) })

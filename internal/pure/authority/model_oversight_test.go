@@ -231,7 +231,7 @@ func (d *driver) overseeingStory(t *rapid.T) {
 	if seldom(t, "another freeze") {
 		since++
 	}
-	if rapid.Bool().Draw(t, "resume") {
+	if rapid.IntRange(0, 2).Draw(t, "resume") == 2 {
 		d.through(t, request.Resume, request.ResumeBody{Since: since, Reason: "over"})
 	} else {
 		d.through(t, request.Unfreeze, request.UnfreezeBody{Since: since, Reason: "over"})

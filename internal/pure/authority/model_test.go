@@ -308,8 +308,12 @@ func (m *model) approver(p policy.Plan, id custody.PersonID) bool {
 	return false
 }
 
-func (m *model) stands(v Vote, at Moment) bool {
-	return m.holds(v.Person, v.Key) && at.Time+at.Bound <= v.Time+m.doc.Floor.MaxApprovalAge*1e9
+func (m *model) stands(p *Pending, v Vote, at Moment) bool {
+	age := m.doc.Floor.MaxApprovalAge
+	if p.Floor != nil {
+		age = min(age, p.Floor.MaxApprovalAge)
+	}
+	return m.holds(v.Person, v.Key) && at.Time+at.Bound <= v.Time+age*1e9
 }
 
 func (m *model) approval(l entry.Leaf, a request.Approval) error {
@@ -328,7 +332,7 @@ func (m *model) approval(l entry.Leaf, a request.Approval) error {
 			return errModel
 		}
 	default:
-		twice := slices.ContainsFunc(p.Approvals, func(v Vote) bool { return v.Person == a.Person && m.stands(v, Moment{l.Time, l.Bound}) })
+		twice := slices.ContainsFunc(p.Approvals, func(v Vote) bool { return v.Person == a.Person && m.stands(p, v, Moment{l.Time, l.Bound}) })
 		if twice || a.Person == p.Initiator || !m.mayDecide(p.Decision, a.Person) {
 			return errModel
 		}
@@ -345,7 +349,7 @@ func (m *model) quorum(p *Pending, d policy.Decision, used, trail []uint64, at M
 	var seqs []uint64
 	for _, v := range p.Approvals {
 		seqs = append(seqs, v.Seq)
-		if m.stands(v, at) {
+		if m.stands(p, v, at) {
 			votes = append(votes, policy.Vote{Person: v.Person, Decision: request.Approve})
 		}
 	}

@@ -170,7 +170,7 @@ const token custody.AssetID = "eip155:1337/erc20:" + known
 func (d *driver) warmRequest(t *rapid.T) (request.Operation, any) {
 	wallet := rapid.SampledFrom([]custody.WalletID{"vault", "vault", "vault", "vault", "hot", "cold", "w-1"}).Draw(t, "warm wallet")
 	switch n := rapid.IntRange(0, 9).Draw(t, "warm operation"); {
-	case n == 0:
+	case n == 0 || n == 9:
 		return request.WalletTemperature, request.WalletTemperatureBody{Wallet: wallet, To: rapid.SampledFrom([]request.Temperature{request.Hot, request.Warm}).Draw(t, "to")}
 	case n <= 2:
 		return request.WarmClose, request.WarmCloseBody{Wallet: wallet}

@@ -17,6 +17,7 @@ type View struct {
 	Mode        policy.Mode         // operational state; empty: normal
 
 	Destination func(c custody.ChainID, address string) policy.Destination // what an address is, but for address and amount; nil: what the document says alone
+	Prices      func(custody.AssetID, string) policy.Price                 // what an asset is worth in a currency; nil: not known
 }
 
 // around gives what of a view the rules look at.
@@ -51,7 +52,7 @@ func ModeOf(f policy.Facts) policy.Mode {
 
 // View gives what the state knows at a moment.
 func (s *State) View(at Moment) View {
-	v := View{At: at, Mode: s.Mode(at)}
+	v := View{At: at, Mode: s.Mode(at), Prices: s.PricesAt(at)}
 	if s.judging().Remembers() {
 		v.Destination = func(c custody.ChainID, address string) policy.Destination { return s.destination(c, address, at) }
 	}

@@ -87,6 +87,7 @@ const (
 	TagOfflineKey     Tag = "strongroom/offline-key/v1"     // keys that an offline domain is sealed to
 
 	TagReplayReport Tag = "strongroom/replay-report/v1" // what a replay of a log under other rules found
+	TagQuote        Tag = "strongroom/quote/v1"         // what an asset is worth, signed by a source of prices
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
@@ -98,5 +99,5 @@ func Tags() []Tag {
 		TagStatus, TagReanchor, TagBackup, TagManifest, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource,
 		TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession,
 		TagAppBound, TagAppCall, TagAppOwner, TagAppLogin, TagOfflineBundle, TagOfflineResult, TagOfflineConfirm, TagOfflineMove,
-		TagOfflineKey, TagReplayReport}
+		TagOfflineKey, TagReplayReport, TagQuote}
 }

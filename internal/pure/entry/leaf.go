@@ -61,6 +61,7 @@ const (
 	KindGap      Kind = "gap"
 	KindUses     Kind = "uses" // its second body is [UseRecords]
 	KindOffline  Kind = "offline"
+	KindQuotes   Kind = "quotes"
 )
 
 // Engine1 is the id of the decision engine that this version writes: decoders, rule evaluation and bounds as in docs/spec.

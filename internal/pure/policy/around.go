@@ -91,7 +91,7 @@ func (m *Match) around(a *activation) (unmet, last field, err error) {
 		}
 		last = fTime
 	}
-	return unmet, last, err
+	return m.known(a, unmet, last, err)
 }
 
 func (m *Match) temperature(a *activation) (bool, error) {

@@ -204,13 +204,13 @@ func (r *Rules) movements(call *activation) []*activation {
 }
 
 // callCharges says what a call takes from limits: as a call, and for what it moves as transfers do, its fee too.
-func (r *Rules) callCharges(call *activation, fee custody.Uint256) ([]Charge, error) {
-	out, err := r.chargesOf(call, fee)
+func (r *Rules) callCharges(call *activation, fee custody.Uint256, counts func(Limit) bool) ([]Charge, error) {
+	out, err := r.chargesOf(call, fee, counts)
 	if err != nil {
 		return nil, err
 	}
 	for i, a := range r.movements(call) {
-		more, err := r.chargesOf(a, fee)
+		more, err := r.chargesOf(a, fee, counts)
 		if err != nil {
 			return nil, err
 		}
@@ -218,7 +218,7 @@ func (r *Rules) callCharges(call *activation, fee custody.Uint256) ([]Charge, er
 			l, _ := r.Limit(c.Limit)
 			taken := func(o Charge) bool { return o.Limit == c.Limit && slices.Equal(o.Group, c.Group) }
 			fee := l.Measure == MeasureFee && (i == 0 || !a.facts.Total.IsZero()) && !slices.ContainsFunc(out, taken) // there is one, however much is moved
-			if l.Measure == MeasureAmount && !c.Amount.IsZero() || fee || l.Measure == MeasureNew && !a.facts.Total.IsZero() {
+			if (l.Measure == MeasureAmount || l.Measure == MeasureFiat) && !c.Amount.IsZero() || fee || l.Measure == MeasureNew && !a.facts.Total.IsZero() {
 				out = append(out, c)
 			}
 		}

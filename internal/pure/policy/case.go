@@ -99,29 +99,45 @@ func (c *Case) Decide() Decision {
 		routed = r.drain(a, d, routed)
 	}
 	d = r.oblige(a, routed)
+	if d.Outcome == Allowed {
+		d.Prices = f.prices()
+	}
 	if guard != nil && d.Outcome == Allowed {
 		return r.refused(Decision{Outcome: Held, Version: d.Version, Hash: d.Hash}, guard, unmet)
 	}
 	return d
 }
 
-// Charges says what the request takes from the limits of the document, sorted by limit and group. fee is the most that it may cost.
+// Charges says what the request takes from the limits of the document, sorted by limit and group. fee is the most that it may cost. A limit in a currency that
+// has no price gives a [NoPriceError].
 func (c *Case) Charges(fee custody.Uint256) ([]Charge, error) {
+	return c.charges(fee, func(Limit) bool { return true })
+}
+
+// FeeCharges is [Case.Charges] of a further attempt of a request that has paid: what the fee takes, and nothing else.
+func (c *Case) FeeCharges(fee custody.Uint256) ([]Charge, error) {
+	return c.charges(fee, func(l Limit) bool { return l.Measure == MeasureFee })
+}
+
+func (c *Case) charges(fee custody.Uint256, counts func(Limit) bool) ([]Charge, error) {
 	r, f, a := c.rules, &c.facts, c.act
 	switch {
 	case a == nil || f.Operation.Governance() || len(r.limits) == 0 && r.doc.Whitelist == nil:
 		return nil, nil
 	case f.Operation == request.ContractCall && f.Call != nil: // facts without it are denied
-		return r.callCharges(a, fee)
+		return r.callCharges(a, fee, counts)
 	default:
-		return r.chargesOf(a, fee)
+		return r.chargesOf(a, fee, counts)
 	}
 }
 
-// chargesOf is Charges of one operation's own facts.
-func (r *Rules) chargesOf(a *activation, fee custody.Uint256) ([]Charge, error) {
+// chargesOf is Charges of one operation's own facts, from the limits that count.
+func (r *Rules) chargesOf(a *activation, fee custody.Uint256, counts func(Limit) bool) ([]Charge, error) {
 	var out []Charge
 	for i := range r.limitAt[a.facts.Operation].of(a.facts) {
+		if !counts(r.doc.Limits[i]) {
+			continue
+		}
 		if v := r.limits[i].match(a); !v.match && v.err == nil {
 			continue
 		}
@@ -133,7 +149,11 @@ func (r *Rules) chargesOf(a *activation, fee custody.Uint256) ([]Charge, error) 
 			return nil, errCharges
 		}
 	}
-	ramp, err := r.doc.rampCharges(*a.facts)
+	var ramp []Charge
+	var err error
+	if l, ok := r.doc.ramp(); ok && counts(l) {
+		ramp, err = r.doc.rampCharges(*a.facts)
+	}
 	if out = append(out, ramp...); len(ramp) > 0 {
 		slices.SortStableFunc(out, func(a, b Charge) int { return compare(a.Limit, b.Limit) })
 	}

@@ -133,6 +133,7 @@ func (d Document) checkMatch(m Match) error {
 		list("initiator.roles", m.InitiatorRoles, func(r request.Role) error { return oneOf(r, request.Roles()) }),
 		d.checkDestinations(m),
 		d.checkSigning(m),
+		d.checkFiat(m),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}

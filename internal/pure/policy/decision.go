@@ -70,6 +70,7 @@ type Facts struct {
 	Call    *request.CallEffects    `cbor:"17,keyasint,omitempty"` // of a contract call, whose destination is the contract and whose amount its value
 	Message *request.MessageEffects `cbor:"18,keyasint,omitempty"` // of a message
 	Moves   []Destination           `cbor:"22,keyasint,omitempty"` // of a contract call: what its movements' destinations are, in their order, where the document remembers destinations
+	Fiat    []Fiat                  `cbor:"19,keyasint,omitempty"` // what Total is worth in each currency that the rules look at and that has a price, rounded up
 }
 
 // AppFacts is what a grant to an application is about. app_revoke has the grant's name only.
@@ -101,4 +102,6 @@ type Decision struct {
 	Delay       int64    `cbor:"12,keyasint,omitempty"` // seconds after acceptance before which it is not done
 	Obligations []string `cbor:"13,keyasint,omitempty"` // ids of the obligations that added to it, ascending
 	Needs       *Needs   `cbor:"14,keyasint,omitempty"` // what the approvals of all its plans together must be
+
+	Prices []Price `cbor:"15,keyasint,omitempty"` // those of the facts that it was decided with; set only if it allows
 }

@@ -74,6 +74,7 @@ func Diff(old, next Document) []string {
 	diffBook(old, next, say)
 	diffContracts(old, next, say)
 	diffReplay(old, next, say)
+	diffPrices(old, next, say)
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}
@@ -174,7 +175,7 @@ func diffLimits(old, next Document, say func(string, ...any)) {
 		func(l Limit) { say("limit %s is removed, and what it counted is forgotten; it was: %s", l.ID, l) },
 		func(a, b Limit) {
 			counts := func(a, b Limit) bool {
-				return a.Measure == b.Measure && a.Window == b.Window && slices.Equal(a.GroupBy, b.GroupBy) && slices.Equal(old.Offsets(a.Window), next.Offsets(b.Window))
+				return a.Measure == b.Measure && a.Currency == b.Currency && a.Window == b.Window && slices.Equal(a.GroupBy, b.GroupBy) && slices.Equal(old.Offsets(a.Window), next.Offsets(b.Window))
 			}
 			switch {
 			case same(a, b) && counts(a, b):
@@ -266,7 +267,7 @@ func (c Calendar) String() string {
 
 // String tells a limit in words.
 func (l Limit) String() string {
-	what := map[Measure]string{MeasureAmount: "pay", MeasureFee: "pay in fees", MeasureCount: "be asked", MeasureNew: "pay to destinations never paid before,"}[l.Measure]
+	what := map[Measure]string{MeasureAmount: "pay", MeasureFee: "pay in fees", MeasureCount: "be asked", MeasureNew: "pay to destinations never paid before,", MeasureFiat: "pay in minor units of " + l.Currency}[l.Measure]
 	s := fmt.Sprintf("when %s, all together may %s at most %s %s", l.When, what, l.Max, l.Window)
 	if l.Measure == MeasureCount {
 		s = fmt.Sprintf("when %s, at most %s requests are taken %s", l.When, l.Max, l.Window)
@@ -349,6 +350,8 @@ func (m Match) String() string {
 	say(m.Call != nil, "%s", m.Call)
 	say(m.Typed != nil, "%s", m.Typed)
 	say(len(m.Message) > 0, "the message is %s", joined(m.Message, " or "))
+	say(m.FiatMax != nil, "the total is worth at most %s", m.FiatMax)
+	say(m.FiatOver != nil, "the total is worth more than %s", m.FiatOver)
 	if len(parts) == 0 {
 		return "anything is asked"
 	}

@@ -42,6 +42,8 @@ type Document struct {
 	Contracts      []Contract     `cbor:"20,keyasint,omitempty"` // sorted by id
 
 	ReplayRequired bool `cbor:"24,keyasint,omitempty"` // a document that takes this one's place comes with a replay of the log
+
+	PriceSources []PriceSource `cbor:"19,keyasint,omitempty"` // sorted by id; order has no meaning
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).
@@ -206,6 +208,8 @@ type Match struct {
 	Call           *CallMatch            `cbor:"24,keyasint,omitempty"` // what a contract call does
 	Typed          *TypedMatch           `cbor:"25,keyasint,omitempty"` // what typed data says
 	Message        []MessageKind         `cbor:"26,keyasint,omitempty"` // the message is of one of these kinds
+	FiatMax        *Fiat                 `cbor:"22,keyasint,omitempty"` // the total is worth at most
+	FiatOver       *Fiat                 `cbor:"23,keyasint,omitempty"` // the total is worth more than
 }
 
 // Encode gives the canonical encoding.

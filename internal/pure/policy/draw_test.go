@@ -12,6 +12,7 @@ import (
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/price"
 	"strongroom/internal/pure/request"
 )
 
@@ -113,6 +114,12 @@ func drawMatch(t *rapid.T, humans []custody.PersonID) policy.Match {
 	if rapid.IntRange(0, 3).Draw(t, "floored") == 0 {
 		m.AmountOver = u(rapid.SampledFrom([]string{"1", "5"}).Draw(t, "over"))
 	}
+	if rapid.IntRange(0, 9).Draw(t, "in money") == 0 {
+		m.FiatOver = &policy.Fiat{Currency: "USD", Amount: *u(rapid.SampledFrom([]string{"1", "3"}).Draw(t, "worth over"))}
+	}
+	if rapid.IntRange(0, 9).Draw(t, "in money at most") == 0 {
+		m.FiatMax = &policy.Fiat{Currency: "USD", Amount: *u(rapid.SampledFrom([]string{"4", "600"}).Draw(t, "worth at most"))}
+	}
 	if rapid.IntRange(0, 3).Draw(t, "expr") == 0 {
 		m.Expr = rapid.SampledFrom(modelExprs()).Draw(t, "which").text
 	}
@@ -196,6 +203,7 @@ func drawDocument(t *rapid.T) policy.Document {
 		}
 	}
 	d.ReplayRequired = rapid.Bool().Draw(t, "replay required")
+	d.PriceSources = []policy.PriceSource{source()}
 	return accepted(t, d)
 }
 
@@ -265,6 +273,25 @@ func accepted(t *rapid.T, d policy.Document) policy.Document {
 	return d
 }
 
+// drawPrice gives facts a price, or says why there is none, or neither.
+func drawPrice(t *rapid.T, f *policy.Facts) {
+	p := policy.Price{Currency: "USD", Source: "feed"}
+	switch rapid.IntRange(0, 5).Draw(t, "price") {
+	case 0:
+		return
+	case 1:
+		p.Lack = policy.StaleNow
+	default:
+		p.Rate = &price.Rate{Mantissa: custody.U64(3), Scale: 1}
+		v, _ := p.Rate.Value(f.Total)
+		f.Fiat = []policy.Fiat{{Currency: "USD", Amount: v}}
+	}
+	if f.Context == nil {
+		f.Context = &policy.Context{}
+	}
+	f.Context.Prices = []policy.Price{p}
+}
+
 // drawFacts gives facts that fit the document's address book, mostly complete.
 func drawFacts(t *rapid.T, d policy.Document) policy.Facts {
 	who := d.Principals[rapid.IntRange(0, len(d.Principals)-1).Draw(t, "who")].ID
@@ -305,6 +332,7 @@ func drawFacts(t *rapid.T, d policy.Document) policy.Facts {
 			f.Destinations = append(f.Destinations, dest)
 			f.Total, _ = f.Total.Add(dest.Amount)
 		}
+		drawPrice(t, &f)
 	}
 	return f
 }

@@ -177,7 +177,7 @@ func TestCostIsBounded(t *testing.T) {
 	if got := r.Evaluate(f); describe(got) != "hold g: g expr" || got.Unmet[0].Observed != "true" {
 		t.Errorf("got %+v", got)
 	}
-	if d := time.Since(start); d > time.Second {
+	if d := time.Since(start); d > 10*time.Second { // it takes some 20 ms
 		t.Errorf("one evaluation took %v", d)
 	}
 }
@@ -207,7 +207,7 @@ func FuzzExpr(f *testing.F) {
 				t.Errorf("%s: got %s, then %s", expr, describe(got), describe(again))
 			}
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("%s: took %v", expr, took)
 		}
 	})

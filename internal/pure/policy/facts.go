@@ -87,7 +87,12 @@ func (r *Rules) complete(f *Facts) (criterion, observed string) {
 	case h.destinations && len(f.Destinations) == 0:
 		return "destination", "the destinations are not known"
 	case h.destinations:
-		return r.completeDestinations(f)
+		if criterion, observed = r.completeDestinations(f); criterion != "" {
+			return criterion, observed
+		}
+		return f.completeFiat()
+	case h.total:
+		return f.completeFiat()
 	default:
 		return "", ""
 	}

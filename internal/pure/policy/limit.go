@@ -69,6 +69,8 @@ type Limit struct {
 	Exceeded Effect          `cbor:"8,keyasint"`           // what becomes of a request that would pass it
 
 	Plan *Plan `cbor:"10,keyasint,omitempty"` // that it needs then besides, if Exceeded is [ByPlan]
+
+	Currency string `cbor:"9,keyasint,omitempty"` // of the measure [MeasureFiat]
 }
 
 // ByPlan is what a limit does that asks for a plan besides ([Limit.Plan]) from a request which would pass it. What passes by plan is used as
@@ -111,6 +113,8 @@ func (l Limit) charges(h has, f Facts, fee custody.Uint256) ([]Charge, error) {
 			c.Amount = fee
 		case l.Measure == MeasureNew && h.destinations:
 			c.Amount = custody.U64(uint64(len(fresh(f.Destinations))))
+		case l.Measure == MeasureFiat && h.total:
+			return l.inMoney([]Charge{{Limit: l.ID, Group: c.Group, Amount: f.Total}}, f)
 		case l.Measure != MeasureCount:
 			return nil, nil
 		}
@@ -126,7 +130,7 @@ func (l Limit) charges(h has, f Facts, fee custody.Uint256) ([]Charge, error) {
 	}
 	for _, d := range outputs {
 		c := Charge{Limit: l.ID, Group: l.group(f, d), Amount: one}
-		if l.Measure == MeasureAmount {
+		if l.Measure == MeasureAmount || l.Measure == MeasureFiat {
 			c.Amount = d.Amount
 		}
 		i, there := slices.BinarySearchFunc(out, c, func(a, b Charge) int { return slices.Compare(a.Group, b.Group) })
@@ -142,7 +146,7 @@ func (l Limit) charges(h has, f Facts, fee custody.Uint256) ([]Charge, error) {
 			return nil, errors.New("the sum of the amounts does not fit in 256 bits")
 		}
 	}
-	return out, nil
+	return l.inMoney(out, f)
 }
 
 // byOutput says whether each output counts on its own.
@@ -216,8 +220,8 @@ func (d Document) checkLimit(l Limit) error {
 		return fmt.Errorf("onExceed %q is none of %q, %q, %q", string(l.Exceeded), Deny, Hold, ByPlan)
 	case (l.Exceeded == ByPlan) != (l.Plan != nil && len(l.Plan.AnyOf) > 0):
 		return fmt.Errorf("a plan goes with onExceed: %s, and with nothing else", ByPlan)
-	case l.Measure != MeasureAmount && l.Measure != MeasureFee && l.Measure != MeasureCount && l.Measure != MeasureNew:
-		return fmt.Errorf("measure %q is none of %q, %q, %q, %q", string(l.Measure), MeasureAmount, MeasureFee, MeasureCount, MeasureNew)
+	case l.Measure != MeasureAmount && l.Measure != MeasureFee && l.Measure != MeasureCount && l.Measure != MeasureNew && l.Measure != MeasureFiat:
+		return fmt.Errorf("measure %q is none of %q, %q, %q, %q, %q", string(l.Measure), MeasureAmount, MeasureFee, MeasureCount, MeasureNew, MeasureFiat)
 	case l.Measure != MeasureCount && !transfers:
 		return fmt.Errorf("measure %s needs when.operation: [transfer]: nothing else pays", l.Measure)
 	case l.Measure == MeasureAmount && !by(ByAsset) && len(l.When.Assets) != 1:
@@ -229,7 +233,7 @@ func (d Document) checkLimit(l Limit) error {
 	case l.byOutput() && !transfers:
 		return errors.New("groupBy destination and counterparty need when.operation: [transfer]: nothing else has destinations")
 	}
-	return d.checkWindow(l.Window)
+	return cmp.Or(d.checkLimitFiat(l), d.checkWindow(l.Window))
 }
 
 func (d Document) checkWindow(w Window) error {

@@ -40,6 +40,8 @@ const (
 	fCall
 	fTyped
 	fMessage
+	fFiatMax
+	fFiatOver
 )
 
 // criterion names a field as the rule file spells it.
@@ -47,7 +49,7 @@ func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
 		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr",
 		"time", "source.temperature", "fee.over", "source.class", "initiator.roles",
-		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message"}[f]
+		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message", "amount.fiatMax", "amount.fiatOver"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -139,6 +141,10 @@ func (m *Match) observed(x field, a *activation) string {
 		return string(f.Class.Named())
 	case fCall, fTyped, fMessage:
 		return observedSigning(x, f)
+	case fFiatMax:
+		return f.observedFiat(m.FiatMax.Currency)
+	case fFiatOver:
+		return f.observedFiat(m.FiatOver.Currency)
 	default:
 		return ""
 	}

@@ -22,13 +22,15 @@ type meterHead struct {
 // meterTail is what stands behind it.
 type meterTail struct {
 	Offsets []Offset `cbor:"6,keyasint,omitempty"` // of the window's calendar: they say where its periods are
+
+	Currency string `cbor:"7,keyasint,omitempty"` // of [MeasureFiat]
 }
 
 const meterGroup = 5 // key of the group
 
 func (d Document) meterNaming(l Limit) *meterNaming {
 	const mapOf = 0xa0 // and how many; below 24 in one byte
-	before, after := canon.Encode(meterHead{l.ID, l.Measure, l.Window, l.GroupBy}), canon.Encode(meterTail{d.Offsets(l.Window)})
+	before, after := canon.Encode(meterHead{l.ID, l.Measure, l.Window, l.GroupBy}), canon.Encode(meterTail{d.Offsets(l.Window), l.Currency})
 	before[0] = mapOf | (before[0] &^ mapOf) + 1 + (after[0] &^ mapOf)
 	n := &meterNaming{before: append(before, meterGroup), after: after[1:]}
 	n.whole = n.hash(nil)

@@ -20,6 +20,8 @@ type meterName struct {
 	GroupBy []policy.Aspect `cbor:"4,keyasint"`
 	Group   []string        `cbor:"5,keyasint"`
 	Offsets []policy.Offset `cbor:"6,keyasint,omitempty"`
+
+	Currency string `cbor:"7,keyasint,omitempty"`
 }
 
 // TestMeterNamesAreHashesOfTheWhole: a name that is put together from parts prepared beforehand is that of the specification, for every window, grouping and
@@ -51,7 +53,7 @@ func TestMeterNamesAreHashesOfTheWhole(t *testing.T) {
 			t.Fatal("no ramp")
 		}
 		for _, l := range []policy.Limit{l, ramp} {
-			want := canon.Hash(canon.TagMeter, meterName{l.ID, l.Measure, l.Window, l.GroupBy, group, d.Offsets(l.Window)})
+			want := canon.Hash(canon.TagMeter, meterName{l.ID, l.Measure, l.Window, l.GroupBy, group, d.Offsets(l.Window), l.Currency})
 			if got := r.MeterName(l.ID, group); got != want {
 				t.Fatalf("%s: %x, want %x", l.ID, got, want)
 			}

@@ -39,6 +39,8 @@ const CriterionMode = "mode"
 // Context is what a decision depends on beside request and document. It is recorded with the facts, and made again from the state by who audits.
 type Context struct {
 	Mode Mode `cbor:"1,keyasint,omitempty"` // left out while normal
+
+	Prices []Price `cbor:"2,keyasint,omitempty"` // one for each currency that the rules look at, in their order
 }
 
 // mode gives the operational state that the facts have.

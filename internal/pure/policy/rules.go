@@ -42,6 +42,8 @@ type Rules struct {
 	asksTime, asksTemperature bool // a rule does
 	delayed                   bool // [Rules.Delayed]
 	remembers, remembersPaid  bool // [Document.Remembers], [Document.RemembersPaid]
+
+	currencies []string // [Rules.Currencies]
 }
 
 type person struct {
@@ -178,7 +180,7 @@ func Compile(d Document) (*Rules, error) {
 	}
 	r.guardAt, r.routeAt, r.limitAt, r.obligationAt = indexOf(r.guards), indexOf(r.routes), indexOf(r.limits), indexOf(r.obligations)
 	r.nameMeters()
-	r.delayed = own.delayed()
+	r.delayed, r.currencies = own.delayed(), own.currencies()
 	r.remembers, r.remembersPaid = own.Remembers(), own.RemembersPaid()
 	if err := r.satisfiable(true); err != nil {
 		return nil, err

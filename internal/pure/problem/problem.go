@@ -42,6 +42,7 @@ const (
 	NodeUnavailable  Kind = "node-unavailable"   // a chain node does not answer
 	Insufficient     Kind = "insufficient-funds" // the wallet can't pay amount and fee
 	NotYet           Kind = "not-yet"            // all approvals are there, and the delay that the rules ask for has not passed
+	NoPrice          Kind = "no-price"           // a rule needs to know what the payment is worth, and nobody has told it lately
 	Internal         Kind = "internal"           // our fault; the incident id finds the log line
 )
 
@@ -49,7 +50,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{Malformed, Unauthenticated, Forbidden, NotFound, RefusedByRule, QuorumNotMet, OutsideBounds, Expired, Conflict,
 		IdempotencyReuse, AlreadyDone, WrongNetwork, TooLarge, Unsupported, TimeUncertain, Locked, Stopped, Starting, Zeroized, Reanchoring, WarmClosed, KeyAway, Frozen, Undecodable, Busy, NodeUnavailable,
-		Insufficient, NotYet, Internal}
+		Insufficient, NotYet, NoPrice, Internal}
 }
 
 // Unmet is one criterion that was not met.

@@ -25,7 +25,7 @@ type LogEvent string
 
 // logEvents are all of them, in order: counters begin at zero, so that the first of each is seen to rise.
 var logEvents = []LogEvent{"addresses_made", "app_uses", "apps_changed", "approved", "asked", "blobs_erased", "cancelled", "domain_began", "draining", "frozen", "gap", "held", "key_moved", "keys_enciphered",
-	"ledger_changed", "life_changed", "offline_exchange", "permitted", "reanchored", "reanchored_whole", "refused", "refused_act", "refused_for_good", "rejected", "request_held", "request_released", "resumed", "rules_changed", "session_opened",
+	"ledger_changed", "life_changed", "offline_exchange", "permitted", "quotes_taken", "reanchored", "reanchored_whole", "refused", "refused_act", "refused_for_good", "rejected", "request_held", "request_released", "resumed", "rules_changed", "session_opened",
 	"signed", "snapshot", "tampered", "unknown", "wallet_made", "wallet_reconciled", "warm_changed", "writer_changed"}
 
 // eventOf gives the event of an entry.
@@ -91,6 +91,8 @@ func plainEvent(body any) LogEvent {
 		return "reanchored"
 	case *entry.Uses:
 		return "app_uses"
+	case *entry.Quotes:
+		return "quotes_taken"
 	case *entry.Offline:
 		return "offline_exchange"
 	default:

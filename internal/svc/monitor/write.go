@@ -102,6 +102,8 @@ func (w writer) domain(s *message.Status) {
 	w.flag("strongroom_reanchoring", "Whether a re-anchoring is under way or was cancelled.", s.Reanchoring != nil)
 	w.gauge("strongroom_wallets_held", "Wallets that sign nothing before they are reconciled.", float64(s.Held))
 	w.gauge("strongroom_token_keys_missing", "Keys of wallets that are not in the token.", float64(s.MissingKeys))
+	w.gauge("strongroom_prices_missing", "Pairs of the rules' price sources that have no value now.", float64(s.NoPrices))
+	w.gauge("strongroom_price_age_seconds", "Age of the oldest quote in use.", float64(s.PriceAge))
 	w.gauge("strongroom_warm_sessions", "Open sessions of warm wallets.", float64(s.WarmSessions))
 }
 

@@ -372,7 +372,7 @@ func (h *Harness) Reopen() {
 func (h *Harness) Check() {
 	h.T.Helper()
 	h.D.Check(message.CheckStart{Start: true})
-	for range 10_000 {
+	for range 60_000 {
 		c := h.D.Check(message.CheckStart{})
 		if !c.Running {
 			if !c.Done || c.Fault != "" {

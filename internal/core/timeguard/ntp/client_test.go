@@ -36,9 +36,8 @@ func ask(t *testing.T, c *ntp.Client) (timeguard.Sample, error) {
 
 // holds says whether a sample holds a time that was read from the wall clock since it was taken.
 func holds(s timeguard.Sample, off time.Duration) bool {
-	age := timetest.Boot() - s.Boot
-	wall := time.Now().Add(off).UnixNano() - age
-	const slack = int64(20 * time.Millisecond) // between the two readings here
+	wall := timetest.WallAt(s.Boot) + int64(off)
+	const slack = int64(20 * time.Millisecond) // of clocks that are slewed
 	return s.Low-slack <= wall && wall <= s.High+slack && s.High-s.Low < int64(5*time.Second)
 }
 

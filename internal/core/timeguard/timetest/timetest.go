@@ -216,6 +216,18 @@ func Boot() int64 {
 	return ts.Nano()
 }
 
+// WallAt gives what the wall clock of the machine showed, in Unix nanoseconds, when the clock since boot was at boot. It reads both clocks within
+// a millisecond of each other: a busy machine may stop a test between two readings, which is then done again.
+func WallAt(boot int64) int64 {
+	for {
+		before := Boot()
+		wall := time.Now().UnixNano()
+		if Boot()-before < int64(time.Millisecond) {
+			return wall - (before - boot)
+		}
+	}
+}
+
 // Net carries datagrams and streams to the addresses of targets.
 type Net struct {
 	UDP, TCP map[string]string

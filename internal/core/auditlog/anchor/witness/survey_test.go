@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a survey waits for witnesses that never answer; those that do, do so at once.
-const patience = 300 * time.Millisecond
+const patience = 600 * time.Millisecond
 
 // surveyed asks the witnesses of a world about a head of a tree, after n entries were pinned with all of them.
 func (w *world) surveyed(tr tree, pinned, head int) witness.Survey {
