@@ -151,7 +151,7 @@ func (c config) size(part string) (cells, domains, wallets, entries int) {
 	case partGREP11:
 		cells, domains = (len(grep11Ops)+len(grep11Callers)*(1+2*len(grep11Ops)))/4, 2 // half the rounds, half as long
 	case partDecisions:
-		cells, domains = len(ruledList()), 4*len(ruledList()) // each is started again and again
+		cells, domains = len(ruledList()), 2*len(ruledList()) // each is started several times
 		wallets = len(ruledList()) * (32 + spareAccounts)
 	case partLife:
 		domains, wallets = 2, 2*c.Keys // and once more that long for rotations and the restore

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"strongroom/internal/pure/policy"
 )
 
 func TestSpread(t *testing.T) {
@@ -237,7 +239,7 @@ func TestConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(def.Callers, []int{1, 32, 256}) || def.estimate() >= 6*time.Minute {
+	if !slices.Equal(def.Callers, []int{1, 32, 256}) || def.estimate() >= 7*time.Minute {
 		t.Errorf("default: %+v takes %v", def, def.estimate())
 	}
 	full, err := parse([]string{"--core", "c", "--server", "s", "--full"})
@@ -306,5 +308,21 @@ func TestAnchorRowsAndFigures(t *testing.T) {
 	r.print(&out)
 	if !strings.Contains(out.String(), "restore of 7 keys: seconds: 12.5\n") {
 		t.Errorf("%s", out.String())
+	}
+}
+
+// What a domain of the decisions part holds is in its document, with as many rules as it is named after.
+func TestRuled(t *testing.T) {
+	t.Parallel()
+	for _, x := range ruledList() {
+		d := domain{service: newPerson(), holds: x}
+		for range 3 {
+			d.officers = append(d.officers, newPerson())
+		}
+		doc := d.document()
+		rules := len(doc.Routes) + len(doc.Guards) + len(doc.Limits)
+		if _, err := policy.Compile(doc); err != nil || rules != x.rules || (doc.Whitelist != nil) != x.large() || (len(doc.Limits) == 5) != x.large() {
+			t.Errorf("%v: %v, %d rules, %d of them limits", x, err, rules, len(doc.Limits))
+		}
 	}
 }

@@ -23,7 +23,7 @@ type meterHead struct {
 type meterTail struct {
 	Offsets []Offset `cbor:"6,keyasint,omitempty"` // of the window's calendar: they say where its periods are
 
-	Currency string `cbor:"7,keyasint,omitempty"`
+	Currency string `cbor:"7,keyasint,omitempty"` // of [MeasureFiat]
 }
 
 const meterGroup = 5 // key of the group
