@@ -105,7 +105,7 @@ func (c *requestHold) Run(e *env) error {
 
 type requestRelease struct {
 	requestID
-	Hold uint64 `required:"" placeholder:"ENTRY" help:"Entry that holds it, as 'strongroom request show' tells."`
+	Hold uint64 `placeholder:"ENTRY" help:"Entry that holds it. Default: the hold that there is, which is shown."`
 	sending
 	reason
 }
@@ -116,7 +116,31 @@ func (c *requestRelease) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return c.send(e, cl, &client.RequestRelease{Request: id[:], Hold: c.Hold, Reason: c.Reason})
+	hold := c.Hold
+	if hold == 0 {
+		if hold, err = c.held(e, cl, id); err != nil {
+			return err
+		}
+	}
+	return c.send(e, cl, &client.RequestRelease{Request: id[:], Hold: hold, Reason: c.Reason})
+}
+
+// held gives the entry that holds the request, and shows whose hold it is. There is one at most; what is asked for names it, so that it ends no later one.
+func (requestRelease) held(e *env, cl *client.Client, id client.RequestID) (uint64, error) {
+	v, err := cl.Request(e.ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	if v.Hold == nil {
+		return 0, &hinted{err: fmt.Errorf("nobody holds request %s; it is %s", id, v.State), code: exitConflict}
+	}
+	e.say("  %s", e.holdWords(*v.Hold))
+	return v.Hold.Entry, nil
+}
+
+// holdWords says who holds a request, since when and why.
+func (e *env) holdWords(h client.Hold) string {
+	return fmt.Sprintf("held by %s since entry %d: %s", e.person(h.By), h.Entry, words.Plain(h.Reason))
 }
 
 // modePairs shows the operational state where there is something to say, and what the domain goes on without.

@@ -329,6 +329,9 @@ func TestHold(t *testing.T) {
 	}
 	held := hold(v.ID)
 	hold(rules.ID)
+	if got, err := h.D.Request(t.Context(), v.ID); err != nil || got.Hold == nil || got.Hold.Seq != held.Last || got.Hold.By != h.Carol.ID || got.Hold.Reason != "the address looks odd" {
+		t.Fatalf("the hold is not told: %+v, %v", got.Hold, err)
+	}
 	_, err := h.Submit(h.Bob, h.Request(h.Bob, request.RequestHold, request.RequestHoldBody{Request: v.ID[:], Reason: "too"}), nil)
 	wantKind(t, "held already", err, problem.Conflict)
 	_, err = h.Submit(h.Service, h.Request(h.Service, request.RequestHold, request.RequestHoldBody{Request: v.ID[:], Reason: "me"}), nil)

@@ -6,6 +6,7 @@
 package message
 
 import (
+	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
@@ -206,6 +207,8 @@ type Request struct {
 	Last      uint64            `cbor:"11,keyasint"`           // entry that decided its state
 	Receipt   *Receipt          `cbor:"12,keyasint,omitempty"` // for the act that this replies to
 	EndedBy   *Vote             `cbor:"13,keyasint,omitempty"` // who rejected or cancelled it
+
+	Hold *authority.Hold `cbor:"15,keyasint,omitempty"` // who holds it, while it waits: there is one hold at most
 }
 
 // Vote is a person's signed decision.

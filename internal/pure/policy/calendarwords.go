@@ -84,9 +84,17 @@ func fromUTC(seconds int64) string {
 	return "UTC" + sign + clockOf(time.Unix(seconds, 0).UTC())
 }
 
+// atFirst gives the first offset; of a calendar without any, which no document has that may be used, UTC.
+func (c Calendar) atFirst() Offset {
+	if len(c.Offsets) == 0 {
+		return Offset{}
+	}
+	return c.Offsets[0]
+}
+
 // localTime tells the offsets in words, each of them: the zone's name is what its author says.
 func (c Calendar) localTime() string {
-	s := "local time is " + fromUTC(c.Offsets[0].Seconds)
+	s := "local time is " + fromUTC(c.atFirst().Seconds)
 	if list := inYears(c.yearly()); len(list) > 0 {
 		s += " at first; by the clock before each change, " + said(list, "; ")
 	}
@@ -131,7 +139,7 @@ func weekly(list []Hours) string {
 // diffLocalTime tells how offsets that differ do.
 func diffLocalTime(a, b Calendar, say func(string, ...any)) {
 	told := false
-	if was, is := a.Offsets[0], b.Offsets[0]; was.Seconds != is.Seconds {
+	if was, is := a.atFirst(), b.atFirst(); was.Seconds != is.Seconds {
 		say("calendar %s: local time is now %s at first; it was %s", a.ID, fromUTC(is.Seconds), fromUTC(was.Seconds))
 		told = true
 	}
@@ -149,7 +157,7 @@ func diffLocalTime(a, b Calendar, say func(string, ...any)) {
 		told = true
 	}
 	if !told { // when the first offset began: what was before has it too
-		say("calendar %s: its first offset is noted from %s; it was from %s, which makes no difference", a.ID, utc(b.Offsets[0].From), utc(a.Offsets[0].From))
+		say("calendar %s: its first offset is noted from %s; it was from %s, which makes no difference", a.ID, utc(b.atFirst().From), utc(a.atFirst().From))
 	}
 }
 
