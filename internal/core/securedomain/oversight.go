@@ -42,8 +42,9 @@ func (d *Domain) overseen(e *entry.Oversight) {
 	d.confineAll()
 }
 
-// atOnce says whether an operation is done in the same breath as it is taken: between request and effect nobody else decides anything.
-func atOnce(o request.Operation) bool { return o.Unilateral() }
+// atOnce says whether an operation, where one person does it alone, is done in the same breath as it is taken: between request and effect nobody else decides
+// anything.
+func atOnce(o request.Operation) bool { return o.TakesAway() }
 
 // mayUseKeys says whether the operational state lets keys be used at all.
 func (d *Domain) mayUseKeys() error {

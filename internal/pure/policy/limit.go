@@ -85,10 +85,14 @@ type Charge struct {
 
 // Limit finds a limit.
 func (r *Rules) Limit(id string) (Limit, bool) {
-	if id == RuleRamp {
+	switch {
+	case id == RuleRamp:
 		return r.doc.ramp()
+	case CountsAlone(id):
+		return r.doc.alone(id)
+	default:
+		return r.doc.limit(id)
 	}
-	return r.doc.limit(id)
 }
 
 func (d Document) limit(id string) (Limit, bool) {
