@@ -29,7 +29,6 @@ func modeSwitchOf(s *authority.State) modeSwitch {
 // overseen takes a change of the operational state into effect, at once: what is kept unsealed is wiped, the keys of warm wallets are confined, and sessions
 // end. Nothing that is signed meanwhile is given out. The caller holds mu.
 func (d *Domain) overseen(e *entry.Oversight) {
-	d.lacks = nil // what requests lack follows from it
 	if e.Mode == "" {
 		return
 	}
