@@ -21,7 +21,7 @@ type policyReplay struct {
 	From    uint64 `default:"1" placeholder:"ENTRY" help:"First entry whose decisions are made again; all entries before it are read too."`
 	Entries string `placeholder:"FILE" help:"Take the log from here instead of serve: lists as 'strongroom audit entries -o json' writes them, from entry 0 on, one after the other."`
 	covered
-	Out     string `placeholder:"FILE" help:"Write the report in its canonical form too."`
+	Out string `placeholder:"FILE" help:"Write the report in its canonical form too."`
 }
 
 // Run replays.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"strongroom/client"
-	"strongroom/internal/app/words"
 	"strongroom/internal/app/verifyapp"
+	"strongroom/internal/app/words"
 	"strongroom/internal/pure/apiv1"
 )
 

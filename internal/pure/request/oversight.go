@@ -44,7 +44,9 @@ func (o Operation) Unilateral() bool { return o == Zeroize || o == Freeze || o =
 
 // TakesAway says whether o, where one person does it alone, takes power away and nothing else, so that it does not wait for a certain clock: what nobody else
 // need agree to, and taking an address away.
-func (o Operation) TakesAway() bool { return o.Unilateral() || o == BlacklistAdd || o == WhitelistSuspend }
+func (o Operation) TakesAway() bool {
+	return o.Unilateral() || o == BlacklistAdd || o == WhitelistSuspend
+}
 
 // OversightBody is the body of an operation of oversight.
 type OversightBody interface {
