@@ -44,14 +44,7 @@ type Restored struct {
 // signed checkpoint, every blob there and, unless the domain is zeroized, opening. It pins the checkpoint where less was pinned before, and refuses a backup that is behind the pin,
 // before it writes anything. The next start writes under a new writer epoch.
 func Restore(ctx context.Context, cfg RestoreConfig) (*Restored, error) {
-	m, err := format.Decode(cfg.Manifest)
-	if err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
-	}
-	ids, err := domainkeys.LoadIdentity(ctx, cfg.Arena, cfg.Root)
-	if errors.Is(err, hsm.ErrNotFound) {
-		return nil, fmt.Errorf("restore: the root of trust has no identity: bring back the root that the domain had, or let custodians restore it first: %w", err)
-	}
+	m, ids, err := backup.Begin(ctx, cfg.Manifest, cfg.Arena, cfg.Root, cfg.Store)
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
@@ -64,12 +57,6 @@ func Restore(ctx context.Context, cfg RestoreConfig) (*Restored, error) {
 }
 
 func restore(ctx context.Context, cfg RestoreConfig, ids *domainkeys.Identity, m *backup.Manifest) (*Restored, error) {
-	if err := m.Of(ids.IdentityKey()); err != nil {
-		return nil, err
-	}
-	if size, _, err := cfg.Store.Head(ctx); err != nil || size > 0 {
-		return nil, errors.Join(err, fmt.Errorf("the log has %d entries already; restore into a new folder", size))
-	}
 	pinned, err := pinnedBefore(ctx, cfg.Anchor, m)
 	if err != nil {
 		return nil, err
