@@ -104,13 +104,14 @@ func (c *Client) checkpoint(ctx context.Context, logKey ed25519.PublicKey) (cp t
 	return cp, nil
 }
 
-// ReplayEntries is [Client.Replay] over entries that were read before: lists of entries in JSON, one after the other, as serve gives them. Nothing says that they
-// are the domain's but the root in the report.
-func ReplayEntries(rules RuleSet, from uint64, lists io.Reader) (ReplayReport, error) {
+// ReplayEntries is [Client.Replay] over entries that were read before: lists of entries in JSON, one after the other, as serve gives them. It reads the first
+// size of them; 0: all. Nothing says that they are the domain's but size and root in the report, which the caller compares with a checkpoint of that size.
+func ReplayEntries(rules RuleSet, from, size uint64, lists io.Reader) (ReplayReport, error) {
 	p, err := authority.NewReplay(rules, from)
 	if err != nil {
 		return ReplayReport{}, err
 	}
+	n := uint64(0)
 	for d := json.NewDecoder(lists); ; {
 		var l apiv1.EntryList
 		if err := d.Decode(&l); errors.Is(err, io.EOF) {
@@ -121,6 +122,9 @@ func ReplayEntries(rules RuleSet, from uint64, lists io.Reader) (ReplayReport, e
 		for _, x := range l.Entries {
 			if err := addEntry(p, x); err != nil {
 				return ReplayReport{}, err
+			}
+			if n++; n == size {
+				return p.Report(), nil
 			}
 		}
 	}

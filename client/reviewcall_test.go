@@ -14,30 +14,11 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/eth"
-	"strongroom/internal/pure/eth/abi"
 	"strongroom/internal/pure/eth/calls"
+	"strongroom/internal/pure/eth/calls/callstest"
 	"strongroom/internal/pure/eth/eip712"
 	"strongroom/internal/pure/request"
 )
-
-const (
-	callToken = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"
-	callMulti = "0x8617E340B3D01FA5F11F306F4090FD50E238070D"
-	callOwn   = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
-)
-
-func callData(t *testing.T, signature, args string) []byte {
-	t.Helper()
-	f, err := abi.ParseFunction(signature)
-	if err != nil {
-		t.Fatal(err)
-	}
-	vs, err := abi.FromJSON(f.Inputs, []byte(args))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f.EncodeCall(vs)
-}
 
 // viewOf is what serve shows of a request.
 func viewOf(t *testing.T, op request.Operation, body any, e request.Effects, b request.Bounds) client.RequestView {
@@ -66,15 +47,15 @@ func viewOf(t *testing.T, op request.Operation, body any, e request.Effects, b r
 
 // callView is a call of many, one of them of a contract that is not in the rules.
 func callView(t *testing.T) client.RequestView {
-	approve := callData(t, "approve(address,uint256)", fmt.Sprintf(`[%q,7]`, callOwn))
-	data := callData(t, "aggregate3((address,bool,bytes)[])", fmt.Sprintf(`[[[%q,true,"0x%x"],[%q,false,"0x%[2]x"]]]`, callToken, approve, callOwn))
-	contract, err := eth.ParseAddress(callMulti)
+	approve := callstest.Data(t, "approve(address,uint256)", fmt.Sprintf(`[%q,7]`, callstest.Payee))
+	data := callstest.Data(t, "aggregate3((address,bool,bytes)[])", fmt.Sprintf(`[[[%q,true,"0x%x"],[%q,false,"0x%[2]x"]]]`, callstest.Token, approve, callstest.Payee))
+	contract, err := eth.ParseAddress(callstest.Multi)
 	if err != nil {
 		t.Fatal(err)
 	}
 	chain := custody.EVMChain(1)
-	c, err := calls.Decode(calls.Call{Chain: chain, Source: callOwn, Contract: contract, Value: custody.U64(1), Data: data}, func(a eth.Address, s eth.Selector) (calls.Found, bool, bool) {
-		f, ok := map[string]calls.Found{callToken: {ID: "usd", Kind: calls.Token}, callMulti: {ID: "multi", Kind: calls.Multicall}}[a.String()]
+	c, err := calls.Decode(calls.Call{Chain: chain, Source: callstest.Payee, Contract: contract, Value: custody.U64(1), Data: data}, func(a eth.Address, s eth.Selector) (calls.Found, bool, bool) {
+		f, ok := map[string]calls.Found{callstest.Token: {ID: "usd", Kind: calls.Token}, callstest.Multi: {ID: "multi", Kind: calls.Multicall}}[a.String()]
 		var has bool
 		f.Function, has = calls.Standard(f.Kind, s)
 		return f, ok, has
@@ -82,8 +63,8 @@ func callView(t *testing.T) client.RequestView {
 	if err != nil || len(c.Calls) != 3 {
 		t.Fatal(err, c)
 	}
-	return viewOf(t, request.ContractCall, request.ContractCallBody{Wallet: "hot", Contract: callMulti, Value: custody.U64(1), Data: data, FeeCap: custody.U64(9)},
-		request.Effects{Wallet: "hot", Chain: chain, Asset: chain.Native(), Source: callOwn, Total: custody.U64(1), Calls: &c},
+	return viewOf(t, request.ContractCall, request.ContractCallBody{Wallet: "hot", Contract: callstest.Multi, Value: custody.U64(1), Data: data, FeeCap: custody.U64(9)},
+		request.Effects{Wallet: "hot", Chain: chain, Asset: chain.Native(), Source: callstest.Payee, Total: custody.U64(1), Calls: &c},
 		request.Bounds{FeeCap: custody.U64(9), FeeAsset: chain.Native(), Change: request.NoChange, Slot: request.AccountNonce})
 }
 
@@ -93,7 +74,7 @@ func messageView(t *testing.T) client.RequestView {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return viewOf(t, request.MessageSign, b, request.Effects{Wallet: "hot", Chain: custody.EVMChain(1), Source: callOwn, Message: &m}, request.Bounds{Change: request.NoChange, Slot: request.NoSlot})
+	return viewOf(t, request.MessageSign, b, request.Effects{Wallet: "hot", Chain: custody.EVMChain(1), Source: callstest.Payee, Message: &m}, request.Bounds{Change: request.NoChange, Slot: request.NoSlot})
 }
 
 // TestReviewOfCalls: calls and messages are decoded again from the canonical request; whatever serve shows otherwise is found out.

@@ -102,6 +102,7 @@ type (
 	RecoveryView   = apiv1.RecoveryView
 	Reanchoring    = apiv1.Reanchoring
 	Mode           = apiv1.Mode
+	Hold           = apiv1.Hold
 	Chain          = apiv1.Chain
 	Check          = apiv1.Check
 	RequestView    = apiv1.RequestView

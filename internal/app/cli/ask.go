@@ -326,7 +326,7 @@ func next(v client.RequestView) string {
 	switch v.State {
 	case "pending":
 		if v.Missing != nil && v.Missing.Rule == policy.RuleHeld {
-			return fmt.Sprintf("to release it: strongroom request release %s --hold ENTRY --reason TEXT, with the entry that holds it; approvals count meanwhile", v.ID)
+			return fmt.Sprintf("to release it: strongroom request release %s --reason TEXT; approvals count meanwhile", v.ID)
 		}
 		return fmt.Sprintf("approvers run: strongroom request approve %s", v.ID)
 	case "ready":
@@ -402,6 +402,9 @@ func (e *env) requestPairs(v client.RequestView) []pair {
 	}
 	if v.EndedBy != nil {
 		out = append(out, pair{v.State, fmt.Sprintf("by %s at %s, entry %d", e.person(v.EndedBy.Person), v.EndedBy.Time, v.EndedBy.Seq)})
+	}
+	if v.Hold != nil {
+		out = append(out, pair{"HELD", e.holdWords(*v.Hold)})
 	}
 	if v.Note != "" {
 		out = append(out, pair{"waits", v.Note})

@@ -143,7 +143,7 @@ func TestADecisionIsRecordedOnAReceiptOnly(t *testing.T) {
 func TestNextForPeople(t *testing.T) {
 	t.Parallel()
 	held := client.RequestView{ID: "1f", State: "pending", Missing: &apiv1.Lack{Rule: policy.RuleHeld}}
-	if got := next(held); !strings.HasPrefix(got, "to release it: strongroom request release 1f --hold ") {
+	if got := next(held); !strings.HasPrefix(got, "to release it: strongroom request release 1f --reason ") {
 		t.Errorf("held: %s", got)
 	}
 	message := client.RequestView{ID: "1f", State: "ready", Operation: request.MessageSign}

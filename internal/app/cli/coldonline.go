@@ -87,7 +87,7 @@ func (c *coldAdd) Run(e *env) error {
 	if c.Name != "" {
 		body.Name = c.Name
 	}
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
+	return askAbout(e, c.sending, statusLife, func(l client.Life) (client.Body, error) {
 		body.Counter = l.Counter + 1
 		return body, nil
 	})
@@ -117,7 +117,7 @@ func (c *coldRemove) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
+	return askAbout(e, c.sending, statusLife, func(l client.Life) (client.Body, error) {
 		return &client.OfflineRemove{Counter: l.Counter + 1, Domain: id}, nil
 	})
 }

@@ -50,9 +50,11 @@ In rules without lines of defence administrators can. 'strongroom request releas
 
 // Help shows how it is used.
 func (requestRelease) Help() string {
-	return `For instance, where 'strongroom request show 1f0c9a77' says "holds it since entry 36":
+	return `For instance:
 
-    strongroom request release 1f0c9a77 --hold 36 --reason "the invoice is real"`
+    strongroom request release 1f0c9a77 --reason "the invoice is real"
+
+It shows whose hold it is, and names it by its entry, so that what is approved ends no later hold.`
 }
 
 // Help shows how it is used.

@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"strongroom/client"
-	"strongroom/internal/app/words"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
@@ -161,27 +160,7 @@ func (c *pointsSet) Run(e *env) error {
 			return usage("%w", err)
 		}
 	}
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) { b.Counter = l.Counter + 1; return &b, nil })
-}
-
-// askLife reads where the domain stands, shows what is about to be asked for in words, and asks.
-func askLife(e *env, s sending, body func(client.Life) (client.Body, error)) error {
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
-	st, err := cl.Status(e.ctx)
-	if err != nil {
-		return err
-	}
-	b, err := body(st.Life)
-	if err != nil {
-		return err
-	}
-	for _, l := range words.Body(b, "") {
-		e.say("  %s", l)
-	}
-	return s.send(e, cl, b)
+	return askAbout(e, c.sending, statusLife, func(l client.Life) (client.Body, error) { b.Counter = l.Counter + 1; return &b, nil })
 }
 
 // rotateCmd replaces the working key.
@@ -207,7 +186,7 @@ func (c *rotateLoad) Run(e *env) error {
 			return err
 		}
 	}
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
+	return askAbout(e, c.sending, statusLife, func(l client.Life) (client.Body, error) {
 		return &client.EpochLoad{Counter: l.Counter + 1, Epoch: l.NextEpoch, Recovery: r}, nil
 	})
 }
@@ -225,7 +204,7 @@ func (c *rotateCommit) Run(e *env) error {
 			return err
 		}
 	}
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
+	return askAbout(e, c.sending, statusLife, func(l client.Life) (client.Body, error) {
 		n, err := registerOf(l.Next, "no next working key is loaded", "strongroom domain rotate load")
 		return &client.EpochCommit{Counter: l.Counter + 1, Epoch: n.Epoch, Pattern: n.Pattern, Receipts: receipts}, err
 	})
@@ -235,7 +214,7 @@ type rotateActivate struct{ sending }
 
 // Run asks.
 func (c *rotateActivate) Run(e *env) error {
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
+	return askAbout(e, c.sending, statusLife, func(l client.Life) (client.Body, error) {
 		n, err := registerOf(l.Next, "no next working key is loaded", "strongroom domain rotate load")
 		if err == nil && n.Lacking > 0 {
 			err = hint(fmt.Errorf("%d of %d keys are not enciphered for epoch %d yet", n.Lacking, n.Keys, n.Epoch), "it goes on by itself; strongroom domain status shows how far it is")
@@ -248,7 +227,7 @@ type rotateFinalize struct{ sending }
 
 // Run asks.
 func (c *rotateFinalize) Run(e *env) error {
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
+	return askAbout(e, c.sending, statusLife, func(l client.Life) (client.Body, error) {
 		p, err := registerOf(l.Previous, "there is no previous working key", "strongroom domain rotate activate")
 		return &client.EpochFinalize{Counter: l.Counter + 1, Epoch: p.Epoch, Pattern: p.Pattern}, err
 	})
@@ -258,7 +237,7 @@ type rotateCancel struct{ sending }
 
 // Run asks.
 func (c *rotateCancel) Run(e *env) error {
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
+	return askAbout(e, c.sending, statusLife, func(l client.Life) (client.Body, error) {
 		n, err := registerOf(l.Next, "there is no rotation that could be cancelled", "strongroom domain status")
 		return &client.EpochCancel{Counter: l.Counter + 1, Epoch: n.Epoch, Pattern: n.Pattern}, err
 	})
@@ -305,7 +284,7 @@ func (c *domainZeroize) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
+	return askAbout(e, c.sending, statusLife, func(l client.Life) (client.Body, error) {
 		return &client.Zeroize{Counter: l.Counter + 1, Phrase: want}, nil
 	})
 }
@@ -314,7 +293,7 @@ type domainRestore struct{ sending }
 
 // Run asks to take the domain back into use after a restore by custodians.
 func (c *domainRestore) Run(e *env) error {
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
+	return askAbout(e, c.sending, statusLife, func(l client.Life) (client.Body, error) {
 		if l.Since == 0 {
 			return nil, &hinted{err: errors.New("the domain is operational; there is nothing to restore"), code: exitConflict}
 		}

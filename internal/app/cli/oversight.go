@@ -23,7 +23,7 @@ type domainFreeze struct {
 
 // Run freezes the domain.
 func (c *domainFreeze) Run(e *env) error {
-	return askOversight(e, c.sending, func(client.Mode) (client.Body, error) { return &client.Freeze{Reason: c.Reason}, nil })
+	return askAbout(e, c.sending, statusMode, func(client.Mode) (client.Body, error) { return &client.Freeze{Reason: c.Reason}, nil })
 }
 
 type domainUnfreeze struct {
@@ -33,7 +33,7 @@ type domainUnfreeze struct {
 
 // Run asks to end a freeze.
 func (c *domainUnfreeze) Run(e *env) error {
-	return askOversight(e, c.sending, func(m client.Mode) (client.Body, error) {
+	return askAbout(e, c.sending, statusMode, func(m client.Mode) (client.Body, error) {
 		if m.Mode != policy.Frozen {
 			return nil, &hinted{err: fmt.Errorf("the domain is not frozen; it is %s", m.Mode), hint: "'strongroom domain resume' ends a drain", code: exitConflict}
 		}
@@ -48,7 +48,7 @@ type domainDrain struct {
 
 // Run asks to drain the domain.
 func (c *domainDrain) Run(e *env) error {
-	return askOversight(e, c.sending, func(m client.Mode) (client.Body, error) {
+	return askAbout(e, c.sending, statusMode, func(m client.Mode) (client.Body, error) {
 		return &client.Drain{Since: m.Since, Reason: c.Reason}, nil
 	})
 }
@@ -60,7 +60,7 @@ type domainResume struct {
 
 // Run asks to end a freeze or a drain by the break-glass plan.
 func (c *domainResume) Run(e *env) error {
-	return askOversight(e, c.sending, func(m client.Mode) (client.Body, error) {
+	return askAbout(e, c.sending, statusMode, func(m client.Mode) (client.Body, error) {
 		if m.Mode == policy.Normal {
 			return nil, &hinted{err: errors.New("the domain is in its normal state; there is nothing to resume"), code: exitConflict}
 		}
@@ -68,8 +68,8 @@ func (c *domainResume) Run(e *env) error {
 	})
 }
 
-// askOversight reads the operational state, shows what is about to be asked for in words, and asks.
-func askOversight(e *env, s sending, body func(client.Mode) (client.Body, error)) error {
+// askAbout reads a part of the status, shows what is about to be asked for in words, and asks.
+func askAbout[T any](e *env, s sending, part func(client.Status) T, body func(T) (client.Body, error)) error {
 	cl, err := e.client()
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func askOversight(e *env, s sending, body func(client.Mode) (client.Body, error)
 	if err != nil {
 		return err
 	}
-	b, err := body(st.Mode)
+	b, err := body(part(st))
 	if err != nil {
 		return err
 	}
@@ -87,6 +87,10 @@ func askOversight(e *env, s sending, body func(client.Mode) (client.Body, error)
 	}
 	return s.send(e, cl, b)
 }
+
+// statusMode is the operational state, and statusLife where the domain stands in its life.
+func statusMode(s client.Status) client.Mode { return s.Mode }
+func statusLife(s client.Status) client.Life { return s.Life }
 
 type requestHold struct {
 	requestID
@@ -105,7 +109,7 @@ func (c *requestHold) Run(e *env) error {
 
 type requestRelease struct {
 	requestID
-	Hold uint64 `required:"" placeholder:"ENTRY" help:"Entry that holds it, as 'strongroom request show' tells."`
+	Hold uint64 `placeholder:"ENTRY" help:"Entry that holds it. Default: the hold that there is, which is shown."`
 	sending
 	reason
 }
@@ -116,7 +120,31 @@ func (c *requestRelease) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return c.send(e, cl, &client.RequestRelease{Request: id[:], Hold: c.Hold, Reason: c.Reason})
+	hold := c.Hold
+	if hold == 0 {
+		if hold, err = c.held(e, cl, id); err != nil {
+			return err
+		}
+	}
+	return c.send(e, cl, &client.RequestRelease{Request: id[:], Hold: hold, Reason: c.Reason})
+}
+
+// held gives the entry that holds the request, and shows whose hold it is. There is one at most; what is asked for names it, so that it ends no later one.
+func (requestRelease) held(e *env, cl *client.Client, id client.RequestID) (uint64, error) {
+	v, err := cl.Request(e.ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	if v.Hold == nil {
+		return 0, &hinted{err: fmt.Errorf("nobody holds request %s; it is %s", id, v.State), code: exitConflict}
+	}
+	e.say("  %s", e.holdWords(*v.Hold))
+	return v.Hold.Entry, nil
+}
+
+// holdWords says who holds a request, since when and why.
+func (e *env) holdWords(h client.Hold) string {
+	return fmt.Sprintf("held by %s since entry %d: %s", e.person(h.By), h.Entry, words.Plain(h.Reason))
 }
 
 // modePairs shows the operational state where there is something to say, and what the domain goes on without.

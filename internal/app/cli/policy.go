@@ -130,7 +130,11 @@ func (c *policyCheck) findings(e *env, rules *policy.Rules) (out []finding, idle
 		if f.Note {
 			kind = "note"
 		}
-		e.say("%s:%d:%d: %s: %s %s: %s", c.File, line, column, kind, strings.TrimSuffix(f.Section, "s"), f.ID, f.What)
+		place := f.Section + ": " + f.ID // breakGlass, whitelist
+		if one, list := strings.CutSuffix(f.Section, "s"); list && f.Section != "breakGlass" {
+			place = one + " " + f.ID
+		}
+		e.say("%s:%d:%d: %s: %s: %s", c.File, line, column, kind, place, f.What)
 		out = append(out, finding{line, column, f.Section, f.ID, f.What, f.Note})
 		idle = idle || !f.Note
 	}

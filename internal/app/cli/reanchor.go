@@ -275,7 +275,7 @@ func (c *reanchorCancel) Run(e *env) error {
 	if st.Reanchoring == nil || st.Reanchoring.Cancelled {
 		return &hinted{err: errors.New("no re-anchoring is under way"), code: exitConflict}
 	}
-	return askLife(e, c.sending, func(l client.Life) (client.Body, error) {
+	return askAbout(e, c.sending, statusLife, func(l client.Life) (client.Body, error) {
 		return &client.ReanchorCancel{Counter: l.Counter + 1, Reanchor: st.Reanchoring.Entry}, nil
 	})
 }

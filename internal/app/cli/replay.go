@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"strongroom/client"
@@ -20,8 +19,9 @@ import (
 type policyReplay struct {
 	Against string `required:"" placeholder:"FILE" help:"Rule file to run."`
 	From    uint64 `default:"1" placeholder:"ENTRY" help:"First entry whose decisions are made again; all entries before it are read too."`
-	Entries string `placeholder:"FILE" help:"Take the log from here instead of serve: lists as 'strongroom audit entries -o json' writes them, from entry 0 on, one after the other. They are not checked against a checkpoint."`
-	Out     string `placeholder:"FILE" help:"Write the report in its canonical form too."`
+	Entries string `placeholder:"FILE" help:"Take the log from here instead of serve: lists as 'strongroom audit entries -o json' writes them, from entry 0 on, one after the other."`
+	covered
+	Out string `placeholder:"FILE" help:"Write the report in its canonical form too."`
 }
 
 // Run replays.
@@ -36,7 +36,9 @@ func (c *policyReplay) Run(e *env) error {
 	}
 	var r client.ReplayReport
 	if c.Entries != "" {
-		r, err = replayFile(next, c.From, c.Entries)
+		r, err = c.replayFile(e, next)
+	} else if c.given() {
+		return usage("--checkpoint, --witness, --quorum and --unchecked go with --entries; what serve shows is always checked")
 	} else {
 		r, err = e.replay(cl, client.Replaying{Rules: next, From: c.From})
 	}
@@ -49,15 +51,6 @@ func (c *policyReplay) Run(e *env) error {
 		}
 	}
 	return e.show(reportView(r), func() error { return e.differences(r) })
-}
-
-func replayFile(rules policy.Document, from uint64, path string) (client.ReplayReport, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return client.ReplayReport{}, err
-	}
-	defer f.Close()
-	return client.ReplayEntries(rules, from, f)
 }
 
 // replay runs rules over the log that serve shows, and tells how far it is.

@@ -10,6 +10,7 @@ import (
 
 	"strongroom/client"
 	"strongroom/internal/app/verifyapp"
+	"strongroom/internal/app/words"
 	"strongroom/internal/pure/apiv1"
 )
 
@@ -171,8 +172,9 @@ func (s silent) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // auditCmd is about the log.
 type auditCmd struct {
-	Check   auditCheck   `cmd:"" help:"Have the core check its whole log, decisions and blobs again."`
-	Entries auditEntries `cmd:"" help:"Entries of the log in clear."`
+	Check      auditCheck      `cmd:"" help:"Have the core check its whole log, decisions and blobs again."`
+	Entries    auditEntries    `cmd:"" help:"Entries of the log in clear."`
+	Checkpoint auditCheckpoint `cmd:"" help:"Latest checkpoint of the log: a note that the log key signed, and log witnesses where there are any."`
 }
 
 type auditCheck struct {
@@ -233,6 +235,27 @@ func checkPairs(k client.Check) []pair {
 		state = "everything holds"
 	}
 	return []pair{{"check", state}, {"entries", fmt.Sprintf("%d of %d", k.Checked, k.Total)}}
+}
+
+type auditCheckpoint struct{}
+
+// Run writes it as it is. Who reads it checks the signatures.
+func (*auditCheckpoint) Run(e *env) error {
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	st, err := cl.Status(e.ctx) // the tiles' own may be a little behind
+	if err != nil {
+		return err
+	}
+	b := st.Checkpoint
+	return e.show(map[string]string{"checkpoint": string(b)}, func() error {
+		for _, l := range strings.Split(strings.TrimSuffix(string(b), "\n"), "\n") {
+			fmt.Fprintln(e.Out, words.Plain(l))
+		}
+		return nil
+	})
 }
 
 type auditEntries struct {

@@ -24,10 +24,15 @@ import (
 )
 
 type watchCmd struct {
-	Since   string   `default:"now" placeholder:"WHEN" help:"Where to begin: an entry's number, a time (2026-01-31T12:00:00Z), a duration back (24h), start, or now."`
-	Only    string   `enum:"all,security" default:"all" help:"all, or security: refusals, rejections, cancellations, and what changes people, rules, keys, the log or the domain."`
-	JSON    bool     `name:"json" help:"One line of JSON an entry; as -o json."`
-	Once    bool     `help:"End where the log ends now, instead of waiting for more."`
+	Since string `default:"now" placeholder:"WHEN" help:"Where to begin: an entry's number, a time (2026-01-31T12:00:00Z), a duration back (24h), start, or now."`
+	Only  string `enum:"all,security" default:"all" help:"all, or security: refusals, rejections, cancellations, and what changes people, rules, keys, the log or the domain."`
+	JSON  bool   `name:"json" help:"One line of JSON an entry; as -o json."`
+	Once  bool   `help:"End where the log ends now, instead of waiting for more."`
+	cosigning
+}
+
+// cosigning says whose cosignatures of checkpoints count.
+type cosigning struct {
 	Witness []string `placeholder:"NAME=KEY" sep:"none" help:"Log witness whose cosignature counts (C2SP verifier key); repeat for all of them. Default: those of the domain's genesis."`
 	Quorum  int      `placeholder:"N" help:"How many of them must have cosigned; default: of genesis, or a majority."`
 }
@@ -66,7 +71,7 @@ func (c *watchCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	set, err := c.witnesses(e, cl, id)
+	set, err := c.witnesses(func() ([]tlog.Witness, int, error) { return genesisWitnesses(e, cl, id) })
 	if err != nil {
 		return err
 	}
@@ -112,7 +117,7 @@ func parseSince(s string, now time.Time) (out watchapp.Since, err error) {
 
 // witnesses gives the log witnesses whose cosignatures count: those of the flags, or of the domain's genesis, which its id is the hash of. After a
 // re-anchoring others may have taken their place; then only those of the flags count.
-func (c *watchCmd) witnesses(e *env, cl *client.Client, id custody.DomainID) (none tlog.Witnesses, err error) {
+func (c *cosigning) witnesses(ofGenesis func() ([]tlog.Witness, int, error)) (none tlog.Witnesses, err error) {
 	var list []tlog.Witness
 	quorum := c.Quorum
 	for _, s := range c.Witness {
@@ -124,7 +129,7 @@ func (c *watchCmd) witnesses(e *env, cl *client.Client, id custody.DomainID) (no
 		list = append(list, tlog.Witness{Name: name, Key: key})
 	}
 	if len(list) == 0 {
-		if list, quorum, err = genesisWitnesses(e, cl, id); err != nil || len(list) == 0 {
+		if list, quorum, err = ofGenesis(); err != nil || len(list) == 0 {
 			return none, err
 		}
 	}
@@ -141,14 +146,21 @@ func genesisWitnesses(e *env, cl *client.Client, id custody.DomainID) (out []tlo
 		return nil, 0, err
 	}
 	if st.Incarnation > 1 {
-		e.say("the log was re-anchored: cosignatures of log witnesses are looked at only with --witness")
+		e.say("%s", reanchored)
 		return nil, 0, nil
 	}
 	l, err := cl.Entries(e.ctx, 0, 1, 0)
 	if err != nil {
 		return nil, 0, err
 	}
-	if len(l.Entries) != 1 || entry.Hash(l.Entries[0].Leaf) != id || len(l.Entries[0].Bodies) != 1 {
+	return witnessesIn(l, id)
+}
+
+const reanchored = "the log was re-anchored: cosignatures of log witnesses are looked at only with --witness"
+
+// witnessesIn gives the log witnesses of a domain's genesis, which is the first of some entries.
+func witnessesIn(l client.EntryList, id custody.DomainID) (out []tlog.Witness, quorum int, err error) {
+	if len(l.Entries) == 0 || entry.Hash(l.Entries[0].Leaf) != id || len(l.Entries[0].Bodies) != 1 {
 		return nil, 0, hint(fmt.Errorf("%w: entry 0 is not the genesis of the domain %s", client.ErrDisagrees, id), "%s", otherDomain)
 	}
 	leaf, err := entry.DecodeLeaf(l.Entries[0].Leaf)

@@ -55,6 +55,7 @@ type witnessRun struct {
 	State   string   `required:"" placeholder:"DIR" help:"Folder of what the witness remembers. Never set it back, and never give it to two witnesses."`
 	Logs    string   `required:"" placeholder:"FILE" help:"The accepted logs, lines \"log VKEY\"; 'strongroom domain show' prints a domain's."`
 	TLSDir  string   `name:"tls-dir" placeholder:"DIR" help:"Serve HTTPS with a certificate authority in this folder, made on the first start; its ca.pem is for those who call. Default: HTTP, as all that crosses is signed."`
+	Metrics string   `name:"metrics-listen" placeholder:"HOST:PORT" help:"Where /metrics is, on loopback and in plaintext; default: nowhere."`
 	TLSName []string `name:"tls-name" placeholder:"NAME" help:"Name or address in the certificate; default localhost. May be given more than once."`
 }
 
@@ -64,7 +65,7 @@ func (c *witnessRun) Run(e *env) error {
 	if len(names) == 0 {
 		names = tlsca.DefaultNames()
 	}
-	return witnessapp.Run(e.ctx, witnessapp.Options{Arena: e.arena, Key: c.File, State: c.State, Logs: c.Logs, Listen: c.Listen, TLSDir: c.TLSDir, TLSNames: names,
+	return witnessapp.Run(e.ctx, witnessapp.Options{Arena: e.arena, Key: c.File, State: c.State, Logs: c.Logs, Listen: c.Listen, Metrics: c.Metrics, TLSDir: c.TLSDir, TLSNames: names,
 		Passphrase: func() (secret.Bytes, error) {
 			return e.passphrase(c.PassphraseFD, fmt.Sprintf("Passphrase of %s: ", c.File), "--passphrase-fd")
 		},

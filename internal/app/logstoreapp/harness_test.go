@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"strongroom/internal/app/logstoreapp"
 	"strongroom/internal/core/auditlog"
@@ -51,7 +52,7 @@ func options(t testing.TB, dsn, log string) logstoreapp.Options {
 	dir := shortDir(t)
 	file := filepath.Join(dir, "dsn")
 	must(t, os.WriteFile(file, []byte(dsn+"\n"), 0o600))
-	return logstoreapp.Options{Socket: filepath.Join(dir, "s"), DSNFile: file, Log: log, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	return logstoreapp.Options{Socket: filepath.Join(dir, "s"), DSNFile: file, Log: log, Now: time.Now, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 }
 
 // serve runs a log store in this process until the test ends, and gives its socket.
@@ -176,7 +177,7 @@ const helperEnv = "STRONGROOM_LOGSTORE_TEST_HELPER"
 func TestMain(m *testing.M) {
 	switch os.Getenv(helperEnv) {
 	case "serve":
-		o := logstoreapp.Options{Socket: os.Args[1], DSNFile: os.Args[2], Log: os.Args[3], Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+		o := logstoreapp.Options{Socket: os.Args[1], DSNFile: os.Args[2], Log: os.Args[3], Now: time.Now, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 		if err := logstoreapp.Run(context.Background(), o, func() { fmt.Println("ready") }); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

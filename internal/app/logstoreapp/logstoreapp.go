@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"strongroom/internal/app/together"
 	"strongroom/internal/edge/postgres/logstore"
 	"strongroom/internal/gate"
 )
@@ -28,20 +29,22 @@ const DefaultLog = "domain"
 // maxDSN is the longest connection string, in bytes.
 const maxDSN = 16 << 10
 
-// Options say what to serve. DSNFile or DSNFD is required; the connection string may hold a password and is never an argument.
+// Options say what to serve. Now, Logger and DSNFile or DSNFD are required; the connection string may hold a password and is never an argument.
 type Options struct {
 	Socket  string   // path of the socket; its folder has mode 0700 and is ours
 	DSNFile string   // file with the PostgreSQL connection string or URL, readable by nobody else
 	DSNFD   int      // file descriptor to read it from, used where DSNFile is empty; 0 is none
 	Log     string   // name of the log in the database; empty: DefaultLog
 	UIDs    []uint32 // user ids that may connect; empty: our own
+	Metrics string   // host:port on loopback of /metrics; empty: none
+	Now     func() time.Time
 	Logger  *slog.Logger
 }
 
 // Run serves a log until ctx ends. ready, if not nil, is called once the socket is open.
 func Run(ctx context.Context, o Options, ready func()) error {
-	if o.Socket == "" || o.Logger == nil {
-		return errors.New("log store: name a socket, and give a logger")
+	if o.Socket == "" || o.Logger == nil || o.Now == nil {
+		return errors.New("log store: name a socket, and give a clock and a logger")
 	}
 	if o.Log == "" {
 		o.Log = DefaultLog
@@ -64,7 +67,11 @@ func Run(ctx context.Context, o Options, ready func()) error {
 func serve(ctx context.Context, o Options, store *logstore.Store, ready func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := newServer(store, o.Logger)
+	seen, err := newCounts(o.Now)
+	if err != nil {
+		return err
+	}
+	s := newServer(store, o.Logger, seen)
 	mux := gate.NewMux()
 	s.register(mux)
 	srv, err := gate.NewServer(gate.Config{Handle: mux.Dispatch, AllowedUIDs: o.UIDs, Log: o.Logger,
@@ -79,11 +86,15 @@ func serve(ctx context.Context, o Options, store *logstore.Store, ready func()) 
 	if err != nil {
 		return err
 	}
+	work, err := seen.Beside(ctx, o.Metrics, o.Logger)
+	if err != nil {
+		return errors.Join(fmt.Errorf("log store: %w", err), ln.Close())
+	}
 	o.Logger.InfoContext(ctx, "log store is open", slog.String("socket", o.Socket), slog.String("place", store.Place()))
 	if ready != nil {
 		ready()
 	}
-	err = srv.Serve(ctx, ln)
+	err = together.Run(ctx, append(work, func(ctx context.Context) error { return srv.Serve(ctx, ln) }))
 	s.closeAll(context.WithoutCancel(ctx))
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, err)

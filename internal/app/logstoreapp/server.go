@@ -9,7 +9,9 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
+	"strongroom/internal/edge/counts"
 	"strongroom/internal/edge/postgres/logstore"
 	"strongroom/internal/gate"
 	wire "strongroom/internal/gate/logstore"
@@ -24,6 +26,7 @@ const maxHandles = 64
 type server struct {
 	store *logstore.Store
 	log   *slog.Logger
+	seen  *counts.Counts
 
 	mu      sync.Mutex // guards handles
 	handles map[wire.Handle]*handle
@@ -39,20 +42,52 @@ type handle struct {
 	ended   bool
 }
 
-func newServer(store *logstore.Store, log *slog.Logger) *server {
-	return &server{store: store, log: log, handles: map[wire.Handle]*handle{}}
+func newServer(store *logstore.Store, log *slog.Logger, seen *counts.Counts) *server {
+	return &server{store: store, log: log, seen: seen, handles: map[wire.Handle]*handle{}}
 }
 
 func (s *server) register(mux *gate.Mux) {
-	gate.Handle(mux, wire.MethodOpen, s.open)
-	gate.Handle(mux, wire.MethodHead, func(ctx context.Context, _ gate.Caller, _ wire.HeadOf) (wire.Head, error) { return s.store.Head(ctx) })
-	gate.Handle(mux, wire.MethodRead, s.read)
-	gate.Handle(mux, wire.MethodPart, s.part)
-	gate.Handle(mux, wire.MethodStage, s.stage)
-	gate.Handle(mux, wire.MethodAppend, s.append)
-	gate.Handle(mux, wire.MethodTruncate, s.truncate)
-	gate.Handle(mux, wire.MethodTake, s.take)
-	gate.Handle(mux, wire.MethodClose, s.close)
+	gate.Handle(mux, wire.MethodOpen, counted(s.seen, s.open))
+	gate.Handle(mux, wire.MethodHead, counted(s.seen, func(ctx context.Context, _ gate.Caller, _ wire.HeadOf) (wire.Head, error) { return s.store.Head(ctx) }))
+	gate.Handle(mux, wire.MethodRead, counted(s.seen, s.read))
+	gate.Handle(mux, wire.MethodPart, counted(s.seen, s.part))
+	gate.Handle(mux, wire.MethodStage, counted(s.seen, s.stage))
+	gate.Handle(mux, wire.MethodAppend, counted(s.seen, s.append))
+	gate.Handle(mux, wire.MethodTruncate, counted(s.seen, s.truncate))
+	gate.Handle(mux, wire.MethodTake, counted(s.seen, s.take))
+	gate.Handle(mux, wire.MethodClose, counted(s.seen, s.close))
+}
+
+// newCounts counts what the log store answers: done; refused, where the core asks for what can't be; failed, where the store or the database did.
+func newCounts(now func() time.Time) (*counts.Counts, error) {
+	return counts.New("logstore", now, "done", "refused", "failed")
+}
+
+// counted counts the answers of a method.
+func counted[I, O any](seen *counts.Counts, answer func(context.Context, gate.Caller, I) (O, error)) func(context.Context, gate.Caller, I) (O, error) {
+	return func(ctx context.Context, by gate.Caller, in I) (O, error) {
+		out, err := answer(ctx, by, in)
+		seen.Done(outcome(out, err))
+		return out, err
+	}
+}
+
+func outcome(answer any, err error) string {
+	var known *problem.Error
+	page, reads := answer.(wire.Page)
+	result, writes := answer.(wire.Result)
+	switch {
+	case err == nil && reads && page.Damaged != "":
+		return "failed"
+	case err == nil && writes && result.Outcome != wire.Done:
+		return "refused"
+	case err == nil:
+		return "done"
+	case errors.As(err, &known) && known.Kind != problem.Internal:
+		return "refused"
+	default:
+		return "failed"
+	}
 }
 
 // open makes a handle, after it took back those of processes that ended.

@@ -18,6 +18,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"strongroom/internal/edge/counts"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/svc/monitor"
 )
@@ -68,7 +69,7 @@ var (
 )
 
 // ordinary are events of the log that happen all day and alarm nobody.
-var ordinary = []string{"addresses_made", "app_uses", "approved", "asked", "blobs_erased", "domain_began", "keys_enciphered", "permitted", "reanchored_whole", "session_opened", "signed", "snapshot"}
+var ordinary = []string{"addresses_made", "app_uses", "approved", "asked", "blobs_erased", "domain_began", "keys_enciphered", "permitted", "quotes_taken", "reanchored_whole", "session_opened", "signed", "snapshot"}
 
 // TestAlertsAreOfMetricsThatThereAre: no alert names a metric or an event that nothing exports, and no event is without an alert.
 func TestAlertsAreOfMetricsThatThereAre(t *testing.T) {
@@ -113,6 +114,38 @@ func TestGatewayMetricsAreThere(t *testing.T) {
 	for series := range quiet(t).gateway {
 		if name, _, _ := strings.Cut(series, "{"); !bytes.Contains(b, []byte(`head("`+name+`"`)) {
 			t.Errorf("the gateway exports no %s", name)
+		}
+	}
+}
+
+// TestMetricsOfOthersAreThere: log witness and log store export what alerts are made of, under these names and outcomes.
+func TestMetricsOfOthersAreThere(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	for program, file := range map[string]string{"witness": "../witnessapp/witnessapp.go", "logstore": "../logstoreapp/server.go"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := regexp.MustCompile(`counts\.New\("` + program + `", now, (.+)\)`).FindSubmatch(b)
+		if named == nil {
+			t.Fatalf("%s counts nothing under its name", file)
+		}
+		var outcomes []string
+		for o := range strings.SplitSeq(string(named[1]), ", ") {
+			outcomes = append(outcomes, strings.Trim(o, `"`))
+		}
+		c, err := counts.New(program, time.Now, outcomes...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Write(&text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for series := range quiet(t).others {
+		if !strings.Contains(text.String(), "\n"+series+" ") {
+			t.Errorf("nothing exports %s", series)
 		}
 	}
 }

@@ -32,8 +32,9 @@ type world struct {
 	t       *testing.T
 	facts   monitor.Facts
 	gateway map[string]float64
-	stopped bool          // nothing is collected any more
-	later   time.Duration // that must pass until somebody minds
+	others  map[string]float64 // of log witness and log store
+	stopped bool               // nothing is collected any more
+	later   time.Duration      // that must pass until somebody minds
 }
 
 // quiet is a world where nothing is to be told.
@@ -44,7 +45,9 @@ func quiet(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, gateway: map[string]float64{`strongroom_grep11_refused_credentials_total`: 0, `strongroom_grep11_panics_total`: 0,
-		`strongroom_grep11_calls_total{function="Sign",code="CKR_OK"}`: 0, `strongroom_grep11_calls_total{function="Sign",code="CKR_KEY_UNEXTRACTABLE"}`: 0}}
+		`strongroom_grep11_calls_total{function="Sign",code="CKR_OK"}`: 0, `strongroom_grep11_calls_total{function="Sign",code="CKR_KEY_UNEXTRACTABLE"}`: 0, `strongroom_grep11_since_success_seconds`: 5},
+		others: map[string]float64{`strongroom_witness_since_success_seconds`: 5, `strongroom_witness_requests_total{outcome="failed"}`: 0,
+			`strongroom_witness_requests_total{outcome="inconsistent"}`: 0, `strongroom_logstore_requests_total{outcome="failed"}`: 0, `strongroom_logstore_requests_total{outcome="refused"}`: 0}}
 	m := &message.Meters{Backup: int64(time.Second), Use: &message.Pressure{Limits: []message.LimitUse{{Limit: "daily", PerMille: 500}}}}
 	for _, e := range message.Events() {
 		m.Events = append(m.Events, message.EventCount{Event: e})
@@ -102,8 +105,10 @@ func (w *world) text() map[string]string {
 			out[line[:i]] = strings.TrimSpace(line[i:])
 		}
 	}
-	for k, v := range w.gateway {
-		out[k] = fmt.Sprint(v)
+	for _, more := range []map[string]float64{w.gateway, w.others} {
+		for k, v := range more {
+			out[k] = fmt.Sprint(v)
+		}
 	}
 	return out
 }
@@ -180,6 +185,15 @@ func trips() map[string]func(*world) {
 		"GatewayRefusals": func(w *world) {
 			w.gateway[`strongroom_grep11_calls_total{function="Sign",code="CKR_KEY_UNEXTRACTABLE"}`] = 200
 		},
+		"GatewayStuck": func(w *world) {
+			w.gateway[`strongroom_grep11_since_success_seconds`] = 901
+			w.gateway[`strongroom_grep11_calls_total{function="Sign",code="CKR_KEY_UNEXTRACTABLE"}`] = 3
+		},
+		"OwnWitnessFailed":       func(w *world) { w.others[`strongroom_witness_requests_total{outcome="failed"}`] = 1 },
+		"OwnWitnessInconsistent": func(w *world) { w.others[`strongroom_witness_requests_total{outcome="inconsistent"}`] = 1 },
+		"OwnWitnessQuiet":        func(w *world) { w.others[`strongroom_witness_since_success_seconds`] = 86401 },
+		"LogStoreFailed":         func(w *world) { w.others[`strongroom_logstore_requests_total{outcome="failed"}`] = 1 },
+		"LogStoreRefuses":        func(w *world) { w.others[`strongroom_logstore_requests_total{outcome="refused"}`] = 6 },
 	}
 	for name, e := range map[string]message.Event{"CoreError": message.EventCoreError, "CoreWarning": message.EventCoreWarning, "KeysWiped": message.EventKeysWiped,
 		"WorkingKeyMissing": message.EventWorkingKeyAway, "TokenTrouble": message.EventTokenTrouble, "Tampering": message.EventTampering, "EpochsStuck": message.EventEpochsStuck,

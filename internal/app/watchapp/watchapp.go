@@ -9,6 +9,7 @@ package watchapp
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"time"
@@ -342,26 +343,33 @@ func (w *Watcher) checkpoint(ctx context.Context) (tlog.Checkpoint, error) {
 }
 
 func (w *Watcher) open(signed []byte) (c tlog.Checkpoint, era uint64, err error) {
+	c, era, _, err = Open(signed, w.cfg.Domain, w.cfg.LogKey, w.cfg.Witnesses)
+	return c, era, err
+}
+
+// Open checks who signed a checkpoint: the log key of the domain and, where there are witnesses, a quorum of them and nobody else. It gives the incarnation of
+// the log that the checkpoint is of, and who cosigned.
+func Open(signed []byte, d custody.DomainID, logKey ed25519.PublicKey, set tlog.Witnesses) (c tlog.Checkpoint, era uint64, by []tlog.Cosigned, err error) {
 	text, _, _ := bytes.Cut(signed, []byte("\n\n"))
 	unverified, _, err := tlog.ParseExtended(string(text) + "\n")
 	if err != nil {
-		return c, 0, err
+		return c, 0, nil, err
 	}
-	d, era, err := entry.ParseOrigin(unverified.Origin)
+	of, era, err := entry.ParseOrigin(unverified.Origin)
 	if err != nil {
-		return c, 0, err
+		return c, 0, nil, err
 	}
-	if d != w.cfg.Domain {
-		return c, 0, fmt.Errorf("the checkpoint is of the domain %s", d)
+	if of != d {
+		return c, 0, nil, fmt.Errorf("the checkpoint is of the domain %s", of)
 	}
-	key, err := tlog.NewKey(unverified.Origin, w.cfg.LogKey)
+	key, err := tlog.NewKey(unverified.Origin, logKey)
 	if err != nil {
-		return c, 0, err
+		return c, 0, nil, err
 	}
-	if w.cfg.Witnesses.Len() > 0 {
-		c, _, err = tlog.OpenWitnessed(signed, w.cfg.Witnesses, key)
-		return c, era, err
+	if set.Len() > 0 {
+		c, by, err = tlog.OpenWitnessed(signed, set, key)
+		return c, era, by, err
 	}
 	c, err = tlog.OpenCheckpoint(signed, key)
-	return c, era, err
+	return c, era, nil, err
 }

@@ -22,7 +22,9 @@ import (
 	"strings"
 	"time"
 
+	"strongroom/internal/app/together"
 	"strongroom/internal/core/auditlog/disk"
+	"strongroom/internal/edge/counts"
 	"strongroom/internal/edge/keyfile"
 	"strongroom/internal/edge/tlsca"
 	"strongroom/internal/edge/witnesshttp"
@@ -117,7 +119,7 @@ func ReadLogs(path string) (protocol.Logs, error) {
 	return logs, nil
 }
 
-// Options say how to run a witness. All but TLS are required.
+// Options say how to run a witness. All but TLS and Metrics are required.
 type Options struct {
 	Arena      *secret.Arena
 	Key        string // file of the key; its public file lies beside it
@@ -127,6 +129,7 @@ type Options struct {
 	Listen     string // host:port
 	TLSDir     string // folder of a certificate authority of its own, as serve has one; empty: HTTP in clear
 	TLSNames   []string
+	Metrics    string // host:port on loopback of /metrics; empty: none
 	Now        func() time.Time
 	Log        *slog.Logger
 	Ready      func(url string) // called once it listens
@@ -157,14 +160,18 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	w, err := witness.New(witness.Config{Key: public, Sign: key.Sign, Logs: logs, Store: state, Now: o.Now, Log: o.Log})
+	seen, err := newCounts(o.Now)
+	if err != nil {
+		return errors.Join(err, state.Close())
+	}
+	w, err := witness.New(witness.Config{Key: public, Sign: key.Sign, Logs: logs, Store: state, Now: o.Now, Log: o.Log, Told: func(status int) { seen.Done(outcome(status)) }})
 	if err == nil {
-		err = serve(ctx, o, w, public)
+		err = serve(ctx, o, w, public, seen)
 	}
 	return errors.Join(err, state.Close())
 }
 
-func serve(ctx context.Context, o Options, w *witness.Witness, public tlog.WitnessKey) error {
+func serve(ctx context.Context, o Options, w *witness.Witness, public tlog.WitnessKey, seen *counts.Counts) error {
 	for _, origin := range w.Origins() { // a state that can't be read is found out now
 		if _, err := w.Latest(ctx, origin); err != nil {
 			return err
@@ -183,6 +190,10 @@ func serve(ctx context.Context, o Options, w *witness.Witness, public tlog.Witne
 	if err != nil {
 		return fmt.Errorf("witness: %w", err)
 	}
+	work, err := seen.Beside(ctx, o.Metrics, o.Log)
+	if err != nil {
+		return errors.Join(fmt.Errorf("witness: %w", err), l.Close())
+	}
 	o.Log.InfoContext(ctx, "log witness is open", slog.String("address", l.Addr().String()), slog.String("vkey", public.String()), slog.Int("logs", len(w.Origins())))
 	if o.Ready != nil {
 		o.Ready(scheme + "://" + l.Addr().String())
@@ -196,11 +207,32 @@ func serve(ctx context.Context, o Options, w *witness.Witness, public tlog.Witne
 		case <-ctx.Done():
 		}
 	}()
-	err = witnesshttp.Serve(ctx, l, w, conf, o.Log)
+	err = together.Run(ctx, append(work, func(ctx context.Context) error { return witnesshttp.Serve(ctx, l, w, conf, o.Log) }))
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, err)
 	}
 	return err
+}
+
+// newCounts counts what a witness answers to submissions: cosigned; behind, where who asks does not know what was cosigned last, and asks again; inconsistent, where
+// the log did not only grow; refused, for any other fault of who asks; and failed, for one of ours.
+func newCounts(now func() time.Time) (*counts.Counts, error) {
+	return counts.New("witness", now, "cosigned", "behind", "inconsistent", "refused", "failed")
+}
+
+func outcome(status int) string {
+	switch status {
+	case protocol.StatusCosigned:
+		return "cosigned"
+	case protocol.StatusConflict:
+		return "behind"
+	case protocol.StatusInconsistent:
+		return "inconsistent"
+	case protocol.StatusWitnessFailed:
+		return "failed"
+	default:
+		return "refused"
+	}
 }
 
 // Known is what a witness remembers of a log.

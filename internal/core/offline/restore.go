@@ -59,14 +59,7 @@ type restoring struct {
 // before it writes anything. The next start writes under a new writer epoch. With [CatchUp] a backup that is behind what the online domain knows
 // is completed from there, after two operators have seen and confirmed what is lost.
 func Restore(ctx context.Context, cfg RestoreConfig) (*Restored, error) {
-	m, err := format.Decode(cfg.Manifest)
-	if err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
-	}
-	ids, err := domainkeys.LoadIdentity(ctx, cfg.Arena, cfg.Root)
-	if errors.Is(err, hsm.ErrNotFound) {
-		return nil, fmt.Errorf("restore: the root of trust has no identity: bring back the root that the domain had, or let custodians restore it first: %w", err)
-	}
+	m, ids, err := backup.Begin(ctx, cfg.Manifest, cfg.Arena, cfg.Root, cfg.Store)
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
@@ -80,12 +73,6 @@ func Restore(ctx context.Context, cfg RestoreConfig) (*Restored, error) {
 }
 
 func (r *restoring) run(ctx context.Context) error {
-	if err := r.m.Of(r.d.ids.IdentityKey()); err != nil {
-		return err
-	}
-	if size, _, err := r.cfg.Store.Head(ctx); err != nil || size > 0 {
-		return errors.Join(err, fmt.Errorf("the log has %d entries already; restore into a new folder", size))
-	}
 	if err := r.replay(ctx); err != nil {
 		return err
 	}

@@ -192,11 +192,20 @@ func (d *Domain) expected(r timeguard.Reading) int64 {
 	return d.state.Time
 }
 
-// nowFor is now for an operation. Zeroize, freeze and hold take power away only: who can make the clock uncertain, as serve can by carrying no answers of
-// time servers, must not be able to stop them. The counter of zeroize keeps an old request from being used, whatever time it is. The caller holds mu.
+// nowFor is now for an operation that one person does alone. Zeroize, freeze, hold, and taking an address away take power away only: who can make the clock
+// uncertain, as serve can by carrying no answers of time servers, must not be able to stop them. The counter of zeroize keeps an old request from being used,
+// whatever time it is. The caller holds mu.
 func (d *Domain) nowFor(o request.Operation) (authority.Moment, error) {
-	if o.Unilateral() {
+	if o.TakesAway() {
 		return d.guess(), nil
+	}
+	return d.now()
+}
+
+// nowToDo is now for an effect: of what people approved, and so have approvals an age and delays a beginning, the clock is certain. The caller holds mu.
+func (d *Domain) nowToDo(p *authority.Pending) (authority.Moment, error) {
+	if p.Decision.Auto {
+		return d.nowFor(p.Effects.Operation)
 	}
 	return d.now()
 }

@@ -152,7 +152,7 @@ func (d *Domain) prepare(ctx context.Context, id custody.RequestID) (*creation, 
 		d.mu.Unlock()
 		return nil, err
 	}
-	at, err := d.nowFor(p.Effects.Operation)
+	at, err := d.nowToDo(p)
 	if err != nil {
 		d.mu.Unlock()
 		return nil, err
@@ -247,7 +247,7 @@ func (d *Domain) effect(id custody.RequestID, made *creation) (recorded, *lifeSt
 
 // recordEffect is effect for a request that waits; the step is what a change of the life cycle leaves to do. The caller holds mu.
 func (d *Domain) recordEffect(p *authority.Pending, made *creation) (recorded, *lifeStep, error) {
-	at, err := d.nowFor(p.Effects.Operation)
+	at, err := d.nowToDo(p)
 	if err != nil {
 		return recorded{}, nil, err
 	}

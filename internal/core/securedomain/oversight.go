@@ -29,7 +29,6 @@ func modeSwitchOf(s *authority.State) modeSwitch {
 // overseen takes a change of the operational state into effect, at once: what is kept unsealed is wiped, the keys of warm wallets are confined, and sessions
 // end. Nothing that is signed meanwhile is given out. The caller holds mu.
 func (d *Domain) overseen(e *entry.Oversight) {
-	d.lacks = nil // what requests lack follows from it
 	if e.Mode == "" {
 		return
 	}
@@ -42,8 +41,9 @@ func (d *Domain) overseen(e *entry.Oversight) {
 	d.confineAll()
 }
 
-// atOnce says whether an operation is done in the same breath as it is taken: between request and effect nobody else decides anything.
-func atOnce(o request.Operation) bool { return o.Unilateral() }
+// atOnce says whether an operation, where one person does it alone, is done in the same breath as it is taken: between request and effect nobody else decides
+// anything.
+func atOnce(o request.Operation) bool { return o.TakesAway() }
 
 // mayUseKeys says whether the operational state lets keys be used at all.
 func (d *Domain) mayUseKeys() error {

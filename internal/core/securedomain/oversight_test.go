@@ -13,6 +13,7 @@ import (
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/ep11"
+	"strongroom/internal/pure/eth"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
@@ -152,6 +153,53 @@ func TestFreezeWithoutTime(t *testing.T) {
 	if st := h.D.Status(); st.OnHold != 1 || st.Mode == nil {
 		t.Errorf("after a restart: %+v", st)
 	}
+}
+
+// TestTakingAwayWithoutTime: one person blocks an address and suspends an entry also while the clock is not certain, at log times that lead nobody astray;
+// what others must approve waits until it is.
+func TestTakingAwayWithoutTime(t *testing.T) {
+	t.Parallel()
+	h := hotDomain(t, domaintest.Options{Document: func(d *policy.Document) {
+		withGlass(d)
+		d.Whitelist = &policy.Whitelist{Plan: d.ChangePlan}
+	}})
+	payment := approvals(t, h, submitted(t, h, h.Alice, pay(h, h.Alice, domaintest.Whitelisted, 1000)), h.Bob, h.Carol)
+	before := h.D.Status()
+	h.Clock.Unsure.Store(true)
+	h.Clock.Wall.Add(int64(5 * time.Hour))
+	block := func(n int) (message.Request, error) {
+		return h.Submit(h.Bob, h.Request(h.Bob, request.BlacklistAdd, request.BlacklistAddBody{Chain: domaintest.Chain, Address: eth.Address{19: byte(n + 1)}.String()}), nil)
+	}
+	v, err := h.Submit(h.Bob, h.Request(h.Bob, request.WhitelistSuspend, request.WhitelistSuspendBody{ID: "exchange"}), nil)
+	if err != nil || v.State != message.StateExecuted {
+		t.Fatalf("suspend: %+v, %v", v, err)
+	}
+	for n := range policy.MaxAlone {
+		if v, err := block(n); err != nil || v.State != message.StateExecuted {
+			t.Fatalf("block: %+v, %v", v, err)
+		}
+	}
+	_, err = block(policy.MaxAlone)
+	wantKind(t, "one that others must approve", err, problem.TimeUncertain)
+	_, err = h.Submit(h.Bob, h.Request(h.Bob, request.BlacklistRemove, request.BlacklistRemoveBody{Chain: domaintest.Chain, Address: eth.Address{19: 1}.String()}), nil)
+	wantKind(t, "one that gives power back", err, problem.TimeUncertain)
+	_, err = h.D.Sign(t.Context(), payment.ID, payload(t, domaintest.Whitelisted, 1000, 0, 10))
+	wantKind(t, "the payment", err, problem.TimeUncertain)
+	h.Clock.Wall.Add(-int64(5 * time.Hour))
+	h.Clock.Unsure.Store(false)
+	_, err = h.D.Sign(t.Context(), payment.ID, payload(t, domaintest.Whitelisted, 1000, 0, 10))
+	wantKind(t, "the payment, once the time is certain", err, problem.RefusedByRule)
+	if v, err = block(policy.MaxAlone); err != nil || v.State != message.StatePending {
+		t.Fatalf("one that others must approve, once the time is certain: %+v, %v", v, err)
+	}
+	if v = approvals(t, h, v, h.Alice, h.Carol); v.State != message.StateExecuted {
+		t.Fatalf("approved: %+v", v)
+	}
+	if st := h.D.Status(); st.Time-before.Time > int64(time.Hour) {
+		t.Errorf("log time went %v ahead", time.Duration(st.Time-before.Time))
+	}
+	h.Check()
+	h.Reopen()
 }
 
 // TestFreezeBetweenPermitAndSignature: what has a durable permit and no signature is not signed while frozen, also after a crash, and the same bytes are after it.
@@ -329,6 +377,9 @@ func TestHold(t *testing.T) {
 	}
 	held := hold(v.ID)
 	hold(rules.ID)
+	if got, err := h.D.Request(t.Context(), v.ID); err != nil || got.Hold == nil || got.Hold.Seq != held.Last || got.Hold.By != h.Carol.ID || got.Hold.Reason != "the address looks odd" {
+		t.Fatalf("the hold is not told: %+v, %v", got.Hold, err)
+	}
 	_, err := h.Submit(h.Bob, h.Request(h.Bob, request.RequestHold, request.RequestHoldBody{Request: v.ID[:], Reason: "too"}), nil)
 	wantKind(t, "held already", err, problem.Conflict)
 	_, err = h.Submit(h.Service, h.Request(h.Service, request.RequestHold, request.RequestHoldBody{Request: v.ID[:], Reason: "me"}), nil)

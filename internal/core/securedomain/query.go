@@ -56,6 +56,9 @@ func (d *Domain) pendingView(p *authority.Pending) message.Request {
 		v.Approvals = append(v.Approvals, message.Vote(x))
 		v.Last = x.Seq
 	}
+	if h, held := d.state.HoldOf(p.ID); held {
+		v.Hold = &h
+	}
 	r := d.cfg.Clock.Now()
 	if err := d.ready(p, d.moment(r)); err != nil {
 		v.Missing = problemOf(err)

@@ -120,30 +120,71 @@ func TestRememberedReadinessIsCurrent(t *testing.T) {
 	h.Check()
 }
 
-// What is remembered of a rule document that waits ends with its delay, and with a hold: it is carried out then, without a restart or another approval.
+// What is remembered of a rule document that waits ends with its delay, with a hold and its release, and with a drain and its end, each for itself: it is
+// looked at before and after, and nothing else happens in between.
 func TestWaitingDocumentIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
-	h := hotDomain(t, domaintest.Options{Document: func(d *policy.Document) {
-		withGlass(d)
-		d.Obligations = []policy.Obligation{{ID: "rules-wait", When: policy.Match{Operations: []request.Operation{request.PolicyChange}}, Add: policy.Addition{Delay: 3600}}}
-	}})
-	doc := heavier(t, h, 1)
-	r := h.Request(h.Alice, request.PolicyChange, request.PolicyChangeBody{Document: doc.Encode()})
-	r.NotAfter += 3600
-	v := approvals(t, h, submitted(t, h, h.Alice, r), h.Bob, h.Carol)
-	if v.State != message.StatePending || v.Missing.Kind != problem.NotYet {
-		t.Fatalf("%+v", v)
+	begin := func(t *testing.T) (*domaintest.Harness, message.Request) {
+		t.Helper()
+		h := hotDomain(t, domaintest.Options{Document: func(d *policy.Document) {
+			withGlass(d)
+			d.Obligations = []policy.Obligation{{ID: "rules-wait", When: policy.Match{Operations: []request.Operation{request.PolicyChange}}, Add: policy.Addition{Delay: 3600}}}
+		}})
+		doc := heavier(t, h, 1)
+		r := h.Request(h.Alice, request.PolicyChange, request.PolicyChangeBody{Document: doc.Encode()})
+		r.NotAfter += 10 * 3600
+		v := approvals(t, h, submitted(t, h, h.Alice, r), h.Bob, h.Carol)
+		lacking(t, h, v, problem.NotYet, policy.RuleChangePlan)
+		return h, v
 	}
-	held := submitted(t, h, h.Carol, h.Request(h.Carol, request.RequestHold, request.RequestHoldBody{Request: v.ID[:], Reason: "wait"}))
-	h.Clock.Advance(time.Hour + time.Second)
+	t.Run("delay", func(t *testing.T) {
+		t.Parallel()
+		h, v := begin(t)
+		h.Clock.Advance(59 * time.Minute)
+		lacking(t, h, v, problem.NotYet, policy.RuleChangePlan)
+		h.Clock.Advance(time.Minute + time.Second)
+		lacking(t, h, v, "", "")
+		carriedOut(t, h, v)
+	})
+	t.Run("hold", func(t *testing.T) {
+		t.Parallel()
+		h, v := begin(t)
+		h.Clock.Advance(time.Hour + time.Second)
+		lacking(t, h, v, "", "")
+		held := submitted(t, h, h.Carol, h.Request(h.Carol, request.RequestHold, request.RequestHoldBody{Request: v.ID[:], Reason: "wait"}))
+		lacking(t, h, v, problem.RefusedByRule, policy.RuleHeld)
+		approvals(t, h, submitted(t, h, h.Alice, h.Request(h.Alice, request.RequestRelease, request.RequestReleaseBody{Request: v.ID[:], Hold: held.Last, Reason: "go"})), h.Bob)
+		lacking(t, h, v, "", "")
+		carriedOut(t, h, v)
+	})
+	t.Run("drain", func(t *testing.T) {
+		t.Parallel()
+		h, v := begin(t)
+		h.Clock.Advance(time.Hour + time.Second)
+		lacking(t, h, v, "", "")
+		approvals(t, h, submitted(t, h, h.Alice, h.Request(h.Alice, request.Drain, request.DrainBody{Reason: "out"})), h.Bob, h.Carol)
+		lacking(t, h, v, problem.Frozen, policy.RuleDraining)
+		ended(t, h, request.Resume)
+		lacking(t, h, v, "", "")
+		carriedOut(t, h, v)
+	})
+}
+
+// lacking requires what a request lacks; the empty kind: nothing.
+func lacking(t *testing.T, h *domaintest.Harness, v message.Request, kind problem.Kind, rule string) {
+	t.Helper()
 	x, err := h.D.Request(t.Context(), v.ID)
-	if err != nil || x.Missing == nil || x.Missing.Rule != policy.RuleHeld {
-		t.Fatalf("held: %+v, %v", x.Missing, err)
+	switch {
+	case err != nil || x.State != message.StatePending:
+		t.Fatalf("it does not wait: %s, %v", x.State, err)
+	case kind == "" && x.Missing != nil || kind != "" && (x.Missing == nil || x.Missing.Kind != kind || x.Missing.Rule != rule):
+		t.Fatalf("it lacks %+v; want %q by %q", x.Missing, kind, rule)
 	}
-	approvals(t, h, submitted(t, h, h.Alice, h.Request(h.Alice, request.RequestRelease, request.RequestReleaseBody{Request: v.ID[:], Hold: held.Last, Reason: "go"})), h.Bob)
-	if x, err = h.D.Request(t.Context(), v.ID); err != nil || x.Missing != nil {
-		t.Fatalf("released: %+v, %v", x.Missing, err)
-	}
+}
+
+// carriedOut requires that it is done now, without a restart or another approval.
+func carriedOut(t *testing.T, h *domaintest.Harness, v message.Request) {
+	t.Helper()
 	if _, err := h.D.Execute(t.Context(), v.ID); err != nil {
 		t.Fatal(err)
 	}

@@ -47,14 +47,7 @@ type Restored struct {
 //
 // The order is blobs, entries, pin. A restore that was cut off is begun again with an empty store.
 func Restore(ctx context.Context, cfg RestoreConfig) (*Restored, error) {
-	m, err := format.Decode(cfg.Manifest)
-	if err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
-	}
-	ids, err := domainkeys.LoadIdentity(ctx, cfg.Arena, cfg.Root)
-	if errors.Is(err, hsm.ErrNotFound) {
-		return nil, fmt.Errorf("restore: the root of trust has no identity: bring back the root that the domain had, or let its custodians restore it first ('strongroom ceremony restore'): %w", err)
-	}
+	m, ids, err := backup.Begin(ctx, cfg.Manifest, cfg.Arena, cfg.Root, cfg.Store)
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
@@ -67,12 +60,6 @@ func Restore(ctx context.Context, cfg RestoreConfig) (*Restored, error) {
 }
 
 func restore(ctx context.Context, cfg RestoreConfig, ids *domainkeys.Identity, m *backup.Manifest) (*Restored, error) {
-	if err := m.Of(ids.IdentityKey()); err != nil {
-		return nil, err
-	}
-	if size, _, err := cfg.Store.Head(ctx); err != nil || size > 0 {
-		return nil, errors.Join(err, fmt.Errorf("the log has %d entries already; restore into a new folder", size))
-	}
 	var keys workingKeys
 	defer keys.keep(nil)
 	r := newReplica(cfg.Arena, ids, m, loaderOf(ctx, cfg.Root, ids, &keys))

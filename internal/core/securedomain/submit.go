@@ -48,7 +48,7 @@ func (d *Domain) Submit(ctx context.Context, in message.Submit) (message.Request
 		return message.Request{}, err
 	}
 	switch {
-	case atOnce(r.Operation) && e.Decision.Outcome == policy.Allowed:
+	case atOnce(r.Operation) && e.Decision.Outcome == policy.Allowed && e.Decision.Auto:
 		return d.doAtOnce(ctx, r, in.Evidence, rec) // unlocks
 	case e.Decision.Outcome != policy.Allowed || !e.Decision.Auto:
 		d.mu.Unlock()
@@ -128,6 +128,11 @@ func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.
 	e, err := d.state.DecideRequestWith(r, kind, told, at, d.derive)
 	if err != nil {
 		return nil, recorded{}, err
+	}
+	if r.Operation.TakesAway() && e.Decision.Outcome == policy.Allowed && !e.Decision.Auto {
+		if _, err := d.now(); err != nil { // what others must approve has a time from which on it waits
+			return nil, recorded{}, err
+		}
 	}
 	e.Evidence = ev
 	rec, err := d.record(at, entry.KindRequest, entry.Confidential, e)

@@ -131,7 +131,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	return &Server{cfg: cfg, tries: newTries(), waits: newBudget(MaxWaiting, MaxOwnWaiting), reads: newReaders(), room: newBudget(MaxOperations, MaxOwnOperations),
-		bytes: newBudget(MaxMessages, MaxOwnMessages), meter: newMeter()}, nil
+		bytes: newBudget(MaxMessages, MaxOwnMessages), meter: newMeter(cfg.Now())}, nil
 }
 
 // Serve answers on a listener until ctx ends, and then finishes open calls for at most 10 seconds. It closes the listener, and refuses one in
@@ -189,7 +189,8 @@ func (s *Server) handle(ctx context.Context, r row) (out any, err error) {
 			f := failureOf(err)
 			code, out, err = f.Code, nil, statusOf(f).Err()
 		}
-		s.meter.done(r.fn, code, s.cfg.Now().Sub(began))
+		now := s.cfg.Now()
+		s.meter.done(r.fn, code, now.Sub(began), now)
 	}()
 	who, err := s.caller(ctx)
 	if err != nil {

@@ -25,6 +25,8 @@ type meter struct {
 	functions [ep11.Functions + 1]functionMeter
 	refused   atomic.Uint64 // bad tokens and API keys
 	panics    atomic.Uint64
+	started   time.Time
+	last      atomic.Int64 // Unix seconds of the last call that ended with CKR_OK; 0: none
 
 	mu    sync.Mutex // guards codes
 	codes map[outcome]uint64
@@ -40,10 +42,13 @@ type functionMeter struct {
 	total   atomic.Int64 // nanoseconds
 }
 
-func newMeter() *meter { return &meter{codes: map[outcome]uint64{}} }
+func newMeter(now time.Time) *meter { return &meter{started: now, codes: map[outcome]uint64{}} }
 
-// done counts a call that took so long and ended with a code.
-func (m *meter) done(fn ep11.Function, code ep11.Code, took time.Duration) {
+// done counts a call that took so long and ended now with a code.
+func (m *meter) done(fn ep11.Function, code ep11.Code, took time.Duration, now time.Time) {
+	if code == ep11.CKR_OK {
+		m.last.Store(now.Unix())
+	}
 	f := &m.functions[fn]
 	i := 0
 	for i < len(bounds) && took > bounds[i] {
@@ -95,6 +100,12 @@ func (s *Server) writeMetrics(to io.Writer) {
 	fmt.Fprintf(w, "strongroom_grep11_refused_credentials_total %d\n", m.refused.Load())
 	head("strongroom_grep11_panics_total", "counter", "Calls that the gateway failed on.")
 	fmt.Fprintf(w, "strongroom_grep11_panics_total %d\n", m.panics.Load())
+	head("strongroom_grep11_start_time_seconds", "gauge", "When the gateway was started.")
+	fmt.Fprintf(w, "strongroom_grep11_start_time_seconds %d\n", m.started.Unix())
+	head("strongroom_grep11_last_success_timestamp_seconds", "gauge", "When a call last went well; 0: never since the start.")
+	fmt.Fprintf(w, "strongroom_grep11_last_success_timestamp_seconds %d\n", m.last.Load())
+	head("strongroom_grep11_since_success_seconds", "gauge", "How long ago that was, or the start.")
+	fmt.Fprintf(w, "strongroom_grep11_since_success_seconds %d\n", max(0, s.cfg.Now().Unix()-max(m.last.Load(), m.started.Unix())))
 }
 
 // write writes the histogram of a function that was called.

@@ -289,7 +289,7 @@ func TestMetrics(t *testing.T) {
 	w := httptest.NewRecorder()
 	g.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	for _, line := range []string{`strongroom_grep11_calls_total{function="Logout",code="CKR_OK"} 1`, `strongroom_grep11_calls_total{function="Verify",code="CKR_SIGNATURE_INVALID"} 1`,
-		`strongroom_grep11_call_seconds_count{function="Logout"} 1`, `strongroom_grep11_call_seconds_bucket{function="Logout",le="+Inf"} 1`, "strongroom_grep11_operations 0"} {
+		`strongroom_grep11_call_seconds_count{function="Logout"} 1`, `strongroom_grep11_call_seconds_bucket{function="Logout",le="+Inf"} 1`, "strongroom_grep11_operations 0", "strongroom_grep11_since_success_seconds 0"} {
 		if !strings.Contains(w.Body.String(), line+"\n") {
 			t.Errorf("no line %s in\n%s", line, w.Body)
 		}

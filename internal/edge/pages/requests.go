@@ -121,7 +121,9 @@ func mayDecide(d policy.Document, v message.Request, r *request.Parsed, who cust
 			})
 		})
 	}
-	return asks(v.Decision.Plan) || slices.ContainsFunc(v.Decision.Also, func(x policy.Requirement) bool { return asks(x.Plan) })
+	// What the request lacks may be of a plan that became due after it was accepted.
+	lacks := v.Missing != nil && v.Missing.Kind == problem.QuorumNotMet && slices.ContainsFunc(d.PlansOf(v.Missing.Rule), asks)
+	return lacks || asks(v.Decision.Plan) || slices.ContainsFunc(v.Decision.Also, func(x policy.Requirement) bool { return asks(x.Plan) })
 }
 
 // choice is a decision that a person can sign here.

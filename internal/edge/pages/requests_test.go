@@ -250,3 +250,28 @@ func TestRulesAreShownAsChanges(t *testing.T) {
 		t.Errorf("%s", page)
 	}
 }
+
+// A plan that became due after acceptance is named by what the request lacks: its people are asked too, and nobody else.
+func TestPlansThatBecameDueLater(t *testing.T) {
+	t.Parallel()
+	d := coretest.Document()
+	board := policy.Plan{AnyOf: []policy.Branch{{Steps: []policy.Step{{Group: "board", Min: 1}}}}}
+	d.Groups = append(d.Groups, policy.Group{ID: "board", Members: []custody.PersonID{coretest.Bruno.ID}})
+	d.Obligations = []policy.Obligation{{ID: "late", Add: policy.Addition{Plan: &board}}}
+	v := message.Request{State: message.StatePending}
+	r := &request.Parsed{Request: request.Request{Initiator: coretest.Anna.ID}}
+	for name, x := range map[string]struct {
+		missing *message.Problem
+		want    bool
+	}{
+		"nothing":           {nil, false},
+		"a quorum of it":    {&message.Problem{Kind: problem.QuorumNotMet, Rule: "late"}, true},
+		"of another":        {&message.Problem{Kind: problem.QuorumNotMet, Rule: "other"}, false},
+		"it is refused now": {&message.Problem{Kind: problem.RefusedByRule, Rule: "late"}, false},
+	} {
+		v.Missing = x.missing
+		if mayDecide(d, v, r, coretest.Bruno.ID) != x.want || mayDecide(d, v, r, coretest.Chiara.ID) {
+			t.Errorf("%s: bruno is asked: %t", name, !x.want)
+		}
+	}
+}

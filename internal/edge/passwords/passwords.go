@@ -7,8 +7,10 @@
 // reset. Passwords are kept as argon2id (RFC 9106, second recommended choice); codes are RFC 6238, 30 seconds, one step of skew, each once. After five failures in
 // a row an account waits, longer each time; strangers are not told whether a person has a login, whether it waits, or what was wrong.
 //
-// Accounts are in one file of serve's folder, mode 0600, written whole and durably before an answer. Who reads it has the secrets of the codes and can try
-// passwords; so the folder is serve's alone. Copies outside the arena: the password is on the heap of the call that brought it, and is cleared.
+// Accounts are in one file of serve's folder, mode 0600, written whole and durably before an answer. The secret of the codes is sealed there under the password
+// (AES-256-GCM, NIST SP 800-38D): argon2id gives what the password is checked with and the key, which seals once. Who reads the file can try passwords, and has the
+// codes only of those that they find; so the folder is serve's alone. Copies outside the arena: password, key and secret are on the heap of the call that brought
+// the password, and are cleared.
 package passwords
 
 import (
@@ -53,6 +55,7 @@ const (
 	argonMemory = 64 << 10 // KiB
 	argonLanes  = 4
 	hashSize    = 32
+	sealKeySize = 32
 	saltSize    = 16
 )
 
@@ -65,7 +68,7 @@ type account struct {
 	Memory uint32           `json:"memory"` // KiB
 	Lanes  uint32           `json:"lanes"`
 	Hash   []byte           `json:"hash"`
-	Secret []byte           `json:"secret"`         // of the codes
+	Sealed []byte           `json:"sealed"`         // secret of the codes, under the password
 	Step   uint64           `json:"step,omitempty"` // of the last code that was taken
 	Failed uint32           `json:"failed,omitempty"`
 	Wait   int64            `json:"wait,omitempty"` // Unix seconds: until then nothing is taken
@@ -75,21 +78,23 @@ func (a account) check() error {
 	switch {
 	case a.Person.Check() != nil || a.Key.Check() != nil:
 		return errors.New("it names no person or no key")
-	case len(a.Salt) != saltSize || len(a.Hash) != hashSize || len(a.Secret) != secretSize:
-		return errors.New("salt, hash or secret has a wrong length")
+	case len(a.Salt) != saltSize || len(a.Hash) != hashSize || len(a.Sealed) != sealedSize:
+		return errors.New("salt, hash or sealed secret has a wrong length")
 	case a.Time < 1 || a.Time > 16 || a.Memory < 8 || a.Memory > 1<<20 || a.Lanes < 1 || a.Lanes > 16:
 		return errors.New("the parameters of argon2 are outside the limits")
 	}
 	return nil
 }
 
-func (a account) hash(password []byte) []byte {
-	return argon2.IDKey(password, a.Salt, a.Time, a.Memory, uint8(a.Lanes), hashSize)
+// derive gives what a password is checked with, and the key that seals the secret of the codes. Knowing one does not help to find the other.
+func (a account) derive(password []byte) (hash, key []byte) {
+	b := argon2.IDKey(password, a.Salt, a.Time, a.Memory, uint8(a.Lanes), hashSize+sealKeySize)
+	return b[:hashSize:hashSize], b[hashSize:]
 }
 
 // file is what is stored.
 type file struct {
-	Version  uint64    `json:"version"` // 1
+	Version  uint64    `json:"version"` // 2; 1 had the secrets of codes in clear
 	Accounts []account `json:"accounts"`
 }
 
@@ -104,6 +109,9 @@ type Store struct {
 	mu sync.Mutex // guards by, and writing
 	by map[custody.PersonID]account
 }
+
+// version of the file.
+const version = 2
 
 // Config says where logins are kept. All fields are required but Memory.
 type Config struct {
@@ -148,8 +156,8 @@ func (s *Store) load() error {
 	if err := strictjson.Decode(b, &f); err != nil {
 		return err
 	}
-	if f.Version != 1 {
-		return fmt.Errorf("version %d is not known", f.Version)
+	if f.Version != version {
+		return fmt.Errorf("version %d is not known (1 had the secrets of codes in clear): remove the file, and have people set their logins again", f.Version)
 	}
 	for _, a := range f.Accounts {
 		if err := a.check(); err != nil {
@@ -163,12 +171,12 @@ func (s *Store) load() error {
 	return nil
 }
 
-// fresh makes an account with a new salt and secret, of nobody yet.
+// fresh makes an account with a new salt, of nobody yet, whose password nobody knows.
 func (s *Store) fresh() account {
-	a := account{Salt: make([]byte, saltSize), Time: argonTime, Memory: s.memory, Lanes: argonLanes, Hash: make([]byte, hashSize), Secret: make([]byte, secretSize)}
+	a := account{Salt: make([]byte, saltSize), Time: argonTime, Memory: s.memory, Lanes: argonLanes, Hash: make([]byte, hashSize), Sealed: make([]byte, sealedSize)}
 	rand.Read(a.Salt)
 	rand.Read(a.Hash)
-	rand.Read(a.Secret)
+	rand.Read(a.Sealed)
 	return a
 }
 
@@ -193,7 +201,7 @@ func (s *Store) put(person custody.PersonID, a *account) error {
 
 // write writes the file whole or not at all.
 func (s *Store) write() error {
-	f := file{Version: 1, Accounts: make([]account, 0, len(s.by))}
+	f := file{Version: version, Accounts: make([]account, 0, len(s.by))}
 	for _, a := range s.by {
 		f.Accounts = append(f.Accounts, a)
 	}
@@ -244,7 +252,16 @@ func (s *Store) Set(person custody.PersonID, key request.KeyRef, password []byte
 	}
 	defer leave()
 	a := s.fresh()
-	a.Person, a.Key, a.Hash = person, key, a.hash(password)
+	secret := make([]byte, secretSize)
+	rand.Read(secret)
+	defer clear(secret)
+	a.Person, a.Key = person, key
+	var sealer []byte
+	a.Hash, sealer = a.derive(password)
+	defer clear(sealer)
+	if a.Sealed, err = sealSecret(sealer, person, secret); err != nil {
+		return "", problem.Wrap(problem.Internal, err, "the login could not be made")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.by[person]; !ok && len(s.by) >= maxAccounts {
@@ -253,7 +270,7 @@ func (s *Store) Set(person custody.PersonID, key request.KeyRef, password []byte
 	if err := s.put(person, &a); err != nil {
 		return "", err
 	}
-	return uri(person, a.Secret), nil
+	return uri(person, secret), nil
 }
 
 // Remove ends a person's login. Removing none does nothing.
@@ -297,7 +314,11 @@ func (s *Store) Check(person custody.PersonID, password []byte, typed string) (r
 	if len(password) > MaxPassword {
 		password = password[:MaxPassword]
 	}
-	right := subtle.ConstantTimeCompare(a.hash(password), a.Hash) == 1
+	hash, sealer := a.derive(password)
+	right := subtle.ConstantTimeCompare(hash, a.Hash) == 1
+	secret, opened := openSecret(sealer, person, a.Sealed)
+	defer clear(secret)
+	clear(sealer)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -310,8 +331,8 @@ func (s *Store) Check(person custody.PersonID, password []byte, typed string) (r
 	if now < a.Wait { // no guess is looked at, and none counted: who comes meanwhile does not make it longer
 		return "", s.same()
 	}
-	step, ok := matching(a.Secret, now, typed)
-	if !right || !ok || step <= a.Step {
+	step, ok := matching(secret, now, typed)
+	if !right || !opened || !ok || step <= a.Step {
 		a.fail(now)
 		if err := s.put(person, &a); err != nil {
 			return "", err

@@ -5,6 +5,9 @@ package passwords
 import (
 	"bytes"
 	"encoding/base32"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -211,7 +214,7 @@ func TestNothingWithoutTheDisk(t *testing.T) {
 func TestFilesRefused(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	h.set(ada)
+	secret := h.set(ada)
 	path := filepath.Join(h.dir, FileName)
 	good, err := os.ReadFile(path)
 	if err != nil {
@@ -220,9 +223,15 @@ func TestFilesRefused(t *testing.T) {
 	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 || bytes.Contains(good, []byte(pass)) {
 		t.Errorf("the file has mode %v, or the password in it: %v", st.Mode(), err)
 	}
+	for _, form := range []string{string(secret), hex.EncodeToString(secret), base64.StdEncoding.EncodeToString(secret), base32.StdEncoding.EncodeToString(secret)} {
+		if bytes.Contains(good, []byte(strings.TrimRight(form, "="))) {
+			t.Error("the file has the secret of the codes in clear")
+		}
+	}
 	for name, change := range map[string]func([]byte) []byte{
 		"no JSON":         func(b []byte) []byte { return b[1:] },
-		"another version": func(b []byte) []byte { return bytes.Replace(b, []byte(`"version":1`), []byte(`"version":2`), 1) },
+		"another version": func(b []byte) []byte { return bytes.Replace(b, []byte(`"version":2`), []byte(`"version":1`), 1) },
+		"secret in clear": func(b []byte) []byte { return bytes.Replace(b, []byte(`"sealed"`), []byte(`"secret"`), 1) },
 		"much memory":     func(b []byte) []byte { return bytes.Replace(b, []byte(`"memory":64`), []byte(`"memory":9999999`), 1) },
 		"no person":       func(b []byte) []byte { return bytes.Replace(b, []byte(ada), []byte("ada"), 1) },
 		"another member":  func(b []byte) []byte { return bytes.Replace(b, []byte(`"time"`), []byte(`"Time"`), 1) },
@@ -246,4 +255,49 @@ func TestFilesRefused(t *testing.T) {
 	if _, err := Open(Config{}); err == nil {
 		t.Error("the zero Config was taken")
 	}
+}
+
+// TestSealedForOne: a secret opens with its own key, for its own person, whole; else there are zeros, and nobody is signed in by the codes of zeros.
+func TestSealedForOne(t *testing.T) {
+	t.Parallel()
+	k, secret := bytes.Repeat([]byte{1}, sealKeySize), bytes.Repeat([]byte{2}, secretSize)
+	sealed, err := sealSecret(k, ada, secret)
+	if err != nil || len(sealed) != sealedSize {
+		t.Fatalf("%d bytes, %v", len(sealed), err)
+	}
+	if got, ok := openSecret(k, ada, sealed); !ok || !bytes.Equal(got, secret) {
+		t.Errorf("got %x, %t", got, ok)
+	}
+	altered := bytes.Clone(sealed)
+	altered[0] ^= 1
+	other := bytes.Repeat([]byte{3}, sealKeySize)
+	for name, x := range map[string]func() ([]byte, bool){
+		"another key":    func() ([]byte, bool) { return openSecret(other, ada, sealed) },
+		"another person": func() ([]byte, bool) { return openSecret(k, ben, sealed) },
+		"altered":        func() ([]byte, bool) { return openSecret(k, ada, altered) },
+	} {
+		if got, ok := x(); ok || !bytes.Equal(got, make([]byte, secretSize)) {
+			t.Errorf("%s: got %x, %t", name, got, ok)
+		}
+	}
+	h := newHouse(t)
+	h.set(ada)
+	path := filepath.Join(h.dir, FileName)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f file
+	if err := json.Unmarshal(b, &f); err != nil {
+		t.Fatal(err)
+	}
+	f.Accounts[0].Sealed[3] ^= 1
+	if b, err = json.Marshal(f); err == nil {
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.restart()
+	h.try("a secret that was altered, with the codes of zeros", ada, pass, h.code(make([]byte, secretSize), 0), false)
 }

@@ -115,10 +115,10 @@ func TestReplayOfAShownLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := client.ReplayEntries(doc, 1, bytes.NewReader(list)); err != nil || again.Hash() != r.Hash() {
+	if again, err := client.ReplayEntries(doc, 1, 0, bytes.NewReader(list)); err != nil || again.Hash() != r.Hash() {
 		t.Errorf("from a file: %+v, %v", again, err)
 	}
-	if _, err := client.ReplayEntries(doc, 1, strings.NewReader("{")); err == nil {
+	if _, err := client.ReplayEntries(doc, 1, 0, strings.NewReader("{")); err == nil {
 		t.Error("half a file was taken")
 	}
 	if _, err := replay(good, client.Replaying{From: 1, Size: r.Size + 1}); err == nil {

@@ -238,6 +238,9 @@ func viewOf(v message.Request, r request.Request, body json.RawMessage) apiv1.Re
 		x := voteView(*v.EndedBy)
 		out.EndedBy = &x
 	}
+	if h := v.Hold; h != nil {
+		out.Hold = &apiv1.Hold{Entry: h.Seq, By: h.By, Reason: h.Reason}
+	}
 	if v.Missing != nil {
 		out.Missing = &apiv1.Lack{Kind: v.Missing.Kind, Detail: v.Missing.Detail, Rule: v.Missing.Rule, Unmet: v.Missing.Unmet}
 	}

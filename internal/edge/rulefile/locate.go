@@ -9,15 +9,18 @@ import (
 )
 
 // Locate says where in a rule file the rule of a section with an id stands, from 1; zeros if it is not there. section is a key of the file with a
-// list of items that have ids, for instance "routes".
+// list of items that have ids, for instance "routes", or with one thing, for instance "breakGlass": then it is found whatever the id is.
 func Locate(b []byte, section, id string) (line, column int) {
 	root, err := strictyaml.Parse(what, "examples/rules/two-of-three.yaml", b)
 	if err != nil {
 		return 0, 0
 	}
 	list := valueOf(root, section)
-	if list == nil {
+	switch {
+	case list == nil:
 		return 0, 0
+	case list.Kind == yaml.MappingNode:
+		return list.Line, list.Column
 	}
 	for _, item := range list.Content {
 		if v := valueOf(item, "id"); v != nil && v.Value == id {

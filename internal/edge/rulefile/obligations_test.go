@@ -53,6 +53,9 @@ func TestLocate(t *testing.T) {
 			t.Errorf("%s %s: line %d column %d, want line %d", c.section, c.id, line, column, c.line)
 		}
 	}
+	if line, column := rulefile.Locate([]byte("guards: []\nbreakGlass:\n  duration: 1h\n"), "breakGlass", "break-glass"); line != 3 || column != 3 {
+		t.Errorf("breakGlass: line %d column %d", line, column)
+	}
 	if line, _ := rulefile.Locate([]byte("]"), "routes", "x"); line != 0 {
 		t.Error("found in what is no YAML")
 	}

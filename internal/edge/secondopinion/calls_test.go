@@ -15,30 +15,10 @@ import (
 	"strongroom/internal/pure/eth"
 	"strongroom/internal/pure/eth/abi"
 	"strongroom/internal/pure/eth/calls"
+	"strongroom/internal/pure/eth/calls/callstest"
 	"strongroom/internal/pure/eth/eip712"
 	"strongroom/internal/pure/request"
 )
-
-const (
-	callToken = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"
-	callSafe  = "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"
-	callMulti = "0x8617E340B3D01FA5F11F306F4090FD50E238070D"
-	callDex   = "0x52908400098527886E0F7030069857D2E4169EE7"
-	callPayee = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
-)
-
-func callData(t *testing.T, signature, args string) []byte {
-	t.Helper()
-	f, err := abi.ParseFunction(signature)
-	if err != nil {
-		t.Fatal(err)
-	}
-	vs, err := abi.FromJSON(f.Inputs, []byte(args))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f.EncodeCall(vs)
-}
 
 // statementOf is a request with its statement, as the core makes it.
 func statementOf(t *testing.T, op request.Operation, body any, e request.Effects, b request.Bounds) ([]byte, request.Statement) {
@@ -58,13 +38,13 @@ func statementOf(t *testing.T, op request.Operation, body any, e request.Effects
 // callStatement is the statement of a call, decoded by the own decoder.
 func callStatement(t *testing.T, contract string, data []byte) ([]byte, request.Statement) {
 	t.Helper()
-	known := map[string]calls.Found{callToken: {ID: "usd", Kind: calls.Token}, callSafe: {ID: "vault", Kind: calls.Safe}, callMulti: {ID: "multi", Kind: calls.Multicall}, callDex: {ID: "dex", Kind: calls.Router}}
+	known := map[string]calls.Found{callstest.Token: {ID: "usd", Kind: calls.Token}, callstest.Safe: {ID: "vault", Kind: calls.Safe}, callstest.Multi: {ID: "multi", Kind: calls.Multicall}, callstest.Dex: {ID: "dex", Kind: calls.Router}}
 	a, err := eth.ParseAddress(contract)
 	if err != nil {
 		t.Fatal(err)
 	}
 	chain := custody.EVMChain(1)
-	c, err := calls.Decode(calls.Call{Chain: chain, Source: callPayee, Contract: a, Value: custody.U64(3), Data: data}, func(a eth.Address, s eth.Selector) (calls.Found, bool, bool) {
+	c, err := calls.Decode(calls.Call{Chain: chain, Source: callstest.Payee, Contract: a, Value: custody.U64(3), Data: data}, func(a eth.Address, s eth.Selector) (calls.Found, bool, bool) {
 		f, ok := known[a.String()]
 		var has bool
 		f.Function, has = calls.Standard(f.Kind, s)
@@ -74,7 +54,7 @@ func callStatement(t *testing.T, contract string, data []byte) ([]byte, request.
 		t.Fatal(err, c.Undecoded)
 	}
 	b := request.ContractCallBody{Wallet: "hot", Contract: contract, Value: custody.U64(3), Data: data, FeeCap: custody.U64(9)}
-	return statementOf(t, request.ContractCall, b, request.Effects{Wallet: "hot", Chain: chain, Asset: chain.Native(), Source: callPayee, Total: b.Value, Calls: &c},
+	return statementOf(t, request.ContractCall, b, request.Effects{Wallet: "hot", Chain: chain, Asset: chain.Native(), Source: callstest.Payee, Total: b.Value, Calls: &c},
 		request.Bounds{FeeCap: b.FeeCap, FeeAsset: chain.Native(), Change: request.NoChange, Slot: request.AccountNonce})
 }
 
@@ -95,23 +75,23 @@ type oneCall struct {
 }
 
 func nestedCalls(t *testing.T) map[string]oneCall {
-	approve := callData(t, "approve(address,uint256)", fmt.Sprintf(`[%q,7]`, callPayee))
-	many := callData(t, "aggregate3((address,bool,bytes)[])", fmt.Sprintf(`[[[%q,true,"0x%x"],[%[1]q,false,"0x%[2]x"]]]`, callToken, approve))
+	approve := callstest.Data(t, "approve(address,uint256)", fmt.Sprintf(`[%q,7]`, callstest.Payee))
+	many := callstest.Data(t, "aggregate3((address,bool,bytes)[])", fmt.Sprintf(`[[[%q,true,"0x%x"],[%[1]q,false,"0x%[2]x"]]]`, callstest.Token, approve))
 	f, err := abi.ParseFunction("x(address,uint256)")
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrap, err := abi.FromJSON(f.Inputs, []byte(fmt.Sprintf(`[%q,5]`, callPayee)))
+	wrap, err := abi.FromJSON(f.Inputs, []byte(fmt.Sprintf(`[%q,5]`, callstest.Payee)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return map[string]oneCall{
-		"approve": {callToken, approve}, "aggregate3": {callMulti, many},
-		"aggregate3Value": {callMulti, callData(t, "aggregate3Value((address,bool,uint256,bytes)[])", fmt.Sprintf(`[[[%q,true,2,"0x%x"],[%q,false,1,"0x"]]]`, callToken, approve, callPayee))},
-		"safe": {callSafe, callData(t, "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)",
-			fmt.Sprintf(`[%q,4,"0x%x",1,0,0,0,%q,%[3]q,"0x"]`, callMulti, many, "0x0000000000000000000000000000000000000000"))},
-		"router": {callDex, callData(t, "execute(bytes,bytes[],uint256)", fmt.Sprintf(`["0x0b",["0x%x"],99]`, abi.Encode(wrap)))},
-		"permit": {callToken, callData(t, "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)", fmt.Sprintf(`[%q,%[1]q,8,9,27,%[2]q,%[2]q]`, callPayee, "0x00000000000000000000000000000000000000000000000000000000000000ff"))},
+		"approve": {callstest.Token, approve}, "aggregate3": {callstest.Multi, many},
+		"aggregate3Value": {callstest.Multi, callstest.Data(t, "aggregate3Value((address,bool,uint256,bytes)[])", fmt.Sprintf(`[[[%q,true,2,"0x%x"],[%q,false,1,"0x"]]]`, callstest.Token, approve, callstest.Payee))},
+		"safe": {callstest.Safe, callstest.Data(t, "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)",
+			fmt.Sprintf(`[%q,4,"0x%x",1,0,0,0,%q,%[3]q,"0x"]`, callstest.Multi, many, "0x0000000000000000000000000000000000000000"))},
+		"router": {callstest.Dex, callstest.Data(t, "execute(bytes,bytes[],uint256)", fmt.Sprintf(`["0x0b",["0x%x"],99]`, abi.Encode(wrap)))},
+		"permit": {callstest.Token, callstest.Data(t, "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)", fmt.Sprintf(`[%q,%[1]q,8,9,27,%[2]q,%[2]q]`, callstest.Payee, "0x00000000000000000000000000000000000000000000000000000000000000ff"))},
 	}
 }
 
@@ -120,11 +100,11 @@ func TestTamperedDecoderIsAnAlarm(t *testing.T) {
 	t.Parallel()
 	lies := map[string]func(c *request.CallEffects){
 		"another amount":        func(c *request.CallEffects) { last(c).Args[1].Value = "70" },
-		"another spender":       func(c *request.CallEffects) { last(c).Args[0].Value = callSafe },
+		"another spender":       func(c *request.CallEffects) { last(c).Args[0].Value = callstest.Safe },
 		"another type":          func(c *request.CallEffects) { last(c).Args[1].Type = "uint8" },
 		"an argument left out":  func(c *request.CallEffects) { last(c).Args = last(c).Args[:1] },
 		"another function":      func(c *request.CallEffects) { last(c).Function = "transfer(address,uint256)" },
-		"another contract":      func(c *request.CallEffects) { last(c).Contract = callSafe },
+		"another contract":      func(c *request.CallEffects) { last(c).Contract = callstest.Safe },
 		"another value":         func(c *request.CallEffects) { last(c).Value = custody.U64(9) },
 		"a call left out":       func(c *request.CallEffects) { c.Calls = c.Calls[:len(c.Calls)-1] },
 		"a call too many":       func(c *request.CallEffects) { c.Calls = append(c.Calls, *last(c)) },
@@ -161,7 +141,7 @@ func TestMessagesAgree(t *testing.T) {
 	t.Parallel()
 	text, err := eip712.Canonical([]byte(fmt.Sprintf(`{"types":{"EIP712Domain":[{"name":"name","type":"string"},{"name":"chainId","type":"uint256"},{"name":"verifyingContract","type":"address"}],
 		"Order":[{"name":"to","type":"address"},{"name":"amounts","type":"uint256[]"},{"name":"note","type":"string"},{"name":"open","type":"bool"}]},"primaryType":"Order",
-		"domain":{"name":"Shop","chainId":1,"verifyingContract":%q},"message":{"to":%[1]q,"amounts":[1,2],"note":"hi","open":true}}`, callToken)))
+		"domain":{"name":"Shop","chainId":1,"verifyingContract":%q},"message":{"to":%[1]q,"amounts":[1,2],"note":"hi","open":true}}`, callstest.Token)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +153,7 @@ func TestMessagesAgree(t *testing.T) {
 		state := func() ([]byte, request.Statement) {
 			x := m
 			x.Fields, x.Exact = slices.Clone(m.Fields), slices.Clone(m.Exact)
-			return statementOf(t, request.MessageSign, b, request.Effects{Wallet: "hot", Chain: custody.EVMChain(1), Source: callPayee, Message: &x}, request.Bounds{Change: request.NoChange, Slot: request.NoSlot})
+			return statementOf(t, request.MessageSign, b, request.Effects{Wallet: "hot", Chain: custody.EVMChain(1), Source: callstest.Payee, Message: &x}, request.Bounds{Change: request.NoChange, Slot: request.NoSlot})
 		}
 		canonical, s := state()
 		if _, err := secondopinion.Statement(canonical, s, nil); err != nil {

@@ -168,6 +168,9 @@ func (c *Core) pendingView(p *authority.Pending) message.Request {
 		v.Approvals = append(v.Approvals, message.Vote(x))
 		v.Last = x.Seq
 	}
+	if h, held := c.state.HoldOf(p.ID); held {
+		v.Hold = &h
+	}
 	if err := c.state.Ready(p, c.at(), c.derive); err != nil {
 		v.Missing = lackOf(err)
 	} else if p.Effects.Operation.Signs() {

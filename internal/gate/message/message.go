@@ -6,6 +6,7 @@
 package message
 
 import (
+	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
@@ -213,6 +214,7 @@ type Request struct {
 	EndedBy   *Vote             `cbor:"13,keyasint,omitempty"` // who rejected or cancelled it
 
 	Simulation *simulation.Report `cbor:"14,keyasint,omitempty"` // that it came with: the word of who handed it in, which nobody has checked
+	Hold       *authority.Hold    `cbor:"15,keyasint,omitempty"` // who holds it, while it waits: there is one hold at most
 }
 
 // Vote is a person's signed decision.

@@ -68,3 +68,10 @@ func (o *Oversight) canonical() *policy.Oversight {
 	}
 	return out
 }
+
+// Hold is what keeps a request that waits from being done.
+type Hold struct {
+	Entry  uint64           `json:"entry" doc:"that holds it; a release names it"`
+	By     custody.PersonID `json:"by"`
+	Reason string           `json:"reason"`
+}

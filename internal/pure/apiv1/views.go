@@ -175,6 +175,7 @@ type RequestView struct {
 	Decision       Decision          `json:"decision" doc:"of the rules, on acceptance"`
 	Approvals      []Vote            `json:"approvals" doc:"that stand; of a request that ended, those that were given"`
 	EndedBy        *Vote             `json:"endedBy,omitempty" doc:"who rejected or cancelled it"`
+	Hold           *Hold             `json:"hold,omitempty" doc:"what keeps it from being done, while it waits: somebody holds it"`
 	Note           string            `json:"note,omitempty" doc:"why an approved transfer is not signed or sent, as serve last found; an attempt has a note of its own"`
 	Missing        *Lack             `json:"missing,omitempty" doc:"what it waits for, or why it was refused"`
 	Signed         *Signed           `json:"signed,omitempty" doc:"latest attempt that the core released"`

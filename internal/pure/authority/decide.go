@@ -296,7 +296,7 @@ func (s *State) mayDecide(p *Pending, a request.Approval, at Moment) error {
 		return &problem.Error{Kind: problem.Forbidden, Detail: fmt.Sprintf("%s has no role that approves or rejects", a.Person), Rule: policy.RuleRoles}
 	}
 	if !s.hasSay(p, a, at) {
-		return problem.New(problem.Forbidden, "%s is in no group that the plan of rule %q names", a.Person, p.Decision.Rule)
+		return problem.New(problem.Forbidden, "%s is in no group that the plan of rule %q names, nor a plan that the request needs as things are now", a.Person, p.Decision.Rule)
 	}
 	if a.Decision == request.Approve {
 		if seq, done := s.approved(p, a.Person, at); done {

@@ -123,7 +123,7 @@ func (s *State) exceeded(charges []policy.Charge, own []reservation, at Moment) 
 			continue // for checkCharges to say
 		}
 		key := s.keyOf(l, c.Group)
-		if _, there := s.meters[key]; !there {
+		if _, there := s.meters[key]; !there && !policy.CountsAlone(l.ID) { // persons are few, and what takes power away finds room
 			if fresh++; len(s.meters)+fresh > MaxMeters {
 				first = strictest(first, l)
 				unmet = append(unmet, problem.Unmet{Rule: l.ID, Criterion: "limit", Observed: fmt.Sprintf("%d groups are counted already", MaxMeters)})

@@ -106,14 +106,12 @@ func (s *State) approved(p *Pending, by custody.PersonID, at Moment) (seq uint64
 	return last.Seq, !again
 }
 
-// hasSay says whether somebody may approve or reject a request: who its decision counts and, to reject, who has a veto. Where the document has changed
-// since, also those whom the decision of now asks for.
+// hasSay says whether somebody may approve or reject a request: who its decision counts and, to reject, who has a veto; and those whom the decision of now
+// asks for, which may be others although the document is the same: the hour, the state of the domain, the age of an address or what limits have counted
+// is another than on acceptance.
 func (s *State) hasSay(p *Pending, a request.Approval, at Moment) bool {
 	if say(p.Decision, s.Rules, a) {
 		return true
-	}
-	if p.Decision.Version == s.Doc.Version {
-		return false
 	}
 	r, err := p.Parse()
 	if err != nil {

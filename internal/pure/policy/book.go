@@ -263,12 +263,10 @@ func (r *Rules) TakenAway(f Facts) (rule, criterion, observed string) {
 	return "", "", ""
 }
 
-// stops says whether an operation only takes an address away: one person of the plan for the address book may do it alone.
-func stops(o request.Operation) bool {
-	return o == request.WhitelistSuspend || o == request.BlacklistAdd
-}
+// stops says whether an operation only takes an address away: one person of the plan for the address book may do it alone, within bounds ([MaxAlone]).
+func stops(o request.Operation) bool { return aloneRule(o) != "" }
 
-// stop decides such an operation.
+// stop decides such an operation, but for its limit.
 func (r *Rules) stop(d Decision, f Facts) Decision {
 	var p Plan
 	d.Rule, p = r.doc.listPlan()
@@ -279,6 +277,9 @@ func (r *Rules) stop(d Decision, f Facts) Decision {
 		d.Unmet = oneUnmet(d.Rule, "initiator.groups", string(f.Initiator)+" is in no group that the plan for the address book names")
 	default:
 		d.Outcome, d.Auto = Allowed, true
+	}
+	if d.Auto && f.Operation == request.BlacklistAdd && len(r.doc.Blacklist) >= MaxAloneBlocked {
+		return r.Besides(d, f, []Requirement{r.requirement(RuleBlacklist, p)})
 	}
 	return d
 }

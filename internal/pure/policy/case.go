@@ -122,6 +122,8 @@ func (c *Case) FeeCharges(fee custody.Uint256) ([]Charge, error) {
 func (c *Case) charges(fee custody.Uint256, counts func(Limit) bool) ([]Charge, error) {
 	r, f, a := c.rules, &c.facts, c.act
 	switch {
+	case a != nil && stops(f.Operation):
+		return aloneCharges(f), nil
 	case a == nil || f.Operation.Governance() || len(r.limits) == 0 && r.doc.Whitelist == nil:
 		return nil, nil
 	case f.Operation == request.ContractCall && f.Call != nil: // facts without it are denied

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
@@ -165,11 +164,7 @@ func diffLimits(old, next Document, say func(string, ...any)) {
 	both(old.Calendars, next.Calendars, func(c Calendar) string { return c.ID },
 		func(c Calendar) { say("calendar %s is new: %s", c.ID, c) },
 		func(c Calendar) { say("calendar %s (%s) is removed", c.ID, c.Zone) },
-		func(a, b Calendar) {
-			if !same(a, b) {
-				say("calendar %s is now: %s; it was: %s", a.ID, b, a)
-			}
-		})
+		func(a, b Calendar) { diffCalendar(a, b, say) })
 	both(old.Limits, next.Limits, func(l Limit) string { return l.ID },
 		func(l Limit) { say("limit %s is new, and begins to count now: %s", l.ID, l) },
 		func(l Limit) { say("limit %s is removed, and what it counted is forgotten; it was: %s", l.ID, l) },
@@ -254,15 +249,6 @@ func (r Route) String() string {
 		s += ", fee at most " + r.FeeCap.String()
 	}
 	return s
-}
-
-// String tells a calendar in words, with each offset: the zone's name is what its author says.
-func (c Calendar) String() string {
-	parts := make([]string, len(c.Offsets))
-	for i, o := range c.Offsets {
-		parts[i] = fmt.Sprintf("%+d s from %s", o.Seconds, time.Unix(o.From, 0).UTC().Format(time.RFC3339))
-	}
-	return fmt.Sprintf("called %q, local time is UTC %s%s", c.Zone, strings.Join(parts, ", "), c.hours())
 }
 
 // String tells a limit in words.

@@ -15,14 +15,15 @@ import (
 
 // Finding is something in a document that [Document.Check] accepts and that most likely was not meant.
 type Finding struct {
-	Section string // of the rule file: guards, routes, obligations or limits
-	ID      string // of the rule
+	Section string // of the rule file: guards, routes, obligations, limits, breakGlass or whitelist
+	ID      string // of the rule, or of the plan in breakGlass or whitelist
 	What    string // is wrong, in words
 	Note    bool   // worth knowing, and may well be meant
 }
 
 // Findings looks at a document without facts. It finds rules that can never match, expressions that always give the same, routes that an earlier one
-// leaves nothing, limits on what no route lets through, and askers whom a plan leaves too few to approve. It compares field by field: what only an
+// leaves nothing, limits on what no route lets through, askers whom a plan leaves too few to approve, what outlasts a drain or denies it, and a plan for the
+// address book that nobody can use. It compares field by field: what only an
 // expression tells it doesn't see.
 func (r *Rules) Findings() (out []Finding) {
 	say := func(section, id string, note bool, format string, args ...any) {
@@ -51,11 +52,13 @@ func (r *Rules) Findings() (out []Finding) {
 	r.shadows(say)
 	r.idleLimits(say)
 	r.lonely(say)
+	r.slowDrains(say)
+	r.idleLedger(say)
 	return out
 }
 
 // shadows finds routes that never get a request, because an earlier one matches whatever they match.
-func (r *Rules) shadows(say func(section, id string, note bool, format string, args ...any)) {
+func (r *Rules) shadows(say tell) {
 	for j, later := range r.doc.Routes {
 		for _, earlier := range r.doc.Routes[:j] {
 			if covers(&earlier.When, &later.When) {
@@ -67,7 +70,7 @@ func (r *Rules) shadows(say func(section, id string, note bool, format string, a
 }
 
 // idleLimits finds limits on what no route lets through.
-func (r *Rules) idleLimits(say func(section, id string, note bool, format string, args ...any)) {
+func (r *Rules) idleLimits(say tell) {
 	for _, l := range r.doc.Limits {
 		if !slices.ContainsFunc(r.doc.Routes, func(rt Route) bool { return meets(&l.When, &rt.When) }) {
 			say("limits", l.ID, false, "limits nothing: no route lets through what it matches")
@@ -76,7 +79,7 @@ func (r *Rules) idleLimits(say func(section, id string, note bool, format string
 }
 
 // lonely finds who asks in vain, because too few are left to approve.
-func (r *Rules) lonely(say func(section, id string, note bool, format string, args ...any)) {
+func (r *Rules) lonely(say tell) {
 	for _, rt := range r.doc.Routes {
 		if rt.Auto {
 			continue

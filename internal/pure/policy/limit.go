@@ -88,14 +88,22 @@ type Charge struct {
 
 // Limit finds a limit.
 func (r *Rules) Limit(id string) (Limit, bool) {
-	if id == RuleRamp {
+	switch {
+	case id == RuleRamp:
 		return r.doc.ramp()
+	case CountsAlone(id):
+		return r.doc.alone(id)
+	default:
+		return r.doc.limit(id)
 	}
-	i, ok := sort.Find(len(r.doc.Limits), func(i int) int { return compare(id, r.doc.Limits[i].ID) }) // a limit is too large to copy for a comparison
+}
+
+func (d *Document) limit(id string) (Limit, bool) {
+	i, ok := sort.Find(len(d.Limits), func(i int) int { return compare(id, d.Limits[i].ID) }) // a limit is too large to copy for a comparison
 	if !ok {
 		return Limit{}, false
 	}
-	return r.doc.Limits[i], true
+	return d.Limits[i], true
 }
 
 // errCharges says that a request takes from too many limits.

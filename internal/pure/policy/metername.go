@@ -43,12 +43,14 @@ func (n *meterNaming) hash(group []string) [32]byte {
 
 // nameMeters prepares the names of the meters of every limit.
 func (r *Rules) nameMeters() {
-	r.meters = make(map[string]*meterNaming, len(r.doc.Limits)+1)
+	r.meters = make(map[string]*meterNaming, len(r.doc.Limits)+3)
 	for _, l := range r.doc.Limits {
 		r.meters[l.ID] = r.doc.meterNaming(l)
 	}
-	if l, ok := r.doc.ramp(); ok {
-		r.meters[l.ID] = r.doc.meterNaming(l)
+	for _, id := range []string{RuleRamp, RuleBlacklist, RuleSuspended} { // limits that no document names
+		if l, ok := r.Limit(id); ok {
+			r.meters[id] = r.doc.meterNaming(l)
+		}
 	}
 }
 

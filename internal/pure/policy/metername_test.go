@@ -52,11 +52,15 @@ func TestMeterNamesAreHashesOfTheWhole(t *testing.T) {
 		if rapid.Bool().Draw(t, "none") {
 			group = nil
 		}
-		ramp, ok := r.Limit(policy.RuleRamp)
-		if !ok {
-			t.Fatal("no ramp")
+		all := []policy.Limit{l}
+		for _, id := range []string{policy.RuleRamp, policy.RuleBlacklist, policy.RuleSuspended} {
+			x, ok := r.Limit(id)
+			if !ok {
+				t.Fatalf("no limit %s", id)
+			}
+			all = append(all, x)
 		}
-		for _, l := range []policy.Limit{l, ramp} {
+		for _, l := range all {
 			want := canon.Hash(canon.TagMeter, meterName{l.ID, l.Measure, l.Window, l.GroupBy, group, d.Offsets(l.Window), l.Currency})
 			if got := r.MeterName(l.ID, group); got != want {
 				t.Fatalf("%s: %x, want %x", l.ID, got, want)

@@ -317,7 +317,7 @@ func TestDiffTellsNewFields(t *testing.T) {
 	is.Guards[0].When.Time = &policy.TimeMatch{Outside: "office"}
 	text := strings.Join(policy.Diff(was, is), "\n")
 	for _, want := range []string{
-		"each branch of a plan now needs steps of 1 different groups", "outside the hours of office", "open Mon, Sun 01:00 to 24:00, not on 2026-01-01 but 01:00 to 02:00",
+		"each branch of a plan now needs steps of 1 different groups", "outside the hours of office", "calendar office is now open Mon, Sun 01:00 to 24:00", "calendar office is now: not on 2026-01-01 but 01:00 to 02:00",
 		"limit most is new", "more needs besides 1 of risk and then 1 of treasury with passkeys who are not in bots (risk may reject), not before 1 seconds after acceptance, by approvals no older than 60 seconds, within 90 seconds of acceptance",
 		"obligation duty is new: when the time is inside the hours of office and the wallet is warm and the fee may be more than 5, adds that it needs besides 1 of risk", "a delay of 7 seconds", "stand for 2 different groups", `("a title")`,
 	} {

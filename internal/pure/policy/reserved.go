@@ -300,6 +300,16 @@ func (d Decision) Vetoes(r *Rules, id custody.PersonID) bool {
 	return in(d.Plan) || slices.ContainsFunc(d.Also, func(x Requirement) bool { return in(x.Plan) })
 }
 
+// PlansOf gives the plans that a rule asks for, by the name that decisions and problems have for it; those of acceptance are in the decision.
+func (d Document) PlansOf(rule string) (out []Plan) {
+	for _, x := range d.plans() {
+		if x.rule == rule {
+			out = append(out, x.plan)
+		}
+	}
+	return out
+}
+
 // plans lists every plan of the document, with its rule and its place in a rule file.
 func (d Document) plans() []reservedPlan {
 	out := d.reserved()

@@ -42,6 +42,12 @@ func (o Operation) Oversight() bool {
 // Unilateral says whether one person may do o alone: it takes power away and gives none to anybody.
 func (o Operation) Unilateral() bool { return o == Zeroize || o == Freeze || o == RequestHold }
 
+// TakesAway says whether o, where one person does it alone, takes power away and nothing else, so that it does not wait for a certain clock: what nobody else
+// need agree to, and taking an address away.
+func (o Operation) TakesAway() bool {
+	return o.Unilateral() || o == BlacklistAdd || o == WhitelistSuspend
+}
+
 // OversightBody is the body of an operation of oversight.
 type OversightBody interface {
 	Body

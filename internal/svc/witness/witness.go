@@ -31,7 +31,7 @@ type Store interface {
 	Save(ctx context.Context, origin string, s State) error
 }
 
-// Config is what a witness needs. All fields are required.
+// Config is what a witness needs. All fields but Told are required.
 type Config struct {
 	Key   tlog.WitnessKey
 	Sign  func(message []byte) ([]byte, error) // Ed25519, 64 bytes, by the private half of Key; safe for concurrent use
@@ -39,6 +39,7 @@ type Config struct {
 	Store Store
 	Now   func() time.Time
 	Log   *slog.Logger
+	Told  func(status int) // is told the status of each answer to a submission; may be nil; safe for concurrent use
 }
 
 // Witness answers submissions. Its methods are safe for concurrent use.
@@ -73,6 +74,14 @@ type Answer struct {
 
 // Add judges the body of an add-checkpoint request.
 func (w *Witness) Add(ctx context.Context, body []byte) Answer {
+	a := w.answer(ctx, body)
+	if w.cfg.Told != nil {
+		w.cfg.Told(a.Status)
+	}
+	return a
+}
+
+func (w *Witness) answer(ctx context.Context, body []byte) Answer {
 	line, err := w.add(ctx, body)
 	var no *witness.RefusedError
 	switch {
