@@ -53,7 +53,7 @@ func (d *Domain) Quotes(ctx context.Context, in message.Quotes) (message.QuotesT
 	}
 	// Of several by one signer for one pair the newest comes first, and the others are then older than what is known.
 	slices.SortStableFunc(given, func(a, b givenQuote) int {
-		return cmp.Or(authority.CompareQuotes(a.Signed, b.Signed), cmp.Compare(b.Quote.AsOf, a.Quote.AsOf))
+		return cmp.Or(authority.CompareQuotes(a.Signed, b.Signed), cmp.Compare(b.Said.AsOf, a.Said.AsOf))
 	})
 	rec, err := d.recordQuotes(rules, given, &out, refuse)
 	slices.SortFunc(out.Refused, func(a, b message.QuoteRefused) int { return cmp.Compare(a.Place, b.Place) })
@@ -123,8 +123,8 @@ func (d *Domain) recordQuotes(rules *policy.Rules, given []givenQuote, out *mess
 // saysNothing says whether a quote has the rate of the signer's last one, which still counts for half of its time. The caller holds mu.
 func (d *Domain) saysNothing(q price.Signed) bool {
 	was, ok := d.state.LatestQuote(q)
-	src, known := d.state.Doc.Source(q.Quote.Source)
-	return ok && known && was.Rate == q.Quote.Rate && q.Quote.AsOf < was.AsOf+src.MaxAge/2
+	src, known := d.state.Doc.Source(q.Said.Source)
+	return ok && known && was.Rate == q.Said.Rate && q.Said.AsOf < was.AsOf+src.MaxAge/2
 }
 
 // Prices tells what is known of the pairs of the rule document.

@@ -131,7 +131,7 @@ func TestQuotesThatAreRefused(t *testing.T) {
 	w.allQuote(t, 3)
 	w.advance(10 * time.Second)
 	sign := func(change func(*price.Quote), name string) price.Signed {
-		q := w.quote(name, evm.Native(), tenths(3), 0).Quote
+		q := w.quote(name, evm.Native(), tenths(3), 0).Said
 		change(&q)
 		return price.Sign(q, name, feedKey(name))
 	}
@@ -359,8 +359,8 @@ func TestLimitsInMoneyAreNeverPassed(t *testing.T) {
 				}
 				n := rapid.SampledFrom([]int64{20, 21, 22, 23, 40}).Draw(t, "rate")
 				q := w.quote(f, asset, tenths(n), 0)
-				if k := string(asset) + " " + f; m.quotes[k][1] < q.Quote.AsOf {
-					m.quotes[k] = [2]int64{n, q.Quote.AsOf}
+				if k := string(asset) + " " + f; m.quotes[k][1] < q.Said.AsOf {
+					m.quotes[k] = [2]int64{n, q.Said.AsOf}
 					list = append(list, q)
 				}
 			}
