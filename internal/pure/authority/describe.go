@@ -184,6 +184,8 @@ func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, 
 		e.Replay = o.Replay
 	}
 	rules.Valued(&f, view.Prices)
+	rules.Screened(&f, r.Ident, view.Verdicts)
+	e.Screening = screeningEffects(f)
 	return f, e, b, err
 }
 

@@ -143,7 +143,7 @@ func TestQuotesThatAreRefused(t *testing.T) {
 		"unknown source":    {sign(func(q *price.Quote) { q.Source = "other" }, "north"), problem.Forbidden},
 		"unknown pair":      {sign(func(q *price.Quote) { q.Currency = "EUR" }, "north"), problem.Forbidden},
 		"unknown signer":    {sign(func(*price.Quote) {}, "east"), problem.Forbidden},
-		"of the future":     {sign(func(q *price.Quote) { q.AsOf += QuoteAhead + 2 }, "north"), problem.Malformed},
+		"of the future":     {sign(func(q *price.Quote) { q.AsOf += SourceAhead + 2 }, "north"), problem.Malformed},
 		"stale":             {sign(func(q *price.Quote) { q.AsOf -= 61 }, "north"), problem.Expired},
 		"replayed":          {sign(func(q *price.Quote) { q.AsOf -= 10 }, "north"), problem.AlreadyDone},
 		"older":             {sign(func(q *price.Quote) { q.AsOf -= 11 }, "north"), problem.AlreadyDone},

@@ -134,6 +134,7 @@ func (d Document) checkMatch(m Match) error {
 		d.checkDestinations(m),
 		d.checkSigning(m),
 		d.checkFiat(m),
+		d.checkScreened(m),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}

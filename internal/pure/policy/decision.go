@@ -71,6 +71,8 @@ type Facts struct {
 	Message *request.MessageEffects `cbor:"18,keyasint,omitempty"` // of a message
 	Moves   []Destination           `cbor:"22,keyasint,omitempty"` // of a contract call: what its movements' destinations are, in their order, where the document remembers destinations
 	Fiat    []Fiat                  `cbor:"19,keyasint,omitempty"` // what Total is worth in each currency that the rules look at and that has a price, rounded up
+
+	Screening []Screened `cbor:"20,keyasint,omitempty"` // by source and address: what each source that the rules look at says of whom this gives something
 }
 
 // AppFacts is what a grant to an application is about. app_revoke has the grant's name only.
@@ -104,4 +106,6 @@ type Decision struct {
 	Needs       *Needs   `cbor:"14,keyasint,omitempty"` // what the approvals of all its plans together must be
 
 	Prices []Price `cbor:"15,keyasint,omitempty"` // those of the facts that it was decided with; set only if it allows
+
+	Screening []Screened `cbor:"16,keyasint,omitempty"` // likewise
 }

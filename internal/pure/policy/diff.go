@@ -75,6 +75,7 @@ func Diff(old, next Document) []string {
 	diffContracts(old, next, say)
 	diffReplay(old, next, say)
 	diffPrices(old, next, say)
+	diffScreening(old, next, say)
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}
@@ -352,6 +353,7 @@ func (m Match) String() string {
 	say(len(m.Message) > 0, "the message is %s", joined(m.Message, " or "))
 	say(m.FiatMax != nil, "the total is worth at most %s", m.FiatMax)
 	say(m.FiatOver != nil, "the total is worth more than %s", m.FiatOver)
+	say(m.Screening != nil, "%s", m.Screening)
 	if len(parts) == 0 {
 		return "anything is asked"
 	}

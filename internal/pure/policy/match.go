@@ -42,6 +42,11 @@ const (
 	fMessage
 	fFiatMax
 	fFiatOver
+	fRiskOver
+	fCategories
+	fStatus
+	fRiskMax
+	fMissing
 )
 
 // criterion names a field as the rule file spells it.
@@ -49,7 +54,8 @@ func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
 		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr",
 		"time", "source.temperature", "fee.over", "source.class", "initiator.roles",
-		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message", "amount.fiatMax", "amount.fiatOver"}[f]
+		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message", "amount.fiatMax", "amount.fiatOver",
+		"screening.riskOver", "screening.categories", "screening.status", "screening.riskMax", "screening.missing"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -145,6 +151,8 @@ func (m *Match) observed(x field, a *activation) string {
 		return f.observedFiat(m.FiatMax.Currency)
 	case fFiatOver:
 		return f.observedFiat(m.FiatOver.Currency)
+	case fRiskOver, fCategories, fStatus, fRiskMax, fMissing:
+		return m.Screening.observed(a)
 	default:
 		return ""
 	}

@@ -42,6 +42,7 @@ type Rules struct {
 	delayed                   bool // [Rules.Delayed]
 
 	currencies []string // [Rules.Currencies]
+	screens    []string // [Rules.Screens]
 }
 
 type person struct {
@@ -177,7 +178,7 @@ func Compile(d Document) (*Rules, error) {
 		return nil, err
 	}
 	r.guardAt, r.routeAt, r.limitAt, r.obligationAt = indexOf(r.guards), indexOf(r.routes), indexOf(r.limits), indexOf(r.obligations)
-	r.delayed, r.currencies = own.delayed(), own.currencies()
+	r.delayed, r.currencies, r.screens = own.delayed(), own.currencies(), own.screens()
 	if err := r.satisfiable(true); err != nil {
 		return nil, err
 	}

@@ -9,14 +9,14 @@ import (
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
-	"strongroom/internal/pure/source"
+	"strongroom/internal/pure/testimony"
 )
 
 // Signer is who signs what a source says.
-type Signer = source.Signer
+type Signer = testimony.Signer
 
 // MaxSigned is the largest signed quote, in bytes.
-const MaxSigned = source.MaxSigned
+const MaxSigned = testimony.MaxSigned
 
 // Quote is what one signer says that an asset is worth.
 type Quote struct {
@@ -40,7 +40,7 @@ func (q Quote) Check() error {
 	if err := errors.Join(q.Asset.Check(), CheckCurrency(q.Currency), q.Rate.Check()); err != nil {
 		return err
 	}
-	return source.CheckTime("asOf", q.AsOf)
+	return testimony.CheckTime("asOf", q.AsOf)
 }
 
 // CheckCurrency says whether c has the form of a currency: three capital letters, as in ISO 4217.
@@ -55,16 +55,16 @@ func CheckCurrency(c string) error {
 func (q Quote) Message() []byte { return canon.Message(canon.TagQuote, &q) }
 
 // Signed is a quote with its signature.
-type Signed = source.Signed[Quote]
+type Signed = testimony.Signed[Quote]
 
 // Sign signs a quote.
 func Sign(q Quote, signer string, key ed25519.PrivateKey) Signed {
-	return source.Sign(q, signer, key)
+	return testimony.Sign(q, signer, key)
 }
 
 // Decode reads a signed quote: canonical, and well-formed.
 func Decode(b []byte) (Signed, error) {
-	s, err := source.Decode[Quote](b)
+	s, err := testimony.Decode[Quote](b)
 	if err != nil {
 		return s, fmt.Errorf("quote: %w", err)
 	}

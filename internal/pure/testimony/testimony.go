@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package source has what signers of a source outside of the domain sign, whatever it is about: quotes of prices, verdicts of screening. It refuses what is no
+// Package testimony has what signers of a source outside of the domain sign, whatever it is about: quotes of prices, verdicts of screening. It refuses what is no
 // statement, has another encoding, or is too long; who may sign, and how old a statement may be, is for the rule document to say (docs/spec/prices.md,
 // docs/spec/screening.md).
-package source
+package testimony
 
 import (
 	"crypto/ed25519"
