@@ -15,7 +15,6 @@ type (
 	PriceList   = apiv1.PriceList
 	PriceView   = apiv1.PriceView
 	SignedQuote = price.Signed
-	QuotesTaken = apiv1.QuotesTaken
 )
 
 // Prices lists what the rules know of what assets are worth, as serve tells it.
@@ -24,7 +23,7 @@ func (c *Client) Prices(ctx context.Context) (l PriceList, err error) {
 }
 
 // SubmitQuotes hands in signed quotes.
-func (c *Client) SubmitQuotes(ctx context.Context, quotes []SignedQuote) (t QuotesTaken, err error) {
+func (c *Client) SubmitQuotes(ctx context.Context, quotes []SignedQuote) (t StatementsTaken, err error) {
 	var in apiv1.QuotesIn
 	for _, q := range quotes {
 		in.Quotes = append(in.Quotes, q.Encode())

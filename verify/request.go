@@ -130,7 +130,7 @@ func (c *checker) facts(rules *policy.Rules) error {
 		c.wallet = *w
 	}
 	view := authority.View{At: c.moment(c.seq), Mode: authority.ModeOf(e.Facts), Destination: authority.Recorded(rules, e.Facts),
-		Prices: authority.PricesOf(authority.PricesIn(e.Facts))}
+		Prices: authority.PricesOf(authority.PricesIn(e.Facts)), Verdicts: authority.VerdictsOf(e.Facts.Screening)}
 	if e.Facts.Around != nil && rules.AsksTemperature() {
 		view.Temperature = e.Facts.Around.Temperature
 		c.report.Notes = append(c.report.Notes, "the rules look at the wallet's temperature, which the file does not show: it is the domain's word")
@@ -157,6 +157,9 @@ func (c *checker) noteOutside(rules *policy.Rules) {
 	if len(rules.Currencies()) > 0 && len(authority.PricesIn(c.request.Facts)) > 0 {
 		c.report.Notes = append(c.report.Notes, "the rules look at what the payment is worth; the quotes are entries of the log, not in the file: the price is the domain's word")
 	}
+	if len(c.request.Facts.Screening) > 0 {
+		c.report.Notes = append(c.report.Notes, "the rules look at verdicts of screening; they are entries of the log, not in the file: what they say is the domain's word")
+	}
 }
 
 // agrees says whether the rules give a recorded decision at a moment, for one of the temperatures that the wallet may have had then, in the operational state that
@@ -170,7 +173,7 @@ func (c *checker) agrees(rules *policy.Rules, at authority.Moment, d policy.Deci
 	for _, mode := range []policy.Mode{accepted, policy.Normal, policy.Draining, policy.Frozen} {
 		for _, t := range temperatures {
 			f, _, _, err := c.describe(rules, authority.View{At: at, Temperature: t, Mode: mode, Destination: authority.Recorded(rules, c.request.Facts),
-				Prices: authority.PricesOf(d.Prices)})
+				Prices: authority.PricesOf(d.Prices), Verdicts: authority.VerdictsOf(d.Screening)})
 			if err != nil {
 				return false, err
 			}

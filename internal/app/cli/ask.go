@@ -366,6 +366,9 @@ func (e *env) requestPairs(v client.RequestView) []pair {
 		}
 		out = append(out, pair{name, l})
 	}
+	for _, l := range words.Screening(v.Effects.Screening) {
+		out = append(out, pair{"screening", l + ", as the domain tells"})
+	}
 	rule := fmt.Sprintf("%s: %s", v.Decision.Rule, v.Decision.Outcome)
 	if v.Decision.Auto {
 		rule += ", automatic"

@@ -205,7 +205,7 @@ func (c *priceSubmit) Run(e *env) error {
 	return nil
 }
 
-func takenPairs(t client.QuotesTaken) []pair {
+func takenPairs(t client.StatementsTaken) []pair {
 	out := []pair{{"taken", fmt.Sprint(t.Taken)}, {"same as before", fmt.Sprint(t.Same)}}
 	if t.Entry > 0 {
 		out = append(out, pair{"entry", fmt.Sprint(t.Entry)})

@@ -72,6 +72,10 @@ func happening(body any) Happening {
 		return opensSession(b)
 	case *entry.Offline:
 		return carries(b)
+	case *entry.Quotes:
+		return Happening{What: quotesOf(b)}
+	case *entry.Verdicts:
+		return Happening{What: verdictsOf(b)}
 	case *entry.Uses:
 		return Happening{What: fmt.Sprintf("applications used keys %d times; %d logins, %d logouts", b.Number, len(b.Logins), len(b.Logouts))}
 	default:

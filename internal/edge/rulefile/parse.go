@@ -76,6 +76,10 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"blacklist":      func(n *yaml.Node, path string) { d.Blacklist = items(r, n, path, r.blocked, byAddress) },
 		"replayRequired": func(n *yaml.Node, path string) { d.ReplayRequired = r.Boolean(n, path) },
 		"priceSources":   func(n *yaml.Node, path string) { d.PriceSources = items(r, n, path, r.priceSource, byPriceSource) },
+
+		"screeningSources": func(n *yaml.Node, path string) {
+			d.ScreeningSources = items(r, n, path, r.screeningSource, byScreeningSource)
+		},
 	}, "schema", "version", "principals", "floor", "changePlan")
 	return d
 }
@@ -287,6 +291,7 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 		}),
 		"call":      func(n *yaml.Node, path string) { m.Call = r.call(n, path) },
 		"typedData": func(n *yaml.Node, path string) { m.Typed = r.typed(n, path) },
+		"screening": func(n *yaml.Node, path string) { m.Screening = r.screening(n, path) },
 		"message":   func(n *yaml.Node, path string) { m.Message = set[policy.MessageKind](r, n, path) },
 		"expr": func(n *yaml.Node, path string) {
 			if m.Expr = r.Text(n, path); r.Err == nil && m.Expr == "" {

@@ -58,6 +58,8 @@ type Facts struct {
 	Earliest     string              `json:"earliest,omitempty" doc:"the true time is not before; only where rules ask for the time"`
 	Latest       string              `json:"latest,omitempty"`
 	Temperature  request.Temperature `json:"temperature,omitempty" doc:"of the wallet; only where rules ask for it"`
+
+	Screening []Screened `json:"screening,omitempty" doc:"what sources say of whom it gives something; only where rules ask for it"`
 }
 
 // DestinationFacts is what the rules see of one output.
@@ -71,7 +73,7 @@ type DestinationFacts struct {
 // FactsOf gives the JSON form.
 func FactsOf(f policy.Facts) Facts {
 	out := Facts{Operation: f.Operation, Initiator: f.Initiator, Evidence: f.Evidence, Wallet: f.Wallet, Class: f.Class, Chain: f.Chain, Asset: f.Asset,
-		Total: f.Total, FeeCap: f.FeeCap, Count: f.Count}
+		Total: f.Total, FeeCap: f.FeeCap, Count: f.Count, Screening: ScreenedOf(f.Screening)}
 	for _, d := range f.Destinations {
 		out.Destinations = append(out.Destinations, DestinationFacts{d.Address, d.Amount, d.Kind, d.Book})
 	}

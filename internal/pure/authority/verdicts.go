@@ -27,6 +27,7 @@ type verdicts struct {
 	order []*keptVerdict // by entry, then as in it; nil where another took its place or it ended
 	gone  int            // nils in order
 	ends  verdictEnds
+	kept  map[string]int         // by source: how many there are
 	told  map[string]sourceTimes // by source, while it is in the rule document
 }
 
@@ -37,7 +38,7 @@ type sourceTimes struct {
 }
 
 func newVerdicts() verdicts {
-	return verdicts{of: map[verdictKey]*keptVerdict{}, told: map[string]sourceTimes{}}
+	return verdicts{of: map[verdictKey]*keptVerdict{}, kept: map[string]int{}, told: map[string]sourceTimes{}}
 }
 
 // verdictKey names the latest verdict of a signer.
@@ -111,6 +112,7 @@ func (v *verdicts) add(r VerdictRecord, maxAge int64) {
 	k := &keptVerdict{VerdictRecord: r, raw: canon.Encode(&r), place: len(v.order)}
 	v.order = append(v.order, k)
 	v.of[r.key()] = k
+	v.kept[r.Verdict.Source]++
 	heap.Push(&v.ends, verdictEnd{r.Verdict.AsOf + maxAge, k})
 }
 
@@ -120,6 +122,7 @@ func (v *verdicts) drop(k *keptVerdict) {
 		return
 	}
 	delete(v.of, k.key())
+	v.kept[k.Verdict.Source]--
 	v.order[k.place] = nil
 	if v.gone++; v.gone <= len(v.of)+64 {
 		return
@@ -316,12 +319,8 @@ func (x SourceState) Silent(at Moment) bool {
 
 // SourceStates lists the sources of screening in the order of the rule document.
 func (s *State) SourceStates() (out []SourceState) {
-	kept := map[string]int{}
-	for k := range s.gov.verdicts.of {
-		kept[k.source]++
-	}
 	for _, src := range s.Doc.ScreeningSources {
-		x := SourceState{Source: src.ID, Kept: kept[src.ID], Newest: s.gov.verdicts.told[src.ID].newest, MaxAge: src.MaxAge}
+		x := SourceState{Source: src.ID, Kept: s.gov.verdicts.kept[src.ID], Newest: s.gov.verdicts.told[src.ID].newest, MaxAge: src.MaxAge}
 		for _, y := range src.Signers {
 			x.Signers = append(x.Signers, y.ID)
 		}

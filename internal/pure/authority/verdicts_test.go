@@ -234,8 +234,10 @@ func TestScreeningChanges(t *testing.T) {
 		left   int
 		before problem.Kind // of a verdict from before the change
 	}{
-		"a signer goes":     {func(d *policy.Document) { d.ScreeningSources[0].Signers = d.ScreeningSources[0].Signers[1:] }, 2, ""},
-		"another key":       {func(d *policy.Document) { d.ScreeningSources[0].Signers[0].Pub = feedKey("new").Public().(ed25519.PublicKey) }, 2, problem.Expired},
+		"a signer goes": {func(d *policy.Document) { d.ScreeningSources[0].Signers = d.ScreeningSources[0].Signers[1:] }, 2, ""},
+		"another key": {func(d *policy.Document) {
+			d.ScreeningSources[0].Signers[0].Pub = feedKey("new").Public().(ed25519.PublicKey)
+		}, 2, problem.Expired},
 		"a longer life":     {func(d *policy.Document) { d.ScreeningSources[0].MaxAge = 600 }, 3, problem.Expired},
 		"a shorter life":    {func(d *policy.Document) { d.ScreeningSources[0].MaxAge = 10 }, 0, problem.Expired},
 		"the source leaves": {func(d *policy.Document) { d.ScreeningSources, d.Guards = nil, nil }, 0, problem.Forbidden},
