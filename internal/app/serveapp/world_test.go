@@ -153,6 +153,11 @@ func trips() map[string]func(*world) {
 		"AnchorBehind":     func(w *world) { w.facts.Status.Size++ },
 		"Reanchoring":      func(w *world) { w.facts.Status.Reanchoring = &message.Reanchoring{} },
 		"WalletsHeld":      func(w *world) { w.facts.Status.Held = 1 },
+		"PricesMissing":    func(w *world) { w.facts.Status.NoPrices = 1 },
+		"ScreeningSilent": func(w *world) {
+			w.facts.Status.Screening = &message.ScreeningStatus{Sources: []message.ScreeningSource{{ID: "screen", Silent: true}}}
+		},
+		"VerdictsFull": func(w *world) { w.facts.Status.Screening = &message.ScreeningStatus{Kept: 80_001} },
 
 		"CoreInternal":          func(w *world) { w.refused(problem.Internal, 1) },
 		"AuthenticationsFailed": func(w *world) { w.refused(problem.Unauthenticated, 6) },
