@@ -58,6 +58,12 @@ func documentPairs(doc policy.Document) []pair {
 	for _, l := range doc.Limits {
 		say("limit", "%s: %s", l.ID, l)
 	}
+	for _, s := range doc.PriceSources {
+		say("price source", "%s: %s", s.ID, s)
+	}
+	for _, s := range doc.ScreeningSources {
+		say("screening source", "%s: %s", s.ID, s)
+	}
 	if doc.BreakGlass != nil {
 		say("break glass", "%s", doc.BreakGlass)
 	}

@@ -42,9 +42,9 @@ func each(names []string) string {
 }
 
 // Screening says what sources of screening said of whom a request gives something, the worst first: the domain's word.
-func Screening(list []request.Screening) (out []string) {
+func Screening(list []request.ScreeningEffect) (out []string) {
 	list = slices.Clone(list)
-	slices.SortStableFunc(list, func(a, b request.Screening) int {
+	slices.SortStableFunc(list, func(a, b request.ScreeningEffect) int {
 		if (a.Lack == "") != (b.Lack == "") {
 			return map[bool]int{true: -1, false: 1}[a.Lack != ""]
 		}

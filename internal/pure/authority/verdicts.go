@@ -292,9 +292,9 @@ func (s *State) screened(src *policy.ScreeningSource, sub verdict.Subject, at Mo
 }
 
 // screeningEffects gives what facts say of screening, as people see it.
-func screeningEffects(f policy.Facts) (out []request.Screening) {
+func screeningEffects(f policy.Facts) (out []request.ScreeningEffect) {
 	for _, x := range f.Screening {
-		e := request.Screening{Source: x.Source, Address: x.Address, Risk: x.Risk, Categories: x.Categories, Exposure: string(x.Exposure), Status: string(x.Status), Lack: string(x.Lack)}
+		e := request.ScreeningEffect{Source: x.Source, Address: x.Address, Risk: x.Risk, Categories: x.Categories, Exposure: string(x.Exposure), Status: string(x.Status), Lack: string(x.Lack)}
 		if x.Address != "" {
 			e.Chain = f.Chain
 		}

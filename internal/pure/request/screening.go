@@ -4,8 +4,8 @@ package request
 
 import "strongroom/internal/pure/custody"
 
-// Screening is what a source of the rules said of somebody whom a request gives something, as people see it who approve. docs/spec/screening.md.
-type Screening struct {
+// ScreeningEffect is what a source of the rules said of somebody whom a request gives something, as people see it who approve. docs/spec/screening.md.
+type ScreeningEffect struct {
 	Source     string          `cbor:"1,keyasint" json:"source"`
 	Chain      custody.ChainID `cbor:"2,keyasint,omitempty" json:"chain,omitempty"`
 	Address    string          `cbor:"3,keyasint,omitempty" json:"address,omitempty"` // empty: the request as a whole

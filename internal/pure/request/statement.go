@@ -54,7 +54,7 @@ type Effects struct {
 
 	Replay *Replay `cbor:"29,keyasint,omitempty" json:"replay,omitempty"` // of a rule document that takes the current one's place
 
-	Screening []Screening `cbor:"31,keyasint,omitempty" json:"screening,omitempty"` // what sources of the rules said of whom it gives something when it was accepted: the domain's word
+	Screening []ScreeningEffect `cbor:"31,keyasint,omitempty" json:"screening,omitempty"` // what sources of the rules said of whom it gives something when it was accepted: the domain's word
 }
 
 // ListEffects is what becomes of an address.
