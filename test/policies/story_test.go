@@ -6,7 +6,9 @@
 package policies
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"os"
 	"slices"
@@ -23,6 +25,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/verdict"
 )
 
 const chain = custody.ChainID("eip155:1")
@@ -97,10 +100,44 @@ func begin(t *testing.T, name string, where map[string]string) *story {
 	for _, e := range s.doc.AddressBook {
 		s.where[e.ID] = e.Address
 	}
+	for i := range s.doc.ScreeningSources {
+		s.doc.ScreeningSources[i].Signers[0].Pub = screener().Public().(ed25519.PublicKey)
+	}
 	set := points.Evaluation().Or(points.Make(points.ContractCall, points.MessageSign))
 	o.Points = &set
 	s.h = domaintest.New(t, o)
 	return s
+}
+
+// opinion is what a source of screening says of an address.
+type opinion struct {
+	risk   uint32
+	status verdict.Status
+}
+
+// screener is the key of every source of screening.
+func screener() ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, ed25519.SeedSize))
+}
+
+// screen hands in what every source says before a turn.
+func (s *story) screen(x turn) {
+	s.Helper()
+	if len(x.screened) == 0 {
+		return
+	}
+	s.h.Clock.Advance(2 * time.Second)
+	at := s.h.Clock.Wall.Load() / 1e9
+	var in message.Verdicts
+	for _, src := range s.doc.ScreeningSources {
+		for name, o := range x.screened {
+			in.Verdicts = append(in.Verdicts, verdict.Sign(verdict.Verdict{V: 1, Authority: s.h.D.Authority(), Source: src.ID, Subject: verdict.OfAddress(chain, s.where[name]), Risk: o.risk,
+				Exposure: verdict.NotExposed, Status: o.status, AsOf: at, Expires: at + src.MaxAge}, src.Signers[0].ID, screener()))
+		}
+	}
+	if got, err := s.h.D.Verdicts(context.Background(), in); err != nil || len(got.Refused) > 0 {
+		s.Fatalf("%s: %+v, %v", x.name, got, err)
+	}
 }
 
 // turn is one act of a story, and what comes of it.
@@ -108,6 +145,8 @@ type turn struct {
 	name  string        // what happens, in words
 	after time.Duration // that passes before
 	again string        // the turn whose request this goes on with; empty: a new one
+
+	screened map[string]opinion // what sources of screening say before
 
 	by   string
 	op   request.Operation
@@ -140,6 +179,7 @@ func (s *story) tell(turns ...turn) {
 func (s *story) play(x turn) {
 	s.Helper()
 	s.h.Clock.Advance(x.after)
+	s.screen(x)
 	v, ok := s.ask(x)
 	if !ok {
 		return
