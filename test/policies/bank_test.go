@@ -26,7 +26,7 @@ func TestBank(t *testing.T) {
 		turn{name: "nor risk", by: "karl", op: request.Transfer, body: pay("main", "central-bank", 1_000), want: "deny roles"},
 		turn{name: "nor audit", by: "maria", op: request.Transfer, body: pay("main", "central-bank", 1_000), want: "deny roles"},
 		turn{name: "strangers are not paid", by: "anna", op: request.Transfer, body: pay("main", vendor, 1_000), want: "deny whitelisted-only"},
-		turn{name: "nobody has screened it", by: "anna", op: request.Transfer, body: pay("main", "central-bank", 1_000), want: "hold not-screened"},
+		turn{name: "nobody has screened it", by: "anna", op: request.Transfer, body: pay("main", "central-bank", 1_000), want: "hold payees-screened"},
 		turn{name: "the first payment", screened: map[string]opinion{"central-bank": {0, verdict.Accept}}, by: "anna", op: request.Transfer, body: pay("main", "central-bank", 50_000), want: "allow payments", also: []string{"first-payment"},
 			cannot: []string{"anna", "bruno", "maria", "corebanking", "hugo"}, approve: two, state: "pending quorum-not-met"},
 		turn{name: "risk agrees", again: "the first payment", approve: []string{"karl"}, signs: true, state: "signed"},
