@@ -359,7 +359,7 @@ func (s *State) rescreen(old policy.Document, l entry.Leaf) {
 		t := v.told[is.ID]
 		was, ok := old.ScreeningSource(is.ID)
 		if !ok || is.MaxAge > was.MaxAge || slices.ContainsFunc(is.Signers, func(x testimony.Signer) bool { return !sameSigner(is, was, x.ID) }) {
-			t.from = earliest(Moment{l.Time, l.Bound}) - SourceAhead
+			t.from = sayAnew(l)
 		}
 		if t != (sourceTimes{}) {
 			told[is.ID] = t
@@ -368,6 +368,18 @@ func (s *State) rescreen(old policy.Document, l entry.Leaf) {
 	v.told = told
 	s.settleEnds()
 }
+
+// screenAfterGap forgets all verdicts: among the entries that are lost may be worse ones. Sources say everything anew.
+func (s *State) screenAfterGap(l entry.Leaf) {
+	told := s.gov.verdicts.told
+	s.gov.verdicts = newVerdicts()
+	for _, src := range s.Doc.ScreeningSources {
+		s.gov.verdicts.told[src.ID] = sourceTimes{newest: told[src.ID].newest, from: sayAnew(l)}
+	}
+}
+
+// sayAnew is the time before which nothing is taken after an entry that begins anew.
+func sayAnew(l entry.Leaf) int64 { return earliest(Moment{l.Time, l.Bound}) - SourceAhead }
 
 // image gives field 6 of section 23; nil while it says nothing.
 func (v *verdicts) image(doc *policy.Document) *verdictSection {

@@ -262,6 +262,32 @@ func TestScreeningChanges(t *testing.T) {
 	}
 }
 
+// TestGapForgetsVerdicts: among the entries that are lost may be a worse one.
+func TestGapForgetsVerdicts(t *testing.T) {
+	t.Parallel()
+	d := firstDocument()
+	d.ScreeningSources = []policy.ScreeningSource{screenSource(1)}
+	d.ScreeningSources[0].MaxAge = policy.MaxPriceAge
+	w := furnished(t, worldOf(t, d))
+	say := func(ago int64) verdict.Signed {
+		v := w.verdictOf("north", w.bank(), 0, -ago).Said
+		v.Expires = v.AsOf + policy.MaxPriceAge
+		return verdict.Sign(v, "north", feedKey("screen north"))
+	}
+	w.verdicts(t, say(0))
+	w.must(t, w.reanchorDocument(func(b *entry.Reanchor) { b.Known = w.checkpointOf(1, b.Size+12, [32]byte{1}) }))
+	if x := w.s.VerdictsAt(w.at())("screen", w.bank()); x.Lack != "" {
+		t.Errorf("before the gap: %+v", x)
+	}
+	w.gapped(t)
+	if x := w.s.VerdictsAt(w.at())("screen", w.bank()); x.Lack != policy.NoQuotes {
+		t.Errorf("after the gap: %+v", x)
+	}
+	wants(t, "one from before the gap", w.s.FitsVerdict(say(60), w.at(), 0), problem.Expired)
+	w.restores(t)
+	w.verdicts(t, say(0))
+}
+
 // TestVerdictImageRefused: an image whose verdicts can't be is not restored.
 func TestVerdictImageRefused(t *testing.T) {
 	t.Parallel()
