@@ -16,7 +16,6 @@ type (
 	PriceUsed   = apiv1.PriceUsed
 	PriceView   = apiv1.PriceView
 	SignedQuote = price.Signed
-	QuotesTaken = apiv1.QuotesTaken
 )
 
 // Prices lists what the rules know of what assets are worth, as serve tells it.
@@ -25,7 +24,7 @@ func (c *Client) Prices(ctx context.Context) (l PriceList, err error) {
 }
 
 // SubmitQuotes hands in signed quotes.
-func (c *Client) SubmitQuotes(ctx context.Context, quotes []SignedQuote) (t QuotesTaken, err error) {
+func (c *Client) SubmitQuotes(ctx context.Context, quotes []SignedQuote) (t StatementsTaken, err error) {
 	var in apiv1.QuotesIn
 	for _, q := range quotes {
 		in.Quotes = append(in.Quotes, q.Encode())

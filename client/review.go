@@ -122,6 +122,7 @@ func checkEffects(r Request, body Body, e *Effects, b Bounds) error {
 	if want.Books = e.Books; len(e.Books) != 0 && len(e.Books) != len(t.Outputs) { // what the address ledger calls each output, as the core recorded it
 		return errors.New("the names of the outputs are not as many as they")
 	}
+	want.Screening = e.Screening // what sources said, as the core recorded it
 	bounds := Bounds{FeeCap: t.FeeCap, FeeAsset: t.Asset.Chain().Native(), Change: request.OwnChange, Slot: request.InputSet, NotAfter: r.NotAfter}
 	if _, evm := t.Asset.Chain().EVM(); evm {
 		bounds.Change, bounds.Slot = request.NoChange, request.AccountNonce

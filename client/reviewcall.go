@@ -51,7 +51,7 @@ func checkCall(r Request, o *request.ContractCallBody, e *Effects, b Bounds) err
 		return errors.New("whether the call can be decoded differs")
 	}
 	got.Undecoded = e.Calls.Undecoded // why: the contract is not in the rule document, or its data is not canonical
-	want := Effects{Operation: r.Operation, Wallet: o.Wallet, Chain: e.Chain, Asset: e.Chain.Native(), Source: e.Source, Total: o.Value, BodyHash: e.BodyHash, Calls: &got}
+	want := Effects{Operation: r.Operation, Wallet: o.Wallet, Chain: e.Chain, Asset: e.Chain.Native(), Source: e.Source, Total: o.Value, BodyHash: e.BodyHash, Calls: &got, Screening: e.Screening}
 	if b != (Bounds{FeeCap: o.FeeCap, FeeAsset: e.Chain.Native(), Change: request.NoChange, Slot: request.AccountNonce, NotAfter: r.NotAfter}) {
 		return errors.New("the bounds differ")
 	}
@@ -121,7 +121,7 @@ func checkMessage(r Request, o *request.MessageSignBody, e *Effects, b Bounds) e
 	if err != nil {
 		return err
 	}
-	want := Effects{Operation: r.Operation, Wallet: o.Wallet, Chain: e.Chain, Source: e.Source, BodyHash: e.BodyHash, Message: &got}
+	want := Effects{Operation: r.Operation, Wallet: o.Wallet, Chain: e.Chain, Source: e.Source, BodyHash: e.BodyHash, Message: &got, Screening: e.Screening}
 	if b != (Bounds{Change: request.NoChange, Slot: request.NoSlot, NotAfter: r.NotAfter}) {
 		return errors.New("the bounds differ")
 	}

@@ -130,7 +130,7 @@ func (c *checker) facts(rules *policy.Rules) error {
 		c.wallet = *w
 	}
 	view := authority.View{At: c.moment(c.seq), Mode: authority.ModeOf(e.Facts), Destination: authority.Recorded(rules, e.Facts),
-		Prices: authority.PricesOf(authority.PricesIn(e.Facts)), Simulation: e.Facts.Simulation}
+		Prices: authority.PricesOf(authority.PricesIn(e.Facts)), Verdicts: authority.VerdictsOf(e.Facts.Screening), Simulation: e.Facts.Simulation}
 	if e.Facts.Around != nil && rules.AsksTemperature() {
 		view.Temperature = e.Facts.Around.Temperature
 		c.report.Notes = append(c.report.Notes, "the rules look at the wallet's temperature, which the file does not show: it is the domain's word")
@@ -160,6 +160,9 @@ func (c *checker) noteOutside(rules *policy.Rules) {
 	if c.request.Facts.Simulation != nil && rules.Document().AsksSimulation() {
 		c.report.Notes = append(c.report.Notes, "obligations look at the report of a simulation, which is the word of who handed the request in: it can only have asked for more")
 	}
+	if len(c.request.Facts.Screening) > 0 {
+		c.report.Notes = append(c.report.Notes, "the rules look at verdicts of screening; they are entries of the log, not in the file: what they say is the domain's word")
+	}
 }
 
 // agrees says whether the rules give a recorded decision at a moment, for one of the temperatures that the wallet may have had then, in the operational state that
@@ -173,7 +176,7 @@ func (c *checker) agrees(rules *policy.Rules, at authority.Moment, d policy.Deci
 	for _, mode := range []policy.Mode{accepted, policy.Normal, policy.Draining, policy.Frozen} {
 		for _, t := range temperatures {
 			f, _, _, err := c.describe(rules, authority.View{At: at, Temperature: t, Mode: mode, Destination: authority.Recorded(rules, c.request.Facts),
-				Prices: authority.PricesOf(d.Prices), Simulation: c.request.Facts.Simulation})
+				Prices: authority.PricesOf(d.Prices), Verdicts: authority.VerdictsOf(d.Screening), Simulation: c.request.Facts.Simulation})
 			if err != nil {
 				return false, err
 			}

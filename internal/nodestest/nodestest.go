@@ -45,6 +45,7 @@ type Env struct {
 	BtcPass       string
 
 	control string // URL of devnet's control interface
+	stop    func()
 }
 
 // State is where a chain stands.
@@ -79,8 +80,16 @@ func StartAlone(t testing.TB) *Env {
 	if err != nil {
 		t.Fatalf("start the test nodes: %v", err)
 	}
+	env.stop = stop
 	t.Cleanup(stop)
 	return env
+}
+
+// Kill ends nodes of [StartAlone] before the test does. What their chains had is gone.
+func (e *Env) Kill() {
+	if e.stop != nil {
+		e.stop()
+	}
 }
 
 // Fund pays base units (wei, satoshi) to an address, mines a block and returns

@@ -70,11 +70,11 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("SCRIPTS", scripts)
-			env.Values[processesKey{}], env.Values[testKey{}] = processes{}, env.T()
+			env.Values[processesKey{}], env.Values[testKey{}], env.Values[loneKey{}] = processes{}, env.T(), &loneNode{}
 			return os.WriteFile(filepath.Join(env.WorkDir, "pass"), []byte("a passphrase for tests\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "field": field, "start": start, "halt": halt, "devnet": devnet, "fund": fund, "sent": sent, "mine": mine, "flip": flip, "alone": alone, "attend": attend,
+			"code": code, "field": field, "start": start, "halt": halt, "devnet": devnet, "fund": fund, "sent": sent, "mine": mine, "flip": flip, "alone": alone, "attend": attend, "node": node,
 		},
 	})
 }

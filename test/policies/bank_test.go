@@ -8,6 +8,7 @@ import (
 
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/verdict"
 )
 
 // The story begins on Wednesday, 2 January 2030, at 04:04 in Zurich.
@@ -25,7 +26,8 @@ func TestBank(t *testing.T) {
 		turn{name: "nor risk", by: "karl", op: request.Transfer, body: pay("main", "central-bank", 1_000), want: "deny roles"},
 		turn{name: "nor audit", by: "maria", op: request.Transfer, body: pay("main", "central-bank", 1_000), want: "deny roles"},
 		turn{name: "strangers are not paid", by: "anna", op: request.Transfer, body: pay("main", vendor, 1_000), want: "deny whitelisted-only"},
-		turn{name: "the first payment", by: "anna", op: request.Transfer, body: pay("main", "central-bank", 50_000), want: "allow payments", also: []string{"first-payment"},
+		turn{name: "nobody has screened it", by: "anna", op: request.Transfer, body: pay("main", "central-bank", 1_000), want: "hold payees-screened"},
+		turn{name: "the first payment", screened: map[string]opinion{"central-bank": {0, verdict.Accept}}, by: "anna", op: request.Transfer, body: pay("main", "central-bank", 50_000), want: "allow payments", also: []string{"first-payment"},
 			cannot: []string{"anna", "bruno", "maria", "corebanking", "hugo"}, approve: two, state: "pending quorum-not-met"},
 		turn{name: "risk agrees", again: "the first payment", approve: []string{"karl"}, signs: true, state: "signed"},
 		turn{name: "the next one", by: "corebanking", op: request.Transfer, body: pay("main", "central-bank", 20_000), want: "allow payments", approve: two, signs: true, state: "signed"},
@@ -43,8 +45,11 @@ func TestBank(t *testing.T) {
 		turn{name: "reference data does", by: "fabio", op: request.WhitelistAdd, body: attested(vendor), want: "allow whitelist-plan", approve: []string{"karl", "greta"}, state: "pending quorum-not-met"},
 		turn{name: "with risk, who comes last", again: "reference data does", approve: []string{"lena"}, state: "executed"},
 		turn{name: "the vendor cools off", by: "anna", op: request.Transfer, body: pay("main", "vendor", 1_000), want: "deny whitelisted-only"},
-		turn{name: "a day later too much", after: day + time.Minute, by: "anna", op: request.Transfer, body: pay("main", "vendor", 10_001), want: "deny whitelist-ramp"},
-		turn{name: "a day later", by: "anna", op: request.Transfer, body: pay("main", "vendor", 10_000), want: "allow payments", also: []string{"first-payment"}, approve: []string{"chiara", "dario", "lena"}, state: "ready"},
+		turn{name: "a day later too much", screened: map[string]opinion{"vendor": {7, verdict.Accept}}, after: day + time.Minute, by: "anna", op: request.Transfer, body: pay("main", "vendor", 10_001), want: "deny whitelist-ramp"},
+		turn{name: "the vendor is risky, so that risk looks", screened: map[string]opinion{"vendor": {41, verdict.Alert}}, by: "anna", op: request.Transfer, body: pay("main", "vendor", 10_000),
+			want: "allow payments", also: []string{"first-payment", "risky"}, approve: []string{"chiara", "dario"}, reject: "lena", state: "rejected"},
+		turn{name: "the vendor is on a list", screened: map[string]opinion{"vendor": {7, verdict.Reject}}, by: "anna", op: request.Transfer, body: pay("main", "vendor", 10_000), want: "deny sanctioned"},
+		turn{name: "a day later", screened: map[string]opinion{"vendor": {7, verdict.Accept}}, by: "anna", op: request.Transfer, body: pay("main", "vendor", 10_000), want: "allow payments", also: []string{"first-payment"}, approve: []string{"chiara", "dario", "lena"}, state: "ready"},
 		turn{name: "risk holds it", by: "karl", op: request.RequestHold, body: holding("a day later"), want: "allow hold", state: "executed"},
 		turn{name: "audit holds nothing", by: "maria", op: request.RequestHold, body: holding("a day later"), want: "refused-by-rule"},
 		turn{name: "and it is released", by: "hugo", op: request.RequestRelease, body: releasing("a day later", "risk holds it"), want: "allow release-plan", approve: []string{"ida", "lena"}, state: "executed"},

@@ -6,6 +6,7 @@
 package policies
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -27,6 +28,7 @@ import (
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/simulation"
+	"strongroom/internal/pure/verdict"
 )
 
 const chain = custody.ChainID("eip155:1")
@@ -106,10 +108,44 @@ func begin(t *testing.T, name string, where map[string]string) *story {
 	for _, e := range s.doc.AddressBook {
 		s.where[e.ID] = e.Address
 	}
+	for i := range s.doc.ScreeningSources {
+		s.doc.ScreeningSources[i].Signers[0].Pub = screener().Public().(ed25519.PublicKey)
+	}
 	set := points.Evaluation().Or(points.Make(points.ContractCall, points.MessageSign))
 	o.Points = &set
 	s.h = domaintest.New(t, o)
 	return s
+}
+
+// opinion is what a source of screening says of an address.
+type opinion struct {
+	risk   uint32
+	status verdict.Status
+}
+
+// screener is the key of every source of screening.
+func screener() ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, ed25519.SeedSize))
+}
+
+// screen hands in what every source says before a turn.
+func (s *story) screen(x turn) {
+	s.Helper()
+	if len(x.screened) == 0 {
+		return
+	}
+	s.h.Clock.Advance(2 * time.Second)
+	at := s.h.Clock.Wall.Load() / 1e9
+	var in message.Verdicts
+	for _, src := range s.doc.ScreeningSources {
+		for name, o := range x.screened {
+			in.Verdicts = append(in.Verdicts, verdict.Sign(verdict.Verdict{V: 1, Authority: s.h.D.Authority(), Source: src.ID, Subject: verdict.OfAddress(chain, s.where[name]), Risk: o.risk,
+				Exposure: verdict.NotExposed, Status: o.status, AsOf: at, Expires: at + src.MaxAge}, src.Signers[0].ID, screener()))
+		}
+	}
+	if got, err := s.h.D.Verdicts(context.Background(), in); err != nil || len(got.Refused) > 0 {
+		s.Fatalf("%s: %+v, %v", x.name, got, err)
+	}
 }
 
 // turn is one act of a story, and what comes of it.
@@ -118,8 +154,9 @@ type turn struct {
 	after time.Duration // that passes before
 	again string        // the turn whose request this goes on with; empty: a new one
 
-	quote string // what the feeds say then that an ether is worth, in USD
-	node  string // what serve's node says of a contract call: "gives", "fails" or "dead"; empty: that it gives nothing
+	quote    string             // what the feeds say then that an ether is worth, in USD
+	node     string             // what serve's node says of a contract call: "gives", "fails" or "dead"; empty: that it gives nothing
+	screened map[string]opinion // what sources of screening say before
 
 	by   string
 	op   request.Operation
@@ -155,6 +192,7 @@ func (s *story) play(x turn) {
 	if x.quote != "" {
 		s.quote(x)
 	}
+	s.screen(x)
 	v, ok := s.ask(x)
 	if !ok {
 		return

@@ -367,6 +367,9 @@ func (e *env) requestPairs(v client.RequestView) []pair {
 		out = append(out, pair{name, l})
 	}
 	out = append(out, simulated(v.Simulation)...)
+	for _, l := range words.Screening(v.Effects.Screening) {
+		out = append(out, pair{"screening", l + ", as the domain tells"})
+	}
 	rule := fmt.Sprintf("%s: %s", v.Decision.Rule, v.Decision.Outcome)
 	if v.Decision.Auto {
 		rule += ", automatic"

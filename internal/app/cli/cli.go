@@ -71,6 +71,7 @@ type root struct {
 	Watch     watchCmd     `cmd:"" help:"Follow the log in plain words, proving each entry."`
 	Chain     chainCmd     `cmd:"" help:"Chains and their nodes."`
 	Price     priceCmd     `cmd:"" help:"What assets are worth: signed quotes that rules in money need."`
+	Screening screeningCmd `cmd:"" help:"Who is risky to pay: signed verdicts that rules on screening need."`
 	Complete  completeCmd  `cmd:"" name:"completion" help:"Write a completion script for bash."`
 	Version   versionCmd   `cmd:"" help:"Say which version this is."`
 }

@@ -268,6 +268,9 @@ func (d dossier) describe(e *env, rev client.Review, st client.Statement) error 
 	for _, l := range words.Signing(rev.Effects) {
 		say("", l)
 	}
+	for _, l := range words.Screening(rev.Effects.Screening) {
+		say("screening", l+", as the domain says in what you sign")
+	}
 	for _, l := range append(d.bookLines(rev, st), changes...) {
 		say("", "  "+l)
 	}

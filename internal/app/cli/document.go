@@ -61,6 +61,9 @@ func documentPairs(doc policy.Document) []pair {
 	for _, s := range doc.PriceSources {
 		say("price source", "%s: %s", s.ID, s)
 	}
+	for _, s := range doc.ScreeningSources {
+		say("screening source", "%s: %s", s.ID, s)
+	}
 	if doc.BreakGlass != nil {
 		say("break glass", "%s", doc.BreakGlass)
 	}

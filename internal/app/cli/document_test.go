@@ -10,7 +10,6 @@ import (
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
-	"strongroom/internal/pure/price"
 	"strongroom/internal/pure/request"
 )
 
@@ -26,25 +25,25 @@ func TestDocumentIsToldWhole(t *testing.T) {
 	}{
 		"Principals": {[]policy.Principal{{ID: "p_aaaaaaaaaaaaaaaa", Kind: policy.Human, Active: true, Line: 2, Roles: []request.Role{request.Risk, request.Approver}}},
 			"person p_aaaaaaaaaaaaaaaa, human, line 2, roles " + string(request.Risk) + " " + string(request.Approver)},
-		"Groups":         {[]policy.Group{{ID: "risk", Members: []custody.PersonID{"p_aaaaaaaaaaaaaaaa"}, Line: 2}}, "group risk: p_aaaaaaaaaaaaaaaa, all of line 2"},
-		"AddressBook":    {[]policy.BookEntry{{ID: "bank", Chain: "eip155:1", Address: "0xabc", Suspended: true}}, "whitelisted bank: 0xabc on eip155:1, suspended"},
-		"Floor":          {policy.Floor{MinDistinctUsers: 3, ForbidSelfApproval: true, RequestTTL: 60, MaxApprovalAge: 61, MinDistinctGroups: 2}, "floor each plan needs 3 different people at least and each branch steps of 2 different groups; a request lives 60 seconds at most, an approval counts for 61"},
-		"Guards":         {[]policy.Guard{{ID: "g", When: match, Effect: policy.Deny}}, "guard g: deny"},
-		"Routes":         {[]policy.Route{{ID: "r", When: match, Plan: plan}}, "route r: priority 0"},
-		"ChangePlan":     {plan, "changes need 2 of risk"},
-		"Domain":         {&policy.DomainPlans{Signature: plan, Revocation: plan, Recovery: plan, ReanchorDelay: &delay}, "re-anchoring waits 7 seconds"},
-		"Calendars":      {[]policy.Calendar{{ID: "office", Zone: "UTC"}}, `calendar office: called "UTC"`},
-		"Limits":         {[]policy.Limit{{ID: "most", When: match, Measure: policy.MeasureCount, Exceeded: policy.Deny}}, "limit most: "},
-		"Obligations":    {[]policy.Obligation{{ID: "night", When: match, Add: policy.Addition{Delay: 5}}}, "obligation night: "},
-		"BreakGlass":     {&policy.BreakGlass{Who: plan, Resume: plan, Duration: 9}, "break glass people of the plan that drains freeze the domain alone"},
-		"Oversight":      {&policy.Oversight{Hold: []custody.GroupID{"risk"}}, "oversight members of risk hold requests"},
-		"Counterparties": {[]policy.Counterparty{{ID: "acme", Title: "Acme"}}, `counterparty acme: "Acme"`},
-		"Whitelist":      {&policy.Whitelist{Plan: plan, CoolOff: 60}, "address ledger entries change with 2 of risk"},
-		"Blacklist":      {[]policy.Blocked{{Chain: "eip155:1", Address: "0xabc", Reason: "scam"}}, `blacklist 0xabc on eip155:1 ("scam")`},
-		"PriceSources": {[]policy.PriceSource{{ID: "feed", Pairs: []policy.Pair{{Asset: "eip155:1/slip44:60", Currency: "USD"}}, Signers: []price.Signer{{ID: "north", Pub: []byte{1}}}, MinSigners: 1, MaxAge: 60}},
-			"price source feed: 1 of north (01) tell the price of eip155:1/slip44:60 in USD"},
-		"ReplayRequired": {true, "a change of the rules comes with a replay of the log"},
-		"Contracts":      {[]policy.Contract{{ID: "usd", Chain: "eip155:1", Kind: "token"}}, "contract usd: "},
+		"Groups":           {[]policy.Group{{ID: "risk", Members: []custody.PersonID{"p_aaaaaaaaaaaaaaaa"}, Line: 2}}, "group risk: p_aaaaaaaaaaaaaaaa, all of line 2"},
+		"AddressBook":      {[]policy.BookEntry{{ID: "bank", Chain: "eip155:1", Address: "0xabc", Suspended: true}}, "whitelisted bank: 0xabc on eip155:1, suspended"},
+		"Floor":            {policy.Floor{MinDistinctUsers: 3, ForbidSelfApproval: true, RequestTTL: 60, MaxApprovalAge: 61, MinDistinctGroups: 2}, "floor each plan needs 3 different people at least and each branch steps of 2 different groups; a request lives 60 seconds at most, an approval counts for 61"},
+		"Guards":           {[]policy.Guard{{ID: "g", When: match, Effect: policy.Deny}}, "guard g: deny"},
+		"Routes":           {[]policy.Route{{ID: "r", When: match, Plan: plan}}, "route r: priority 0"},
+		"ChangePlan":       {plan, "changes need 2 of risk"},
+		"Domain":           {&policy.DomainPlans{Signature: plan, Revocation: plan, Recovery: plan, ReanchorDelay: &delay}, "re-anchoring waits 7 seconds"},
+		"Calendars":        {[]policy.Calendar{{ID: "office", Zone: "UTC"}}, `calendar office: called "UTC"`},
+		"Limits":           {[]policy.Limit{{ID: "most", When: match, Measure: policy.MeasureCount, Exceeded: policy.Deny}}, "limit most: "},
+		"Obligations":      {[]policy.Obligation{{ID: "night", When: match, Add: policy.Addition{Delay: 5}}}, "obligation night: "},
+		"BreakGlass":       {&policy.BreakGlass{Who: plan, Resume: plan, Duration: 9}, "break glass people of the plan that drains freeze the domain alone"},
+		"Oversight":        {&policy.Oversight{Hold: []custody.GroupID{"risk"}}, "oversight members of risk hold requests"},
+		"Counterparties":   {[]policy.Counterparty{{ID: "acme", Title: "Acme"}}, `counterparty acme: "Acme"`},
+		"Whitelist":        {&policy.Whitelist{Plan: plan, CoolOff: 60}, "address ledger entries change with 2 of risk"},
+		"Blacklist":        {[]policy.Blocked{{Chain: "eip155:1", Address: "0xabc", Reason: "scam"}}, `blacklist 0xabc on eip155:1 ("scam")`},
+		"PriceSources":     {[]policy.PriceSource{{ID: "feed", MinSigners: 2, MaxAge: 60}}, "price source feed: 2 of "},
+		"ScreeningSources": {[]policy.ScreeningSource{{ID: "screen", MinSigners: 1, MaxAge: 60}}, "screening source screen: 1 of "},
+		"ReplayRequired":   {true, "a change of the rules comes with a replay of the log"},
+		"Contracts":        {[]policy.Contract{{ID: "usd", Chain: "eip155:1", Kind: "token"}}, "contract usd: "},
 	}
 	lines := func(d policy.Document) (out []string) {
 		for _, p := range documentPairs(d)[1:] { // the first line has the hash

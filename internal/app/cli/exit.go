@@ -69,7 +69,7 @@ func exitOf(k problem.Kind) int {
 		return exitRefused
 	case problem.NotFound:
 		return exitNotFound
-	case problem.QuorumNotMet, problem.NotYet, problem.NoPrice, problem.WarmClosed, problem.KeyAway:
+	case problem.QuorumNotMet, problem.NotYet, problem.NoPrice, problem.NoVerdict, problem.WarmClosed, problem.KeyAway:
 		return exitPending
 	case problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone, problem.Expired, problem.Zeroized, problem.Reanchoring, problem.Frozen:
 		return exitConflict
@@ -318,6 +318,8 @@ func problemHint(p *client.Problem) string {
 		return "'strongroom call decode' shows what is not known; contracts and their functions stand in the rule document"
 	case problem.NoPrice:
 		return "'strongroom price show' tells what is known; hand in fresh quotes with 'strongroom price submit'"
+	case problem.NoVerdict:
+		return "'strongroom screening show' tells what is known; hand in fresh verdicts with 'strongroom screening submit'"
 	case problem.KeyAway:
 		return "'strongroom cold list' shows where keys are"
 	case problem.WarmClosed:

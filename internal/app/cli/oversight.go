@@ -165,6 +165,13 @@ func (e *env) modePairs(s client.Status) (out []pair) {
 	if s.PriceAge > 0 {
 		out = append(out, pair{"prices", fmt.Sprintf("oldest quote in use %d seconds old", s.PriceAge)})
 	}
+	for _, x := range s.Screening {
+		since := "nothing yet"
+		if x.Newest > 0 {
+			since = "the last of " + words.Unix(x.Newest)
+		}
+		out = append(out, pair{"screening", fmt.Sprintf("%s: %d verdicts, %s", x.ID, x.Kept, since)})
+	}
 	for _, d := range s.Degraded {
 		out = append(out, pair{"DEGRADED", d})
 	}

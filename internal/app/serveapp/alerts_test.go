@@ -69,7 +69,7 @@ var (
 )
 
 // ordinary are events of the log that happen all day and alarm nobody.
-var ordinary = []string{"addresses_made", "app_uses", "approved", "asked", "blobs_erased", "domain_began", "keys_enciphered", "permitted", "quotes_taken", "reanchored_whole", "session_opened", "signed", "snapshot"}
+var ordinary = []string{"addresses_made", "app_uses", "approved", "asked", "blobs_erased", "domain_began", "keys_enciphered", "permitted", "prices_told", "reanchored_whole", "session_opened", "signed", "snapshot", "verdicts_told"}
 
 // TestAlertsAreOfMetricsThatThereAre: no alert names a metric or an event that nothing exports, and no event is without an alert.
 func TestAlertsAreOfMetricsThatThereAre(t *testing.T) {

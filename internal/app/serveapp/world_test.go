@@ -147,7 +147,6 @@ func trips() map[string]func(*world) {
 		"CoreFailed":       func(w *world) { w.facts.Status.Failed = "append" },
 		"CoreRestarted":    func(w *world) { w.facts.Meters.Started = 3600e9 },
 		"MemoryNotLocked":  func(w *world) { w.facts.Status.MemoryLocked = false },
-		"PricesMissing":    func(w *world) { w.facts.Status.NoPrices = 1 },
 		"TokenKeysMissing": func(w *world) { w.facts.Status.MissingKeys = 1 },
 		"Zeroized":         func(w *world) { w.facts.Status.Life.Phase = "zeroized" },
 		"RotationOpen":     func(w *world) { w.facts.Status.Life.Next = &message.Register{} },
@@ -159,6 +158,11 @@ func trips() map[string]func(*world) {
 		"AnchorBehind":     func(w *world) { w.facts.Status.Size++ },
 		"Reanchoring":      func(w *world) { w.facts.Status.Reanchoring = &message.Reanchoring{} },
 		"WalletsHeld":      func(w *world) { w.facts.Status.Held = 1 },
+		"PricesMissing":    func(w *world) { w.facts.Status.NoPrices = 1 },
+		"ScreeningSilent": func(w *world) {
+			w.facts.Status.Screening = &message.ScreeningStatus{Sources: []message.ScreeningSource{{ID: "screen", Silent: true}}}
+		},
+		"VerdictsFull": func(w *world) { w.facts.Status.Screening = &message.ScreeningStatus{Kept: 80_001} },
 
 		"CoreInternal":          func(w *world) { w.refused(problem.Internal, 1) },
 		"AuthenticationsFailed": func(w *world) { w.refused(problem.Unauthenticated, 6) },

@@ -72,6 +72,10 @@ func happening(body any) Happening {
 		return opensSession(b)
 	case *entry.Offline:
 		return carries(b)
+	case *entry.Quotes:
+		return Happening{What: quotesOf(b)}
+	case *entry.Verdicts:
+		return Happening{What: verdictsOf(b)}
 	case *entry.Uses:
 		return Happening{What: fmt.Sprintf("applications used keys %d times; %d logins, %d logouts", b.Number, len(b.Logins), len(b.Logouts))}
 	default:
@@ -86,8 +90,6 @@ func upkeep(body any) Happening {
 		return Happening{What: fmt.Sprintf("the state is committed, root %x", b.Root[:8])}
 	case *entry.Writer:
 		return Happening{What: fmt.Sprintf("another core writes the log from now on, as writer %d", b.Epoch)}
-	case *entry.Quotes:
-		return Happening{What: fmt.Sprintf("%d quotes of prices are taken", len(b.Quotes))}
 	case *entry.Reencipher:
 		return Happening{What: fmt.Sprintf("%d keys are enciphered for epoch %d", len(b.Blobs), b.Epoch)}
 	case *entry.Erased:

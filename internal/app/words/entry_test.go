@@ -25,7 +25,7 @@ func bodies() map[entry.Kind]any {
 		entry.KindPermit: &entry.Permit{}, entry.KindResult: &entry.Result{}, entry.KindRefusal: &entry.Refusal{}, entry.KindEffect: &entry.Effect{Wallet: &entry.Wallet{}},
 		entry.KindSession: &entry.Session{}, entry.KindSnapshot: &entry.Snapshot{}, entry.KindWriter: &entry.Writer{}, entry.KindReencipher: &entry.Reencipher{},
 		entry.KindErased: &entry.Erased{}, entry.KindTamper: &entry.Tamper{}, entry.KindReanchor: &entry.Reanchor{}, entry.KindGap: &entry.Gap{},
-		entry.KindUses: &entry.Uses{}, entry.KindQuotes: &entry.Quotes{}, entry.KindOffline: &entry.Offline{}}
+		entry.KindUses: &entry.Uses{}, entry.KindOffline: &entry.Offline{}, entry.KindQuotes: &entry.Quotes{}, entry.KindVerdicts: &entry.Verdicts{}}
 }
 
 func asked(op request.Operation, d policy.Decision) *entry.Request {

@@ -256,7 +256,7 @@ func (w *work) allowed(ctx context.Context, g *authority.Signed, wallet entry.Wa
 	if err != nil {
 		return nil, err
 	}
-	view := authority.View{At: at, Temperature: request.Cold, Mode: w.mode(), Simulation: asked.Simulation, Prices: authority.PricesOf(p.Decision.Prices), // quotes are too old when they are here
+	view := authority.View{At: at, Temperature: request.Cold, Mode: w.mode(), Simulation: asked.Simulation, Verdicts: authority.VerdictsOf(p.Decision.Screening), Prices: authority.PricesOf(p.Decision.Prices), // what sources said since is not here
 		Destination: w.follow.state.View(authority.Moment{Time: w.follow.state.Time}).Destination}
 	f, _, bounds, err := authority.Describe(rules, view, wallet, receiving, asked.Request, asked.Kind, authority.Derive)
 	if err != nil {

@@ -87,8 +87,8 @@ type Domain struct {
 	batches  sync.Mutex // guards nothing: one batch of addresses is derived at a time, so that they don't take every processor
 	snapshot snapshotter
 	pressure pressure
-	quoted   bool           // quotes were taken since the start,
-	quotedAt int64          // at this time since boot; both guarded by mu
+	quoted   lastTaken      // of quotes; guarded by mu, as the next
+	screened lastTaken      // of verdicts
 	closing  sync.RWMutex   // held for reading while ids is used, for writing while Close wipes it
 	work     sync.WaitGroup // background goroutines; Close waits for them
 	stop     context.CancelFunc

@@ -68,6 +68,8 @@ func (d *Domain) Serve(m *gate.Mux) {
 	d.serveOffline(m)
 	d.serveExplained(m)
 	handle(m, message.MethodQuotes, d.Quotes)
+	handle(m, message.MethodVerdicts, d.Verdicts)
+	show(d, m, message.MethodScreening, func(_ context.Context, in message.ScreeningAsk) (message.Screening, error) { return d.Screening(in) })
 	show(d, m, message.MethodPrices, func(context.Context, message.Empty) (message.Prices, error) { return d.Prices(), nil })
 }
 

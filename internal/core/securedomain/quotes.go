@@ -3,128 +3,28 @@
 package securedomain
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
 	"strongroom/internal/pure/entry"
-	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/price"
-	"strongroom/internal/pure/problem"
 )
 
-// quotesEvery is how often an entry takes quotes at most, so that a feed does not flood the log.
-const quotesEvery = time.Second
-
-// givenQuote is a quote with its place in what was handed in.
-type givenQuote struct {
-	price.Signed
-	place int
-}
-
-// Quotes takes quotes: all that may be taken, in one entry. The others are named with the reason. Signatures are verified outside of the sequencer's lock.
-func (d *Domain) Quotes(ctx context.Context, in message.Quotes) (message.QuotesTaken, error) {
-	var out message.QuotesTaken
-	if n := len(in.Quotes); n == 0 || n > entry.MaxQuotes {
-		return out, problem.New(problem.Malformed, "%d quotes; want 1 to %d", n, entry.MaxQuotes)
-	}
-	refuse := func(place int, err error) {
-		q := &problem.Error{Kind: problem.Malformed, Detail: err.Error()}
-		_ = errors.As(err, &q)
-		out.Refused = append(out.Refused, message.QuoteRefused{Place: uint64(place), Kind: q.Kind, Detail: clipTo(q.Detail, 200)})
-	}
-	rules, err := d.mayTakeQuotes()
-	if err != nil {
-		return out, err
-	}
-	doc := rules.Document()
-	var given []givenQuote
-	for i, q := range in.Quotes {
-		if err := authority.VerifyQuote(&doc, q); err != nil {
-			refuse(i, err)
-			continue
-		}
-		given = append(given, givenQuote{q, i})
-	}
-	// Of several by one signer for one pair the newest comes first, and the others are then older than what is known.
-	slices.SortStableFunc(given, func(a, b givenQuote) int {
-		return cmp.Or(authority.CompareQuotes(a.Signed, b.Signed), cmp.Compare(b.Quote.AsOf, a.Quote.AsOf))
-	})
-	rec, err := d.recordQuotes(rules, given, &out, refuse)
-	slices.SortFunc(out.Refused, func(a, b message.QuoteRefused) int { return cmp.Compare(a.Place, b.Place) })
-	if err != nil || rec == nil {
-		return out, err
-	}
-	return out, d.durable(ctx, *rec)
-}
-
-// mayTakeQuotes says whether an entry may take quotes now, and gives the rules that say whose.
-func (d *Domain) mayTakeQuotes() (*policy.Rules, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, err := d.now(); err != nil {
-		return nil, err
-	}
-	if err := d.state.TakesQuotes(); err != nil {
-		return nil, err
-	}
-	if d.quoted && d.readAt-d.quotedAt < int64(quotesEvery) {
-		return nil, problem.New(problem.Busy, "quotes were taken less than %s ago; hand them in together, and later", quotesEvery)
-	}
-	return d.state.Rules, nil
-}
-
-// recordQuotes records those of verified quotes, in order, that the state takes; nil if there are none.
-func (d *Domain) recordQuotes(rules *policy.Rules, given []givenQuote, out *message.QuotesTaken, refuse func(int, error)) (*recorded, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	at, err := d.now()
-	if err != nil {
-		return nil, err
-	}
-	if err := d.state.TakesQuotes(); err != nil {
-		return nil, err
-	}
-	if d.state.Rules != rules {
-		return nil, problem.New(problem.Busy, "the rules changed meanwhile; hand the quotes in again")
-	}
-	var b entry.Quotes
-	for _, q := range given {
-		err := d.state.FitsQuote(q.Signed, at)
-		if n := len(b.Quotes); err == nil && n > 0 && authority.CompareQuotes(b.Quotes[n-1], q.Signed) == 0 {
-			err = problem.New(problem.AlreadyDone, "a newer quote of this signer is in the same list")
-		}
-		switch {
-		case err != nil:
-			refuse(q.place, err)
-		case d.saysNothing(q.Signed):
-			out.Same++
-		default:
-			b.Quotes = append(b.Quotes, q.Signed)
-		}
-	}
-	if len(b.Quotes) == 0 {
-		return nil, nil
-	}
-	rec, err := d.record(at, entry.KindQuotes, entry.Confidential, &b)
-	if err != nil {
-		return nil, err
-	}
-	d.quoted, d.quotedAt = true, d.readAt
-	out.Entry, out.Taken = rec.seq, uint64(len(b.Quotes))
-	return &rec, nil
-}
-
-// saysNothing says whether a quote has the rate of the signer's last one, which still counts for half of its time. The caller holds mu.
-func (d *Domain) saysNothing(q price.Signed) bool {
-	was, ok := d.state.LatestQuote(q)
-	src, known := d.state.Doc.Source(q.Quote.Source)
-	return ok && known && was.Rate == q.Quote.Rate && q.Quote.AsOf < was.AsOf+src.MaxAge/2
+// Quotes takes quotes: all that may be taken, in one entry.
+func (d *Domain) Quotes(ctx context.Context, in message.Quotes) (message.StatementsTaken, error) {
+	return take(ctx, d, intake[price.Quote]{what: "quotes", most: entry.MaxQuotes, at: &d.quoted, verify: authority.VerifyQuote, order: authority.CompareQuotes,
+		asOf: func(q price.Quote) int64 { return q.AsOf },
+		fits: func(q price.Signed, at authority.Moment, _ []price.Signed) error { return d.state.FitsQuote(q, at) },
+		same: func(q price.Signed) bool {
+			was, ok := d.state.LatestQuote(q)
+			src, known := d.state.Doc.Source(q.Said.Source)
+			return ok && known && was.Rate == q.Said.Rate && q.Said.AsOf < was.AsOf+src.MaxAge/2
+		},
+		record: func(at authority.Moment, taken []price.Signed) (recorded, error) {
+			return d.record(at, entry.KindQuotes, entry.Confidential, &entry.Quotes{Quotes: taken})
+		}}, in.Quotes)
 }
 
 // Prices tells what is known of the pairs of the rule document.

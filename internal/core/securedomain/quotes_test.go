@@ -55,7 +55,7 @@ func TestPricesInTheCore(t *testing.T) {
 	if v := submitted(t, h, h.Alice, pay(h, h.Alice, domaintest.Whitelisted, 100)); v.State != message.StateRefused {
 		t.Errorf("without a price: %s", v.State)
 	}
-	hand := func(list []price.Signed) (message.QuotesTaken, error) {
+	hand := func(list []price.Signed) (message.StatementsTaken, error) {
 		h.Clock.Advance(2 * time.Second)
 		return h.D.Quotes(t.Context(), message.Quotes{Quotes: list})
 	}

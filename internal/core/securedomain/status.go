@@ -26,8 +26,9 @@ func (d *Domain) Status() message.Status {
 		Wallets: uint64(c.Wallets), Pending: uint64(c.Pending), Signed: uint64(c.Signed), Sessions: uint64(c.Sessions), Life: message.LifeOf(s),
 		WarmWallets: uint64(c.Warm), WarmSessions: uint64(c.WarmSessions), Grants: uint64(c.Grants), RevokedKeys: uint64(c.RevokedKeys)}
 	out.Mode, out.OnHold = d.modeView(), uint64(s.OnHold())
-	var noPrices []string
+	var noPrices, silent []string
 	out.NoPrices, out.PriceAge, noPrices = d.priceStatus()
+	out.Screening, silent = d.screeningStatus()
 	out.Incarnation, out.Reanchoring, out.GapAt, out.Held = message.ReanchorOf(s)
 	d.mu.Unlock()
 	d.life.mu.Lock()
@@ -42,7 +43,7 @@ func (d *Domain) Status() message.Status {
 	if _, ok := d.cfg.Clock.(*timeguard.Guard); ok {
 		out.Clock = message.ClockAuthenticated
 	}
-	out.Degraded = append(d.degraded(r.Certain), noPrices...)
+	out.Degraded = slices.Concat(d.degraded(r.Certain), noPrices, silent)
 	if !r.Certain {
 		out.Notes = append(out.Notes, r.Why)
 	}

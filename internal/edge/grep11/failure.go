@@ -52,7 +52,7 @@ func codeOf(k problem.Kind) (ep11.Code, bool) {
 	switch k {
 	case problem.Unauthenticated:
 		return ep11.CKR_IBM_GREP11_NOT_AUTHENTICATED, false
-	case problem.Forbidden, problem.RefusedByRule, problem.QuorumNotMet, problem.NotYet, problem.NoPrice, problem.OutsideBounds, problem.WarmClosed, problem.Frozen:
+	case problem.Forbidden, problem.RefusedByRule, problem.QuorumNotMet, problem.NotYet, problem.NoPrice, problem.NoVerdict, problem.OutsideBounds, problem.WarmClosed, problem.Frozen:
 		return ep11.CKR_IBM_STATIC_POLICY, false
 	case problem.Malformed, problem.WrongNetwork, problem.NotFound, problem.IdempotencyReuse:
 		return ep11.CKR_ARGUMENTS_BAD, false

@@ -218,8 +218,19 @@ func (p *Pages) request(c *call) error {
 	return p.page(c, http.StatusOK, "request.html", "Request", d)
 }
 
-// names tells which destinations the address book knows. They are no part of what is signed.
+// names tells which destinations the address book knows, and what sources of screening said.
 func names(d policy.Document, e request.Effects) (out []string) {
+	for _, x := range e.Screening {
+		who := x.Address
+		if who == "" {
+			who = "The request as a whole"
+		}
+		if x.Lack != "" {
+			out = append(out, fmt.Sprintf("%s has no verdict of %s (%s), as the domain says", who, x.Source, x.Lack))
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s has a risk of %d of 100 (%s %s) by %s, as the domain says", who, x.Risk, x.Status, strings.Join(x.Categories, ", "), x.Source))
+	}
 	for i, o := range e.Outputs {
 		if i < len(e.Books) && e.Books[i] != "" {
 			out = append(out, fmt.Sprintf("%s is %q in the address book, as the domain says", o.Address, e.Books[i]))

@@ -37,7 +37,7 @@ func services() map[string]string {
 		"listOfflineDomains": yes, "createOfflineBundle": no, "getOfflineBundle": no, "createOfflineResult": no,
 		"createLogin": no, "removeLogin": no,
 		"explainRequest": own, "simulateRequest": own, "listLimits": no,
-		"submitQuotes": yes, "listPrices": yes,
+		"submitQuotes": yes, "listPrices": yes, "submitVerdicts": yes, "listVerdicts": yes,
 	}
 }
 

@@ -71,7 +71,11 @@ func (s *Server) operations() []*operation {
 			reply: apiv1.LoginView{}, status: http.StatusCreated, handle: s.setLogin},
 		{id: "removeLogin", verb: policy.VerbOwn, method: post, path: "/v1/logins/{id}:remove", summary: "End the caller's login by password; the call must be signed", reply: apiv1.LoginView{}, handle: s.removeLogin},
 		{id: "submitQuotes", services: everybody, method: post, path: "/v1/quotes", summary: "Hand in what signers of the rules' price sources said; the signatures speak, whoever carries them", body: apiv1.QuotesIn{},
-			reply: apiv1.QuotesTaken{}, handle: s.submitQuotes},
+			reply: apiv1.StatementsTaken{}, handle: s.submitQuotes},
+		{id: "submitVerdicts", services: everybody, method: post, path: "/v1/verdicts", summary: "Hand in what signers of the rules' sources of screening said; the signatures speak, whoever carries them",
+			body: apiv1.VerdictsIn{}, reply: apiv1.StatementsTaken{}, handle: s.submitVerdicts},
+		{id: "listVerdicts", services: everybody, method: get, path: "/v1/verdicts", summary: "What sources of screening said last, and how they are", reply: apiv1.Screening{}, handle: s.listVerdicts,
+			query: []param{{"source", "only of this source", false}, {"subject", "only on this subject: a chain, a colon and an address, or the id of a request", false}, {"limit", "most verdicts", true}}},
 		{id: "listPrices", services: everybody, method: get, path: "/v1/prices", summary: "What the rules know of what assets are worth", reply: apiv1.PriceList{}, handle: s.listPrices},
 
 		{id: "startCheck", verb: policy.VerbCheck, method: post, path: "/v1/audit/check", summary: "Start the full re-check of the log", reply: apiv1.Check{}, status: http.StatusAccepted, handle: s.check(true)},

@@ -27,15 +27,11 @@ func (s *Server) submitQuotes(c *call) error {
 		}
 		m.Quotes = append(m.Quotes, q)
 	}
-	t, err := ask[message.QuotesTaken](c.ctx(), s.cfg.Core, message.MethodQuotes, m)
+	t, err := ask[message.StatementsTaken](c.ctx(), s.cfg.Core, message.MethodQuotes, m)
 	if err != nil {
 		return err
 	}
-	out := apiv1.QuotesTaken{Entry: t.Entry, Taken: t.Taken, Same: t.Same, Refused: []apiv1.QuoteRefused{}}
-	for _, x := range t.Refused {
-		out.Refused = append(out.Refused, apiv1.QuoteRefused(x))
-	}
-	return c.reply(out)
+	return c.reply(taken(t))
 }
 
 // listPrices is GET /v1/prices.

@@ -36,7 +36,7 @@ func statusOf(k problem.Kind) (int, bool) {
 		return http.StatusNotFound, true
 	case problem.Undecodable:
 		return http.StatusUnprocessableEntity, true
-	case problem.QuorumNotMet, problem.NotYet, problem.NoPrice, problem.WarmClosed, problem.KeyAway, problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone:
+	case problem.QuorumNotMet, problem.NotYet, problem.NoPrice, problem.NoVerdict, problem.WarmClosed, problem.KeyAway, problem.Conflict, problem.IdempotencyReuse, problem.AlreadyDone:
 		return http.StatusConflict, true
 	case problem.Expired:
 		return http.StatusGone, true

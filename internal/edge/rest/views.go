@@ -42,6 +42,9 @@ func (s *Server) status(c *call) error {
 		Chains: append([]apiv1.Chain{}, s.cfg.Chains.Status(c.ctx())...), Life: lifeView(st.Life), Incarnation: max(st.Incarnation, 1), Held: st.Held, Checkpoint: st.Checkpoint}
 	out.Mode, out.OnHold, out.Degraded = modeView(st.Mode), st.OnHold, degraded(st, out.Chains)
 	out.NoPrices, out.PriceAge = st.NoPrices, st.PriceAge
+	if st.Screening != nil {
+		out.Screening = screeningViews(st.Screening.Sources)
+	}
 	if r := st.Reanchoring; r != nil {
 		out.Reanchoring = &apiv1.Reanchoring{Entry: r.Entry, Until: apiv1.Time(r.Until), From: r.From, To: r.To, Whole: r.Whole, Cancelled: r.Cancelled}
 	}

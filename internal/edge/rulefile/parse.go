@@ -79,6 +79,10 @@ func (r *reader) document(n *yaml.Node) policy.Document {
 		"blacklist":      func(n *yaml.Node, path string) { d.Blacklist = items(r, n, path, r.blocked, byAddress) },
 		"replayRequired": func(n *yaml.Node, path string) { d.ReplayRequired = r.Boolean(n, path) },
 		"priceSources":   func(n *yaml.Node, path string) { d.PriceSources = items(r, n, path, r.priceSource, byPriceSource) },
+
+		"screeningSources": func(n *yaml.Node, path string) {
+			d.ScreeningSources = items(r, n, path, r.screeningSource, byScreeningSource)
+		},
 	}, "schema", "version", "principals", "floor", "changePlan")
 	return d
 }
@@ -290,6 +294,7 @@ func (r *reader) match(n *yaml.Node, path string) (m policy.Match) {
 		}),
 		"call":      func(n *yaml.Node, path string) { m.Call = r.call(n, path) },
 		"typedData": func(n *yaml.Node, path string) { m.Typed = r.typed(n, path) },
+		"screening": func(n *yaml.Node, path string) { m.Screening = r.screening(n, path) },
 		"message":   func(n *yaml.Node, path string) { m.Message = set[policy.MessageKind](r, n, path) },
 
 		"simulation": func(n *yaml.Node, path string) { m.Simulation = r.simulation(n, path) },

@@ -57,6 +57,7 @@ func Render(d policy.Document) ([]byte, error) {
 		root.add("oversight", oversightNode(d.Oversight))
 	}
 	root.addIf(len(d.PriceSources) > 0, "priceSources", each(d.PriceSources, priceSourceNode))
+	root.addIf(len(d.ScreeningSources) > 0, "screeningSources", each(d.ScreeningSources, screeningSourceNode))
 	root.addIf(d.ReplayRequired, "replayRequired", boolean(d.ReplayRequired))
 
 	var b bytes.Buffer
@@ -223,6 +224,9 @@ func matchNode(m policy.Match) *yaml.Node {
 	out.addIf(len(m.Message) > 0, "message", texts(m.Message))
 	if m.Simulation != nil {
 		out.add("simulation", simulationNode(m.Simulation))
+	}
+	if m.Screening != nil {
+		out.add("screening", screeningNode(m.Screening))
 	}
 	n := out.mapping()
 	if len(n.Content) == 0 {

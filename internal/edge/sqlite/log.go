@@ -133,7 +133,7 @@ func (g *gathered) add(e feed.Entry) error {
 		g.arrived = true // perhaps with what exported attempts wait for
 		return nil
 	case entry.KindGenesis, entry.KindResult, entry.KindSession, entry.KindSnapshot, entry.KindWriter,
-		entry.KindReencipher, entry.KindErased, entry.KindTamper, entry.KindReanchor, entry.KindGap, entry.KindUses, entry.KindQuotes: // what a gap ends the core is asked for, as what expired
+		entry.KindReencipher, entry.KindErased, entry.KindTamper, entry.KindReanchor, entry.KindGap, entry.KindUses, entry.KindQuotes, entry.KindVerdicts: // what a gap ends the core is asked for, as what expired
 		return nil // nothing in the cache follows from these: they are not decoded
 	default: // unknown kinds are refused by Decode
 	}

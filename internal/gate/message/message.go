@@ -89,6 +89,8 @@ type Status struct {
 	Degraded     []string            `cbor:"57,keyasint,omitempty"` // what the core goes on without, in words
 	NoPrices     uint64              `cbor:"58,keyasint,omitempty"` // pairs of the rules that have no value now
 	PriceAge     uint64              `cbor:"59,keyasint,omitempty"` // of the oldest quote in use, seconds
+
+	Screening *ScreeningStatus `cbor:"60,keyasint,omitempty"` // nil: the rules have no sources of screening
 }
 
 // Mode is an operational state other than the normal one. docs/spec/operational-state.md.

@@ -6,33 +6,17 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/price"
-	"strongroom/internal/pure/problem"
 )
 
 // Methods of prices. docs/spec/prices.md.
 const (
-	MethodQuotes = "quotes" // [Quotes] → [QuotesTaken]
+	MethodQuotes = "quotes" // [Quotes] → [StatementsTaken]
 	MethodPrices = "prices" // [Empty] → [Prices]
 )
 
 // Quotes hands in what signers of the rule document's sources said. Whoever may connect may do that: the signatures speak.
 type Quotes struct {
 	Quotes []price.Signed `cbor:"1,keyasint"` // 1 to entry.MaxQuotes, in any order
-}
-
-// QuotesTaken says what became of them.
-type QuotesTaken struct {
-	Entry   uint64         `cbor:"1,keyasint,omitempty"` // that took them; 0: none was taken
-	Taken   uint64         `cbor:"2,keyasint,omitempty"`
-	Same    uint64         `cbor:"3,keyasint,omitempty"` // not recorded, because they say what is known and that is still young
-	Refused []QuoteRefused `cbor:"4,keyasint,omitempty"` // by place
-}
-
-// QuoteRefused is a quote that was not taken.
-type QuoteRefused struct {
-	Place  uint64       `cbor:"1,keyasint"` // in the list that was handed in, from 0
-	Kind   problem.Kind `cbor:"2,keyasint"`
-	Detail string       `cbor:"3,keyasint"`
 }
 
 // Prices lists the pairs of the rule document, in its order.

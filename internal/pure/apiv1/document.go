@@ -41,6 +41,8 @@ type Document struct {
 	ReplayRequired bool `json:"replayRequired,omitempty" doc:"a document that takes this one's place comes with a replay of the log"`
 
 	PriceSources []PriceSource `json:"priceSources,omitempty" doc:"who tells what assets are worth"`
+
+	ScreeningSources []ScreeningSource `json:"screeningSources,omitempty" doc:"who tells how risky it is to pay somebody"`
 }
 
 // Obligation adds to what requests that it matches need.
@@ -230,20 +232,21 @@ type Match struct {
 	FiatOver       *policy.Fiat          `json:"fiatOver,omitempty" doc:"minor units of a currency"`
 
 	Simulation *policy.SimulationMatch `json:"simulation,omitempty" doc:"true if any of it is so; in obligations only"`
+	Screening  *policy.ScreeningMatch  `json:"screening,omitempty" doc:"what sources of screening say of whom it gives something"`
 }
 
 // MatchOf gives the JSON form.
 func MatchOf(m policy.Match) Match {
 	return Match{m.Operations, m.Initiators, m.InitiatorIn, m.InitiatorKind, m.Wallets, m.Chains, m.Assets, m.Destination, m.DestNot, m.Books, m.AmountMax, m.AmountOver, m.Expr,
 		(*TimeMatch)(m.Time), m.Temperatures, m.FeeOver, m.Classes, m.InitiatorRoles,
-		m.Counterparties, m.MinAge, m.YoungerThan, m.FirstUse, m.Lookalike, m.Call, m.Typed, m.Message, m.FiatMax, m.FiatOver, m.Simulation}
+		m.Counterparties, m.MinAge, m.YoungerThan, m.FirstUse, m.Lookalike, m.Call, m.Typed, m.Message, m.FiatMax, m.FiatOver, m.Simulation, m.Screening}
 }
 
 func matchFrom(m Match) policy.Match {
 	return policy.Match{Operations: m.Operations, Initiators: m.Initiators, InitiatorIn: m.InitiatorIn, InitiatorKind: m.InitiatorKind, Wallets: m.Wallets, Chains: m.Chains, Assets: m.Assets,
 		Destination: m.Destination, DestNot: m.DestNot, Books: m.Books, AmountMax: m.AmountMax, AmountOver: m.AmountOver, Expr: m.Expr,
 		Time: (*policy.TimeMatch)(m.Time), Temperatures: m.Temperatures, FeeOver: m.FeeOver, Classes: m.Classes, InitiatorRoles: m.InitiatorRoles,
-		Counterparties: m.Counterparties, MinAge: m.MinAge, YoungerThan: m.YoungerThan, FirstUse: m.FirstUse, Lookalike: m.Lookalike, Call: m.Call, Typed: m.Typed, Message: m.Message, FiatMax: m.FiatMax, FiatOver: m.FiatOver, Simulation: m.Simulation}
+		Counterparties: m.Counterparties, MinAge: m.MinAge, YoungerThan: m.YoungerThan, FirstUse: m.FirstUse, Lookalike: m.Lookalike, Call: m.Call, Typed: m.Typed, Message: m.Message, FiatMax: m.FiatMax, FiatOver: m.FiatOver, Screening: m.Screening, Simulation: m.Simulation}
 }
 
 // DocumentOf gives the JSON form.
@@ -256,7 +259,7 @@ func DocumentOf(d policy.Document) Document {
 	}
 	out.BreakGlass, out.Oversight = breakGlassOf(d.BreakGlass), oversightOf(d.Oversight)
 	out.ReplayRequired = d.ReplayRequired
-	out.PriceSources = priceSourcesOf(d.PriceSources)
+	out.PriceSources, out.ScreeningSources = priceSourcesOf(d.PriceSources), screeningSourcesOf(d.ScreeningSources)
 	for _, p := range d.Principals {
 		out.Principals = append(out.Principals, PrincipalOf(p))
 	}
@@ -363,7 +366,7 @@ func (d Document) Canonical() (policy.Document, error) {
 	}
 	out.BreakGlass, out.Oversight = d.BreakGlass.canonical(), d.Oversight.canonical()
 	out.ReplayRequired = d.ReplayRequired
-	out.PriceSources = priceSourcesFrom(d.PriceSources)
+	out.PriceSources, out.ScreeningSources = priceSourcesFrom(d.PriceSources), screeningSourcesFrom(d.ScreeningSources)
 	for _, p := range d.Principals {
 		x := policy.Principal{ID: p.ID, Kind: p.Kind, Active: p.Active, Line: p.Line, Roles: p.Roles}
 		for _, k := range p.Keys {

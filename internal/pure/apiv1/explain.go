@@ -61,6 +61,7 @@ type Facts struct {
 	Temperature  request.Temperature `json:"temperature,omitempty" doc:"of the wallet; only where rules ask for it"`
 
 	Simulation *simulation.Report `json:"simulation,omitempty" doc:"the word of serve, which only obligations look at"`
+	Screening  []Screened         `json:"screening,omitempty" doc:"what sources say of whom it gives something; only where rules ask for it"`
 }
 
 // DestinationFacts is what the rules see of one output.
@@ -74,7 +75,7 @@ type DestinationFacts struct {
 // FactsOf gives the JSON form.
 func FactsOf(f policy.Facts) Facts {
 	out := Facts{Operation: f.Operation, Initiator: f.Initiator, Evidence: f.Evidence, Wallet: f.Wallet, Class: f.Class, Chain: f.Chain, Asset: f.Asset,
-		Total: f.Total, FeeCap: f.FeeCap, Count: f.Count, Simulation: f.Simulation}
+		Total: f.Total, FeeCap: f.FeeCap, Count: f.Count, Simulation: f.Simulation, Screening: ScreenedOf(f.Screening)}
 	for _, d := range f.Destinations {
 		out.Destinations = append(out.Destinations, DestinationFacts{d.Address, d.Amount, d.Kind, d.Book})
 	}

@@ -36,16 +36,16 @@ type QuotesIn struct {
 	Quotes []custody.HexBytes `json:"quotes" doc:"each a canonical signed quote in hex, as 'strongroom price quote' writes it; at most 256"`
 }
 
-// QuotesTaken says what became of them.
-type QuotesTaken struct {
-	Entry   uint64         `json:"entry,omitempty" doc:"that took them; absent: none was taken"`
-	Taken   uint64         `json:"taken"`
-	Same    uint64         `json:"same" doc:"not recorded, because they say what is known and that is still young"`
-	Refused []QuoteRefused `json:"refused"`
+// StatementsTaken says what became of quotes or verdicts that were handed in.
+type StatementsTaken struct {
+	Entry   uint64             `json:"entry,omitempty" doc:"that took them; absent: none was taken"`
+	Taken   uint64             `json:"taken"`
+	Same    uint64             `json:"same" doc:"not recorded, because they say what is known and that is still young"`
+	Refused []StatementRefused `json:"refused"`
 }
 
-// QuoteRefused is a quote that was not taken.
-type QuoteRefused struct {
+// StatementRefused is one that was not taken.
+type StatementRefused struct {
 	Place  uint64       `json:"place" doc:"in the list that was handed in, from 0"`
 	Kind   problem.Kind `json:"kind"`
 	Detail string       `json:"detail"`
@@ -111,12 +111,9 @@ type QuoteView struct {
 
 func priceSourcesOf(list []policy.PriceSource) (out []PriceSource) {
 	for _, s := range list {
-		x := PriceSource{ID: s.ID, Pairs: []Pair{}, Signers: []FeedSigner{}, MinSigners: s.MinSigners, MaxAge: s.MaxAge, MaxStep: s.MaxStep}
+		x := PriceSource{ID: s.ID, Pairs: []Pair{}, Signers: feedSignersOf(s.Signers), MinSigners: s.MinSigners, MaxAge: s.MaxAge, MaxStep: s.MaxStep}
 		for _, p := range s.Pairs {
 			x.Pairs = append(x.Pairs, Pair(p))
-		}
-		for _, k := range s.Signers {
-			x.Signers = append(x.Signers, FeedSigner{k.ID, k.Pub})
 		}
 		out = append(out, x)
 	}
@@ -125,12 +122,9 @@ func priceSourcesOf(list []policy.PriceSource) (out []PriceSource) {
 
 func priceSourcesFrom(list []PriceSource) (out []policy.PriceSource) {
 	for _, s := range list {
-		x := policy.PriceSource{ID: s.ID, MinSigners: s.MinSigners, MaxAge: s.MaxAge, MaxStep: s.MaxStep}
+		x := policy.PriceSource{ID: s.ID, Signers: feedSignersFrom(s.Signers), MinSigners: s.MinSigners, MaxAge: s.MaxAge, MaxStep: s.MaxStep}
 		for _, p := range s.Pairs {
 			x.Pairs = append(x.Pairs, policy.Pair(p))
-		}
-		for _, k := range s.Signers {
-			x.Signers = append(x.Signers, price.Signer{ID: k.ID, Pub: k.Pub})
 		}
 		out = append(out, x)
 	}

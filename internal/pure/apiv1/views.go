@@ -66,10 +66,13 @@ type Status struct {
 	GapAt       string       `json:"gapAt,omitempty" doc:"when entries of the log may have been lost the last time"`
 	Held        uint64       `json:"heldWallets" doc:"wallets that sign nothing before they are reconciled"`
 
-	Mode     Mode     `json:"mode" doc:"operational state"`
-	OnHold   uint64   `json:"heldRequests" doc:"requests that somebody holds"`
-	NoPrices uint64   `json:"noPrices" doc:"pairs of the rules that have no value now"`
-	PriceAge uint64   `json:"priceAge" doc:"of the oldest quote in use, seconds"`
+	Mode     Mode   `json:"mode" doc:"operational state"`
+	OnHold   uint64 `json:"heldRequests" doc:"requests that somebody holds"`
+	NoPrices uint64 `json:"noPrices" doc:"pairs of the rules that have no value now"`
+	PriceAge uint64 `json:"priceAge" doc:"of the oldest quote in use, seconds"`
+
+	Screening []ScreeningView `json:"screening,omitempty" doc:"sources of screening of the rules"`
+
 	Degraded []string `json:"degraded" doc:"what the domain goes on without: clock, nodes, core; empty where all is there"`
 
 	Checkpoint []byte `json:"checkpoint,omitempty" doc:"latest pinned checkpoint of the log: a signed note"`

@@ -55,6 +55,8 @@ func DecodeBody(kind entry.Kind, version uint, b []byte) (any, error) {
 		v = &entry.Offline{}
 	case entry.KindQuotes:
 		v = &entry.Quotes{}
+	case entry.KindVerdicts:
+		v = &entry.Verdicts{}
 	default:
 		return nil, fmt.Errorf("entry kind %q is not known", kind)
 	}
@@ -132,6 +134,8 @@ func (s *State) Apply(l entry.Leaf, hash [32]byte, body any) error {
 		apply, err = s.applyOffline(l, b)
 	case *entry.Quotes:
 		apply, err = s.applyQuotes(l, b)
+	case *entry.Verdicts:
+		apply, err = s.applyVerdicts(l, b)
 	default:
 		err = fmt.Errorf("body of type %T is not known", body)
 	}
@@ -183,6 +187,8 @@ func kindOf(body any) entry.Kind {
 		return entry.KindOffline
 	case *entry.Quotes:
 		return entry.KindQuotes
+	case *entry.Verdicts:
+		return entry.KindVerdicts
 	default:
 		return ""
 	}

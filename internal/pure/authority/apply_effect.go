@@ -136,7 +136,7 @@ func (s *State) changeDocument(l entry.Leaf, op request.Operation, body request.
 		old := s.Doc
 		s.Doc, s.Rules = doc, rules
 		s.recount()
-		s.requote(old)
+		s.hearAnew(old, l)
 		s.docs = append(s.docs, l.Seq)
 		for id, x := range s.sessions {
 			if s.holds(x.Service, x.Key) != nil {

@@ -56,6 +56,8 @@ func (s *State) Audit(l entry.Leaf, body any, derive Deriver, history History) e
 		err = s.auditReanchor(b, history)
 	case *entry.Quotes:
 		err = s.auditQuotes(b)
+	case *entry.Verdicts:
+		err = s.auditVerdicts(b)
 	case *entry.Snapshot, *entry.Writer, *entry.Reencipher, *entry.Erased, *entry.Tamper, *entry.Gap, *entry.Uses: // nothing is decided
 	default:
 		err = fmt.Errorf("body of type %T is not known", body)

@@ -118,6 +118,9 @@ func refusal(d policy.Decision) error {
 	if slices.ContainsFunc(d.Unmet, func(u problem.Unmet) bool { return u.Rule == d.Rule && u.Criterion == policy.CriterionPrice }) {
 		kind = problem.NoPrice
 	}
+	if slices.ContainsFunc(d.Unmet, func(u problem.Unmet) bool { return u.Rule == d.Rule && u.Criterion == policy.CriterionScreening }) && d.Rule != "facts" {
+		kind = problem.NoVerdict
+	}
 	return &problem.Error{Kind: kind, Detail: detail, Rule: d.Rule, Unmet: d.Unmet}
 }
 

@@ -75,6 +75,7 @@ func (s *State) expire(l entry.Leaf) {
 			s.finish(g.ID, Outcome{BodyHash: g.BodyHash, Seq: g.Result, Own: g.Own(), End: EndSigned}, l.Time)
 		}
 	}
+	s.expireVerdicts(l)
 	for len(s.done.full) > 0 && s.done.full[0].last < l.Time-l.Bound {
 		// A chunk's records were checked when it was filled or restored.
 		_ = records(s.done.dropFront(), func(b []byte) error {

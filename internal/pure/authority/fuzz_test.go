@@ -10,12 +10,14 @@ import (
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/offline"
+	"strongroom/internal/pure/price"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/verdict"
 )
 
 var kinds = []entry.Kind{entry.KindGenesis, entry.KindRequest, entry.KindApproval, entry.KindPermit, entry.KindResult, entry.KindRefusal, entry.KindEffect, entry.KindSession, entry.KindSnapshot, entry.KindWriter,
-	entry.KindReanchor, entry.KindGap, entry.KindUses, entry.KindOffline}
+	entry.KindReanchor, entry.KindGap, entry.KindUses, entry.KindOffline, entry.KindQuotes, entry.KindVerdicts}
 
 // busyWorld has requests in every state, and seeds gives bodies of every kind that fit it.
 func busyWorld(t tester) (w *world, seeds []any) {
@@ -45,6 +47,7 @@ func busyWorld(t tester) (w *world, seeds []any) {
 // decoded encodes to the same bytes.
 func FuzzApply(f *testing.F) {
 	w, seeds := busyWorld(f)
+	seeds = append(seeds, &entry.Quotes{Quotes: []price.Signed{w.quote("north", evm.Native(), tenths(3), 0)}}, &entry.Verdicts{Verdicts: []verdict.Signed{w.verdictOf("north", w.bank(), 7, 0)}})
 	for _, b := range seeds {
 		for i, k := range kinds {
 			if k == kindOf(b) {

@@ -43,7 +43,8 @@ type governance struct {
 	mode *ModeState                 // nil: normal. Who gets it must not change what it points to
 	held map[custody.RequestID]Hold // of requests that wait
 
-	prices prices
+	prices   prices
+	verdicts verdicts
 }
 
 // governanceSection is section 23: what people decided of the domain beside its rules, and what rules look at besides wallets and limits. Each part is left out
@@ -56,6 +57,8 @@ type governanceSection struct {
 	Paid *chainState `cbor:"4,keyasint,omitempty"` // destinations paid, while the document asks for them
 
 	Prices *priceSection `cbor:"5,keyasint,omitempty"` // quotes, and the values accepted
+
+	Verdicts *verdictSection `cbor:"6,keyasint,omitempty"` // verdicts of screening
 }
 
 // Mode gives the operational state at a moment. A drain that may be past its time is a freeze.
@@ -336,8 +339,8 @@ func (s *State) governanceImage() *governanceSection {
 		x := s.paid.chain.state()
 		g.Paid = &x
 	}
-	g.Prices = s.gov.prices.image()
-	if g.Mode == nil && len(g.Held) == 0 && g.Book == nil && g.Paid == nil && g.Prices == nil {
+	g.Prices, g.Verdicts = s.gov.prices.image(), s.gov.verdicts.image(&s.Doc)
+	if g.Mode == nil && len(g.Held) == 0 && g.Book == nil && g.Paid == nil && g.Prices == nil && g.Verdicts == nil {
 		return nil
 	}
 	return &g
@@ -358,7 +361,10 @@ func (s *State) restoreGovernance(g *governanceSection) error {
 		}
 		s.gov.held[h.Request] = h
 	}
-	return s.restorePrices(g.Prices)
+	if err := s.restorePrices(g.Prices); err != nil {
+		return err
+	}
+	return s.restoreVerdicts(g.Verdicts)
 }
 
 // restoreBook takes the address ledger and the destinations paid. The document is there already, and reservations come after.

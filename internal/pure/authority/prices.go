@@ -15,9 +15,6 @@ import (
 	"strongroom/internal/pure/problem"
 )
 
-// QuoteAhead is how far the time of a quote may be ahead of the log's, in seconds: its signer has another clock.
-const QuoteAhead = 5
-
 // prices is what signers of the rule document's sources said, and what was made of it. docs/spec/prices.md.
 type prices struct {
 	quotes   map[quoteKey]QuoteRecord
@@ -74,7 +71,7 @@ func compareAccepted(a, b AcceptedRecord) int {
 }
 
 func recordOf(q price.Signed, seq uint64) QuoteRecord {
-	return QuoteRecord{q.Quote.Source, q.Quote.Asset, q.Quote.Currency, q.Signer, q.Quote.Rate, q.Quote.AsOf, seq}
+	return QuoteRecord{q.Said.Source, q.Said.Asset, q.Said.Currency, q.Signer, q.Said.Rate, q.Said.AsOf, seq}
 }
 
 // CompareQuotes orders signed quotes as an entry has them.
@@ -86,45 +83,31 @@ func (s *State) LatestQuote(q price.Signed) (QuoteRecord, bool) {
 	return r, ok
 }
 
-// TakesQuotes says whether the domain takes quotes at all.
-func (s *State) TakesQuotes() error { return s.alive("") }
-
 // FitsQuote says whether a quote may be taken at a moment, but for its signature ([VerifyQuote]): it is of a signer and for a pair of a source of the rule
 // document, made for this authority, fresh, and newer than the one that the signer gave before.
 func (s *State) FitsQuote(q price.Signed, at Moment) error {
 	if err := q.Check(); err != nil {
 		return problem.New(problem.Malformed, "%v", err)
 	}
-	src, ok := s.Doc.Source(q.Quote.Source)
+	src, ok := s.Doc.Source(q.Said.Source)
 	switch {
-	case q.Quote.Authority != s.Authority:
-		return problem.New(problem.Forbidden, "the quote is for authority %s; this is %s", q.Quote.Authority, s.Authority)
 	case !ok:
-		return problem.New(problem.Forbidden, "price source %q is not in the rule document", q.Quote.Source)
-	case !src.Has(policy.Pair{Asset: q.Quote.Asset, Currency: q.Quote.Currency}):
-		return problem.New(problem.Forbidden, "price source %q has no pair of %s in %s", src.ID, q.Quote.Asset, q.Quote.Currency)
-	case q.Quote.AsOf*1e9 > at.Time+at.Bound+QuoteAhead*1e9:
-		return problem.New(problem.Malformed, "the quote is of a time to come: %d is past %d by more than %d seconds", q.Quote.AsOf, at.Time/1e9, QuoteAhead)
-	case Expired(q.Quote.AsOf+src.MaxAge, at.Time, at.Bound):
-		return problem.New(problem.Expired, "the quote is older than the %d seconds that source %s allows", src.MaxAge, src.ID)
+		return problem.New(problem.Forbidden, "price source %q is not in the rule document", q.Said.Source)
+	case !src.Has(policy.Pair{Asset: q.Said.Asset, Currency: q.Said.Currency}):
+		return problem.New(problem.Forbidden, "price source %q has no pair of %s in %s", src.ID, q.Said.Asset, q.Said.Currency)
 	}
-	if _, ok := src.Signer(q.Signer); !ok {
-		return problem.New(problem.Forbidden, "%s is no signer of price source %q", q.Signer, src.ID)
-	}
-	if was, ok := s.LatestQuote(q); ok && q.Quote.AsOf <= was.AsOf {
-		return problem.New(problem.AlreadyDone, "entry %d has a quote of %s of the same time or later", was.Seq, q.Signer)
-	}
-	return nil
+	_, known := src.Signer(q.Signer)
+	x := statement{"quote", q.Said.Authority, src.ID, q.Said.AsOf, q.Said.AsOf + src.MaxAge, q.Signer, known}
+	return s.fits(x, at, func() (int64, uint64, bool) {
+		was, ok := s.LatestQuote(q)
+		return was.AsOf, was.Seq, ok
+	})
 }
 
 // VerifyQuote says whether a quote is signed by who it says, by the rule document.
 func VerifyQuote(d *policy.Document, q price.Signed) error {
-	if src, ok := d.Source(q.Quote.Source); ok {
-		if pub, ok := src.Signer(q.Signer); ok && q.Verify(pub) {
-			return nil
-		}
-	}
-	return problem.New(problem.Unauthenticated, "the signature is not that of a signer %q of price source %q over this quote", q.Signer, q.Quote.Source)
+	src, ok := d.Source(q.Said.Source)
+	return verifySaid("quote", q.Said.Source, src, ok, q)
 }
 
 // applyQuotes takes quotes. Their signatures were checked when the entry was made, and are in Audit.
@@ -153,7 +136,7 @@ func (s *State) applyQuotes(l entry.Leaf, b *entry.Quotes) (func(), error) {
 			}
 		}
 		for _, q := range b.Quotes {
-			pair := policy.Pair{Asset: q.Quote.Asset, Currency: q.Quote.Currency}
+			pair := policy.Pair{Asset: q.Said.Asset, Currency: q.Said.Currency}
 			if v := s.priceOf(s.Rules, pair, at); v.Rate != nil {
 				p.accepted[pair] = AcceptedRecord{pair.Asset, pair.Currency, *v.Rate, l.Seq}
 			}
@@ -273,8 +256,7 @@ func (s *State) requote(old policy.Document) {
 			delete(p.quotes, k)
 			continue
 		}
-		a, _ := was.Signer(r.Signer)
-		if b, ok := is.Signer(r.Signer); !ok || !slices.Equal(a, b) {
+		if !sameSigner(was, is, r.Signer) {
 			delete(p.quotes, k)
 		}
 	}

@@ -132,7 +132,7 @@ func TestQuotesThatAreRefused(t *testing.T) {
 	w.allQuote(t, 3)
 	w.advance(10 * time.Second)
 	sign := func(change func(*price.Quote), name string) price.Signed {
-		q := w.quote(name, evm.Native(), tenths(3), 0).Quote
+		q := w.quote(name, evm.Native(), tenths(3), 0).Said
 		change(&q)
 		return price.Sign(q, name, feedKey(name))
 	}
@@ -144,7 +144,7 @@ func TestQuotesThatAreRefused(t *testing.T) {
 		"unknown source":    {sign(func(q *price.Quote) { q.Source = "other" }, "north"), problem.Forbidden},
 		"unknown pair":      {sign(func(q *price.Quote) { q.Currency = "EUR" }, "north"), problem.Forbidden},
 		"unknown signer":    {sign(func(*price.Quote) {}, "east"), problem.Forbidden},
-		"of the future":     {sign(func(q *price.Quote) { q.AsOf += QuoteAhead + 2 }, "north"), problem.Malformed},
+		"of the future":     {sign(func(q *price.Quote) { q.AsOf += SourceAhead + 2 }, "north"), problem.Malformed},
 		"stale":             {sign(func(q *price.Quote) { q.AsOf -= 61 }, "north"), problem.Expired},
 		"replayed":          {sign(func(q *price.Quote) { q.AsOf -= 10 }, "north"), problem.AlreadyDone},
 		"older":             {sign(func(q *price.Quote) { q.AsOf -= 11 }, "north"), problem.AlreadyDone},
@@ -360,8 +360,8 @@ func TestLimitsInMoneyAreNeverPassed(t *testing.T) {
 				}
 				n := rapid.SampledFrom([]int64{20, 21, 22, 23, 40}).Draw(t, "rate")
 				q := w.quote(f, asset, tenths(n), 0)
-				if k := string(asset) + " " + f; m.quotes[k][1] < q.Quote.AsOf {
-					m.quotes[k] = [2]int64{n, q.Quote.AsOf}
+				if k := string(asset) + " " + f; m.quotes[k][1] < q.Said.AsOf {
+					m.quotes[k] = [2]int64{n, q.Said.AsOf}
 					list = append(list, q)
 				}
 			}

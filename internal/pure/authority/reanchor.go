@@ -307,6 +307,7 @@ func (s *State) applyGap(l entry.Leaf, b *entry.Gap) (func(), error) {
 		}
 		s.useUp(l)
 		s.freezeAfterGap(l)
+		s.screenAfterGap(l)
 	}, nil
 }
 

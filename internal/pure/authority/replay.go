@@ -329,7 +329,7 @@ func (p *Replay) compare(l entry.Leaf, act string, asked Asked, was, would polic
 
 // ruling is a decision as reports have it.
 func ruling(d policy.Decision) policy.Decision {
-	d.Version, d.Hash, d.Limits, d.Prices = 0, [32]byte{}, nil, nil
+	d.Version, d.Hash, d.Limits, d.Prices, d.Screening = 0, [32]byte{}, nil, nil, nil
 	return d
 }
 

@@ -156,6 +156,9 @@ func (m Image) sizeHint() int {
 	if m.Apps != nil {
 		n += 3000*len(m.Apps.Grants) + 80*len(m.Apps.Revoked)
 	}
+	if g := m.Governance; g != nil && g.Verdicts != nil {
+		n += 320 * len(g.Verdicts.Verdicts)
+	}
 	for _, p := range m.Pending {
 		n += 1500 + p.size()
 	}

@@ -154,7 +154,7 @@ func New() *State {
 		meters:       map[meterKey]*meter{},
 		apps:         newAppState(),
 		cold:         cold{away: map[uint32]*Away{}, open: map[custody.RequestID]uint32{}, back: map[uint32]uint64{}},
-		gov:          governance{held: map[custody.RequestID]Hold{}, prices: newPrices()},
+		gov:          governance{held: map[custody.RequestID]Hold{}, prices: newPrices(), verdicts: newVerdicts()},
 		book:         newBook(),
 		paid:         newPaid(),
 	}

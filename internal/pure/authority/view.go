@@ -9,6 +9,7 @@ import (
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/simulation"
+	"strongroom/internal/pure/verdict"
 )
 
 // View is what facts may say of the state and the clock besides the request. The zero View knows nothing, which is how a domain is that uses none of it.
@@ -21,6 +22,8 @@ type View struct {
 
 	Destination func(c custody.ChainID, address string) policy.Destination // what an address is, but for address and amount; nil: what the document says alone
 	Prices      func(custody.AssetID, string) policy.Price                 // what an asset is worth in a currency; nil: not known
+
+	Verdicts func(source string, s verdict.Subject) policy.Screened // what a source of screening says of a subject; nil: not known
 }
 
 // around gives what of a view the rules look at.
@@ -55,7 +58,7 @@ func ModeOf(f policy.Facts) policy.Mode {
 
 // View gives what the state knows at a moment.
 func (s *State) View(at Moment) View {
-	v := View{At: at, Mode: s.Mode(at), Prices: s.PricesAt(at)}
+	v := View{At: at, Mode: s.Mode(at), Prices: s.PricesAt(at), Verdicts: s.VerdictsAt(at)}
 	if s.judging().Remembers() {
 		v.Destination = func(c custody.ChainID, address string) policy.Destination { return s.destination(c, address, at) }
 	}

@@ -88,6 +88,7 @@ const (
 
 	TagReplayReport Tag = "strongroom/replay-report/v1" // what a replay of a log under other rules found
 	TagQuote        Tag = "strongroom/quote/v1"         // what an asset is worth, signed by a source of prices
+	TagVerdict      Tag = "strongroom/verdict/v1"       // the risk of a subject, signed by a source of screening
 )
 
 // Tags lists every tag above, for the tests that it leaves none out and that no two are alike.
@@ -99,5 +100,5 @@ func Tags() []Tag {
 		TagStatus, TagReanchor, TagBackup, TagManifest, TagRecovery, TagRecoverySeal, TagGenerator, TagCommitments, TagSplit, TagSource,
 		TagMix, TagShare, TagShareReceipt, TagImport, TagImporter, TagAppParent, TagAppBlob, TagAppPublic, TagAppState, TagAppSession,
 		TagAppBound, TagAppCall, TagAppOwner, TagAppLogin, TagOfflineBundle, TagOfflineResult, TagOfflineConfirm, TagOfflineMove,
-		TagOfflineKey, TagReplayReport, TagQuote}
+		TagOfflineKey, TagReplayReport, TagQuote, TagVerdict}
 }

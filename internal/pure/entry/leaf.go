@@ -62,6 +62,7 @@ const (
 	KindUses     Kind = "uses" // its second body is [UseRecords]
 	KindOffline  Kind = "offline"
 	KindQuotes   Kind = "quotes"
+	KindVerdicts Kind = "verdicts"
 )
 
 // Engine1 is the id of the decision engine that this version writes: decoders, rule evaluation and bounds as in docs/spec.

@@ -64,8 +64,10 @@ func (c *Case) Decide() Decision {
 	case !a.who.Active:
 		return deny("principals", "initiator.active", string(f.Initiator)+" is revoked")
 	}
-	if criterion, observed := r.complete(f); criterion != "" {
-		return deny("facts", criterion, observed)
+	for _, complete := range []func(*Facts) (criterion, observed string){r.complete, r.completeScreening} {
+		if criterion, observed := complete(f); criterion != "" {
+			return deny("facts", criterion, observed)
+		}
 	}
 	if f.Evidence == BySession && a.who.Kind != Service {
 		return deny("principals", "evidence", "only services open sessions; sign the request")
@@ -100,7 +102,7 @@ func (c *Case) Decide() Decision {
 	}
 	d = r.oblige(a, routed)
 	if d.Outcome == Allowed {
-		d.Prices = f.prices()
+		d.Prices, d.Screening = f.prices(), f.Screening
 	}
 	if guard != nil && d.Outcome == Allowed {
 		return r.refused(Decision{Outcome: Held, Version: d.Version, Hash: d.Hash}, guard, unmet)

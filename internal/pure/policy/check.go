@@ -82,7 +82,7 @@ func (d Document) form() error {
 		return d.bad("prevHash must be the hash of version %d", d.Version-1)
 	}
 	for _, check := range []func() error{d.checkPrincipals, d.checkGroups, d.checkLines, d.checkCounterparties, d.checkBook, d.checkFloor, d.checkRules, d.checkCalendars, d.checkLimits, d.checkObligations, d.checkPlans,
-		d.checkOversight, d.checkWhitelist, d.checkBlacklist, d.checkContracts, d.checkPrices} {
+		d.checkOversight, d.checkWhitelist, d.checkBlacklist, d.checkContracts, d.checkPrices, d.checkScreening} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrDocument, err)
 		}

@@ -135,6 +135,7 @@ func (d Document) checkMatch(m Match) error {
 		d.checkSigning(m),
 		d.checkFiat(m),
 		m.Simulation.check(),
+		d.checkScreened(m),
 	); err != nil {
 		return fmt.Errorf("when.%w", err)
 	}

@@ -74,6 +74,7 @@ type Facts struct {
 	Fiat    []Fiat                  `cbor:"19,keyasint,omitempty"` // what Total is worth in each currency that the rules look at and that has a price, rounded up
 
 	Simulation *simulation.Report `cbor:"23,keyasint,omitempty"` // of a transfer or contract call on a chain of Ethereum's: what `serve` says that a node says; nobody vouches for it
+	Screening  []Screened         `cbor:"20,keyasint,omitempty"` // by source and address: what each source that the rules look at says of whom this gives something
 }
 
 // AppFacts is what a grant to an application is about. app_revoke has the grant's name only.
@@ -107,4 +108,6 @@ type Decision struct {
 	Needs       *Needs   `cbor:"14,keyasint,omitempty"` // what the approvals of all its plans together must be
 
 	Prices []Price `cbor:"15,keyasint,omitempty"` // those of the facts that it was decided with; set only if it allows
+
+	Screening []Screened `cbor:"16,keyasint,omitempty"` // likewise
 }

@@ -74,6 +74,7 @@ func Diff(old, next Document) []string {
 	diffContracts(old, next, say)
 	diffReplay(old, next, say)
 	diffPrices(old, next, say)
+	diffScreening(old, next, say)
 	if !same(old.ChangePlan, next.ChangePlan) {
 		say("changes of the rules now need %s; they needed %s", next.ChangePlan, old.ChangePlan)
 	}
@@ -339,6 +340,7 @@ func (m Match) String() string {
 	say(m.FiatMax != nil, "the total is worth at most %s", m.FiatMax)
 	say(m.FiatOver != nil, "the total is worth more than %s", m.FiatOver)
 	say(m.Simulation != nil, "%s", m.Simulation)
+	say(m.Screening != nil, "%s", m.Screening)
 	if len(parts) == 0 {
 		return "anything is asked"
 	}

@@ -44,6 +44,8 @@ type Document struct {
 	ReplayRequired bool `cbor:"24,keyasint,omitempty"` // a document that takes this one's place comes with a replay of the log
 
 	PriceSources []PriceSource `cbor:"19,keyasint,omitempty"` // sorted by id; order has no meaning
+
+	ScreeningSources []ScreeningSource `cbor:"23,keyasint,omitempty"` // sorted by id; order has no meaning
 }
 
 // DomainPlans are the reserved plans of the domain's life cycle (docs/spec/domain.md).
@@ -210,6 +212,7 @@ type Match struct {
 	Message        []MessageKind         `cbor:"26,keyasint,omitempty"` // the message is of one of these kinds
 	FiatMax        *Fiat                 `cbor:"22,keyasint,omitempty"` // the total is worth at most
 	FiatOver       *Fiat                 `cbor:"23,keyasint,omitempty"` // the total is worth more than
+	Screening      *ScreeningMatch       `cbor:"30,keyasint,omitempty"` // what sources of screening say of whom it gives something
 	Simulation     *SimulationMatch      `cbor:"32,keyasint,omitempty"` // a simulation tells this; in obligations only
 }
 

@@ -120,6 +120,9 @@ func drawMatch(t *rapid.T, humans []custody.PersonID) policy.Match {
 	if rapid.IntRange(0, 9).Draw(t, "in money at most") == 0 {
 		m.FiatMax = &policy.Fiat{Currency: "USD", Amount: *u(rapid.SampledFrom([]string{"4", "600"}).Draw(t, "worth at most"))}
 	}
+	if rapid.IntRange(0, 7).Draw(t, "screened") == 0 {
+		m.Screening = drawScreeningMatch(t)
+	}
 	if rapid.IntRange(0, 3).Draw(t, "expr") == 0 {
 		m.Expr = rapid.SampledFrom(modelExprs()).Draw(t, "which").text
 	}
@@ -203,7 +206,7 @@ func drawDocument(t *rapid.T) policy.Document {
 		}
 	}
 	d.ReplayRequired = rapid.Bool().Draw(t, "replay required")
-	d.PriceSources = []policy.PriceSource{source()}
+	d.PriceSources, d.ScreeningSources = []policy.PriceSource{source()}, screeners()
 	return accepted(t, d)
 }
 
@@ -230,10 +233,15 @@ func accepted(t *rapid.T, d policy.Document) policy.Document {
 		m.Books = slices.DeleteFunc(m.Books, func(id string) bool { return !book[id] })
 	}
 	for i := range d.Guards {
-		fix(&d.Guards[i].When)
+		if fix(&d.Guards[i].When); d.Guards[i].When.Screening != nil && d.Guards[i].When.Screening.Missing {
+			d.Guards[i].Effect = policy.Hold
+		}
 	}
 	for i := range d.Routes {
 		fix(&d.Routes[i].When)
+		if m := d.Routes[i].When.Screening; m != nil && (m.Missing || d.Routes[i].Auto && m.RiskMax == nil) {
+			d.Routes[i].When.Screening = nil
+		}
 	}
 	if d.Check(custody.Evaluation) == nil {
 		return d
@@ -333,6 +341,7 @@ func drawFacts(t *rapid.T, d policy.Document) policy.Facts {
 			f.Total, _ = f.Total.Add(dest.Amount)
 		}
 		drawPrice(t, &f)
+		drawVerdicts(t, d, &f)
 	}
 	return f
 }

@@ -43,7 +43,7 @@ func (r *Rules) guard(a *activation) (g *Guard, unmet []problem.Unmet) {
 			g = this
 		}
 		if len(unmet) < MaxUnmet {
-			unmet = append(unmet, problem.Unmet{Rule: this.ID, Criterion: v.criterion(), Observed: x.observed(v, a)})
+			unmet = append(unmet, problem.Unmet{Rule: this.ID, Criterion: x.criterion(v), Observed: x.observed(v, a)})
 		}
 	}
 	return g, unmet
@@ -73,7 +73,7 @@ func (r *Rules) route(a *activation, d Decision) Decision {
 		switch v := x.match(a); {
 		case v.err != nil:
 			d.Rule = rt.ID
-			d.Unmet = []problem.Unmet{{Rule: rt.ID, Criterion: v.criterion(), Observed: x.observed(v, a)}}
+			d.Unmet = []problem.Unmet{{Rule: rt.ID, Criterion: x.criterion(v), Observed: x.observed(v, a)}}
 			return d
 		case !v.match:
 			continue

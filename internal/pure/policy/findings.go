@@ -151,7 +151,8 @@ func (m *Match) fits(o request.Operation) bool {
 	need := func(present, has bool) bool { return !present || has }
 	return (len(m.Operations) == 0 || slices.Contains(m.Operations, o)) && need(len(m.Wallets)+len(m.Temperatures) > 0, h.wallet) && need(len(m.Chains) > 0, h.chain) &&
 		need(len(m.Assets) > 0, h.asset) && need(len(m.Destination)+len(m.DestNot)+len(m.Books) > 0 || m.FeeOver != nil, h.destinations) &&
-		need(m.AmountMax != nil || m.AmountOver != nil, h.total) && need(m.Simulation != nil, o == request.Transfer || o == request.ContractCall)
+		need(m.AmountMax != nil || m.AmountOver != nil, h.total) && need(m.Simulation != nil, o == request.Transfer || o == request.ContractCall) &&
+		need(m.Screening != nil, h.destinations || h.message)
 }
 
 // covers says whether a match is true of whatever another is true of, and of whatever the other can't be evaluated for. It may say no where it is.

@@ -43,6 +43,11 @@ const (
 	fFiatMax
 	fFiatOver
 	fSimulation
+	fRiskOver
+	fCategories
+	fStatus
+	fRiskMax
+	fMissing
 )
 
 // criterion names a field as the rule file spells it.
@@ -50,7 +55,8 @@ func (f field) criterion() string {
 	return [...]string{"any", "operation", "initiator.principals", "initiator.groups", "initiator.kind", "source.wallets", "source.chains",
 		"asset.ids", "destination.kind", "destination.not", "destination.ids", "amount.max", "amount.over", "expr",
 		"time", "source.temperature", "fee.over", "source.class", "initiator.roles",
-		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message", "amount.fiatMax", "amount.fiatOver", "simulation"}[f]
+		"destination.counterparties", "destination.minAge", "destination.youngerThan", "destination.firstUse", "destination.lookalike", "call", "typedData", "message", "amount.fiatMax", "amount.fiatOver", "simulation",
+		"screening.riskOver", "screening.categories", "screening.status", "screening.riskMax", "screening.missing"}[f]
 }
 
 // table tries the fields but the expression: unmet is the first that is not met, or noField; last is the last that was.
@@ -148,6 +154,8 @@ func (m *Match) observed(x field, a *activation) string {
 		return f.observedFiat(m.FiatMax.Currency)
 	case fFiatOver:
 		return f.observedFiat(m.FiatOver.Currency)
+	case fRiskOver, fCategories, fStatus, fRiskMax, fMissing:
+		return m.Screening.observed(a)
 	default:
 		return ""
 	}

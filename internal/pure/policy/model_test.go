@@ -36,12 +36,12 @@ func modelGroups(d policy.Document, p custody.PersonID) (out []custody.GroupID) 
 }
 
 func modelMatch(d policy.Document, m policy.Match, f policy.Facts) modelVerdict {
-	money := modelFiat(m, f)
+	money, screened := modelFiat(m, f), modelScreened(d, m, f)
 	rest := modelMatchBut(d, m, f)
-	if rest == no || money == no {
+	if rest == no || money == no || screened == no {
 		return no
 	}
-	return max(rest, money)
+	return max(rest, money, screened)
 }
 
 // modelFiat works out by hand what 0.3 minor units for a base unit are, rounded up.
@@ -188,9 +188,9 @@ func modelMet(d policy.Document, p policy.Plan, initiator custody.PersonID, vote
 	return false
 }
 
-// modelEffect: a guard that can't be told only because there is no price holds. One whose expression fails too does as it says.
+// modelEffect: a guard that can't be told only because there is no price or no verdict holds. One whose expression fails too does as it says.
 func modelEffect(d policy.Document, g policy.Guard, f policy.Facts) policy.Effect {
-	if modelFiat(g.When, f) == broken && modelMatchBut(d, g.When, f) == yes {
+	if modelMatch(d, g.When, f) == broken && modelMatchBut(d, g.When, f) == yes {
 		return policy.Hold
 	}
 	return g.Effect

@@ -116,11 +116,7 @@ func (s *PriceSource) Has(p Pair) bool {
 
 // Signer gives the key of a signer.
 func (s *PriceSource) Signer(id string) ([]byte, bool) {
-	i, ok := slices.BinarySearchFunc(s.Signers, id, func(s price.Signer, id string) int { return cmp.Compare(s.ID, id) })
-	if !ok {
-		return nil, false
-	}
-	return s.Signers[i].Pub, true
+	return signerIn(s.Signers, id)
 }
 
 // Currencies lists the currencies that the rules look at, sorted: facts of what is paid have a price in each.
@@ -312,6 +308,9 @@ func (m *Match) known(a *activation, unmet, last field, err error) (field, field
 	}{
 		{fFiatMax, m.FiatMax != nil, func() (bool, error) { return m.FiatMax.holds(a, false) }},
 		{fFiatOver, m.FiatOver != nil, func() (bool, error) { return m.FiatOver.holds(a, true) }},
+		{m.Screening.field(), m.Screening.field() != noField, func() (bool, error) { return m.Screening.some(a) }},
+		{fRiskMax, m.Screening != nil && m.Screening.RiskMax != nil, func() (bool, error) { return m.Screening.every(a) }},
+		{fMissing, m.Screening != nil && m.Screening.Missing, func() (bool, error) { return m.Screening.lacks(a) }},
 	} {
 		if !x.present {
 			continue
@@ -336,18 +335,25 @@ func (f *Facts) observedFiat(currency string) string {
 	return v.String() + " " + currency
 }
 
-// criterion names what decided v. Where that lacks a price it is [CriterionPrice].
-func (v verdict) criterion() string {
-	if outside(v.err) {
+// criterion names what decided v of x. Where that lacks a price it is [CriterionPrice], where it lacks a verdict or asks for such a lack [CriterionScreening].
+func (x *matcher) criterion(v verdict) string {
+	var price *NoPriceError
+	var screening *NoVerdictError
+	switch missing := x.m.Screening != nil && x.m.Screening.Missing; {
+	case errors.As(v.err, &price):
 		return CriterionPrice
+	case errors.As(v.err, &screening), v.match && missing:
+		return CriterionScreening
+	default:
+		return v.decided.criterion()
 	}
-	return v.decided.criterion()
 }
 
 // outside says that something from outside is missing, which is expected to come.
 func outside(err error) bool {
-	var p *NoPriceError
-	return errors.As(err, &p)
+	var price *NoPriceError
+	var screening *NoVerdictError
+	return errors.As(err, &price) || errors.As(err, &screening)
 }
 
 // ifKnown gives a guard as it acts on a verdict. One that would match only because something from outside is missing holds.

@@ -12,18 +12,14 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/price"
 	"strongroom/internal/pure/request"
+	"strongroom/internal/pure/testimony"
 )
 
 func (d Document) checkPrices() error {
 	if len(d.PriceSources) > MaxPriceSources {
 		return fmt.Errorf("has %d price sources, more than %d", len(d.PriceSources), MaxPriceSources)
 	}
-	pairs, keys := map[Pair]string{}, map[string]string{}
-	for _, p := range d.Principals {
-		for _, k := range p.Keys {
-			keys[string(k.Pub)] = string(p.ID)
-		}
-	}
+	pairs, keys := map[Pair]string{}, d.ownKeys()
 	for i, s := range d.PriceSources {
 		if i > 0 && d.PriceSources[i-1].ID >= s.ID {
 			return fmt.Errorf("priceSources must be sorted by id and distinct: %s comes after %s", s.ID, d.PriceSources[i-1].ID)
@@ -35,14 +31,21 @@ func (d Document) checkPrices() error {
 	return nil
 }
 
+// ownKeys gives whose each key of a person or service is. A signer of a source has another one.
+func (d Document) ownKeys() map[string]string {
+	keys := map[string]string{}
+	for _, p := range d.Principals {
+		for _, k := range p.Keys {
+			keys[string(k.Pub)] = string(p.ID)
+		}
+	}
+	return keys
+}
+
 func (s PriceSource) check(pairs map[Pair]string, keys map[string]string) error {
 	switch {
 	case len(s.Pairs) < 1 || len(s.Pairs) > MaxPairs || len(s.Signers) < 1 || len(s.Signers) > MaxSigners:
 		return fmt.Errorf("has %d pairs and %d signers; want 1 to %d and 1 to %d", len(s.Pairs), len(s.Signers), MaxPairs, MaxSigners)
-	case s.MinSigners < 1 || int(s.MinSigners) > len(s.Signers):
-		return fmt.Errorf("minSigners is %d; want 1 to %d, as many as there are", s.MinSigners, len(s.Signers))
-	case s.MaxAge < MinPriceAge || s.MaxAge > MaxPriceAge:
-		return fmt.Errorf("maxAge is %d seconds; want %d to %d", s.MaxAge, MinPriceAge, MaxPriceAge)
 	case s.MaxStep > MaxPriceStep:
 		return fmt.Errorf("maxStep is %d basis points; want %d at most", s.MaxStep, MaxPriceStep)
 	}
@@ -58,14 +61,25 @@ func (s PriceSource) check(pairs map[Pair]string, keys map[string]string) error 
 		}
 		pairs[p] = s.ID
 	}
-	for i, x := range s.Signers {
+	return checkSigners(s.ID, s.Signers, s.MinSigners, s.MaxAge, keys)
+}
+
+// checkSigners checks who signs for a source of whatever sort, and how long that counts. keys says whose keys there are, and gets these.
+func checkSigners(id string, signers []testimony.Signer, least uint32, maxAge int64, keys map[string]string) error {
+	switch {
+	case least < 1 || int(least) > len(signers):
+		return fmt.Errorf("minSigners is %d; want 1 to %d, as many as there are", least, len(signers))
+	case maxAge < MinPriceAge || maxAge > MaxPriceAge:
+		return fmt.Errorf("maxAge is %d seconds; want %d to %d", maxAge, MinPriceAge, MaxPriceAge)
+	}
+	for i, x := range signers {
 		if err := cmp.Or(x.Check(), request.PublicKey{Alg: request.Ed25519, Pub: x.Pub}.Check()); err != nil {
 			return err
 		}
-		if i > 0 && s.Signers[i-1].ID >= x.ID {
+		if i > 0 && signers[i-1].ID >= x.ID {
 			return errors.New("signers must be sorted by id and distinct")
 		}
-		who := s.ID + "/" + x.ID
+		who := id + "/" + x.ID
 		if other, taken := keys[string(x.Pub)]; taken {
 			return fmt.Errorf("the key of %s is that of %s; one key is one voice", who, other)
 		}
@@ -124,18 +138,24 @@ func (m Fiat) String() string { return fmt.Sprintf("%s minor units of %s", m.Amo
 
 // String tells a source in words.
 func (s PriceSource) String() string {
-	pairs, signers := make([]string, len(s.Pairs)), make([]string, len(s.Signers))
+	pairs := make([]string, len(s.Pairs))
 	for i, p := range s.Pairs {
 		pairs[i] = string(p.Asset) + " in " + p.Currency
 	}
-	for i, x := range s.Signers {
-		signers[i] = x.ID + " (" + hex.EncodeToString(x.Pub) + ")"
-	}
-	out := fmt.Sprintf("%d of %s tell the price of %s; a quote counts for %d seconds", s.MinSigners, joined(signers, ", "), joined(pairs, ", "), s.MaxAge)
+	out := fmt.Sprintf("%d of %s tell the price of %s; a quote counts for %d seconds", s.MinSigners, signersOf(s.Signers), joined(pairs, ", "), s.MaxAge)
 	if s.MaxStep > 0 {
 		out += fmt.Sprintf(", and a step of more than %d basis points holds", s.MaxStep)
 	}
 	return out
+}
+
+// signersOf names signers with their keys.
+func signersOf(list []testimony.Signer) string {
+	out := make([]string, len(list))
+	for i, x := range list {
+		out[i] = x.ID + " (" + hex.EncodeToString(x.Pub) + ")"
+	}
+	return joined(out, ", ")
 }
 
 func diffPrices(old, next Document, say func(string, ...any)) {

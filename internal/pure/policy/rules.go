@@ -44,6 +44,7 @@ type Rules struct {
 	remembers, remembersPaid  bool // [Document.Remembers], [Document.RemembersPaid]
 
 	currencies []string // [Rules.Currencies]
+	screens    []string // [Rules.Screens]
 }
 
 type person struct {
@@ -180,7 +181,7 @@ func Compile(d Document) (*Rules, error) {
 	}
 	r.guardAt, r.routeAt, r.limitAt, r.obligationAt = indexOf(r.guards), indexOf(r.routes), indexOf(r.limits), indexOf(r.obligations)
 	r.nameMeters()
-	r.delayed, r.currencies = own.delayed(), own.currencies()
+	r.delayed, r.currencies, r.screens = own.delayed(), own.currencies(), own.screens()
 	r.remembers, r.remembersPaid = own.Remembers(), own.RemembersPaid()
 	if err := r.satisfiable(true); err != nil {
 		return nil, err

@@ -167,7 +167,7 @@ func TestSignature(t *testing.T) {
 		"currency": func(q *price.Quote) { q.Currency = "EUR" }, "rate": func(q *price.Quote) { q.Rate.Scale++ }, "time": func(q *price.Quote) { q.AsOf++ },
 	} {
 		x := s
-		change(&x.Quote)
+		change(&x.Said)
 		if x.Verify(pub) {
 			t.Errorf("%s is not signed", name)
 		}
@@ -178,13 +178,13 @@ func TestSignature(t *testing.T) {
 func TestQuotesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for want, spoil := range map[string]func(*price.Signed){
-		"version 2":        func(s *price.Signed) { s.Quote.V = 2 },
-		"source":           func(s *price.Signed) { s.Quote.Source = "A b" },
-		"asset":            func(s *price.Signed) { s.Quote.Asset = "gold" },
-		"currency":         func(s *price.Signed) { s.Quote.Currency = "US$" },
-		"rate: is 0":       func(s *price.Signed) { s.Quote.Rate = price.Rate{} },
-		"asOf 0":           func(s *price.Signed) { s.Quote.AsOf = 0 },
-		"asOf 8589934593":  func(s *price.Signed) { s.Quote.AsOf = 1<<33 + 1 },
+		"version 2":        func(s *price.Signed) { s.Said.V = 2 },
+		"source":           func(s *price.Signed) { s.Said.Source = "A b" },
+		"asset":            func(s *price.Signed) { s.Said.Asset = "gold" },
+		"currency":         func(s *price.Signed) { s.Said.Currency = "US$" },
+		"rate: is 0":       func(s *price.Signed) { s.Said.Rate = price.Rate{} },
+		"asOf 0":           func(s *price.Signed) { s.Said.AsOf = 0 },
+		"asOf 8589934593":  func(s *price.Signed) { s.Said.AsOf = 1<<33 + 1 },
 		"signer":           func(s *price.Signed) { s.Signer = "" },
 		"a signature has ": func(s *price.Signed) { s.Sig = s.Sig[:63] },
 	} {
@@ -221,10 +221,10 @@ func FuzzDecode(f *testing.F) {
 		if !bytes.Equal(s.Encode(), b) {
 			t.Fatalf("another encoding: %x", b)
 		}
-		whole, fraction, _ := strings.Cut(s.Quote.Rate.String(), ".")
+		whole, fraction, _ := strings.Cut(s.Said.Rate.String(), ".")
 		m, ok := new(big.Int).SetString(whole+fraction, 10)
-		if r, err := price.NewRate(m, -len(fraction)); !ok || err != nil || r != s.Quote.Rate {
-			t.Fatalf("%s: %+v is not %+v: %v", s.Quote.Rate, r, s.Quote.Rate, err)
+		if r, err := price.NewRate(m, -len(fraction)); !ok || err != nil || r != s.Said.Rate {
+			t.Fatalf("%s: %+v is not %+v: %v", s.Said.Rate, r, s.Said.Rate, err)
 		}
 	})
 }

@@ -9,27 +9,14 @@ import (
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/testimony"
 )
 
-// MaxSigned is the largest signed quote, in bytes.
-const MaxSigned = 1024
-
 // Signer is who signs what a source says.
-type Signer struct {
-	ID  string `cbor:"1,keyasint" json:"id"`
-	Pub []byte `cbor:"2,keyasint" json:"pub"` // Ed25519, 32 bytes
-}
+type Signer = testimony.Signer
 
-// Check says whether s is well-formed.
-func (s Signer) Check() error {
-	if err := custody.CheckSlug("signer", s.ID); err != nil {
-		return err
-	}
-	if len(s.Pub) != ed25519.PublicKeySize {
-		return fmt.Errorf("signer %s: an Ed25519 key has %d bytes, not %d", s.ID, ed25519.PublicKeySize, len(s.Pub))
-	}
-	return nil
-}
+// MaxSigned is the largest signed quote, in bytes.
+const MaxSigned = testimony.MaxSigned
 
 // Quote is what one signer says that an asset is worth.
 type Quote struct {
@@ -45,18 +32,15 @@ type Quote struct {
 // Check says whether q is well-formed.
 func (q Quote) Check() error {
 	if q.V != 1 {
-		return fmt.Errorf("quote: version %d is not known; this version reads 1", q.V)
+		return fmt.Errorf("version %d is not known; this version reads 1", q.V)
 	}
 	if err := custody.CheckSlug("source", q.Source); err != nil {
-		return fmt.Errorf("quote: %w", err)
+		return err
 	}
 	if err := errors.Join(q.Asset.Check(), CheckCurrency(q.Currency), q.Rate.Check()); err != nil {
-		return fmt.Errorf("quote: %w", err)
+		return err
 	}
-	if q.AsOf <= 0 || q.AsOf > 1<<33 {
-		return fmt.Errorf("quote: asOf %d is no time in Unix seconds", q.AsOf)
-	}
-	return nil
+	return testimony.CheckTime("asOf", q.AsOf)
 }
 
 // CheckCurrency says whether c has the form of a currency: three capital letters, as in ISO 4217.
@@ -71,45 +55,20 @@ func CheckCurrency(c string) error {
 func (q Quote) Message() []byte { return canon.Message(canon.TagQuote, &q) }
 
 // Signed is a quote with its signature.
-type Signed struct {
-	Quote  Quote  `cbor:"1,keyasint"`
-	Signer string `cbor:"2,keyasint"` // id, in the source
-	Sig    []byte `cbor:"3,keyasint"` // 64 bytes
-}
+type Signed = testimony.Signed[Quote]
 
 // Sign signs a quote.
 func Sign(q Quote, signer string, key ed25519.PrivateKey) Signed {
-	return Signed{Quote: q, Signer: signer, Sig: ed25519.Sign(key, q.Message())}
+	return testimony.Sign(q, signer, key)
 }
 
 // Decode reads a signed quote: canonical, and well-formed.
-func Decode(b []byte) (s Signed, err error) {
-	if len(b) > MaxSigned {
-		return s, fmt.Errorf("quote: has %d bytes, more than %d", len(b), MaxSigned)
-	}
-	if err := canon.Decode(b, &s); err != nil {
+func Decode(b []byte) (Signed, error) {
+	s, err := testimony.Decode[Quote](b)
+	if err != nil {
 		return s, fmt.Errorf("quote: %w", err)
 	}
-	return s, s.Check()
-}
-
-// Encode gives the canonical encoding.
-func (s Signed) Encode() []byte { return canon.Encode(&s) }
-
-// Check says whether s is well-formed. It does not verify the signature.
-func (s Signed) Check() error {
-	if err := custody.CheckSlug("signer", s.Signer); err != nil {
-		return fmt.Errorf("quote: %w", err)
-	}
-	if len(s.Sig) != ed25519.SignatureSize {
-		return fmt.Errorf("quote: a signature has %d bytes, not %d", ed25519.SignatureSize, len(s.Sig))
-	}
-	return s.Quote.Check()
-}
-
-// Verify says whether the signature is the key's over this quote.
-func (s Signed) Verify(pub []byte) bool {
-	return len(pub) == ed25519.PublicKeySize && ed25519.Verify(pub, s.Quote.Message(), s.Sig)
+	return s, nil
 }
 
 // Digits gives how many digits a currency has after the point of its whole unit (ISO 4217, list one); 2 for those that are not known here.

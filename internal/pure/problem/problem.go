@@ -43,6 +43,7 @@ const (
 	Insufficient     Kind = "insufficient-funds" // the wallet can't pay amount and fee
 	NotYet           Kind = "not-yet"            // all approvals are there, and the delay that the rules ask for has not passed
 	NoPrice          Kind = "no-price"           // a rule needs to know what the payment is worth, and nobody has told it lately
+	NoVerdict        Kind = "no-verdict"         // a rule needs to know what screening says of whom the request gives something, and nobody has told it lately
 	Internal         Kind = "internal"           // our fault; the incident id finds the log line
 )
 
@@ -50,7 +51,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{Malformed, Unauthenticated, Forbidden, NotFound, RefusedByRule, QuorumNotMet, OutsideBounds, Expired, Conflict,
 		IdempotencyReuse, AlreadyDone, WrongNetwork, TooLarge, Unsupported, TimeUncertain, Locked, Stopped, Starting, Zeroized, Reanchoring, WarmClosed, KeyAway, Frozen, Undecodable, Busy, NodeUnavailable,
-		Insufficient, NotYet, NoPrice, Internal}
+		Insufficient, NotYet, NoPrice, NoVerdict, Internal}
 }
 
 // Unmet is one criterion that was not met.

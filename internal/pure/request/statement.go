@@ -53,6 +53,8 @@ type Effects struct {
 	Message *MessageEffects  `cbor:"27,keyasint,omitempty" json:"message,omitempty"` // of a message
 
 	Replay *Replay `cbor:"29,keyasint,omitempty" json:"replay,omitempty"` // of a rule document that takes the current one's place
+
+	Screening []ScreeningEffect `cbor:"31,keyasint,omitempty" json:"screening,omitempty"` // what sources of the rules said of whom it gives something when it was accepted: the domain's word
 }
 
 // ListEffects is what becomes of an address.

@@ -25,8 +25,8 @@ type LogEvent string
 
 // logEvents are all of them, in order: counters begin at zero, so that the first of each is seen to rise.
 var logEvents = []LogEvent{"addresses_made", "app_uses", "apps_changed", "approved", "asked", "blobs_erased", "cancelled", "domain_began", "draining", "frozen", "gap", "held", "key_moved", "keys_enciphered",
-	"ledger_changed", "life_changed", "offline_exchange", "permitted", "quotes_taken", "reanchored", "reanchored_whole", "refused", "refused_act", "refused_for_good", "rejected", "request_held", "request_released", "resumed", "rules_changed", "session_opened",
-	"signed", "snapshot", "tampered", "unknown", "wallet_made", "wallet_reconciled", "warm_changed", "writer_changed"}
+	"ledger_changed", "life_changed", "offline_exchange", "permitted", "prices_told", "reanchored", "reanchored_whole", "refused", "refused_act", "refused_for_good", "rejected", "request_held", "request_released", "resumed", "rules_changed", "session_opened",
+	"signed", "snapshot", "tampered", "unknown", "verdicts_told", "wallet_made", "wallet_reconciled", "warm_changed", "writer_changed"}
 
 // eventOf gives the event of an entry.
 func eventOf(body any) LogEvent {
@@ -91,10 +91,12 @@ func plainEvent(body any) LogEvent {
 		return "reanchored"
 	case *entry.Uses:
 		return "app_uses"
-	case *entry.Quotes:
-		return "quotes_taken"
 	case *entry.Offline:
 		return "offline_exchange"
+	case *entry.Quotes:
+		return "prices_told"
+	case *entry.Verdicts:
+		return "verdicts_told"
 	default:
 		return "unknown"
 	}

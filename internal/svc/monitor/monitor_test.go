@@ -101,7 +101,7 @@ func TestEveryEntryIsAnEvent(t *testing.T) {
 	happens := map[LogEvent]bool{"unknown": true}
 	bodies := []any{&entry.Genesis{}, &entry.Effect{Oversight: &entry.Oversight{Mode: policy.Frozen}}, &entry.Effect{Oversight: &entry.Oversight{Mode: policy.Draining}},
 		&entry.Effect{Oversight: &entry.Oversight{Held: []byte{1}}}, &entry.Effect{Oversight: &entry.Oversight{Released: []byte{1}}}, &entry.Effect{}, &entry.Permit{}, &entry.Result{}, &entry.Refusal{}, &entry.Refusal{Final: true}, &entry.Session{}, &entry.Snapshot{}, &entry.Writer{},
-		&entry.Reencipher{}, &entry.Erased{}, &entry.Tamper{}, &entry.Reanchor{}, &entry.Gap{}, &entry.Gap{Whole: true}, &entry.Uses{}, &entry.Quotes{}, &entry.Offline{}}
+		&entry.Reencipher{}, &entry.Erased{}, &entry.Tamper{}, &entry.Reanchor{}, &entry.Gap{}, &entry.Gap{Whole: true}, &entry.Uses{}, &entry.Offline{}, &entry.Quotes{}, &entry.Verdicts{}}
 	for _, o := range []policy.Outcome{policy.Allowed, policy.Denied, policy.Held} {
 		bodies = append(bodies, &entry.Request{Decision: policy.Decision{Outcome: o}})
 	}
@@ -245,7 +245,7 @@ func TestSecurity(t *testing.T) {
 			t.Errorf("%T is not about security", b)
 		}
 	}
-	for _, b := range []any{allowed, &entry.Permit{}, &entry.Result{}, &entry.Snapshot{}, &entry.Uses{}, &entry.Effect{Addresses: &entry.AddressBatch{}},
+	for _, b := range []any{allowed, &entry.Permit{}, &entry.Result{}, &entry.Snapshot{}, &entry.Uses{}, &entry.Quotes{}, &entry.Verdicts{}, &entry.Effect{Addresses: &entry.AddressBatch{}},
 		&entry.Approval{Approval: request.Approval{Decision: request.Approve}}} {
 		if Security(b) {
 			t.Errorf("%T is about security", b)

@@ -29,7 +29,7 @@ func Security(body any) bool {
 		return b.Approval.Decision != request.Approve
 	case *entry.Effect:
 		return b.Addresses == nil || b.Wallet != nil
-	case *entry.Permit, *entry.Result, *entry.Session, *entry.Snapshot, *entry.Uses, *entry.Quotes, *entry.Reencipher:
+	case *entry.Permit, *entry.Result, *entry.Session, *entry.Snapshot, *entry.Uses, *entry.Quotes, *entry.Verdicts, *entry.Reencipher:
 		return false
 	default:
 		return true

@@ -102,9 +102,27 @@ func (w writer) domain(s *message.Status) {
 	w.flag("strongroom_reanchoring", "Whether a re-anchoring is under way or was cancelled.", s.Reanchoring != nil)
 	w.gauge("strongroom_wallets_held", "Wallets that sign nothing before they are reconciled.", float64(s.Held))
 	w.gauge("strongroom_token_keys_missing", "Keys of wallets that are not in the token.", float64(s.MissingKeys))
-	w.gauge("strongroom_prices_missing", "Pairs of the rules' price sources that have no value now.", float64(s.NoPrices))
-	w.gauge("strongroom_price_age_seconds", "Age of the oldest quote in use.", float64(s.PriceAge))
+	w.testimony(s)
 	w.gauge("strongroom_warm_sessions", "Open sessions of warm wallets.", float64(s.WarmSessions))
+}
+
+// testimony writes how what sources outside tell is. Sources are named by the rule document, which has at most 16 of them.
+func (w writer) testimony(s *message.Status) {
+	w.gauge("strongroom_prices_missing", "Pairs of the rules that have no value.", float64(s.NoPrices))
+	w.gauge("strongroom_price_age_seconds", "Age of the oldest quote in use.", float64(s.PriceAge))
+	kept, silent, newest := uint64(0), 0, "strongroom_screening_newest_timestamp_seconds"
+	w.head(newest, "gauge", "Time of what a source of screening said last, Unix time; 0: nothing yet.")
+	if s.Screening != nil {
+		kept = s.Screening.Kept
+		for _, x := range s.Screening.Sources {
+			if x.Silent {
+				silent++
+			}
+			w.sample(newest, float64(x.Newest), "source", x.ID)
+		}
+	}
+	w.gauge("strongroom_verdicts_kept", "Verdicts of screening that are kept.", float64(kept))
+	w.gauge("strongroom_screening_silent", "Sources of screening that have said nothing for so long that none of their verdicts counts.", float64(silent))
 }
 
 func (w writer) meters(m *message.Meters) {

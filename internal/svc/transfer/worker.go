@@ -179,7 +179,7 @@ func (w *Worker) advance(ctx context.Context, t *Transfer) error {
 func backoff(failures uint32, err error) time.Duration {
 	most := lastRetry
 	var p *problem.Error
-	if errors.As(err, &p) && (refused(p.Kind) || p.Kind == problem.WarmClosed || p.Kind == problem.NotYet || p.Kind == problem.NoPrice || p.Kind == problem.Reanchoring || p.Kind == problem.Frozen) {
+	if errors.As(err, &p) && (refused(p.Kind) || p.Kind == problem.WarmClosed || p.Kind == problem.NotYet || p.Kind == problem.NoPrice || p.Kind == problem.NoVerdict || p.Kind == problem.Reanchoring || p.Kind == problem.Frozen) {
 		most = lastAsking
 	}
 	return min(firstRetry<<min(failures-1, 20), most)
