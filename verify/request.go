@@ -175,7 +175,7 @@ func (c *checker) agrees(rules *policy.Rules, at authority.Moment, d policy.Deci
 				return false, err
 			}
 			k := rules.Case(f)
-			if again := authority.Charge(k, c.judge(k), fee, more); !c.sameLater(rules, again, d) && !c.byPlan(k, again, d) {
+			if again := authority.Charge(k, c.judge(k), fee, more); !c.sameLater(k, again, d) && !c.byPlan(k, again, d) {
 				continue
 			}
 			if mode != accepted {
