@@ -79,3 +79,29 @@ func TestOneOfAKindInMoney(t *testing.T) {
 		}
 	}
 }
+
+// TestValuesOfCallsAreChecked: facts whose values are not those of their rates are denied, of a call too where the document remembers destinations.
+func TestValuesOfCallsAreChecked(t *testing.T) {
+	t.Parallel()
+	for _, remembers := range []bool{false, true} {
+		r := inMoney(t, func(d *policy.Document) {
+			m := withOperations(policy.Match{}, []request.Operation{request.ContractCall})
+			m.FiatMax = usd("30")
+			d.Routes = append([]policy.Route{{ID: "cheap", Priority: 1, Auto: true, When: m}}, d.Routes...)
+			if remembers {
+				d.AddressBook[0].Expires = 1 << 32
+			}
+		})
+		f := paying(r, "1", "1")
+		if remembers {
+			f.Moves = []policy.Destination{{Address: broker, Amount: custody.U64(1), Kind: policy.Whitelisted, Book: "broker"}}
+		}
+		if d := r.Evaluate(f); d.Outcome != policy.Allowed {
+			t.Fatalf("remembers %t: %s %+v", remembers, describe(d), d.Unmet)
+		}
+		f.Fiat[0].Amount = custody.U64(1)
+		if d := r.Evaluate(f); d.Outcome != policy.Denied || d.Unmet[0].Criterion != policy.CriterionPrice {
+			t.Errorf("remembers %t: a value below: %s", remembers, describe(d))
+		}
+	}
+}
