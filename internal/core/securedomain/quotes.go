@@ -21,6 +21,10 @@ import (
 // quotesEvery is how often an entry takes quotes at most, so that a feed does not flood the log.
 const quotesEvery = time.Second
 
+// paceOf is how many seconds the quotes of one signer for one pair are apart at least, so that who has one key of several neither floods the log nor keeps the
+// others out: a sixtieth of the time that a quote counts, a minute at most.
+func paceOf(src *policy.PriceSource) int64 { return min(max(src.MaxAge/60, 1), 60) }
+
 // givenQuote is a quote with its place in what was handed in.
 type givenQuote struct {
 	price.Signed
@@ -70,13 +74,18 @@ func (d *Domain) mayTakeQuotes() (*policy.Rules, error) {
 	if _, err := d.now(); err != nil {
 		return nil, err
 	}
+	return d.state.Rules, d.quotesNow()
+}
+
+// quotesNow says whether an entry may take quotes at the time that was read last. The caller holds mu.
+func (d *Domain) quotesNow() error {
 	if err := d.state.TakesQuotes(); err != nil {
-		return nil, err
+		return err
 	}
 	if d.quoted && d.readAt-d.quotedAt < int64(quotesEvery) {
-		return nil, problem.New(problem.Busy, "quotes were taken less than %s ago; hand them in together, and later", quotesEvery)
+		return problem.New(problem.Busy, "quotes were taken less than %s ago; hand them in together, and later", quotesEvery)
 	}
-	return d.state.Rules, nil
+	return nil
 }
 
 // recordQuotes records those of verified quotes, in order, that the state takes; nil if there are none.
@@ -87,8 +96,8 @@ func (d *Domain) recordQuotes(rules *policy.Rules, given []givenQuote, out *mess
 	if err != nil {
 		return nil, err
 	}
-	if err := d.state.TakesQuotes(); err != nil {
-		return nil, err
+	if err := d.quotesNow(); err != nil {
+		return nil, err // somebody else was quicker
 	}
 	if d.state.Rules != rules {
 		return nil, problem.New(problem.Busy, "the rules changed meanwhile; hand the quotes in again")
@@ -104,6 +113,8 @@ func (d *Domain) recordQuotes(rules *policy.Rules, given []givenQuote, out *mess
 			refuse(q.place, err)
 		case d.saysNothing(q.Signed):
 			out.Same++
+		case d.tooSoon(q.Signed):
+			refuse(q.place, problem.New(problem.Busy, "the last quote of this signer for this pair is so young that another is not recorded yet"))
 		default:
 			b.Quotes = append(b.Quotes, q.Signed)
 		}
@@ -125,6 +136,13 @@ func (d *Domain) saysNothing(q price.Signed) bool {
 	was, ok := d.state.LatestQuote(q)
 	src, known := d.state.Doc.Source(q.Quote.Source)
 	return ok && known && was.Rate == q.Quote.Rate && q.Quote.AsOf < was.AsOf+src.MaxAge/2
+}
+
+// tooSoon says whether a quote comes too soon after the signer's last one. The caller holds mu.
+func (d *Domain) tooSoon(q price.Signed) bool {
+	was, ok := d.state.LatestQuote(q)
+	src, known := d.state.Doc.Source(q.Quote.Source)
+	return ok && known && q.Quote.AsOf < was.AsOf+paceOf(src)
 }
 
 // Prices tells what is known of the pairs of the rule document.
