@@ -464,3 +464,44 @@ func oneOf[V any](t *rapid.T, m map[custody.RequestID]V) (id custody.RequestID, 
 	slices.SortFunc(ids, func(a, b custody.RequestID) int { return slices.Compare(a[:], b[:]) })
 	return rapid.SampledFrom(ids).Draw(t, "which"), true
 }
+
+// TestCoinsAreNotMoney: where a limit in coins becomes one in money under the same id, what waits reserves no coins as if they were cents: it would stop everybody.
+func TestCoinsAreNotMoney(t *testing.T) {
+	t.Parallel()
+	coins := limit("day", 5000, policy.Window{Rolling: 86400})
+	w := limitedWorld(t, coins)
+	r := w.request(who("alice"), request.Transfer, payEVM(2000))
+	w.must(t, w.asked(t, who("alice"), r))
+	money := coins
+	money.Measure, money.Currency, money.Max = policy.MeasureFiat, "USD", custody.U64(1000)
+	d := w.s.Doc
+	d.Version, d.PrevHash = d.Version+1, d.Hash()
+	d.PriceSources, d.Limits = []policy.PriceSource{feedSource()}, []policy.Limit{money}
+	w.must(t, w.effect(t, w.approved(t, request.PolicyChange, request.PolicyChangeBody{Document: d.Encode()}, "bob", "carol")))
+	w.allQuote(t, 3)
+	w.restores(t)
+	w.pay(t, 5)
+	w.must(t, w.approval(t, r.ID(), who("bob"), request.Approve))
+	w.must(t, w.approval(t, r.ID(), who("carol"), request.Approve))
+	w.must(t, w.permit(t, r.ID(), "p", account0(1), 10)) // 600 cents
+	w.denied(t, 1333, "day")                             // 400 more; 2 and 600 are used
+	w.restores(t)
+}
+
+// TestDeniedIsNotWithoutAPrice: where a rule denies for what is known, it does not matter that it would have held for a price that is not: the request need not wait.
+func TestDeniedIsNotWithoutAPrice(t *testing.T) {
+	t.Parallel()
+	noPrice, tooMuch := problem.Unmet{Rule: "rich", Criterion: policy.CriterionPrice}, problem.Unmet{Rule: "rich", Criterion: "amount.fiatOver"}
+	for _, x := range []struct {
+		unmet []problem.Unmet
+		want  problem.Kind
+	}{
+		{[]problem.Unmet{noPrice}, problem.NoPrice},
+		{[]problem.Unmet{noPrice, tooMuch}, problem.RefusedByRule},
+		{[]problem.Unmet{tooMuch, {Rule: "other", Criterion: policy.CriterionPrice}}, problem.RefusedByRule},
+	} {
+		if k := problem.KindOf(Refused(policy.Decision{Outcome: policy.Denied, Rule: "rich", Unmet: x.unmet})); k != x.want {
+			t.Errorf("%+v: %s, want %s", x.unmet, k, x.want)
+		}
+	}
+}
