@@ -135,7 +135,7 @@ func (c *checker) facts(rules *policy.Rules) error {
 		view.Temperature = e.Facts.Around.Temperature
 		c.report.Notes = append(c.report.Notes, "the rules look at the wallet's temperature, which the file does not show: it is the domain's word")
 	}
-	c.noteOutside(rules)
+	c.noteOutside(authority.PricesIn(e.Facts))
 	f, x, b, err := c.describe(rules, view)
 	if err != nil {
 		return err
@@ -152,9 +152,10 @@ func (c *checker) facts(rules *policy.Rules) error {
 	return nil
 }
 
-// noteOutside says what of the facts is the domain's word because it came from outside, and is not in the file.
-func (c *checker) noteOutside(rules *policy.Rules) {
-	if len(rules.Currencies()) > 0 && len(authority.PricesIn(c.request.Facts)) > 0 {
+// noteOutside says, once a file, what is the domain's word because it came from outside, and is not in the file.
+func (c *checker) noteOutside(prices []policy.Price) {
+	if len(prices) > 0 && !c.priced {
+		c.priced = true
 		c.report.Notes = append(c.report.Notes, "the rules look at what the payment is worth; the quotes are entries of the log, not in the file: the price is the domain's word")
 	}
 }
@@ -178,6 +179,7 @@ func (c *checker) agrees(rules *policy.Rules, at authority.Moment, d policy.Deci
 			if again := authority.Charge(k, c.judge(k), fee, more); !c.sameLater(k, again, d) && !c.byPlan(k, again, d) {
 				continue
 			}
+			c.noteOutside(d.Prices)
 			if mode != accepted {
 				c.report.Notes = append(c.report.Notes, fmt.Sprintf("decided while the domain was %s, which is its word", mode))
 			}

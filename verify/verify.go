@@ -166,6 +166,7 @@ type checker struct {
 	votes    []uint64          // approvals of the request so far
 	first    *entry.Permit     // of the request
 	ledger   bool              // it was noted that rules look at the address ledger
+	priced   bool              // it was noted that they look at prices
 }
 
 func (c *checker) run(logKey ed25519.PublicKey) error {

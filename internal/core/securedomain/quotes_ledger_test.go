@@ -4,6 +4,7 @@ package securedomain_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 	"strongroom/verify"
 )
@@ -63,4 +65,32 @@ func TestProofInMoneyToSomebodyOlder(t *testing.T) {
 	if _, err := verify.Proof(c.write(v.ID, e), h.Genesis.LogKey); !errors.Is(err, verify.ErrInvalid) {
 		t.Errorf("200 cents on a route for 100: %v", err)
 	}
+}
+
+// Rules in money that come while a request waits decide its permit; the proof says whose word the price is.
+func TestProofUnderRulesThatCameToBeInMoney(t *testing.T) {
+	t.Parallel()
+	h := hotDomain(t, domaintest.Options{})
+	v := approvals(t, h, submitted(t, h, h.Alice, pay(h, h.Alice, domaintest.Whitelisted, 100)), h.Bob, h.Carol)
+	newRules(t, h, withPrices)
+	sign := func() error {
+		_, err := h.D.Sign(t.Context(), v.ID, payload(t, domaintest.Whitelisted, 100, 0, 10))
+		return err
+	}
+	if err := sign(); problem.KindOf(err) != problem.NoPrice {
+		t.Fatalf("before the first quote: %v", err)
+	}
+	h.Clock.Advance(2 * time.Second)
+	if out, err := h.D.Quotes(t.Context(), message.Quotes{Quotes: quoted(h, 2, 1, 2)}); err != nil || out.Taken != 2 {
+		t.Fatal(out, err)
+	}
+	if err := sign(); err != nil {
+		t.Fatal(err)
+	}
+	lastEntry(t, h)
+	r := proves(t, h, v.ID, 2, 1)
+	if r == nil || strings.Count(strings.Join(r.Notes, "\n"), "the price is the domain's word") != 1 {
+		t.Errorf("%+v", r)
+	}
+	h.Check()
 }

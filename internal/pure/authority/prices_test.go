@@ -505,3 +505,34 @@ func TestDeniedIsNotWithoutAPrice(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoIsAskedWhenAPriceRises: a request that has come to be worth more needs those whom the plan of now asks for, and their approvals are taken. Those of its
+// acceptance are needed too.
+func TestWhoIsAskedWhenAPriceRises(t *testing.T) {
+	t.Parallel()
+	d := firstDocument()
+	d.PriceSources = []policy.PriceSource{feedSource()}
+	d.Groups = append([]policy.Group{{ID: "desk", Members: []custody.PersonID{who("bob").id}}}, d.Groups...)
+	d.Routes[0] = policy.Route{ID: "desk", Priority: 1, Plan: policy.Plan{AnyOf: []policy.Branch{{Steps: []policy.Step{{Group: "desk", Min: 1}}}}},
+		When: policy.Match{Operations: []request.Operation{request.Transfer}, FiatMax: &policy.Fiat{Currency: "USD", Amount: custody.U64(1000)}}}
+	w := furnished(t, worldOf(t, d))
+	w.allQuote(t, 30)
+	r := w.request(who("alice"), request.Transfer, payEVM(330)) // 990 cents
+	w.must(t, w.asked(t, who("alice"), r))
+	w.must(t, w.approval(t, r.ID(), who("bob"), request.Approve))
+	carol := w.approval(t, r.ID(), who("carol"), request.Approve)
+	w.refused(t, "who has no say", carol)
+	p, _ := w.s.Pending(r.ID())
+	wants(t, "carol has no say yet", w.s.CheckApproval(p, carol.Approval, w.at()), problem.Forbidden)
+	w.advance(time.Second)
+	w.allQuote(t, 32) // 1056 cents
+	wants(t, "it needs two now", w.s.Ready(p, w.at(), Derive), problem.QuorumNotMet)
+	if err := w.s.CheckApproval(p, carol.Approval, w.at()); err != nil {
+		t.Fatal(err)
+	}
+	w.must(t, carol)
+	if err := w.s.Ready(p, w.at(), Derive); err != nil {
+		t.Fatal(err)
+	}
+	w.restores(t)
+}

@@ -106,13 +106,13 @@ func (s *State) approved(p *Pending, by custody.PersonID, at Moment) (seq uint64
 	return last.Seq, !again
 }
 
-// hasSay says whether somebody may approve or reject a request: who its decision counts and, to reject, who has a veto. Where the document has changed
-// since, also those whom the decision of now asks for.
+// hasSay says whether somebody may approve or reject a request: who its decision counts and, to reject, who has a veto. Where the document, or the worth of what is
+// paid, may have changed since, also those whom the decision of now asks for.
 func (s *State) hasSay(p *Pending, a request.Approval, at Moment) bool {
 	if say(p.Decision, s.Rules, a) {
 		return true
 	}
-	if p.Decision.Version == s.Doc.Version {
+	if p.Decision.Version == s.Doc.Version && len(p.Decision.Prices) == 0 {
 		return false
 	}
 	r, err := p.Parse()
