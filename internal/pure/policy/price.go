@@ -220,18 +220,22 @@ func (e *NoPriceError) Error() string {
 	return fmt.Sprintf("no value in %s: %s", e.Currency, why)
 }
 
-// in gives what the facts know of their asset's price in a currency.
+// in gives what the facts know of their asset's price in a currency. Those of a call are by asset and currency, as [Rules.Valued] puts them: it may move hundreds.
 func (f *Facts) in(currency string) (*Price, error) {
-	for i, p := range f.prices() {
-		if p.Currency != currency || p.Asset != "" && p.Asset != f.Asset {
-			continue
-		}
-		if p.Rate == nil {
-			return nil, &NoPriceError{Currency: currency, Lack: p.Lack}
-		}
-		return &f.Context.Prices[i], nil
+	list := f.prices()
+	want := Price{Currency: currency}
+	if len(list) > 0 && list[0].Asset != "" {
+		want.Asset = f.Asset
 	}
-	return nil, &NoPriceError{Currency: currency, Lack: Forgotten}
+	i, ok := slices.BinarySearchFunc(list, want, func(a, b Price) int { return cmp.Or(cmp.Compare(a.Asset, b.Asset), cmp.Compare(a.Currency, b.Currency)) })
+	switch {
+	case !ok:
+		return nil, &NoPriceError{Currency: currency, Lack: Forgotten}
+	case list[i].Rate == nil:
+		return nil, &NoPriceError{Currency: currency, Lack: list[i].Lack}
+	default:
+		return &list[i], nil
+	}
 }
 
 // worth gives what an amount of the facts' asset is worth, rounded up. Nothing is worth nothing, whatever the price.
