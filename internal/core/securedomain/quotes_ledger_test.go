@@ -13,6 +13,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/price"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 	"strongroom/verify"
@@ -92,5 +93,41 @@ func TestProofUnderRulesThatCameToBeInMoney(t *testing.T) {
 	if r == nil || strings.Count(strings.Join(r.Notes, "\n"), "the price is the domain's word") != 1 {
 		t.Errorf("%+v", r)
 	}
+	h.Check()
+}
+
+// A call that lets somebody take tokens is worth what they may take, as the core decodes it: the route for small payments is not for more. The proof holds, and the
+// auditor agrees.
+func TestPowerOverTokensInMoney(t *testing.T) {
+	t.Parallel()
+	asset := custody.AssetID(string(domaintest.Chain) + "/erc20:" + token)
+	h := domaintest.New(t, domaintest.Options{Points: callPoints(), Document: func(d *policy.Document) {
+		withCalls(d)
+		withPrices(d)
+		d.PriceSources[0].Pairs = []policy.Pair{{Asset: asset, Currency: "USD"}}
+		d.Routes = append([]policy.Route{{ID: "cheap", Priority: 1, Auto: true,
+			When: policy.Match{Operations: []request.Operation{request.ContractCall}, FiatMax: &policy.Fiat{Currency: "USD", Amount: custody.U64(30)}}}}, d.Routes...)
+	}})
+	h.Wallet("hot", domaintest.Chain, request.SchemeEVM)
+	asks := func(amount, rule string, auto bool, outcome policy.Outcome) {
+		t.Helper()
+		v := submitted(t, h, h.Alice, h.Request(h.Alice, request.ContractCall, approving(t, amount)))
+		if v.Decision.Rule != rule || v.Decision.Auto != auto || v.Decision.Outcome != outcome {
+			t.Errorf("%s: %s by %q", amount, v.Decision.Outcome, v.Decision.Rule)
+		}
+		proves(t, h, v.ID, 0, 0)
+	}
+	asks("7", "cheap", false, policy.Denied)
+	list := quoted(h, 2, 1, 2)
+	for i, q := range list {
+		q.Quote.Asset = asset
+		list[i] = price.Sign(q.Quote, q.Signer, feedKey(byte(i+1)))
+	}
+	if out, err := h.D.Quotes(t.Context(), message.Quotes{Quotes: list}); err != nil || out.Taken != 2 {
+		t.Fatal(out, err)
+	}
+	asks("15", "cheap", true, policy.Allowed)
+	asks("16", "calls", false, policy.Allowed)
+	asks("0", "cheap", true, policy.Allowed)
 	h.Check()
 }
