@@ -21,9 +21,9 @@ import (
 // quotesEvery is how often an entry takes quotes at most, so that a feed does not flood the log.
 const quotesEvery = time.Second
 
-// paceOf is how many seconds the quotes of one signer for one pair are apart at least, so that who has one key of several neither floods the log nor keeps the
-// others out: a sixtieth of the time that a quote counts, a minute at most.
-func paceOf(src *policy.PriceSource) int64 { return min(max(src.MaxAge/60, 1), 60) }
+// paceOf is how many seconds the quotes of one signer for one pair are apart at least, so that who has one key of several does not flood the log, and leaves
+// seconds to the others: a hundredth of the time that a quote counts, 20 at most, so that a feed of every half minute is not told to wait.
+func paceOf(src *policy.PriceSource) int64 { return min(max(src.MaxAge/100, 1), 20) }
 
 // givenQuote is a quote with its place in what was handed in.
 type givenQuote struct {
