@@ -30,7 +30,9 @@ type intake[S testimony.Statement] struct {
 	// fits says whether the state takes one; taken are those before it.
 	fits func(x testimony.Signed[S], at authority.Moment, taken []testimony.Signed[S]) error
 	// same says whether one says what the signer's last one says, which still counts for half of its time.
-	same   func(testimony.Signed[S]) bool
+	same func(testimony.Signed[S]) bool
+	// soon says whether the signer's last one is so young that another is not recorded yet; nil: it never is.
+	soon   func(testimony.Signed[S]) bool
 	record func(at authority.Moment, taken []testimony.Signed[S]) (recorded, error)
 }
 
@@ -92,13 +94,18 @@ func mayTake[S testimony.Statement](d *Domain, k intake[S]) (*policy.Rules, erro
 	if _, err := d.now(); err != nil {
 		return nil, err
 	}
+	return d.state.Rules, takesNow(d, k)
+}
+
+// takesNow says whether an entry may take statements at the time that was read last. The caller holds mu.
+func takesNow[S testimony.Statement](d *Domain, k intake[S]) error {
 	if err := d.state.TakesStatements(); err != nil {
-		return nil, err
+		return err
 	}
 	if k.at.any && d.readAt-k.at.at < int64(statementsEvery) {
-		return nil, problem.New(problem.Busy, "%s were taken less than %s ago; hand them in together, and later", k.what, statementsEvery)
+		return problem.New(problem.Busy, "%s were taken less than %s ago; hand them in together, and later", k.what, statementsEvery)
 	}
-	return d.state.Rules, nil
+	return nil
 }
 
 // recordTaken records those of verified statements, in order, that the state takes; nil if there are none.
@@ -109,8 +116,8 @@ func recordTaken[S testimony.Statement](d *Domain, k intake[S], rules *policy.Ru
 	if err != nil {
 		return nil, err
 	}
-	if err := d.state.TakesStatements(); err != nil {
-		return nil, err
+	if err := takesNow(d, k); err != nil {
+		return nil, err // somebody else was quicker
 	}
 	if d.state.Rules != rules {
 		return nil, problem.New(problem.Busy, "the rules changed meanwhile; hand the %s in again", k.what)
@@ -126,6 +133,8 @@ func recordTaken[S testimony.Statement](d *Domain, k intake[S], rules *policy.Ru
 			refuse(x.place, err)
 		case k.same(x.Signed):
 			out.Same++
+		case k.soon != nil && k.soon(x.Signed):
+			refuse(x.place, problem.New(problem.Busy, "the signer's last one on this is so young that another is not recorded yet"))
 		default:
 			taken = append(taken, x.Signed)
 		}
