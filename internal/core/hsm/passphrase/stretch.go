@@ -6,8 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/crypto/argon2"
-
+	"strongroom/internal/core/internal/argon2id"
 	"strongroom/internal/secret"
 )
 
@@ -46,12 +45,13 @@ func (c Cost) Check(weak bool) error {
 
 // Stretch is argon2id of a passphrase, n bytes. The caller has checked the cost, before it computes.
 //
-// golang.org/x/crypto/argon2 works in memory on the Go heap that depends on the passphrase and isn't cleared, and returns the result there,
-// which is. It doesn't run in [secret.Do]: argon2 starts goroutines of its own, which Do doesn't cover.
+// Nothing of the passphrase is left outside the arena; the result is taken from the Go heap, and cleared there.
 func Stretch(a *secret.Arena, p secret.Bytes, salt []byte, c Cost, n int) (key secret.Bytes, err error) {
 	err = p.Use(func(b []byte) error {
-		out := argon2.IDKey(b, salt, c.Time, c.Memory, uint8(c.Lanes), uint32(n))
-		var err error
+		out, err := argon2id.Key(a, b, salt, c.Time, c.Memory, c.Lanes, n)
+		if err != nil {
+			return err
+		}
 		key, err = secret.Take(a, out)
 		return err
 	})

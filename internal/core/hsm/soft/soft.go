@@ -8,9 +8,7 @@
 //
 // It refuses a wrong passphrase, altered files, files exchanged between labels, parameters of argon2id outside bounds, and work after Close.
 //
-// Copies outside the arena: golang.org/x/crypto/argon2 works in memory on the Go heap (256 MiB that depend on the passphrase) and returns
-// the derived key there. The key is cleared; the working memory becomes garbage that argon2 doesn't clear. The passphrase and master key
-// stay in the arena.
+// Copies outside the arena: none of the passphrase, the key derived from it, and the master key, but for what package argon2id names.
 package soft
 
 import (
