@@ -328,6 +328,16 @@ func next(v client.RequestView) string {
 		if v.Missing != nil && v.Missing.Rule == policy.RuleHeld {
 			return fmt.Sprintf("to release it: strongroom request release %s --reason TEXT; approvals count meanwhile", v.ID)
 		}
+		if v.Missing != nil {
+			switch v.Missing.Kind {
+			case problem.NoPrice:
+				return "'strongroom price show' tells which price it waits for; approvals count meanwhile, and it goes on by itself within a minute of the price"
+			case problem.NoVerdict:
+				return "'strongroom screening show' tells which verdict it waits for; approvals count meanwhile, and it goes on by itself within a minute of the verdict"
+			case problem.RefusedByRule:
+				return fmt.Sprintf("more approvals don't help while that rule refuses; strongroom request explain %s says why", v.ID)
+			}
+		}
 		return fmt.Sprintf("approvers run: strongroom request approve %s", v.ID)
 	case "ready":
 		if unasked(v) {
