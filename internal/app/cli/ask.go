@@ -33,7 +33,7 @@ type asking struct {
 // waiting are the flags of commands that can wait for the end.
 type waiting struct {
 	Wait        bool          `help:"Wait until it is done; approvals by others included."`
-	WaitTimeout time.Duration `default:"10m" placeholder:"DURATION" help:"How long --wait waits."`
+	WaitTimeout time.Duration `default:"10m" placeholder:"DURATION" help:"How long --wait waits; default 10m."`
 }
 
 // check refuses flags that exclude each other.

@@ -121,8 +121,11 @@ func submitSaid[T any](e *env, file, what string, most int, decode func([]byte) 
 		}
 		list = append(list, x)
 	}
-	if n := len(list); n == 0 || n > most {
-		return usage("%d of %s; want 1 to %d", n, what, most)
+	switch n := len(list); {
+	case n == 0:
+		return usage("there is no %s to hand in: nothing was read", what)
+	case n > most:
+		return usage("%d of %s are too many; want %d at most", n, what, most)
 	}
 	cl, err := e.client()
 	if err != nil {
@@ -154,8 +157,8 @@ func takenPairs(what string, t client.StatementsTaken) []pair {
 
 // feeding says how often a feed signs.
 type feeding struct {
-	Every time.Duration `default:"30s" placeholder:"DURATION" help:"How often; 1s at least."`
-	Stale time.Duration `default:"10m" placeholder:"DURATION" help:"Sign nothing while the file was not written for so long: what is old must not look new."`
+	Every time.Duration `default:"30s" placeholder:"DURATION" help:"How often; 1s at least, default 30s."`
+	Stale time.Duration `default:"10m" placeholder:"DURATION" help:"Sign nothing while the file was not written for so long: what is old must not look new. Default: 10m."`
 	Once  bool          `help:"Sign and hand in once, and end."`
 }
 
