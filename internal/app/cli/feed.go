@@ -162,7 +162,8 @@ type feeding struct {
 	Once  bool          `help:"Sign and hand in once, and end."`
 }
 
-// feed signs and hands in again and again, until it is told to stop. A round that fails is told, and the next one tries again.
+// feed signs and hands in again and again, until it is told to stop. A round that fails is told, once if it is for the same reason
+// as the one before, and the next one tries again.
 func (f feeding) feed(e *env, s signing, what string, round func(*speaker, *client.Client) (client.StatementsTaken, error)) error {
 	if f.Every < time.Second {
 		return usage("--every %s: want 1s at least", f.Every)
@@ -178,7 +179,7 @@ func (f feeding) feed(e *env, s signing, what string, round func(*speaker, *clie
 	}
 	next := time.NewTicker(f.Every)
 	defer next.Stop()
-	for {
+	for trouble := ""; ; {
 		t, err := round(by, cl)
 		for _, r := range t.Refused {
 			e.say("strongroom: %s feed: %s %d refused: %s", what, what, r.Place+1, words.Plain(r.Detail))
@@ -188,14 +189,32 @@ func (f feeding) feed(e *env, s signing, what string, round func(*speaker, *clie
 			return fmt.Errorf("no %s was taken", what)
 		case f.Once:
 			return err
-		case err != nil && e.ctx.Err() == nil:
-			e.say("strongroom: %s feed: %s; trying again in %s", what, words.Plain(err.Error()), f.Every)
+		case e.ctx.Err() == nil:
+			var news string
+			if trouble, news = f.news(trouble, err); news != "" {
+				e.say("strongroom: %s feed: %s", what, news)
+			}
 		}
 		select {
 		case <-e.ctx.Done():
 			return nil
 		case <-next.C:
 		}
+	}
+}
+
+// news gives why a round failed, empty if it did not, and what to say of that after one that failed for was: nothing if it is the same.
+func (f feeding) news(was string, err error) (now, say string) {
+	if err != nil {
+		now = words.Plain(err.Error())
+	}
+	switch {
+	case now == was:
+		return now, ""
+	case now == "":
+		return "", "goes on"
+	default:
+		return now, fmt.Sprintf("%s; trying again every %s", now, f.Every)
 	}
 }
 
@@ -210,8 +229,8 @@ func readFeed(path string, stale time.Duration, line func(row []string) error) e
 	if err != nil {
 		return err
 	}
-	if age := time.Since(info.ModTime()); age > stale {
-		return fmt.Errorf("%s was written %s ago; nothing is signed from it", path, age.Round(time.Second))
+	if time.Since(info.ModTime()) > stale {
+		return fmt.Errorf("%s was written at %s, more than %s ago (--stale); nothing is signed from it", path, words.Time(info.ModTime()), stale)
 	}
 	r := csv.NewReader(io.LimitReader(f, 1<<20))
 	r.Comment, r.FieldsPerRecord, r.TrimLeadingSpace = '#', -1, true
