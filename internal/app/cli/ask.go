@@ -33,7 +33,7 @@ type asking struct {
 // waiting are the flags of commands that can wait for the end.
 type waiting struct {
 	Wait        bool          `help:"Wait until it is done; approvals by others included."`
-	WaitTimeout time.Duration `default:"10m" placeholder:"DURATION" help:"How long --wait waits."`
+	WaitTimeout time.Duration `default:"10m" placeholder:"DURATION" help:"How long --wait waits; default 10m."`
 }
 
 // check refuses flags that exclude each other.
@@ -327,6 +327,16 @@ func next(v client.RequestView) string {
 	case "pending":
 		if v.Missing != nil && v.Missing.Rule == policy.RuleHeld {
 			return fmt.Sprintf("to release it: strongroom request release %s --reason TEXT; approvals count meanwhile", v.ID)
+		}
+		if v.Missing != nil {
+			switch v.Missing.Kind {
+			case problem.NoPrice:
+				return "'strongroom price show' tells which price it waits for; approvals count meanwhile, and it goes on by itself within a minute of the price"
+			case problem.NoVerdict:
+				return "'strongroom screening show' tells which verdict it waits for; approvals count meanwhile, and it goes on by itself within a minute of the verdict"
+			case problem.RefusedByRule:
+				return fmt.Sprintf("more approvals don't help while that rule refuses; strongroom request explain %s says why", v.ID)
+			}
 		}
 		return fmt.Sprintf("approvers run: strongroom request approve %s", v.ID)
 	case "ready":

@@ -146,6 +146,12 @@ func TestNextForPeople(t *testing.T) {
 	if got := next(held); !strings.HasPrefix(got, "to release it: strongroom request release 1f --reason ") {
 		t.Errorf("held: %s", got)
 	}
+	for kind, want := range map[problem.Kind]string{problem.NoPrice: "'strongroom price show'", problem.NoVerdict: "'strongroom screening show'",
+		problem.RefusedByRule: "more approvals don't help", problem.QuorumNotMet: "approvers run: strongroom request approve 1f"} {
+		if got := next(client.RequestView{ID: "1f", State: "pending", Missing: &apiv1.Lack{Kind: kind}}); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s", kind, got)
+		}
+	}
 	message := client.RequestView{ID: "1f", State: "ready", Operation: request.MessageSign}
 	if got := next(message); got != "to get the signature: strongroom request sign 1f" {
 		t.Errorf("message: %s", got)

@@ -317,9 +317,9 @@ func problemHint(p *client.Problem) string {
 	case problem.Undecodable:
 		return "'strongroom call decode' shows what is not known; contracts and their functions stand in the rule document"
 	case problem.NoPrice:
-		return "'strongroom price show' tells what is known; hand in fresh quotes with 'strongroom price submit'"
+		return "'strongroom price show' tells what is known: is there a pair for the asset, do its feeds run? What was refused when it was asked for has to be asked for anew; what was taken before goes on by itself"
 	case problem.NoVerdict:
-		return "'strongroom screening show' tells what is known; hand in fresh verdicts with 'strongroom screening submit'"
+		return "'strongroom screening show' tells what is known; hand in fresh verdicts with 'strongroom screening submit'. What was refused when it was asked for has to be asked for anew; what was taken before goes on by itself"
 	case problem.KeyAway:
 		return "'strongroom cold list' shows where keys are"
 	case problem.WarmClosed:

@@ -11,7 +11,9 @@ import (
 	"strongroom/client"
 	"strongroom/internal/app/words"
 	"strongroom/internal/pure/apiv1"
+	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
+	"strongroom/internal/pure/price"
 	"strongroom/internal/pure/simulation"
 )
 
@@ -190,6 +192,14 @@ func useLine(u apiv1.LimitUse) string {
 	return s
 }
 
+// counted writes what a limit counts; money in whole units of its currency.
+func counted(m apiv1.Meter, n custody.Uint256) string {
+	if m.Currency == "" {
+		return n.String()
+	}
+	return price.Money(n, m.Currency)
+}
+
 func groupOf(group []string) string {
 	if len(group) == 0 {
 		return ""
@@ -225,7 +235,7 @@ func (c *limitShow) Run(e *env) error {
 			if len(m.Group) == 0 && len(m.GroupBy) > 0 {
 				group = "any"
 			}
-			rows = append(rows, []string{m.Limit, group, string(m.Measure), windowOf(m.Window), m.Max.String(), m.Used.String(), m.Reserved.String(), m.Left.String(), m.Frees})
+			rows = append(rows, []string{m.Limit, group, string(m.Measure), windowOf(m.Window), counted(m, m.Max), counted(m, m.Used), counted(m, m.Reserved), counted(m, m.Left), m.Frees})
 		}
 		return e.table([]string{"limit", "group", "measure", "window", "max", "used", "reserved", "left", "frees"}, rows)
 	})

@@ -121,8 +121,11 @@ func submitSaid[T any](e *env, file, what string, most int, decode func([]byte) 
 		}
 		list = append(list, x)
 	}
-	if n := len(list); n == 0 || n > most {
-		return usage("%d of %s; want 1 to %d", n, what, most)
+	switch n := len(list); {
+	case n == 0:
+		return usage("there is no %s to hand in: nothing was read", what)
+	case n > most:
+		return usage("%d of %s are too many; want %d at most", n, what, most)
 	}
 	cl, err := e.client()
 	if err != nil {
@@ -154,12 +157,13 @@ func takenPairs(what string, t client.StatementsTaken) []pair {
 
 // feeding says how often a feed signs.
 type feeding struct {
-	Every time.Duration `default:"30s" placeholder:"DURATION" help:"How often; 1s at least."`
-	Stale time.Duration `default:"10m" placeholder:"DURATION" help:"Sign nothing while the file was not written for so long: what is old must not look new."`
+	Every time.Duration `default:"30s" placeholder:"DURATION" help:"How often; 1s at least, default 30s."`
+	Stale time.Duration `default:"10m" placeholder:"DURATION" help:"Sign nothing while the file was not written for so long: what is old must not look new. Default: 10m."`
 	Once  bool          `help:"Sign and hand in once, and end."`
 }
 
-// feed signs and hands in again and again, until it is told to stop. A round that fails is told, and the next one tries again.
+// feed signs and hands in again and again, until it is told to stop. A round that fails is told, once if it is for the same reason
+// as the one before, and the next one tries again.
 func (f feeding) feed(e *env, s signing, what string, round func(*speaker, *client.Client) (client.StatementsTaken, error)) error {
 	if f.Every < time.Second {
 		return usage("--every %s: want 1s at least", f.Every)
@@ -175,7 +179,7 @@ func (f feeding) feed(e *env, s signing, what string, round func(*speaker, *clie
 	}
 	next := time.NewTicker(f.Every)
 	defer next.Stop()
-	for {
+	for trouble := ""; ; {
 		t, err := round(by, cl)
 		for _, r := range t.Refused {
 			e.say("strongroom: %s feed: %s %d refused: %s", what, what, r.Place+1, words.Plain(r.Detail))
@@ -185,14 +189,32 @@ func (f feeding) feed(e *env, s signing, what string, round func(*speaker, *clie
 			return fmt.Errorf("no %s was taken", what)
 		case f.Once:
 			return err
-		case err != nil && e.ctx.Err() == nil:
-			e.say("strongroom: %s feed: %s; trying again in %s", what, words.Plain(err.Error()), f.Every)
+		case e.ctx.Err() == nil:
+			var news string
+			if trouble, news = f.news(trouble, err); news != "" {
+				e.say("strongroom: %s feed: %s", what, news)
+			}
 		}
 		select {
 		case <-e.ctx.Done():
 			return nil
 		case <-next.C:
 		}
+	}
+}
+
+// news gives why a round failed, empty if it did not, and what to say of that after one that failed for was: nothing if it is the same.
+func (f feeding) news(was string, err error) (now, say string) {
+	if err != nil {
+		now = words.Plain(err.Error())
+	}
+	switch {
+	case now == was:
+		return now, ""
+	case now == "":
+		return "", "goes on"
+	default:
+		return now, fmt.Sprintf("%s; trying again every %s", now, f.Every)
 	}
 }
 
@@ -207,8 +229,8 @@ func readFeed(path string, stale time.Duration, line func(row []string) error) e
 	if err != nil {
 		return err
 	}
-	if age := time.Since(info.ModTime()); age > stale {
-		return fmt.Errorf("%s was written %s ago; nothing is signed from it", path, age.Round(time.Second))
+	if time.Since(info.ModTime()) > stale {
+		return fmt.Errorf("%s was written at %s, more than %s ago (--stale); nothing is signed from it", path, words.Time(info.ModTime()), stale)
 	}
 	r := csv.NewReader(io.LimitReader(f, 1<<20))
 	r.Comment, r.FieldsPerRecord, r.TrimLeadingSpace = '#', -1, true

@@ -211,7 +211,7 @@ const (
 type grep11Certificate struct {
 	Out  string   `required:"" placeholder:"DIR" help:"Folder for key.pem and certificate.pem; neither may exist."`
 	Name string   `default:"caller" help:"Common name in the certificate, for people; grants don't look at it."`
-	Life lifetime `placeholder:"DURATION" default:"365d" help:"How long the certificate is good; a new one of the same key is the same caller."`
+	Life lifetime `placeholder:"DURATION" default:"365d" help:"How long the certificate is good; a new one of the same key is the same caller. Default: 365d."`
 }
 
 // Run makes a key of P-256 and a certificate that it signs itself.

@@ -178,7 +178,7 @@ func priceWords(p client.PriceUsed) string {
 	case p.Rate == "":
 		return fmt.Sprintf("not known in %s: %s", p.Currency, p.Lack)
 	case p.Worth != nil:
-		return fmt.Sprintf("%s minor units of %s when it was asked, %s for each of its %s, by %s as of %s", p.Worth, p.Currency, p.Rate, what, p.Source, time.Unix(p.AsOf, 0).UTC().Format(time.RFC3339))
+		return fmt.Sprintf("%s when it was asked, %s minor units for each of its %s, by %s as of %s", price.Money(*p.Worth, p.Currency), p.Rate, what, p.Source, time.Unix(p.AsOf, 0).UTC().Format(time.RFC3339))
 	default:
 		return fmt.Sprintf("%s minor units of %s for each of its %s, by %s as of %s", p.Rate, p.Currency, what, p.Source, time.Unix(p.AsOf, 0).UTC().Format(time.RFC3339))
 	}

@@ -32,7 +32,7 @@ type opinion struct {
 	Categories []string      `placeholder:"CATEGORY" help:"What it has to do with, for instance mixer or sanctions."`
 	Exposure   string        `default:"none" enum:"none,indirect,direct" placeholder:"EXPOSURE" help:"none, indirect or direct."`
 	Status     string        `default:"accept" enum:"accept,wait,alert,reject,freeze" placeholder:"STATUS" help:"accept, wait, alert, reject or freeze."`
-	Lives      time.Duration `default:"24h" placeholder:"DURATION" help:"How long it counts; the source's maxAge may end it before."`
+	Lives      time.Duration `default:"24h" placeholder:"DURATION" help:"How long it counts; the source's maxAge may end it before. Default: 24h."`
 	Evidence   string        `placeholder:"HEX" help:"SHA-256 of what you keep about it."`
 }
 
@@ -104,7 +104,7 @@ type screeningFeed struct {
 	signing
 	feeding
 	Verdicts string        `required:"" placeholder:"FILE" help:"Verdicts as CSV, read anew each time: subject,risk,status,exposure and categories with blanks between; lines that begin with # are notes."`
-	Lives    time.Duration `default:"24h" placeholder:"DURATION" help:"How long each counts; the source's maxAge may end it before."`
+	Lives    time.Duration `default:"24h" placeholder:"DURATION" help:"How long each counts; the source's maxAge may end it before. Default: 24h."`
 }
 
 // Run feeds until it is told to stop.

@@ -12,8 +12,12 @@ import (
 	"strongroom/internal/pure/verdict"
 )
 
-// quotesOf says which sources told prices.
+// quotesOf says which sources told prices, and of what if it is one.
 func quotesOf(b *entry.Quotes) string {
+	if len(b.Quotes) == 1 {
+		q := b.Quotes[0]
+		return fmt.Sprintf("%s of source %s tells what %s is worth in %s", q.Signer, q.Said.Source, q.Said.Asset, q.Said.Currency)
+	}
 	var sources []string
 	for _, q := range b.Quotes {
 		sources = append(sources, q.Said.Source)
@@ -27,6 +31,10 @@ func verdictsOf(b *entry.Verdicts) string {
 	var all []verdict.Verdict
 	for _, v := range b.Verdicts {
 		sources, all = append(sources, v.Said.Source), append(all, v.Said)
+	}
+	if len(all) == 1 {
+		v := all[0]
+		return fmt.Sprintf("%s of source %s gives a verdict on %s: risk %d of 100, %s", b.Verdicts[0].Signer, v.Source, v.Subject, v.Risk, v.Status)
 	}
 	s := fmt.Sprintf("%d verdicts of screening by %s", len(b.Verdicts), each(sources))
 	if len(all) > 0 {

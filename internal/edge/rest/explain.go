@@ -112,7 +112,7 @@ func (s *Server) listLimits(c *call) error {
 		v := meterView(x)
 		if i := slices.IndexFunc(m.Limits, func(l policy.Limit) bool { return l.ID == x.Limit }); i >= 0 {
 			l, w := m.Limits[i], apiv1.Window(m.Limits[i].Window)
-			v.Title, v.Measure, v.Window, v.GroupBy = l.Title, l.Measure, &w, l.GroupBy
+			v.Title, v.Measure, v.Currency, v.Window, v.GroupBy = l.Title, l.Measure, l.Currency, &w, l.GroupBy
 		}
 		out.Meters = append(out.Meters, v)
 	}

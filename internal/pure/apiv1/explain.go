@@ -96,6 +96,7 @@ type Meter struct {
 	Limit    string          `json:"limit"`
 	Title    string          `json:"title,omitempty"`
 	Measure  policy.Measure  `json:"measure,omitempty"`
+	Currency string          `json:"currency,omitempty" doc:"of the measure fiat, whose amounts are in its minor units"`
 	Window   *Window         `json:"window,omitempty"`
 	GroupBy  []policy.Aspect `json:"groupBy,omitempty"`
 	Group    []string        `json:"group,omitempty" doc:"values of groupBy, in its order; absent although the limit has some: counts in each group"`

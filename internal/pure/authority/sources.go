@@ -55,10 +55,15 @@ type signedBy interface {
 
 // verifySaid says whether a statement is signed by who it says.
 func verifySaid[S testimony.Statement](what, id string, src signedBy, known bool, x testimony.Signed[S]) error {
-	if known {
-		if pub, ok := src.Signer(x.Signer); ok && x.Verify(pub) {
-			return nil
-		}
+	if !known {
+		return problem.New(problem.Unauthenticated, "source %q of this %s is not in the rule document", id, what)
+	}
+	pub, ok := src.Signer(x.Signer)
+	if !ok {
+		return problem.New(problem.Unauthenticated, "source %q of the rule document has no signer %q for this %s", id, x.Signer, what)
+	}
+	if x.Verify(pub) {
+		return nil
 	}
 	return problem.New(problem.Unauthenticated, "the signature is not that of a signer %q of source %q over this %s", x.Signer, id, what)
 }

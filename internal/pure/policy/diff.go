@@ -10,6 +10,7 @@ import (
 
 	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/price"
 	"strongroom/internal/pure/request"
 )
 
@@ -254,8 +255,12 @@ func (r Route) String() string {
 
 // String tells a limit in words.
 func (l Limit) String() string {
-	what := map[Measure]string{MeasureAmount: "pay", MeasureFee: "pay in fees", MeasureCount: "be asked", MeasureNew: "pay to destinations never paid before,", MeasureFiat: "pay in minor units of " + l.Currency}[l.Measure]
-	s := fmt.Sprintf("when %s, all together may %s at most %s %s", l.When, what, l.Max, l.Window)
+	what := map[Measure]string{MeasureAmount: "pay", MeasureFee: "pay in fees", MeasureCount: "be asked", MeasureNew: "pay to destinations never paid before,", MeasureFiat: "pay what is worth"}[l.Measure]
+	most := l.Max.String()
+	if l.Measure == MeasureFiat {
+		most = price.Money(l.Max, l.Currency)
+	}
+	s := fmt.Sprintf("when %s, all together may %s at most %s %s", l.When, what, most, l.Window)
 	if l.Measure == MeasureCount {
 		s = fmt.Sprintf("when %s, at most %s requests are taken %s", l.When, l.Max, l.Window)
 	}

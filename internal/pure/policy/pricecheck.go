@@ -134,7 +134,7 @@ func (d Document) checkLimitFiat(l Limit) error {
 }
 
 // String tells an amount of money in words.
-func (m Fiat) String() string { return fmt.Sprintf("%s minor units of %s", m.Amount, m.Currency) }
+func (m Fiat) String() string { return price.Money(m.Amount, m.Currency) }
 
 // String tells a source in words.
 func (s PriceSource) String() string {
