@@ -12,7 +12,6 @@ import (
 
 	"strongroom/internal/core/securedomain/domaintest"
 	"strongroom/internal/gate/message"
-	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/problem"
@@ -111,7 +110,7 @@ func TestScreeningInTheCore(t *testing.T) {
 	if err != nil || len(out.Verdicts) != 1 || !out.Verdicts[0].Fresh || out.Verdicts[0].Verdict.Risk != 40 || len(out.Says) != 1 || out.Says[0].Risk != 40 || len(out.Sources) != 1 || out.Sources[0].Kept != 1 {
 		t.Errorf("%+v, %v", out, err)
 	}
-	other := verdict.OfRequest(custody.RequestID{1})
+	other := verdict.OfRequest([32]byte{1})
 	if out, err := h.D.Screening(message.ScreeningAsk{Subject: &other, Source: "screen"}); err != nil || len(out.Verdicts) != 0 || out.Says[0].Lack != policy.NoQuotes {
 		t.Errorf("of another: %+v, %v", out, err)
 	}

@@ -12,7 +12,6 @@ import (
 	"pgregory.net/rapid"
 
 	"strongroom/internal/pure/canon"
-	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/eth"
 	"strongroom/internal/pure/policy"
@@ -113,7 +112,7 @@ func TestVerdictOnARequest(t *testing.T) {
 	t.Parallel()
 	w := screenedWorld(t, 1)
 	r := w.request(who("service"), request.Transfer, payEVM(5))
-	on := verdict.OfRequest(r.ID())
+	on := verdict.OfRequest(r.Hash())
 	w.verdicts(t, w.verdictOf("north", on, 7, 0))
 	e := w.asked(t, who("service"), r)
 	if e.Decision.Outcome != policy.Allowed || len(e.Facts.Screening) != 2 || e.Facts.Screening[1].Address != "" || e.Facts.Screening[1].Risk != 7 {
@@ -126,6 +125,22 @@ func TestVerdictOnARequest(t *testing.T) {
 	wants(t, "the request is risky, the address is not", w.s.Ready(p, w.at(), Derive), problem.RefusedByRule)
 	if e, _ := w.ask(t, 5); e.Decision.Outcome != policy.Allowed {
 		t.Errorf("another request to the same address: %+v", e.Decision)
+	}
+}
+
+// TestVerdictIsOnOneBody: who has had one payment screened can't make another one of it that has the same idempotency key.
+func TestVerdictIsOnOneBody(t *testing.T) {
+	t.Parallel()
+	w := screenedWorld(t, 1)
+	r := w.request(who("service"), request.Transfer, payEVM(5))
+	changed := r
+	changed.Body = canon.Encode(payEVM(6))
+	w.verdicts(t, w.verdictOf("north", verdict.OfRequest(r.Hash()), 7, 0))
+	if e := w.asked(t, who("service"), changed); e.Decision.Outcome != policy.Held || changed.ID() != r.ID() {
+		t.Errorf("another body under the same key is screened too: %+v", e.Decision)
+	}
+	if e := w.asked(t, who("service"), r); e.Decision.Outcome != policy.Allowed {
+		t.Errorf("%+v", e.Decision)
 	}
 }
 
@@ -245,7 +260,7 @@ func TestScreeningChanges(t *testing.T) {
 	} {
 		w := screenedWorld(t, 1)
 		w.verdicts(t, w.verdictOf("north", w.bank(), 0, 0), w.verdictOf("south", w.bank(), 0, 0), w.verdictOf("west", w.bank(), 0, 0))
-		before := w.verdictOf("west", verdict.OfRequest(custody.RequestID{9}), 0, 0)
+		before := w.verdictOf("west", verdict.OfRequest([32]byte{9}), 0, 0)
 		w.advance(20 * time.Second)
 		d := w.s.Doc
 		d.Version, d.PrevHash, d.ScreeningSources, d.Guards = d.Version+1, w.s.Rules.Hash(), []policy.ScreeningSource{screenSource(1)}, slices.Clone(d.Guards)
@@ -369,7 +384,7 @@ func TestVerdictsAgreeWithAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := screenedWorld(t, 2)
 		var all []verdict.Signed
-		subjects := []verdict.Subject{w.bank(), numbered(1), numbered(2), verdict.OfRequest(custody.RequestID{1})}
+		subjects := []verdict.Subject{w.bank(), numbered(1), numbered(2), verdict.OfRequest([32]byte{1})}
 		t.Repeat(map[string]func(*rapid.T){
 			"say": func(t *rapid.T) {
 				var list []verdict.Signed

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 
-	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/testimony"
 	screen "strongroom/internal/pure/verdict" // the package has another verdict
@@ -142,7 +141,7 @@ func screened(o request.Operation) bool {
 }
 
 // Screened completes facts of a request with what the sources say that the rules look at: of each address that gets something, and of the request.
-func (r *Rules) Screened(f *Facts, id custody.RequestID, known func(source string, s screen.Subject) Screened) {
+func (r *Rules) Screened(f *Facts, hash [32]byte, known func(source string, s screen.Subject) Screened) {
 	if len(r.screens) == 0 || !screened(f.Operation) {
 		return
 	}
@@ -159,7 +158,7 @@ func (r *Rules) Screened(f *Facts, id custody.RequestID, known func(source strin
 		for _, a := range addresses {
 			f.Screening = append(f.Screening, ask(src, screen.OfAddress(f.Chain, a)))
 		}
-		if x := ask(src, screen.OfRequest(id)); x.Lack == "" {
+		if x := ask(src, screen.OfRequest(hash)); x.Lack == "" {
 			f.Screening = append(f.Screening, x)
 		}
 	}
