@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"strongroom/internal/pure/eth/calls"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/testimony"
 	screen "strongroom/internal/pure/verdict" // the package has another verdict
@@ -121,6 +122,7 @@ func (f *Facts) subjects() (out []string, open bool) {
 		for _, m := range f.Call.Movements {
 			out = append(out, m.To)
 		}
+		out = append(out, calls.Receivers(f.Call)...)
 		power, open = f.Call.Approvals, f.Call.Undecoded != ""
 	}
 	if h.message && f.Message != nil {

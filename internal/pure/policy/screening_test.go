@@ -460,3 +460,25 @@ func TestDiffTellsOfScreening(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoGetsSomethingOfACall: a router's payments and tokens of their own kind are no movements, and who gets them is screened all the same.
+func TestWhoGetsSomethingOfACall(t *testing.T) {
+	t.Parallel()
+	d := sample()
+	d.ScreeningSources = screeners()[:1]
+	d.Guards = append(d.Guards, policy.Guard{ID: "screen", Effect: policy.Deny, When: policy.Match{Screening: &policy.ScreeningMatch{RiskOver: risk(40)}}})
+	d.Routes = []policy.Route{{ID: "calls", Priority: 1, When: policy.Match{Operations: []request.Operation{request.ContractCall}}, Auto: true}}
+	r := compile(t, d)
+	for _, fn := range []string{"SWEEP(address,address,uint256)", "TRANSFER(address,address,uint256)", "safeTransferFrom(address,address,uint256)", "transferFrom(address,address,uint256)"} {
+		f := calling("0", request.CallEffects{Calls: []request.CallNode{node(0, "usd", stakeFn), node(1, "usd", fn, vendor, broker, "0")}})
+		r.Screened(&f, [32]byte{1}, func(_ string, s verdict.Subject) policy.Screened {
+			if s.Address == broker {
+				return opinion(90, verdict.Freeze, "sanctions")
+			}
+			return opinion(0, verdict.Accept)
+		})
+		if got := r.Evaluate(f); got.Outcome != policy.Denied || got.Rule != "screen" {
+			t.Errorf("%s: %s", fn, describe(got))
+		}
+	}
+}
