@@ -89,27 +89,33 @@ func take[S testimony.Statement](ctx context.Context, d *Domain, k intake[S], li
 func mayTake[S testimony.Statement](d *Domain, k intake[S]) (*policy.Rules, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, err := d.now(); err != nil {
+	if _, err := inTime(d, k); err != nil {
 		return nil, err
-	}
-	if err := d.state.TakesStatements(); err != nil {
-		return nil, err
-	}
-	if k.at.any && d.readAt-k.at.at < int64(statementsEvery) {
-		return nil, problem.New(problem.Busy, "%s were taken less than %s ago; hand them in together, and later", k.what, statementsEvery)
 	}
 	return d.state.Rules, nil
+}
+
+// inTime gives the moment at which an entry takes statements, if one may. The caller holds mu.
+func inTime[S testimony.Statement](d *Domain, k intake[S]) (authority.Moment, error) {
+	at, err := d.now()
+	if err != nil {
+		return at, err
+	}
+	if err := d.state.TakesStatements(); err != nil {
+		return at, err
+	}
+	if k.at.any && d.readAt-k.at.at < int64(statementsEvery) {
+		return at, problem.New(problem.Busy, "%s were taken less than %s ago; hand them in together, and later", k.what, statementsEvery)
+	}
+	return at, nil
 }
 
 // recordTaken records those of verified statements, in order, that the state takes; nil if there are none.
 func recordTaken[S testimony.Statement](d *Domain, k intake[S], rules *policy.Rules, verified []given[S], out *message.StatementsTaken, refuse func(int, error)) (*recorded, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	at, err := d.now()
+	at, err := inTime(d, k) // others were let in while signatures were verified
 	if err != nil {
-		return nil, err
-	}
-	if err := d.state.TakesStatements(); err != nil {
 		return nil, err
 	}
 	if d.state.Rules != rules {

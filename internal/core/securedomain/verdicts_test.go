@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -140,4 +141,32 @@ func TestVerdictsAtTheDoor(t *testing.T) {
 	}
 	h.Clock.Unsure.Store(false)
 	h.Check()
+}
+
+// TestVerdictsAtOnce: of lists that are handed in at the same time one becomes an entry; the others come too soon after it.
+func TestVerdictsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := hotDomain(t, domaintest.Options{Document: withScreening})
+	size := h.D.Status().Size
+	list := make([]verdict.Signed, 64)
+	for i := range list {
+		v := judged(h, 1).Said
+		v.Subject = verdict.OfRequest([32]byte{byte(i)})
+		list[i] = verdict.Sign(v, "north", feedKey(7))
+	}
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for _, x := range list {
+		all.Go(func() {
+			<-start
+			if _, err := h.D.Verdicts(t.Context(), message.Verdicts{Verdicts: []verdict.Signed{x}}); err != nil && problem.KindOf(err) != problem.Busy {
+				t.Error(err)
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	if n := h.D.Status().Size - size; n != 1 {
+		t.Errorf("%d entries within a second", n)
+	}
 }
