@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -482,4 +483,24 @@ func BenchmarkVerdicts(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestScreeningTakesRoom: what sources said of a request that waits counts in the room of who asked.
+func TestScreeningTakesRoom(t *testing.T) {
+	t.Parallel()
+	w := screenedWorld(t, 1)
+	v := w.verdictOf("north", w.bank(), 7, 0).Said
+	for i := range verdict.MaxCategories {
+		v.Categories = append(v.Categories, fmt.Sprintf("category-%02d-%s", i, strings.Repeat("x", 20)))
+	}
+	w.verdicts(t, verdict.Sign(v, "north", feedKey("screen north")))
+	e, id := w.ask(t, 5)
+	p, ok := w.s.Pending(id)
+	if want := len(e.Request) + len(canon.Encode(e.Effects.Screening)) + len(canon.Encode(e.Decision.Screening)); !ok || p.size() < want {
+		t.Errorf("counts as %d bytes, and takes %d", p.size(), want)
+	}
+	if was := w.s.waits[p.Initiator].bytes; was < p.size() {
+		t.Errorf("%d", was)
+	}
+	w.restores(t)
 }
