@@ -355,9 +355,17 @@ func TestVerdictsAreBounded(t *testing.T) {
 	at := w.now / 1e9
 	for i := range MaxVerdicts - 1 {
 		v := verdict.Verdict{V: 1, Authority: w.s.Authority, Source: "screen", Subject: numbered(i), Exposure: verdict.NotExposed, Status: verdict.Accept, AsOf: at, Expires: at + 60}
-		w.s.gov.verdicts.add(VerdictRecord{v, "north", 1}, 60)
+		by := "north"
+		if i >= MaxVerdicts/2+100 {
+			by = "south"
+		}
+		w.s.gov.verdicts.add(VerdictRecord{v, by, 1}, 60)
 	}
-	one, two := w.verdictOf("north", numbered(MaxVerdicts), 0, 1), w.verdictOf("north", numbered(MaxVerdicts+1), 0, 1)
+	wants(t, "beyond the share", w.s.FitsVerdict(w.verdictOf("south", numbered(7), 0, 1), w.at(), 0), problem.Busy)
+	if err := w.s.FitsVerdict(w.verdictOf("west", numbered(7), 0, 1), w.at(), 0); err != nil {
+		t.Errorf("of a signer who has said nothing yet: %v", err)
+	}
+	one, two := w.verdictOf("west", numbered(MaxVerdicts), 0, 1), w.verdictOf("west", numbered(MaxVerdicts+1), 0, 1)
 	list := []verdict.Signed{one, two}
 	slices.SortFunc(list, CompareVerdicts)
 	w.refused(t, "two more", &entry.Verdicts{Verdicts: list})
@@ -375,6 +383,23 @@ func TestVerdictsAreBounded(t *testing.T) {
 		t.Errorf("%d places, %d gone", len(o.order), o.gone)
 	}
 	w.verdicts(t, w.verdictOf("north", numbered(MaxVerdicts+1), 0, 0))
+}
+
+// TestOneSignerLeavesRoom: who has one signer's key can fill half of the places and no more; the others still speak.
+func TestOneSignerLeavesRoom(t *testing.T) {
+	t.Parallel()
+	w := screenedWorld(t, 1)
+	at := w.now / 1e9
+	for i := range MaxVerdicts/2 - 1 {
+		v := verdict.Verdict{V: 1, Authority: w.s.Authority, Source: "screen", Subject: numbered(i), Exposure: verdict.NotExposed, Status: verdict.Accept, AsOf: at, Expires: at + 60}
+		w.s.gov.verdicts.add(VerdictRecord{v, "north", 1}, 60)
+	}
+	w.verdicts(t, w.verdictOf("north", numbered(MaxVerdicts), 0, 1))
+	wants(t, "one more", w.s.FitsVerdict(w.verdictOf("north", numbered(MaxVerdicts+1), 0, 1), w.at(), 0), problem.Busy)
+	w.verdicts(t, w.verdictOf("south", numbered(MaxVerdicts+1), 0, 1))
+	if st := w.s.SourceStates(); st[0].Kept != MaxVerdicts/2+1 {
+		t.Errorf("%d are kept", st[0].Kept)
+	}
 }
 
 // TestVerdictsAgreeWithAModel: verdicts of three signers on four subjects come, age and are replaced in any order, with restarts between; what decisions are told
