@@ -51,11 +51,12 @@ func looksAtLedger(m policy.Match) bool {
 
 // sameLater compares the decision made again at an act with the recorded one. Where the rules look at the address ledger, a destination may have
 // become older, or known, since the request was made, and another route of the same document may have decided: then it has to be that route's own
-// allowance. What it takes from limits is the domain's word.
-func (c *checker) sameLater(rules *policy.Rules, again, recorded policy.Decision) bool {
+// allowance, of a payment that fits it but for what the ledger says. What it takes from limits, and the prices, are the domain's word.
+func (c *checker) sameLater(k *policy.Case, again, recorded policy.Decision) bool {
 	if same(again, recorded) {
 		return true
 	}
+	rules := k.Rules()
 	doc := rules.Document()
 	if !c.pays() || !rules.Remembers() || !mayTurn(doc, again) {
 		return false
@@ -65,14 +66,27 @@ func (c *checker) sameLater(rules *policy.Rules, again, recorded policy.Decision
 			continue
 		}
 		want := policy.Decision{Outcome: policy.Allowed, Version: doc.Version, Hash: rules.Hash(), Rule: r.ID, Auto: r.Auto, Plan: r.Plan, FeeCap: r.FeeCap, Limits: recorded.Limits,
-			Also: again.Also, Delay: again.Delay, Obligations: again.Obligations, Needs: again.Needs}
-		if !same(want, recorded) {
+			Also: again.Also, Delay: again.Delay, Obligations: again.Obligations, Needs: again.Needs, Prices: recorded.Prices, Screening: recorded.Screening}
+		if !same(want, recorded) || !fits(doc, r, k.Facts()) {
 			return false
 		}
 		c.report.Notes = append(c.report.Notes, fmt.Sprintf("route %q decided when it was signed, for what the address ledger said then", r.ID))
 		return true
 	}
 	return false
+}
+
+// fits says whether a route of a document matches but for what it asks of destinations: amounts, money, wallets and people are in the file.
+func fits(doc policy.Document, r policy.Route, f policy.Facts) bool {
+	m := &r.When
+	m.Destination, m.DestNot, m.Books, m.Counterparties = nil, nil, nil, nil
+	m.MinAge, m.YoungerThan, m.FirstUse, m.Lookalike, m.Expr = 0, 0, false, false, ""
+	doc.Routes = []policy.Route{r}
+	rules, err := policy.Compile(doc)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(rules.Case(f).Consider(), func(x policy.Considered) bool { return x.Section == "routes" && x.Matches })
 }
 
 // listMade checks an effect on the address ledger: it holds nothing, because it follows from the request, which shows what it has to.

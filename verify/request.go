@@ -135,7 +135,7 @@ func (c *checker) facts(rules *policy.Rules) error {
 		view.Temperature = e.Facts.Around.Temperature
 		c.report.Notes = append(c.report.Notes, "the rules look at the wallet's temperature, which the file does not show: it is the domain's word")
 	}
-	c.noteOutside(rules)
+	c.noteOutside(rules, authority.PricesIn(e.Facts), e.Facts.Screening)
 	f, x, b, err := c.describe(rules, view)
 	if err != nil {
 		return err
@@ -152,17 +152,17 @@ func (c *checker) facts(rules *policy.Rules) error {
 	return nil
 }
 
-// noteOutside says what of the facts is the domain's word because it came from outside, and is not in the file.
-func (c *checker) noteOutside(rules *policy.Rules) {
-	if len(rules.Currencies()) > 0 && len(authority.PricesIn(c.request.Facts)) > 0 {
-		c.report.Notes = append(c.report.Notes, "the rules look at what the payment is worth; the quotes are entries of the log, not in the file: the price is the domain's word")
+// noteOutside says, once a file, what of a decision is somebody's word because it came from outside, and is not in the file.
+func (c *checker) noteOutside(rules *policy.Rules, prices []policy.Price, screening []policy.Screened) {
+	note := func(is bool, words string) {
+		if is && !slices.Contains(c.report.Notes, words) {
+			c.report.Notes = append(c.report.Notes, words)
+		}
 	}
-	if c.request.Facts.Simulation != nil && rules.Document().AsksSimulation() {
-		c.report.Notes = append(c.report.Notes, "obligations look at the report of a simulation, which is the word of who handed the request in: it can only have asked for more")
-	}
-	if len(c.request.Facts.Screening) > 0 {
-		c.report.Notes = append(c.report.Notes, "the rules look at verdicts of screening; they are entries of the log, not in the file: what they say is the domain's word")
-	}
+	note(len(prices) > 0, "the rules look at what the payment is worth; the quotes are entries of the log, not in the file: the price is the domain's word")
+	note(len(screening) > 0, "the rules look at verdicts of screening; they are entries of the log, not in the file: what they say is the domain's word")
+	note(c.request.Facts.Simulation != nil && rules.Document().AsksSimulation(),
+		"obligations look at the report of a simulation, which is the word of who handed the request in: it can only have asked for more")
 }
 
 // agrees says whether the rules give a recorded decision at a moment, for one of the temperatures that the wallet may have had then, in the operational state that
@@ -181,9 +181,10 @@ func (c *checker) agrees(rules *policy.Rules, at authority.Moment, d policy.Deci
 				return false, err
 			}
 			k := rules.Case(f)
-			if again := authority.Charge(k, c.judge(k), fee, more); !c.sameLater(rules, again, d) && !c.byPlan(k, again, d) {
+			if again := authority.Charge(k, c.judge(k), fee, more); !c.sameLater(k, again, d) && !c.byPlan(k, again, d) {
 				continue
 			}
+			c.noteOutside(rules, d.Prices, d.Screening)
 			if mode != accepted {
 				c.report.Notes = append(c.report.Notes, fmt.Sprintf("decided while the domain was %s, which is its word", mode))
 			}

@@ -124,3 +124,64 @@ func TestQuotesAtTheDoor(t *testing.T) {
 	h.Clock.Unsure.Store(false)
 	h.Check()
 }
+
+// TestQuotesOfManyCallers: entries of quotes are a second apart however many hand them in at a time.
+func TestQuotesOfManyCallers(t *testing.T) {
+	t.Parallel()
+	h := hotDomain(t, domaintest.Options{Document: withPrices})
+	for round := range 20 {
+		h.Clock.Advance(2 * time.Second)
+		size := h.D.Status().Size
+		start, errs := make(chan struct{}), make(chan error, 2)
+		for n := range byte(2) {
+			list := quoted(h, uint64(round+1), n+1)
+			for range 100 { // what takes time to refuse
+				list = append(list, quoted(h, 1, n+1)...)
+				list[len(list)-1].Sig = bytes.Clone(list[0].Sig)
+			}
+			go func() {
+				<-start
+				_, err := h.D.Quotes(t.Context(), message.Quotes{Quotes: list})
+				errs <- err
+			}()
+		}
+		close(start)
+		busy := 0
+		for range 2 {
+			if err := <-errs; problem.KindOf(err) == problem.Busy {
+				busy++
+			} else if err != nil {
+				t.Error(err)
+			}
+		}
+		if got := h.D.Status().Size - size; got != 1 || busy != 1 {
+			t.Fatalf("round %d: %d entries at once, %d told to wait", round, got, busy)
+		}
+	}
+}
+
+// TestOneSignerDoesNotFillTheLog: who has a signer's key can't have a quote recorded as often as they like, and leaves room for the others.
+func TestOneSignerDoesNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	h := hotDomain(t, domaintest.Options{Document: func(d *policy.Document) {
+		withPrices(d)
+		d.PriceSources[0].MaxAge = 3600
+	}})
+	size, other := h.D.Status().Size, 0
+	for i := range uint64(300) {
+		h.Clock.Advance(time.Second)
+		out, err := h.D.Quotes(t.Context(), message.Quotes{Quotes: quoted(h, i+1, 1)})
+		if err != nil || out.Taken+uint64(len(out.Refused)) != 1 || len(out.Refused) == 1 && out.Refused[0].Kind != problem.Busy {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		if i%100 != 50 {
+			continue
+		}
+		if out, err := h.D.Quotes(t.Context(), message.Quotes{Quotes: quoted(h, 7+i, 2)}); err == nil && out.Taken == 1 {
+			other++
+		}
+	}
+	if n := h.D.Status().Size - size; n > 18 || other != 3 {
+		t.Errorf("%d entries in five minutes, %d of the other signer", n, other)
+	}
+}

@@ -30,7 +30,9 @@ type intake[S testimony.Statement] struct {
 	// fits says whether the state takes one; taken are those before it.
 	fits func(x testimony.Signed[S], at authority.Moment, taken []testimony.Signed[S]) error
 	// same says whether one says what the signer's last one says, which still counts for half of its time.
-	same   func(testimony.Signed[S]) bool
+	same func(testimony.Signed[S]) bool
+	// soon says whether the signer's last one is so young that another is not recorded yet; nil: it never is.
+	soon   func(testimony.Signed[S]) bool
 	record func(at authority.Moment, taken []testimony.Signed[S]) (recorded, error)
 }
 
@@ -89,34 +91,33 @@ func take[S testimony.Statement](ctx context.Context, d *Domain, k intake[S], li
 func mayTake[S testimony.Statement](d *Domain, k intake[S]) (*policy.Rules, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, err := inTime(d, k); err != nil {
+	if _, err := d.now(); err != nil {
 		return nil, err
 	}
-	return d.state.Rules, nil
+	return d.state.Rules, takesNow(d, k)
 }
 
-// inTime gives the moment at which an entry takes statements, if one may. The caller holds mu.
-func inTime[S testimony.Statement](d *Domain, k intake[S]) (authority.Moment, error) {
-	at, err := d.now()
-	if err != nil {
-		return at, err
-	}
+// takesNow says whether an entry may take statements at the time that was read last. The caller holds mu.
+func takesNow[S testimony.Statement](d *Domain, k intake[S]) error {
 	if err := d.state.TakesStatements(); err != nil {
-		return at, err
+		return err
 	}
 	if k.at.any && d.readAt-k.at.at < int64(statementsEvery) {
-		return at, problem.New(problem.Busy, "%s were taken less than %s ago; hand them in together, and later", k.what, statementsEvery)
+		return problem.New(problem.Busy, "%s were taken less than %s ago; hand them in together, and later", k.what, statementsEvery)
 	}
-	return at, nil
+	return nil
 }
 
 // recordTaken records those of verified statements, in order, that the state takes; nil if there are none.
 func recordTaken[S testimony.Statement](d *Domain, k intake[S], rules *policy.Rules, verified []given[S], out *message.StatementsTaken, refuse func(int, error)) (*recorded, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	at, err := inTime(d, k) // others were let in while signatures were verified
+	at, err := d.now()
 	if err != nil {
 		return nil, err
+	}
+	if err := takesNow(d, k); err != nil {
+		return nil, err // somebody else was quicker
 	}
 	if d.state.Rules != rules {
 		return nil, problem.New(problem.Busy, "the rules changed meanwhile; hand the %s in again", k.what)
@@ -132,6 +133,8 @@ func recordTaken[S testimony.Statement](d *Domain, k intake[S], rules *policy.Ru
 			refuse(x.place, err)
 		case k.same(x.Signed):
 			out.Same++
+		case k.soon != nil && k.soon(x.Signed):
+			refuse(x.place, problem.New(problem.Busy, "the signer's last one on this is so young that another is not recorded yet"))
 		default:
 			taken = append(taken, x.Signed)
 		}

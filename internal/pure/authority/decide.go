@@ -115,7 +115,10 @@ func refusal(d policy.Decision) error {
 	if d.Rule == policy.RuleUndecodable && len(d.Unmet) > 0 {
 		kind, detail = problem.Undecodable, fmt.Sprintf("nobody can say what the call does: %s", d.Unmet[0].Observed)
 	}
-	if slices.ContainsFunc(d.Unmet, func(u problem.Unmet) bool { return u.Rule == d.Rule && u.Criterion == policy.CriterionPrice }) {
+	lacks := func(is bool) func(problem.Unmet) bool {
+		return func(u problem.Unmet) bool { return u.Rule == d.Rule && (u.Criterion == policy.CriterionPrice) == is }
+	}
+	if slices.ContainsFunc(d.Unmet, lacks(true)) && !slices.ContainsFunc(d.Unmet, lacks(false)) { // else it is refused for what is known
 		kind = problem.NoPrice
 	}
 	if slices.ContainsFunc(d.Unmet, func(u problem.Unmet) bool { return u.Rule == d.Rule && u.Criterion == policy.CriterionScreening }) && d.Rule != "facts" {

@@ -250,10 +250,14 @@ func (s *State) meterFor(c policy.Charge) (meterKey, *meter) {
 	return key, m
 }
 
-// reserve holds for a request that waits what its decision says. Limits that are not in the document any more hold nothing.
+// reserve holds for a request that waits what its decision says. Limits that are not in the document any more hold nothing; nor do those that have come to count in
+// a currency that nothing was valued in then: what was taken was another thing.
 func (s *State) reserve(p *Pending) {
+	valued := func(currency string) bool {
+		return slices.ContainsFunc(p.Decision.Prices, func(x policy.Price) bool { return x.Currency == currency })
+	}
 	for _, c := range p.Decision.Limits {
-		if l, ok := s.Rules.Limit(c.Limit); !ok || len(l.GroupBy) != len(c.Group) {
+		if l, ok := s.Rules.Limit(c.Limit); !ok || len(l.GroupBy) != len(c.Group) || l.Measure == policy.MeasureFiat && !valued(l.Currency) {
 			continue
 		}
 		key, m := s.meterFor(c)

@@ -464,3 +464,75 @@ func oneOf[V any](t *rapid.T, m map[custody.RequestID]V) (id custody.RequestID, 
 	slices.SortFunc(ids, func(a, b custody.RequestID) int { return slices.Compare(a[:], b[:]) })
 	return rapid.SampledFrom(ids).Draw(t, "which"), true
 }
+
+// TestCoinsAreNotMoney: where a limit in coins becomes one in money under the same id, what waits reserves no coins as if they were cents: it would stop everybody.
+func TestCoinsAreNotMoney(t *testing.T) {
+	t.Parallel()
+	coins := limit("day", 5000, policy.Window{Rolling: 86400})
+	w := limitedWorld(t, coins)
+	r := w.request(who("alice"), request.Transfer, payEVM(2000))
+	w.must(t, w.asked(t, who("alice"), r))
+	money := coins
+	money.Measure, money.Currency, money.Max = policy.MeasureFiat, "USD", custody.U64(1000)
+	d := w.s.Doc
+	d.Version, d.PrevHash = d.Version+1, d.Hash()
+	d.PriceSources, d.Limits = []policy.PriceSource{feedSource()}, []policy.Limit{money}
+	w.must(t, w.effect(t, w.approved(t, request.PolicyChange, request.PolicyChangeBody{Document: d.Encode()}, "bob", "carol")))
+	w.allQuote(t, 3)
+	w.restores(t)
+	w.pay(t, 5)
+	w.must(t, w.approval(t, r.ID(), who("bob"), request.Approve))
+	w.must(t, w.approval(t, r.ID(), who("carol"), request.Approve))
+	w.must(t, w.permit(t, r.ID(), "p", account0(1), 10)) // 600 cents
+	w.denied(t, 1333, "day")                             // 400 more; 2 and 600 are used
+	w.restores(t)
+}
+
+// TestDeniedIsNotWithoutAPrice: where a rule denies for what is known, it does not matter that it would have held for a price that is not: the request need not wait.
+func TestDeniedIsNotWithoutAPrice(t *testing.T) {
+	t.Parallel()
+	noPrice, tooMuch := problem.Unmet{Rule: "rich", Criterion: policy.CriterionPrice}, problem.Unmet{Rule: "rich", Criterion: "amount.fiatOver"}
+	for _, x := range []struct {
+		unmet []problem.Unmet
+		want  problem.Kind
+	}{
+		{[]problem.Unmet{noPrice}, problem.NoPrice},
+		{[]problem.Unmet{noPrice, tooMuch}, problem.RefusedByRule},
+		{[]problem.Unmet{tooMuch, {Rule: "other", Criterion: policy.CriterionPrice}}, problem.RefusedByRule},
+	} {
+		if k := problem.KindOf(Refused(policy.Decision{Outcome: policy.Denied, Rule: "rich", Unmet: x.unmet})); k != x.want {
+			t.Errorf("%+v: %s, want %s", x.unmet, k, x.want)
+		}
+	}
+}
+
+// TestWhoIsAskedWhenAPriceRises: a request that has come to be worth more needs those whom the plan of now asks for, and their approvals are taken. Those of its
+// acceptance are needed too.
+func TestWhoIsAskedWhenAPriceRises(t *testing.T) {
+	t.Parallel()
+	d := firstDocument()
+	d.PriceSources = []policy.PriceSource{feedSource()}
+	d.Groups = append([]policy.Group{{ID: "desk", Members: []custody.PersonID{who("bob").id}}}, d.Groups...)
+	d.Routes[0] = policy.Route{ID: "desk", Priority: 1, Plan: policy.Plan{AnyOf: []policy.Branch{{Steps: []policy.Step{{Group: "desk", Min: 1}}}}},
+		When: policy.Match{Operations: []request.Operation{request.Transfer}, FiatMax: &policy.Fiat{Currency: "USD", Amount: custody.U64(1000)}}}
+	w := furnished(t, worldOf(t, d))
+	w.allQuote(t, 30)
+	r := w.request(who("alice"), request.Transfer, payEVM(330)) // 990 cents
+	w.must(t, w.asked(t, who("alice"), r))
+	w.must(t, w.approval(t, r.ID(), who("bob"), request.Approve))
+	carol := w.approval(t, r.ID(), who("carol"), request.Approve)
+	w.refused(t, "who has no say", carol)
+	p, _ := w.s.Pending(r.ID())
+	wants(t, "carol has no say yet", w.s.CheckApproval(p, carol.Approval, w.at()), problem.Forbidden)
+	w.advance(time.Second)
+	w.allQuote(t, 32) // 1056 cents
+	wants(t, "it needs two now", w.s.Ready(p, w.at(), Derive), problem.QuorumNotMet)
+	if err := w.s.CheckApproval(p, carol.Approval, w.at()); err != nil {
+		t.Fatal(err)
+	}
+	w.must(t, carol)
+	if err := w.s.Ready(p, w.at(), Derive); err != nil {
+		t.Fatal(err)
+	}
+	w.restores(t)
+}

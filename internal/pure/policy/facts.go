@@ -77,16 +77,16 @@ func (r *Rules) complete(f *Facts) (criterion, observed string) {
 		return "caller", "the caller, its gateway or what it may do is not known"
 	case h.call && (f.Call == nil || len(f.Call.Calls) == 0):
 		return "call", "what the call does is not known"
-	case h.call && (len(f.Moves) > 0 || r.remembers):
-		if criterion, observed = r.completeMoves(f); criterion != "" {
-			return criterion, observed
-		}
-		return r.completeDestinations(f)
 	case h.message && f.Message == nil:
 		return "message", "what the message says is not known"
 	case h.destinations && len(f.Destinations) == 0:
 		return "destination", "the destinations are not known"
 	case h.destinations:
+		if h.call && (len(f.Moves) > 0 || r.remembers) {
+			if criterion, observed = r.completeMoves(f); criterion != "" {
+				return criterion, observed
+			}
+		}
 		if criterion, observed = r.completeDestinations(f); criterion != "" {
 			return criterion, observed
 		}

@@ -10,7 +10,6 @@ import (
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/price"
-	"strongroom/internal/pure/request"
 )
 
 // Bounds of price sources.
@@ -60,10 +59,10 @@ type Lack string
 
 // The reasons.
 const (
-	NoQuotes  Lack = "none"      // no source of the document has the pair, or none of its signers has quoted it
+	NoQuotes  Lack = "none"      // no source of the document has the pair, or none of its signers has quoted it; or it is a token that is one of a kind
 	StaleNow  Lack = "stale"     // too few of its quotes are fresh
 	Stepped   Lack = "stepped"   // further from the value accepted last than maxStep
-	TooLarge  Lack = "large"     // the value does not fit in 256 bits
+	TooLarge  Lack = "large"     // the value does not fit in 256 bits, or is power over tokens without limit
 	Forgotten Lack = "unknown"   // the state was not asked
 	Undecoded Lack = "undecoded" // what a contract call moves is not known
 )
@@ -176,24 +175,6 @@ func (r *Rules) Valued(f *Facts, known func(custody.AssetID, string) Price) {
 	f.Fiat = f.values()
 }
 
-// paid lists what a request pays, of each asset: a transfer its total, a contract call its value and what it moves. Calls list what is nothing not.
-func (f *Facts) paid() []request.Movement {
-	own := request.Movement{Asset: f.Asset, Amount: f.Total}
-	if f.Call == nil {
-		return []request.Movement{own}
-	}
-	return slices.DeleteFunc(append([]request.Movement{own}, f.Call.Movements...), func(m request.Movement) bool { return m.Amount.IsZero() })
-}
-
-// valued lists the assets that a request pays with, the prices of which rules in money need: sorted, each once.
-func (f *Facts) valued() (out []custody.AssetID) {
-	for _, m := range f.paid() {
-		out = append(out, m.Asset)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 // values gives what all that is paid is worth in each currency of the prices in which that is known.
 func (f *Facts) values() (out []Fiat) {
 	var currencies []string
@@ -234,22 +215,28 @@ type NoPriceError struct {
 
 func (e *NoPriceError) Error() string {
 	why := map[Lack]string{NoQuotes: "nobody has told it", StaleNow: "too few fresh quotes", Stepped: "it has moved further than the source's maxStep, and not all signers agree",
-		TooLarge: "it does not fit in 256 bits", Forgotten: "it is not known here", Undecoded: "what the call moves can't be decoded"}[e.Lack]
+		TooLarge: "it is without limit, or does not fit in 256 bits", Forgotten: "it is not known here", Undecoded: "what the call moves can't be decoded"}[e.Lack]
 	return fmt.Sprintf("no value in %s: %s", e.Currency, why)
 }
 
-// in gives what the facts know of their asset's price in a currency.
+// in gives what the facts know of their asset's price in a currency. Those of a call are by asset and currency, as [Rules.Valued] puts them: it may move hundreds.
 func (f *Facts) in(currency string) (*Price, error) {
-	for i, p := range f.prices() {
-		if p.Currency != currency || p.Asset != "" && p.Asset != f.Asset {
-			continue
-		}
-		if p.Rate == nil {
-			return nil, &NoPriceError{Currency: currency, Lack: p.Lack}
-		}
-		return &f.Context.Prices[i], nil
+	list := f.prices()
+	want := Price{Currency: currency}
+	if len(list) > 0 && list[0].Asset != "" {
+		want.Asset = f.Asset
 	}
-	return nil, &NoPriceError{Currency: currency, Lack: Forgotten}
+	i, ok := slices.BinarySearchFunc(list, want, func(a, b Price) int {
+		return cmp.Or(cmp.Compare(a.Asset, b.Asset), cmp.Compare(a.Currency, b.Currency))
+	})
+	switch {
+	case !ok:
+		return nil, &NoPriceError{Currency: currency, Lack: Forgotten}
+	case list[i].Rate == nil:
+		return nil, &NoPriceError{Currency: currency, Lack: list[i].Lack}
+	default:
+		return &list[i], nil
+	}
 }
 
 // worth gives what an amount of the facts' asset is worth, rounded up. Nothing is worth nothing, whatever the price.
@@ -266,25 +253,6 @@ func (f *Facts) worth(amount custody.Uint256, currency string) (custody.Uint256,
 		return v, &NoPriceError{Currency: currency, Lack: TooLarge}
 	}
 	return v, nil
-}
-
-// value gives what all that the request pays is worth, each asset rounded up. What a call moves that nobody could decode is not known.
-func (f *Facts) value(currency string) (total custody.Uint256, err error) {
-	if f.Call != nil && f.Call.Undecoded != "" {
-		return total, &NoPriceError{Currency: currency, Lack: Undecoded}
-	}
-	for _, m := range f.paid() {
-		x := Facts{Asset: m.Asset, Context: f.Context}
-		v, err := x.worth(m.Amount, currency)
-		if err != nil {
-			return total, err
-		}
-		var fits bool
-		if total, fits = total.Add(v); !fits {
-			return total, &NoPriceError{Currency: currency, Lack: TooLarge}
-		}
-	}
-	return total, nil
 }
 
 // holds tries a bound in money: beyond says that the value must be more.

@@ -228,3 +228,16 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestValueOfARateBeyondBounds: a rate from a file that nobody checked values nothing, and takes no time.
+func TestValueOfARateBeyondBounds(t *testing.T) {
+	t.Parallel()
+	for _, r := range []price.Rate{{Mantissa: custody.U64(1), Scale: 1 << 31}, {Mantissa: custody.U64(1), Scale: price.MaxScale + 1}, {}, {Mantissa: custody.U64(10), Scale: 1}} {
+		if v, ok := r.Value(custody.U64(1)); ok {
+			t.Errorf("%s: %s", r, v)
+		}
+		if s := r.String(); len(s) > 80 {
+			t.Errorf("%d characters for %s and %d", len(s), r.Mantissa, r.Scale)
+		}
+	}
+}

@@ -81,8 +81,12 @@ func OfCoin(price string, decimals, digits uint32) (Rate, error) {
 	return NewRate(m, int(digits)-len(fraction)-int(decimals))
 }
 
-// Value gives what an amount of base units is worth, rounded up to whole minor units; false if it does not fit in 256 bits.
+// Value gives what an amount of base units is worth, rounded up to whole minor units; false if it does not fit in 256 bits, or r is none: a file of somebody else may
+// have any scale.
 func (r Rate) Value(amount custody.Uint256) (v custody.Uint256, ok bool) {
+	if r.Check() != nil {
+		return v, false
+	}
 	n := new(big.Int).Mul(integer(amount), integer(r.Mantissa))
 	d := pow10(r.Scale)
 	n.Add(n, d).Sub(n, big.NewInt(1)).Quo(n, d)
@@ -107,11 +111,14 @@ func (r Rate) Within(base Rate, points uint32) bool {
 	return diff.Cmp(b.Mul(b, big.NewInt(int64(points)))) <= 0
 }
 
-// String writes r as a decimal: minor units for a base unit.
+// String writes r as a decimal: minor units for a base unit. One beyond bounds is written with its exponent.
 func (r Rate) String() string {
 	s := r.Mantissa.String()
-	if r.Scale == 0 {
+	switch {
+	case r.Scale == 0:
 		return s
+	case r.Scale > MaxScale:
+		return fmt.Sprintf("%se-%d", s, r.Scale)
 	}
 	if n := int(r.Scale) + 1 - len(s); n > 0 {
 		s = strings.Repeat("0", n) + s

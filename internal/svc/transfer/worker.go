@@ -175,11 +175,11 @@ func (w *Worker) advance(ctx context.Context, t *Transfer) error {
 }
 
 // backoff is how long to wait after so many failures in a row. What the core has refused is asked for again seldom, because each
-// refusal is an entry of its log.
+// refusal is an entry of its log. That a price or a verdict is missing is not recorded, and may end at any moment.
 func backoff(failures uint32, err error) time.Duration {
 	most := lastRetry
 	var p *problem.Error
-	if errors.As(err, &p) && (refused(p.Kind) || p.Kind == problem.WarmClosed || p.Kind == problem.NotYet || p.Kind == problem.NoPrice || p.Kind == problem.NoVerdict || p.Kind == problem.Reanchoring || p.Kind == problem.Frozen) {
+	if errors.As(err, &p) && (refused(p.Kind) || p.Kind == problem.WarmClosed || p.Kind == problem.NotYet || p.Kind == problem.Reanchoring || p.Kind == problem.Frozen) {
 		most = lastAsking
 	}
 	return min(firstRetry<<min(failures-1, 20), most)

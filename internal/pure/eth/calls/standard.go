@@ -106,3 +106,16 @@ var commands = map[byte]command{
 
 // StandardsOf lists the signatures of the functions that contracts of a kind have.
 func StandardsOf(k Kind) []string { return slices.Clone(standards[k]) }
+
+// OfOneKind says whether a function of a contract of a kind moves tokens that are one of a kind, or gives power over one: what such a token is worth no price of an
+// asset tells.
+func OfOneKind(k Kind, function string) bool {
+	switch function {
+	case fnSafeTransfer, fnSafeTransferData, fnSafeTransfer1155, fnSafeTransferBatch:
+		return true
+	case fnApprove, fnTransferFrom:
+		return k == NFT
+	default:
+		return false
+	}
+}
