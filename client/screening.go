@@ -21,7 +21,7 @@ type (
 )
 
 // Screening tells what sources of screening said last, as serve tells it: of one source where it is named, and on one subject where it is: a chain, a colon and an
-// address, or the id of a request.
+// address, or the hash of a request.
 func (c *Client) Screening(ctx context.Context, source, subject string) (s Screening, err error) {
 	q := url.Values{}
 	for k, v := range map[string]string{"source": source, "subject": subject} {

@@ -27,7 +27,7 @@ type screeningCmd struct {
 
 // opinion is a verdict as people write it.
 type opinion struct {
-	Subject    string        `required:"" placeholder:"SUBJECT" help:"Who it is about: ethereum:0x…, bitcoin:bc1…, a chain in full with its address (eip155:1:0x…), or the id of a request."`
+	Subject    string        `required:"" placeholder:"SUBJECT" help:"Who it is about: ethereum:0x…, bitcoin:bc1…, a chain in full with its address (eip155:1:0x…), or the hash of a request."`
 	Risk       uint32        `required:"" placeholder:"N" help:"0 harmless to 100 the worst. Scales of providers point both ways: convert."`
 	Categories []string      `placeholder:"CATEGORY" help:"What it has to do with, for instance mixer or sanctions."`
 	Exposure   string        `default:"none" enum:"none,indirect,direct" placeholder:"EXPOSURE" help:"none, indirect or direct."`
@@ -56,15 +56,15 @@ func (s *speaker) verdict(o opinion, at time.Time) (v verdict.Signed, err error)
 	return v, nil
 }
 
-// screenedSubject reads a subject: a chain, a colon and an address, or the id of a request.
+// screenedSubject reads a subject: a chain, a colon and an address, or the hash of a request.
 func screenedSubject(text string) (verdict.Subject, error) {
 	i := strings.LastIndexByte(text, ':')
 	if i < 0 {
-		id, err := client.ParseRequestID(text)
-		if err != nil {
-			return verdict.Subject{}, usage("subject %q: want a chain, a colon and an address, or the whole id of a request", text)
+		hash, err := hex.DecodeString(text)
+		if err != nil || len(hash) != 32 {
+			return verdict.Subject{}, usage("subject %q: want a chain, a colon and an address, or the whole hash of a request (bodyHash of its statement)", text)
 		}
-		return verdict.OfRequest(id), nil
+		return verdict.OfRequest([32]byte(hash)), nil
 	}
 	c, err := chainOf(text[:i])
 	if err != nil {
@@ -151,7 +151,7 @@ func readOpinions(path string, stale, lives time.Duration) (out []opinion, err e
 }
 
 type screeningShow struct {
-	Subject string `arg:"" optional:"" help:"Only on this: a chain, a colon and an address, or the id of a request."`
+	Subject string `arg:"" optional:"" help:"Only on this: a chain, a colon and an address, or the hash of a request."`
 	Source  string `placeholder:"ID" help:"Only of this source."`
 }
 

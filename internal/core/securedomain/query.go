@@ -7,8 +7,10 @@ import (
 	"errors"
 	"math"
 
+	"strongroom/internal/gate"
 	"strongroom/internal/gate/message"
 	"strongroom/internal/pure/authority"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/problem"
@@ -188,15 +190,19 @@ func (d *Domain) doneView(ctx context.Context, id custody.RequestID, o authority
 	return v, err
 }
 
-// Requests lists requests that wait, oldest first, from an entry on.
+// listBytes is about how long an answer that lists requests may be: half of a frame, so that the last one fits too (an entry is shorter than the other half).
+const listBytes = gate.MaxFrame / 2
+
+// Requests lists requests that wait, oldest first, from an entry on: as many as are asked for, or as an answer has room for, and one at least if there is one.
 func (d *Domain) Requests(in message.List) message.Requests {
 	limit := int(min(max(in.Limit, 1), 500))
 	d.mu.Lock()
 	list := d.state.PendingList()
 	d.mu.Unlock()
 	var out message.Requests
+	size := 0
 	for _, p := range list {
-		if len(out.Requests) == limit {
+		if len(out.Requests) == limit || size >= listBytes {
 			break
 		}
 		if p.Seq < in.From {
@@ -204,10 +210,16 @@ func (d *Domain) Requests(in message.List) message.Requests {
 		}
 		// One at a time: telling what a change of the rules lacks takes long, and nothing else is decided meanwhile.
 		d.mu.Lock()
-		if p, ok := d.state.Pending(p.ID); ok {
-			out.Requests = append(out.Requests, d.pendingView(p))
+		p, ok := d.state.Pending(p.ID)
+		var v message.Request
+		if ok {
+			v = d.pendingView(p)
 		}
 		d.mu.Unlock()
+		if ok {
+			size += len(canon.Encode(&v))
+			out.Requests = append(out.Requests, v)
+		}
 	}
 	return out
 }

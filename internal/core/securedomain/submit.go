@@ -114,8 +114,8 @@ func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.
 	if err := authority.Fresh(ev, at); err != nil {
 		return nil, recorded{}, err
 	}
-	if err := d.state.RoomFor(r.Initiator, len(r.Raw)+told.Size()); err != nil {
-		return nil, recorded{}, problem.New(problem.Busy, "%v; let some end first", err)
+	if err := d.roomFor(r, told, nil); err != nil { // before anything is worked out
+		return nil, recorded{}, err
 	}
 	if n := d.state.Counts().Signed; n >= authority.MaxSigned {
 		return nil, recorded{}, problem.New(problem.Busy, "%d signed requests can still be replaced; let some end first", n)
@@ -129,6 +129,11 @@ func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.
 	if err != nil {
 		return nil, recorded{}, err
 	}
+	if e.Decision.Outcome == policy.Allowed {
+		if err := d.roomFor(r, e.Facts.Simulation, e.Effects.Screening); err != nil {
+			return nil, recorded{}, err
+		}
+	}
 	if r.Operation.TakesAway() && e.Decision.Outcome == policy.Allowed && !e.Decision.Auto {
 		if _, err := d.now(); err != nil { // what others must approve has a time from which on it waits
 			return nil, recorded{}, err
@@ -137,6 +142,14 @@ func (d *Domain) accept(r *request.Parsed, kind policy.EvidenceKind, ev request.
 	e.Evidence = ev
 	rec, err := d.record(at, entry.KindRequest, entry.Confidential, e)
 	return e, rec, err
+}
+
+// roomFor says whether a request may wait, with what comes with it. The caller holds mu.
+func (d *Domain) roomFor(r *request.Parsed, told *simulation.Report, said []request.ScreeningEffect) error {
+	if err := d.state.RoomFor(r.Initiator, authority.WaitSize(r.Raw, told, said)); err != nil {
+		return problem.New(problem.Busy, "%v; let some end first", err)
+	}
+	return nil
 }
 
 // submitted waits for a request's entry and tells how it stands.

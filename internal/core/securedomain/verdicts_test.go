@@ -5,13 +5,18 @@ package securedomain_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"strongroom/internal/core/securedomain/domaintest"
+	"strongroom/internal/gate"
 	"strongroom/internal/gate/message"
+	"strongroom/internal/pure/btc"
+	"strongroom/internal/pure/canon"
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/policy"
@@ -111,7 +116,7 @@ func TestScreeningInTheCore(t *testing.T) {
 	if err != nil || len(out.Verdicts) != 1 || !out.Verdicts[0].Fresh || out.Verdicts[0].Verdict.Risk != 40 || len(out.Says) != 1 || out.Says[0].Risk != 40 || len(out.Sources) != 1 || out.Sources[0].Kept != 1 {
 		t.Errorf("%+v, %v", out, err)
 	}
-	other := verdict.OfRequest(custody.RequestID{1})
+	other := verdict.OfRequest([32]byte{1})
 	if out, err := h.D.Screening(message.ScreeningAsk{Subject: &other, Source: "screen"}); err != nil || len(out.Verdicts) != 0 || out.Says[0].Lack != policy.NoQuotes {
 		t.Errorf("of another: %+v, %v", out, err)
 	}
@@ -141,4 +146,74 @@ func TestVerdictsAtTheDoor(t *testing.T) {
 	}
 	h.Clock.Unsure.Store(false)
 	h.Check()
+}
+
+// TestVerdictsAtOnce: of lists that are handed in at the same time one becomes an entry; the others come too soon after it.
+func TestVerdictsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := hotDomain(t, domaintest.Options{Document: withScreening})
+	size := h.D.Status().Size
+	list := make([]verdict.Signed, 64)
+	for i := range list {
+		v := judged(h, 1).Said
+		v.Subject = verdict.OfRequest([32]byte{byte(i)})
+		list[i] = verdict.Sign(v, "north", feedKey(7))
+	}
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for _, x := range list {
+		all.Go(func() {
+			<-start
+			if _, err := h.D.Verdicts(t.Context(), message.Verdicts{Verdicts: []verdict.Signed{x}}); err != nil && problem.KindOf(err) != problem.Busy {
+				t.Error(err)
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	if n := h.D.Status().Size - size; n != 1 {
+		t.Errorf("%d entries within a second", n)
+	}
+}
+
+// TestListFitsInAnAnswer: requests with many outputs, of each of which many sources say something, are listed in as many answers as they need.
+func TestListFitsInAnAnswer(t *testing.T) {
+	t.Parallel()
+	h := domaintest.New(t, domaintest.Options{Document: func(d *policy.Document) {
+		over := uint32(40)
+		for i := range policy.MaxScreeningSources {
+			d.ScreeningSources = append(d.ScreeningSources, policy.ScreeningSource{ID: fmt.Sprintf("source-%02d-%s", i, strings.Repeat("x", 30)), MinSigners: 1, MaxAge: 60,
+				Signers: []testimony.Signer{{ID: "north", Pub: feedKey(byte(20 + i)).Public().(ed25519.PublicKey)}}})
+		}
+		d.Guards = nil
+		d.Obligations = []policy.Obligation{{ID: "risky", Add: policy.Addition{Delay: 60}, When: policy.Match{Operations: []request.Operation{request.Transfer}, Screening: &policy.ScreeningMatch{RiskOver: &over}}}}
+	}})
+	h.Wallet("coins", custody.BitcoinRegtest, request.SchemeP2WPKH)
+	body := request.TransferBody{Wallet: "coins", Asset: custody.BitcoinRegtest.Native(), FeeCap: custody.U64(1000)}
+	for i := range request.MaxOutputs {
+		a, err := btc.Script(append([]byte{0, 20, byte(i), byte(i >> 8)}, make([]byte, 18)...)).Address(btc.Regtest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body.Outputs = append(body.Outputs, request.Output{Address: a, Amount: custody.U64(1000)})
+	}
+	const asked = 12
+	for range asked {
+		submitted(t, h, h.Alice, h.Request(h.Alice, request.Transfer, body))
+	}
+	seen, from := 0, uint64(0)
+	for {
+		list := h.D.Requests(message.List{From: from, Limit: 200})
+		if len(list.Requests) == 0 {
+			break
+		}
+		if n := len(canon.Encode(&list)); n > gate.MaxFrame*3/4 {
+			t.Fatalf("an answer has %d bytes", n)
+		}
+		seen += len(list.Requests)
+		from = list.Requests[len(list.Requests)-1].Seq + 1
+	}
+	if seen != asked {
+		t.Errorf("%d requests are listed", seen)
+	}
 }

@@ -78,7 +78,7 @@ func (p *Pages) home(c *call) error {
 			}
 			from = v.Seq + 1
 		}
-		if looked += len(list.Requests); len(list.Requests) < perLook {
+		if looked += len(list.Requests); len(list.Requests) == 0 { // a short list may be all that fits in an answer
 			break
 		}
 		if looked >= maxListed {

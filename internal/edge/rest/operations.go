@@ -75,7 +75,7 @@ func (s *Server) operations() []*operation {
 		{id: "submitVerdicts", services: everybody, method: post, path: "/v1/verdicts", summary: "Hand in what signers of the rules' sources of screening said; the signatures speak, whoever carries them",
 			body: apiv1.VerdictsIn{}, reply: apiv1.StatementsTaken{}, handle: s.submitVerdicts},
 		{id: "listVerdicts", services: everybody, method: get, path: "/v1/verdicts", summary: "What sources of screening said last, and how they are", reply: apiv1.Screening{}, handle: s.listVerdicts,
-			query: []param{{"source", "only of this source", false}, {"subject", "only on this subject: a chain, a colon and an address, or the id of a request", false}, {"limit", "most verdicts", true}}},
+			query: []param{{"source", "only of this source", false}, {"subject", "only on this subject: a chain, a colon and an address, or the hash of a request", false}, {"limit", "most verdicts", true}}},
 		{id: "listPrices", services: everybody, method: get, path: "/v1/prices", summary: "What the rules know of what assets are worth", reply: apiv1.PriceList{}, handle: s.listPrices},
 
 		{id: "startCheck", verb: policy.VerbCheck, method: post, path: "/v1/audit/check", summary: "Start the full re-check of the log", reply: apiv1.Check{}, status: http.StatusAccepted, handle: s.check(true)},

@@ -68,7 +68,7 @@ func (s *Server) listVerdicts(c *call) error {
 	return c.reply(out)
 }
 
-// subject reads a chain, a colon and an address, or the id of a request; nothing is no subject.
+// subject reads a chain, a colon and an address, or the hash of a request; nothing is no subject.
 func subject(text string) (*verdict.Subject, error) {
 	if text == "" {
 		return nil, nil
@@ -80,7 +80,7 @@ func subject(text string) (*verdict.Subject, error) {
 		x.Request = b
 	}
 	if err := x.Check(); err != nil {
-		return nil, problem.New(problem.Malformed, "query parameter subject: want a chain, a colon and an address, or the id of a request: %v", err)
+		return nil, problem.New(problem.Malformed, "query parameter subject: want a chain, a colon and an address, or the hash of a request: %v", err)
 	}
 	return &x, nil
 }

@@ -52,7 +52,7 @@ func (s *State) applyRequest(l entry.Leaf, leaf [32]byte, b *entry.Request) (fun
 			s.finish(id, Outcome{BodyHash: hash, Seq: l.Seq, Own: []uint64{l.Seq}, End: EndRefused}, l.Time)
 		}, nil
 	}
-	if err := s.RoomFor(r.Initiator, len(b.Request)+b.Facts.Simulation.Size()); err != nil {
+	if err := s.RoomFor(r.Initiator, WaitSize(b.Request, b.Facts.Simulation, b.Effects.Screening)); err != nil {
 		return nil, err
 	}
 	if err := s.checkCharges(b.Decision, nil, Moment{l.Time, l.Bound}); err != nil {

@@ -187,7 +187,7 @@ func Describe(rules *policy.Rules, view View, w entry.Wallet, receiving uint32, 
 	}
 	rules.Valued(&f, view.Prices)
 	f.Simulation = view.simulated(f, e)
-	rules.Screened(&f, r.Ident, view.Verdicts)
+	rules.Screened(&f, r.Digest, view.Verdicts)
 	e.Screening = screeningEffects(f)
 	return f, e, b, err
 }

@@ -46,4 +46,19 @@ func ReadSimulation(b []byte) *simulation.Report {
 }
 
 // size is what a request takes of the room of its initiator, in bytes.
-func (p *Pending) size() int { return len(p.Request) + p.Simulation.Size() }
+func (p *Pending) size() int { return WaitSize(p.Request, p.Simulation, p.Effects.Screening) }
+
+// WaitSize is what a request takes of the room of its initiator while it waits, in bytes: itself, the report that came with it, and what sources of screening said
+// of each of its addresses, which effects and decision both have and which can be much longer than the request.
+func WaitSize(raw []byte, told *simulation.Report, said []request.ScreeningEffect) int {
+	const other = 64 // bytes of what has a fixed size, about
+	n := len(raw) + told.Size()
+	for _, x := range said {
+		one := other + len(x.Source) + len(x.Chain) + len(x.Address)
+		for _, c := range x.Categories {
+			one += other/4 + len(c)
+		}
+		n += 2 * one
+	}
+	return n
+}

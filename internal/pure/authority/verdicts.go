@@ -27,9 +27,14 @@ type verdicts struct {
 	order []*keptVerdict // by entry, then as in it; nil where another took its place or it ended
 	gone  int            // nils in order
 	ends  verdictEnds
-	kept  map[string]int         // by source: how many there are
+	kept  map[voice]int          // how many there are of each
 	told  map[string]sourceTimes // by source, while it is in the rule document
 }
+
+// voice is a signer of a source.
+type voice struct{ source, signer string }
+
+func (r VerdictRecord) voice() voice { return voice{r.Verdict.Source, r.Signer} }
 
 // sourceTimes is what the state keeps of a source of screening besides verdicts, in Unix seconds.
 type sourceTimes struct {
@@ -38,7 +43,7 @@ type sourceTimes struct {
 }
 
 func newVerdicts() verdicts {
-	return verdicts{of: map[verdictKey]*keptVerdict{}, kept: map[string]int{}, told: map[string]sourceTimes{}}
+	return verdicts{of: map[verdictKey]*keptVerdict{}, kept: map[voice]int{}, told: map[string]sourceTimes{}}
 }
 
 // verdictKey names the latest verdict of a signer.
@@ -99,7 +104,7 @@ func (v *verdicts) add(r VerdictRecord, maxAge int64) {
 	k := &keptVerdict{VerdictRecord: r, raw: canon.Encode(&r), place: len(v.order)}
 	v.order = append(v.order, k)
 	v.of[r.key()] = k
-	v.kept[r.Verdict.Source]++
+	v.kept[r.voice()]++
 	heap.Push(&v.ends, verdictEnd{r.Verdict.AsOf + maxAge, k})
 }
 
@@ -109,7 +114,7 @@ func (v *verdicts) drop(k *keptVerdict) {
 		return
 	}
 	delete(v.of, k.key())
-	v.kept[k.Verdict.Source]--
+	v.kept[k.voice()]--
 	v.order[k.place] = nil
 	if v.gone++; v.gone <= len(v.of)+64 {
 		return
@@ -180,8 +185,25 @@ func (s *State) FitsVerdict(q verdict.Signed, at Moment, more int) error {
 	if from := s.gov.verdicts.told[src.ID].from; q.Said.AsOf < from {
 		return problem.New(problem.Expired, "the verdict is from before the rules took source %s as it is, at %d", src.ID, from)
 	}
-	if !has && len(s.gov.verdicts.of)+more >= MaxVerdicts {
+	if has {
+		return nil
+	}
+	return s.roomForVerdict(voice{src.ID, q.Signer}, more)
+}
+
+// roomForVerdict says whether one more may be kept of a signer. While fewer than half of the places are taken everybody has room; the others are shared, so that who
+// has the key of one signer can't silence all others.
+func (s *State) roomForVerdict(by voice, more int) error {
+	const shared = MaxVerdicts / 2
+	signers := 0
+	for _, src := range s.Doc.ScreeningSources {
+		signers += len(src.Signers)
+	}
+	switch v := &s.gov.verdicts; {
+	case len(v.of)+more >= MaxVerdicts:
 		return problem.New(problem.Busy, "%d verdicts are kept already; hand this one in when some have ended, or let sources give theirs a shorter life", MaxVerdicts)
+	case len(v.of)+more >= shared && v.kept[by]+more >= shared/signers:
+		return problem.New(problem.Busy, "%d verdicts are kept already, %d of this signer; hand this one in when some have ended, or let the source give its own a shorter life", len(v.of), v.kept[by])
 	}
 	return nil
 }
@@ -306,7 +328,11 @@ func (x SourceState) Silent(at Moment) bool {
 // SourceStates lists the sources of screening in the order of the rule document.
 func (s *State) SourceStates() (out []SourceState) {
 	for _, src := range s.Doc.ScreeningSources {
-		out = append(out, SourceState{Source: src.ID, Kept: s.gov.verdicts.kept[src.ID], Newest: s.gov.verdicts.told[src.ID].newest, MaxAge: src.MaxAge})
+		kept := 0
+		for _, x := range src.Signers {
+			kept += s.gov.verdicts.kept[voice{src.ID, x.ID}]
+		}
+		out = append(out, SourceState{Source: src.ID, Kept: kept, Newest: s.gov.verdicts.told[src.ID].newest, MaxAge: src.MaxAge})
 	}
 	return out
 }

@@ -6,13 +6,13 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"strongroom/internal/pure/canon"
-	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/entry"
 	"strongroom/internal/pure/eth"
 	"strongroom/internal/pure/policy"
@@ -113,7 +113,7 @@ func TestVerdictOnARequest(t *testing.T) {
 	t.Parallel()
 	w := screenedWorld(t, 1)
 	r := w.request(who("service"), request.Transfer, payEVM(5))
-	on := verdict.OfRequest(r.ID())
+	on := verdict.OfRequest(r.Hash())
 	w.verdicts(t, w.verdictOf("north", on, 7, 0))
 	e := w.asked(t, who("service"), r)
 	if e.Decision.Outcome != policy.Allowed || len(e.Facts.Screening) != 2 || e.Facts.Screening[1].Address != "" || e.Facts.Screening[1].Risk != 7 {
@@ -126,6 +126,22 @@ func TestVerdictOnARequest(t *testing.T) {
 	wants(t, "the request is risky, the address is not", w.s.Ready(p, w.at(), Derive), problem.RefusedByRule)
 	if e, _ := w.ask(t, 5); e.Decision.Outcome != policy.Allowed {
 		t.Errorf("another request to the same address: %+v", e.Decision)
+	}
+}
+
+// TestVerdictIsOnOneBody: who has had one payment screened can't make another one of it that has the same idempotency key.
+func TestVerdictIsOnOneBody(t *testing.T) {
+	t.Parallel()
+	w := screenedWorld(t, 1)
+	r := w.request(who("service"), request.Transfer, payEVM(5))
+	changed := r
+	changed.Body = canon.Encode(payEVM(6))
+	w.verdicts(t, w.verdictOf("north", verdict.OfRequest(r.Hash()), 7, 0))
+	if e := w.asked(t, who("service"), changed); e.Decision.Outcome != policy.Held || changed.ID() != r.ID() {
+		t.Errorf("another body under the same key is screened too: %+v", e.Decision)
+	}
+	if e := w.asked(t, who("service"), r); e.Decision.Outcome != policy.Allowed {
+		t.Errorf("%+v", e.Decision)
 	}
 }
 
@@ -245,7 +261,7 @@ func TestScreeningChanges(t *testing.T) {
 	} {
 		w := screenedWorld(t, 1)
 		w.verdicts(t, w.verdictOf("north", w.bank(), 0, 0), w.verdictOf("south", w.bank(), 0, 0), w.verdictOf("west", w.bank(), 0, 0))
-		before := w.verdictOf("west", verdict.OfRequest(custody.RequestID{9}), 0, 0)
+		before := w.verdictOf("west", verdict.OfRequest([32]byte{9}), 0, 0)
 		w.advance(20 * time.Second)
 		d := w.s.Doc
 		d.Version, d.PrevHash, d.ScreeningSources, d.Guards = d.Version+1, w.s.Rules.Hash(), []policy.ScreeningSource{screenSource(1)}, slices.Clone(d.Guards)
@@ -339,9 +355,17 @@ func TestVerdictsAreBounded(t *testing.T) {
 	at := w.now / 1e9
 	for i := range MaxVerdicts - 1 {
 		v := verdict.Verdict{V: 1, Authority: w.s.Authority, Source: "screen", Subject: numbered(i), Exposure: verdict.NotExposed, Status: verdict.Accept, AsOf: at, Expires: at + 60}
-		w.s.gov.verdicts.add(VerdictRecord{v, "north", 1}, 60)
+		by := "north"
+		if i >= MaxVerdicts/2+100 {
+			by = "south"
+		}
+		w.s.gov.verdicts.add(VerdictRecord{v, by, 1}, 60)
 	}
-	one, two := w.verdictOf("north", numbered(MaxVerdicts), 0, 1), w.verdictOf("north", numbered(MaxVerdicts+1), 0, 1)
+	wants(t, "beyond the share", w.s.FitsVerdict(w.verdictOf("south", numbered(7), 0, 1), w.at(), 0), problem.Busy)
+	if err := w.s.FitsVerdict(w.verdictOf("west", numbered(7), 0, 1), w.at(), 0); err != nil {
+		t.Errorf("of a signer who has said nothing yet: %v", err)
+	}
+	one, two := w.verdictOf("west", numbered(MaxVerdicts), 0, 1), w.verdictOf("west", numbered(MaxVerdicts+1), 0, 1)
 	list := []verdict.Signed{one, two}
 	slices.SortFunc(list, CompareVerdicts)
 	w.refused(t, "two more", &entry.Verdicts{Verdicts: list})
@@ -361,6 +385,23 @@ func TestVerdictsAreBounded(t *testing.T) {
 	w.verdicts(t, w.verdictOf("north", numbered(MaxVerdicts+1), 0, 0))
 }
 
+// TestOneSignerLeavesRoom: who has one signer's key can fill half of the places and no more; the others still speak.
+func TestOneSignerLeavesRoom(t *testing.T) {
+	t.Parallel()
+	w := screenedWorld(t, 1)
+	at := w.now / 1e9
+	for i := range MaxVerdicts/2 - 1 {
+		v := verdict.Verdict{V: 1, Authority: w.s.Authority, Source: "screen", Subject: numbered(i), Exposure: verdict.NotExposed, Status: verdict.Accept, AsOf: at, Expires: at + 60}
+		w.s.gov.verdicts.add(VerdictRecord{v, "north", 1}, 60)
+	}
+	w.verdicts(t, w.verdictOf("north", numbered(MaxVerdicts), 0, 1))
+	wants(t, "one more", w.s.FitsVerdict(w.verdictOf("north", numbered(MaxVerdicts+1), 0, 1), w.at(), 0), problem.Busy)
+	w.verdicts(t, w.verdictOf("south", numbered(MaxVerdicts+1), 0, 1))
+	if st := w.s.SourceStates(); st[0].Kept != MaxVerdicts/2+1 {
+		t.Errorf("%d are kept", st[0].Kept)
+	}
+}
+
 // TestVerdictsAgreeWithAModel: verdicts of three signers on four subjects come, age and are replaced in any order, with restarts between; what decisions are told
 // is what a list of all that was ever taken says.
 func TestVerdictsAgreeWithAModel(t *testing.T) {
@@ -369,7 +410,7 @@ func TestVerdictsAgreeWithAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := screenedWorld(t, 2)
 		var all []verdict.Signed
-		subjects := []verdict.Subject{w.bank(), numbered(1), numbered(2), verdict.OfRequest(custody.RequestID{1})}
+		subjects := []verdict.Subject{w.bank(), numbered(1), numbered(2), verdict.OfRequest([32]byte{1})}
 		t.Repeat(map[string]func(*rapid.T){
 			"say": func(t *rapid.T) {
 				var list []verdict.Signed
@@ -467,4 +508,24 @@ func BenchmarkVerdicts(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestScreeningTakesRoom: what sources said of a request that waits counts in the room of who asked.
+func TestScreeningTakesRoom(t *testing.T) {
+	t.Parallel()
+	w := screenedWorld(t, 1)
+	v := w.verdictOf("north", w.bank(), 7, 0).Said
+	for i := range verdict.MaxCategories {
+		v.Categories = append(v.Categories, fmt.Sprintf("category-%02d-%s", i, strings.Repeat("x", 20)))
+	}
+	w.verdicts(t, verdict.Sign(v, "north", feedKey("screen north")))
+	e, id := w.ask(t, 5)
+	p, ok := w.s.Pending(id)
+	if want := len(e.Request) + len(canon.Encode(e.Effects.Screening)) + len(canon.Encode(e.Decision.Screening)); !ok || p.size() < want {
+		t.Errorf("counts as %d bytes, and takes %d", p.size(), want)
+	}
+	if was := w.s.waits[p.Initiator].bytes; was < p.size() {
+		t.Errorf("%d", was)
+	}
+	w.restores(t)
 }

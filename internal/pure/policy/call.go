@@ -13,6 +13,7 @@ import (
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/eth"
 	"strongroom/internal/pure/eth/abi"
+	"strongroom/internal/pure/eth/calls"
 	"strongroom/internal/pure/problem"
 	"strongroom/internal/pure/request"
 )
@@ -93,7 +94,7 @@ func (r *Rules) movedTo(f *Facts, i int, m request.Movement) Destination {
 	return to
 }
 
-// barredCall refuses a call that moves something to where no transfer may go, gives power over tokens to an address on the blacklist, or calls a contract on it;
+// barredCall refuses a call that moves something to where no transfer may go, gives something else to an address on the blacklist, gives power over tokens to an address on the blacklist, or calls a contract on it;
 // and a message that gives such power, or is for such a contract.
 func (r *Rules) barredCall(f *Facts) (rule, criterion, observed string) {
 	if f.Operation == request.MessageSign {
@@ -110,6 +111,11 @@ func (r *Rules) barredCall(f *Facts) (rule, criterion, observed string) {
 	}
 	if who := r.blockedPower(f.Chain, f.Call.Approvals); who != "" {
 		return RuleBlacklist, "call", who
+	}
+	for _, who := range calls.Receivers(f.Call) {
+		if r.Blocked(f.Chain, who) {
+			return RuleBlacklist, "call", who + ", who gets something"
+		}
 	}
 	for _, c := range f.Call.Calls {
 		if r.Blocked(f.Chain, c.Contract) {

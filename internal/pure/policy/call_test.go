@@ -421,6 +421,8 @@ func TestCallsAreBarred(t *testing.T) {
 		"movement": {Calls: []request.CallNode{node(0, "usd", stakeFn)}, Movements: []request.Movement{{Asset: "eip155:1/erc20:0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB", To: thief, Amount: *u("5")}}},
 		"approval": {Calls: []request.CallNode{node(0, "usd", stakeFn)}, Approvals: []request.TokenApproval{{Contract: thief, Spender: thief, Amount: *u("5")}}},
 		"call":     {Calls: []request.CallNode{node(0, "usd", stakeFn), inner}},
+		"sweep":    {Calls: []request.CallNode{node(0, "usd", stakeFn), node(1, "usd", "SWEEP(address,address,uint256)", vendor, thief, "0")}},
+		"NFT":      {Calls: []request.CallNode{node(0, "usd", stakeFn), node(1, "usd", "safeTransferFrom(address,address,uint256)", vendor, thief, "0")}},
 	} {
 		f := calling("0", e)
 		f.Moves = make([]policy.Destination, len(e.Movements))

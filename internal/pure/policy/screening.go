@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"slices"
 
-	"strongroom/internal/pure/custody"
+	"strongroom/internal/pure/eth/calls"
 	"strongroom/internal/pure/request"
 	"strongroom/internal/pure/testimony"
 	screen "strongroom/internal/pure/verdict" // the package has another verdict
@@ -122,6 +122,7 @@ func (f *Facts) subjects() (out []string, open bool) {
 		for _, m := range f.Call.Movements {
 			out = append(out, m.To)
 		}
+		out = append(out, calls.Receivers(f.Call)...)
 		power, open = f.Call.Approvals, f.Call.Undecoded != ""
 	}
 	if h.message && f.Message != nil {
@@ -142,7 +143,7 @@ func screened(o request.Operation) bool {
 }
 
 // Screened completes facts of a request with what the sources say that the rules look at: of each address that gets something, and of the request.
-func (r *Rules) Screened(f *Facts, id custody.RequestID, known func(source string, s screen.Subject) Screened) {
+func (r *Rules) Screened(f *Facts, hash [32]byte, known func(source string, s screen.Subject) Screened) {
 	if len(r.screens) == 0 || !screened(f.Operation) {
 		return
 	}
@@ -159,7 +160,7 @@ func (r *Rules) Screened(f *Facts, id custody.RequestID, known func(source strin
 		for _, a := range addresses {
 			f.Screening = append(f.Screening, ask(src, screen.OfAddress(f.Chain, a)))
 		}
-		if x := ask(src, screen.OfRequest(id)); x.Lack == "" {
+		if x := ask(src, screen.OfRequest(hash)); x.Lack == "" {
 			f.Screening = append(f.Screening, x)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/policy"
 	"strongroom/internal/pure/price"
 	"strongroom/internal/pure/problem"
@@ -56,7 +55,7 @@ func drawVerdicts(t *rapid.T, d policy.Document, f *policy.Facts) {
 	if err != nil {
 		return // accepted by the generator, and refused by nobody but a test of it
 	}
-	r.Screened(f, custody.RequestID{1}, func(_ string, s verdict.Subject) policy.Screened {
+	r.Screened(f, [32]byte{1}, func(_ string, s verdict.Subject) policy.Screened {
 		n := rapid.IntRange(0, 5).Draw(t, "verdict")
 		if len(s.Request) > 0 {
 			n -= 3
@@ -138,8 +137,8 @@ func TestMissingNeverAllowsMore(t *testing.T) {
 		f := drawFacts(t, d)
 		f.Screening = nil
 		present, absent := f, f
-		r.Screened(&present, custody.RequestID{1}, harmless)
-		r.Screened(&absent, custody.RequestID{1}, func(src string, s verdict.Subject) policy.Screened {
+		r.Screened(&present, [32]byte{1}, harmless)
+		r.Screened(&absent, [32]byte{1}, func(src string, s verdict.Subject) policy.Screened {
 			if rapid.Bool().Draw(t, "there") {
 				return harmless(src, s)
 			}
@@ -164,7 +163,7 @@ func screenedRules(t *testing.T, change func(*policy.Document), known map[string
 	change(&d)
 	r := compile(t, d)
 	f := to(facts(alice, "hot", "100"), broker, policy.Whitelisted, "broker")
-	r.Screened(&f, custody.RequestID{1}, func(src string, s verdict.Subject) policy.Screened {
+	r.Screened(&f, [32]byte{1}, func(src string, s verdict.Subject) policy.Screened {
 		where := src
 		if len(s.Request) > 0 {
 			where += "/request"
@@ -300,7 +299,7 @@ func TestWhoGetsSomething(t *testing.T) {
 		r := compile(t, d)
 		f := x.f
 		var asked []string
-		r.Screened(&f, custody.RequestID{1}, func(_ string, s verdict.Subject) policy.Screened {
+		r.Screened(&f, [32]byte{1}, func(_ string, s verdict.Subject) policy.Screened {
 			if s.Address != "" {
 				asked = append(asked, s.Address)
 				return opinion(0, verdict.Accept)
@@ -328,7 +327,7 @@ func TestWhoGetsSomething(t *testing.T) {
 	r := compile(t, d)
 	for spoken, want := range map[bool]policy.Outcome{false: policy.Held, true: policy.Allowed} {
 		f := calling("0", request.CallEffects{Calls: []request.CallNode{node(0, "usd", "")}, Undecoded: "who knows"})
-		r.Screened(&f, custody.RequestID{1}, func(_ string, s verdict.Subject) policy.Screened {
+		r.Screened(&f, [32]byte{1}, func(_ string, s verdict.Subject) policy.Screened {
 			if len(s.Request) > 0 && !spoken {
 				return policy.Screened{Lack: policy.NoQuotes}
 			}
@@ -349,7 +348,7 @@ func TestMovementsAreScreened(t *testing.T) {
 	r := compile(t, d)
 	for bad, want := range map[string]policy.Outcome{broker: policy.Denied, vendor: policy.Allowed} {
 		f := calling("0", request.CallEffects{Calls: []request.CallNode{node(0, "vault", stakeFn)}, Movements: []request.Movement{{Asset: ether, From: thief, To: broker, Amount: *u("1")}}})
-		r.Screened(&f, custody.RequestID{1}, func(_ string, s verdict.Subject) policy.Screened {
+		r.Screened(&f, [32]byte{1}, func(_ string, s verdict.Subject) policy.Screened {
 			switch s.Address {
 			case bad:
 				return opinion(50, verdict.Accept)
@@ -458,6 +457,28 @@ func TestDiffTellsOfScreening(t *testing.T) {
 	} {
 		if got := policy.Diff(x[0], x[1]); len(got) != 1 || !strings.Contains(got[0], want) {
 			t.Errorf("want %q, got %q", want, got)
+		}
+	}
+}
+
+// TestWhoGetsSomethingOfACall: a router's payments and tokens of their own kind are no movements, and who gets them is screened all the same.
+func TestWhoGetsSomethingOfACall(t *testing.T) {
+	t.Parallel()
+	d := sample()
+	d.ScreeningSources = screeners()[:1]
+	d.Guards = append(d.Guards, policy.Guard{ID: "screen", Effect: policy.Deny, When: policy.Match{Screening: &policy.ScreeningMatch{RiskOver: risk(40)}}})
+	d.Routes = []policy.Route{{ID: "calls", Priority: 1, When: policy.Match{Operations: []request.Operation{request.ContractCall}}, Auto: true}}
+	r := compile(t, d)
+	for _, fn := range []string{"SWEEP(address,address,uint256)", "TRANSFER(address,address,uint256)", "safeTransferFrom(address,address,uint256)", "transferFrom(address,address,uint256)"} {
+		f := calling("0", request.CallEffects{Calls: []request.CallNode{node(0, "usd", stakeFn), node(1, "usd", fn, vendor, broker, "0")}})
+		r.Screened(&f, [32]byte{1}, func(_ string, s verdict.Subject) policy.Screened {
+			if s.Address == broker {
+				return opinion(90, verdict.Freeze, "sanctions")
+			}
+			return opinion(0, verdict.Accept)
+		})
+		if got := r.Evaluate(f); got.Outcome != policy.Denied || got.Rule != "screen" {
+			t.Errorf("%s: %s", fn, describe(got))
 		}
 	}
 }

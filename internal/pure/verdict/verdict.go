@@ -53,30 +53,31 @@ func Exposures() []Exposure { return []Exposure{NotExposed, Indirect, Direct} }
 // Statuses lists the statuses, harmless first.
 func Statuses() []Status { return []Status{Accept, Wait, Alert, Reject, Freeze} }
 
-// Subject is what a verdict is about: an address on a chain, or a request of this authority, whatever it pays.
+// Subject is what a verdict is about: an address on a chain, or a request of this authority. A request is named by its hash, which binds what it pays: its id
+// would not, and whoever had one payment screened could ask for another under the same idempotency key.
 type Subject struct {
 	Chain   custody.ChainID  `cbor:"1,keyasint,omitempty"` // CAIP-2
 	Address string           `cbor:"2,keyasint,omitempty"` // in its one spelling: EIP-55, lower-case bech32
-	Request custody.HexBytes `cbor:"3,keyasint,omitempty"` // id, 32 bytes; then the others are absent
+	Request custody.HexBytes `cbor:"3,keyasint,omitempty"` // hash ([request.Request.Hash]), 32 bytes; then the others are absent
 }
 
 // OfAddress gives the subject of an address.
 func OfAddress(c custody.ChainID, address string) Subject { return Subject{Chain: c, Address: address} }
 
-// OfRequest gives the subject of a request.
-func OfRequest(id custody.RequestID) Subject { return Subject{Request: id[:]} }
+// OfRequest gives the subject of a request, by its hash.
+func OfRequest(hash [32]byte) Subject { return Subject{Request: hash[:]} }
 
 // Key is a subject as maps know it.
 type Key struct {
 	Chain   custody.ChainID
 	Address string
-	Request string // the bytes of the id, or nothing
+	Request string // the bytes of the hash, or nothing
 }
 
 // Key gives the key of a subject.
 func (s Subject) Key() Key { return Key{s.Chain, s.Address, string(s.Request)} }
 
-// Compare orders subjects: by chain and address, then requests by id.
+// Compare orders subjects: by chain and address, then requests by hash.
 func (s Subject) Compare(o Subject) int {
 	return cmp.Or(cmp.Compare(len(s.Request), len(o.Request)), cmp.Compare(s.Chain, o.Chain), cmp.Compare(s.Address, o.Address), slices.Compare(s.Request, o.Request))
 }
@@ -93,7 +94,7 @@ func (s Subject) String() string {
 func (s Subject) Check() error {
 	if len(s.Request) > 0 {
 		if len(s.Request) != 32 || s.Chain != "" || s.Address != "" {
-			return errors.New("subject: a request is named by its id of 32 bytes alone")
+			return errors.New("subject: a request is named by its hash of 32 bytes alone")
 		}
 		return nil
 	}

@@ -71,23 +71,23 @@ func TestVerdictsThatAreRefused(t *testing.T) {
 		"one spelling": func(s *verdict.Signed) {
 			s.Said.Subject = verdict.OfAddress("bip122:000000000019d6689c085ae165831e93", strings.ToUpper(bitcoin))
 		},
-		"subject":         func(s *verdict.Signed) { s.Said.Subject = verdict.Subject{} },
-		"id of 32 bytes":  func(s *verdict.Signed) { s.Said.Subject.Request = make([]byte, 32) },
-		"by its id of 32": func(s *verdict.Signed) { s.Said.Subject = verdict.Subject{Request: make([]byte, 31)} },
-		"risk is 101":     func(s *verdict.Signed) { s.Said.Risk = 101 },
-		"more than 16":    func(s *verdict.Signed) { s.Said.Categories = many },
-		"category":        func(s *verdict.Signed) { s.Said.Categories = []string{"Bad"} },
-		"sorted":          func(s *verdict.Signed) { s.Said.Categories = []string{"b", "a"} },
-		"distinct":        func(s *verdict.Signed) { s.Said.Categories = []string{"a", "a"} },
-		"exposure":        func(s *verdict.Signed) { s.Said.Exposure = "some" },
-		"status":          func(s *verdict.Signed) { s.Said.Status = "" },
-		"asOf 0":          func(s *verdict.Signed) { s.Said.AsOf = 0 },
-		"expires 8589":    func(s *verdict.Signed) { s.Said.Expires = 1<<33 + 1 },
-		"not after asOf":  func(s *verdict.Signed) { s.Said.Expires = s.Said.AsOf },
-		"evidence":        func(s *verdict.Signed) { s.Said.Evidence = []byte{1} },
-		"signer":          func(s *verdict.Signed) { s.Signer = "" },
-		"a signature has": func(s *verdict.Signed) { s.Sig = s.Sig[:63] },
-		"more than 1024":  func(s *verdict.Signed) { s.Said.Categories = long },
+		"subject":           func(s *verdict.Signed) { s.Said.Subject = verdict.Subject{} },
+		"hash of 32 bytes":  func(s *verdict.Signed) { s.Said.Subject.Request = make([]byte, 32) },
+		"by its hash of 32": func(s *verdict.Signed) { s.Said.Subject = verdict.Subject{Request: make([]byte, 31)} },
+		"risk is 101":       func(s *verdict.Signed) { s.Said.Risk = 101 },
+		"more than 16":      func(s *verdict.Signed) { s.Said.Categories = many },
+		"category":          func(s *verdict.Signed) { s.Said.Categories = []string{"Bad"} },
+		"sorted":            func(s *verdict.Signed) { s.Said.Categories = []string{"b", "a"} },
+		"distinct":          func(s *verdict.Signed) { s.Said.Categories = []string{"a", "a"} },
+		"exposure":          func(s *verdict.Signed) { s.Said.Exposure = "some" },
+		"status":            func(s *verdict.Signed) { s.Said.Status = "" },
+		"asOf 0":            func(s *verdict.Signed) { s.Said.AsOf = 0 },
+		"expires 8589":      func(s *verdict.Signed) { s.Said.Expires = 1<<33 + 1 },
+		"not after asOf":    func(s *verdict.Signed) { s.Said.Expires = s.Said.AsOf },
+		"evidence":          func(s *verdict.Signed) { s.Said.Evidence = []byte{1} },
+		"signer":            func(s *verdict.Signed) { s.Signer = "" },
+		"a signature has":   func(s *verdict.Signed) { s.Sig = s.Sig[:63] },
+		"more than 1024":    func(s *verdict.Signed) { s.Said.Categories = long },
 	} {
 		s := verdict.Sign(one(), "north", keyOf(1))
 		spoil(&s)
@@ -98,7 +98,7 @@ func TestVerdictsThatAreRefused(t *testing.T) {
 			t.Errorf("%q: it is well-formed", want)
 		}
 	}
-	for _, good := range []verdict.Subject{verdict.OfRequest(custody.RequestID{}), verdict.OfAddress("bip122:000000000019d6689c085ae165831e93", bitcoin)} {
+	for _, good := range []verdict.Subject{verdict.OfRequest([32]byte{}), verdict.OfAddress("bip122:000000000019d6689c085ae165831e93", bitcoin)} {
 		if err := good.Check(); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
@@ -160,7 +160,7 @@ func FuzzDecode(f *testing.F) {
 	s := verdict.Sign(one(), "north", keyOf(1))
 	f.Add(s.Encode())
 	r := one()
-	r.Subject = verdict.OfRequest(custody.RequestID{1})
+	r.Subject = verdict.OfRequest([32]byte{1})
 	s = verdict.Sign(r, "north", keyOf(1))
 	f.Add(s.Encode())
 	f.Add([]byte{0xa3})

@@ -177,7 +177,7 @@ func (m meaning) command(b byte, input []byte) error {
 	}
 	x := m
 	x.args = args
-	x.node = request.CallNode{Depth: m.node.Depth + 1, Contract: m.node.Contract, ID: m.node.ID, Kind: m.node.Kind, Function: c.name + c.inputs}
+	x.node = request.CallNode{Depth: m.node.Depth + 1, Contract: m.node.Contract, ID: m.node.ID, Kind: m.node.Kind, Function: c.signature()}
 	if x.node.Args, err = m.u.show(args); err != nil {
 		return m.u.fail(m.n, err)
 	}

@@ -87,6 +87,9 @@ func Standard(k Kind, s eth.Selector) (abi.Function, bool) {
 // and Dispatcher.sol.
 type command struct{ name, inputs string }
 
+// signature is how effects name a command.
+func (c command) signature() string { return c.name + c.inputs }
+
 // commands lists those that are known. A command that is not here makes the whole call undecodable.
 var commands = map[byte]command{
 	0x00: {"V3_SWAP_EXACT_IN", "(address,uint256,uint256,bytes,bool)"},
