@@ -94,8 +94,8 @@ func (r *Rules) movedTo(f *Facts, i int, m request.Movement) Destination {
 	return to
 }
 
-// barredCall refuses a call that moves something to where no transfer may go, gives something else to an address on the blacklist, gives power over tokens to an address on the blacklist, or calls a contract on it;
-// and a message that gives such power, or is for such a contract.
+// barredCall refuses a call that moves something to where no transfer may go, gives an address on the blacklist anything else or power over tokens, or calls a
+// contract on it; and a message that gives such power, or is for such a contract.
 func (r *Rules) barredCall(f *Facts) (rule, criterion, observed string) {
 	if f.Operation == request.MessageSign {
 		return r.barredMessage(f)
@@ -109,7 +109,7 @@ func (r *Rules) barredCall(f *Facts) (rule, criterion, observed string) {
 			return rule, criterion, observed
 		}
 	}
-	if who := r.blockedPower(f.Chain, f.Call.Approvals); who != "" {
+	if who := r.blockedPower(f.Chain, slices.DeleteFunc(slices.Clone(f.Call.Approvals), r.takenBack)); who != "" {
 		return RuleBlacklist, "call", who
 	}
 	for _, who := range calls.Receivers(f.Call) {
@@ -133,6 +133,13 @@ func (r *Rules) barredMessage(f *Facts) (rule, criterion, observed string) {
 		return RuleBlacklist, "typedData", c + ", which the message is for"
 	}
 	return "", "", ""
+}
+
+// takenBack says whether an approval takes power away: one of zero tokens, of a contract that the document knows by its addresses as one of tokens. Elsewhere zero
+// may be the number of a token.
+func (r *Rules) takenBack(a request.TokenApproval) bool {
+	c, ok := r.contracts.by[a.ID]
+	return ok && len(c.Addresses) > 0 && (c.Kind == calls.Token || c.Kind == calls.Wrapped) && a.Amount.IsZero() && !a.Unlimited && !a.All
 }
 
 // blockedPower names an address of the blacklist that approvals give power over tokens, or whose tokens they are about.

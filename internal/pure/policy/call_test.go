@@ -438,6 +438,35 @@ func TestCallsAreBarred(t *testing.T) {
 	}
 }
 
+// Power over tokens can be taken back from an address on the blacklist, where zero surely means none.
+func TestPowerIsTakenBack(t *testing.T) {
+	t.Parallel()
+	d := callDocument()
+	d.Guards = nil
+	d.Contracts = append([]policy.Contract{{ID: "any", Chain: chain, Kind: calls.Token}, {ID: "art", Chain: chain, Addresses: []string{broker}, Kind: calls.NFT}}, d.Contracts...)
+	d.Blacklist = []policy.Blocked{{Chain: chain, Address: thief}}
+	d.Contracts = slices.DeleteFunc(d.Contracts, func(c policy.Contract) bool { return c.ID == "vault" })
+	r := compile(t, d)
+	for name, c := range map[string]struct {
+		approval request.TokenApproval
+		want     policy.Outcome
+	}{
+		"zero":               {request.TokenApproval{Contract: vendor, Spender: thief, ID: "usd"}, policy.Allowed},
+		"more":               {request.TokenApproval{Contract: vendor, Spender: thief, ID: "usd", Amount: *u("1")}, policy.Denied},
+		"without limit":      {request.TokenApproval{Contract: vendor, Spender: thief, ID: "usd", Unlimited: true}, policy.Denied},
+		"of any contract":    {request.TokenApproval{Contract: bank, Spender: thief, ID: "any"}, policy.Denied},
+		"token number zero":  {request.TokenApproval{Contract: broker, Spender: thief, ID: "art"}, policy.Denied},
+		"of an unknown one":  {request.TokenApproval{Contract: bank, Spender: thief}, policy.Denied},
+		"all of a contract":  {request.TokenApproval{Contract: vendor, Spender: thief, ID: "usd", All: true}, policy.Denied},
+		"of a blocked token": {request.TokenApproval{Contract: thief, Spender: bank, ID: "any"}, policy.Denied},
+	} {
+		f := calling("0", request.CallEffects{Calls: []request.CallNode{node(0, "usd", approveFn)}, Approvals: []request.TokenApproval{c.approval}})
+		if got := r.Evaluate(f); got.Outcome != c.want {
+			t.Errorf("%s: %s", name, describe(got))
+		}
+	}
+}
+
 // Where a document remembers destinations, the facts say what each movement's is, and nothing else is believed.
 func TestMovesAreKnown(t *testing.T) {
 	t.Parallel()
