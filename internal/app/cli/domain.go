@@ -117,7 +117,7 @@ func (c *domainCreate) Run(e *env) error {
 		return err
 	}
 	if err := doc.Check(profile); err != nil {
-		return hint(err, "change %s; docs/spec/rule-document.md explains every key", c.Rules)
+		return hint(placed(c.Rules, err), "change %s; docs/spec/rule-document.md explains every key", c.Rules)
 	}
 	genesis := filepath.Join(c.Data, genesisName)
 	if _, err := os.Stat(filepath.Join(c.Data, domainName)); err == nil {

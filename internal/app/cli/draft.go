@@ -79,6 +79,23 @@ func readRules(path string, who []member) (policy.Document, error) {
 	return d, nil
 }
 
+// placed says where in a rule file the item stands that its check refused.
+func placed(path string, err error) error {
+	item := (*policy.ItemError)(nil)
+	if !errors.As(err, &item) {
+		return err
+	}
+	b, unread := os.ReadFile(path)
+	if unread != nil {
+		return err
+	}
+	line, column := rulefile.Locate(b, item.Section, item.ID)
+	if line == 0 {
+		return err
+	}
+	return fmt.Errorf("%s: line %d column %d: %w", path, line, column, err)
+}
+
 // fill puts ids in the place of labels, keeping every line where it is, so that errors name lines of the file as it was written. It looks
 // at the members of groups and the initiators of rules, and adds the principals at the end if there are none. What it can't read it leaves
 // for the reader of rule files to refuse.

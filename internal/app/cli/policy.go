@@ -84,7 +84,7 @@ func (c *policyCheck) Run(e *env) error {
 		d.PrevHash[0] = 1
 	}
 	if err := d.Check(custody.Profile(c.Profile)); err != nil {
-		return hint(err, "change %s; docs/spec/rule-document.md explains every key", c.File)
+		return hint(placed(c.File, err), "change %s; docs/spec/rule-document.md explains every key", c.File)
 	}
 	rules, err := policy.Compile(d)
 	if err != nil {
@@ -161,7 +161,9 @@ func proposal(e *env, c *client.Client, path string) (now, next policy.Document,
 	if err != nil {
 		return now, next, err
 	}
-	next, err = now.WithDocument(st.Profile, next)
+	if next, err = now.WithDocument(st.Profile, next); err != nil {
+		err = placed(path, err)
+	}
 	return now, next, err
 }
 

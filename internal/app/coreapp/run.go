@@ -115,7 +115,7 @@ func (p *parts) openDoor(ctx context.Context, o Options, socket string, uids []u
 // inUse says in words that another core has the socket.
 func inUse(err error) error {
 	if errors.Is(err, gate.ErrInUse) {
-		return fmt.Errorf("a core already runs on this domain: %w; stop it, or take over from it with --take-over and another socket", err)
+		return fmt.Errorf("a core already runs on this domain: %w, or take over from it with --take-over and another socket", err)
 	}
 	return err
 }

@@ -55,7 +55,7 @@ func (d Document) checkCalendars() error {
 			return fmt.Errorf("calendars must be sorted by id and distinct: %s comes after %s", c.ID, d.Calendars[i-1].ID)
 		}
 		if err := checkText("zone", c.Zone, 64); err != nil {
-			return fmt.Errorf("calendar %s: %w", c.ID, err)
+			return inItem("calendars", "calendar", c.ID, err)
 		}
 		if n := len(c.Offsets); n == 0 || n > MaxOffsets {
 			return fmt.Errorf("calendar %s has %d offsets; want 1 to %d", c.ID, n, MaxOffsets)
@@ -66,7 +66,7 @@ func (d Document) checkCalendars() error {
 			}
 		}
 		if err := c.checkHours(); err != nil {
-			return fmt.Errorf("calendar %s: %w", c.ID, err)
+			return inItem("calendars", "calendar", c.ID, err)
 		}
 	}
 	return nil

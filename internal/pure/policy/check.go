@@ -110,7 +110,7 @@ func (d Document) checkPrincipals() error {
 		}
 		for _, k := range p.Keys {
 			if err := k.Check(); err != nil {
-				return fmt.Errorf("principal %s: %w", p.ID, err)
+				return inItem("principals", "principal", p.ID, err)
 			}
 			if p.Kind == Service && k.RP != "" {
 				return fmt.Errorf("principal %s: a service has no passkeys; nobody is there to be verified", p.ID)
@@ -144,10 +144,10 @@ func (d Document) checkGroups() error {
 		for _, m := range g.Members {
 			p, ok := d.principal(m)
 			if !ok {
-				return fmt.Errorf("group %s: member %s is not a principal of the document", g.ID, m)
+				return inItem("groups", "group", g.ID, fmt.Errorf("member %s is not a principal of the document", m))
 			}
 			if !p.Active {
-				return fmt.Errorf("group %s: member %s is revoked; take them out of the group", g.ID, m)
+				return inItem("groups", "group", g.ID, fmt.Errorf("member %s is revoked; take them out of the group", m))
 			}
 		}
 	}
@@ -167,17 +167,17 @@ func (d Document) checkBook() error {
 			return fmt.Errorf("address book must be sorted by id and distinct: %s comes after %s", e.ID, d.AddressBook[i-1].ID)
 		}
 		if err := e.Chain.Check(); err != nil {
-			return fmt.Errorf("address book %s: %w", e.ID, err)
+			return inItem("addressBook", "address book", e.ID, err)
 		}
 		c, err := request.CanonicalAddress(e.Chain, e.Address)
 		if err != nil {
-			return fmt.Errorf("address book %s: %w", e.ID, err)
+			return inItem("addressBook", "address book", e.ID, err)
 		}
 		if c != e.Address {
 			return fmt.Errorf("address book %s: write address %s as %s", e.ID, e.Address, c)
 		}
 		if err := d.checkEntry(e); err != nil {
-			return fmt.Errorf("address book %s: %w", e.ID, err)
+			return inItem("addressBook", "address book", e.ID, err)
 		}
 		k := bookKey{e.Chain, e.Address}
 		if other, taken := seen[k]; taken {

@@ -35,11 +35,11 @@ func (d Document) checkCounterparties() error {
 			return fmt.Errorf("counterparties must be sorted by id and distinct: %s comes after %s", c.ID, d.Counterparties[i-1].ID)
 		}
 		if err := cmp.Or(checkText("title", c.Title, MaxTitle), checkCountry(c.Jurisdiction)); err != nil {
-			return fmt.Errorf("counterparty %s: %w", c.ID, err)
+			return inItem("counterparties", "counterparty", c.ID, err)
 		}
 		if c.VASP != "" {
 			if err := oneOf(c.VASP, VASPs()); err != nil {
-				return fmt.Errorf("counterparty %s: vaspStatus: %w", c.ID, err)
+				return inItem("counterparties", "counterparty", c.ID, fmt.Errorf("vaspStatus: %w", err))
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"strongroom/internal/pure/custody"
 	"strongroom/internal/pure/request"
@@ -44,7 +45,7 @@ func (d Document) checkRules() error {
 			return fmt.Errorf("guards must be sorted by id: %s comes after %s", g.ID, d.Guards[i-1].ID)
 		}
 		if err := d.checkGuard(g); err != nil {
-			return fmt.Errorf("guard %s: %w", g.ID, err)
+			return inItem("guards", "guard", g.ID, err)
 		}
 	}
 	for i, r := range d.Routes {
@@ -56,7 +57,7 @@ func (d Document) checkRules() error {
 				r.ID, r.Priority, d.Routes[i-1].ID, d.Routes[i-1].Priority)
 		}
 		if err := d.checkRoute(r); err != nil {
-			return fmt.Errorf("route %s: %w", r.ID, err)
+			return inItem("routes", "route", r.ID, err)
 		}
 	}
 	for _, l := range d.Limits {
@@ -199,12 +200,15 @@ func (d Document) checkPlans() error {
 	}
 	for _, p := range d.plans() {
 		if err := d.checkPlan(p.plan); err != nil {
+			if word, plan, ok := strings.Cut(p.place, " "+p.rule+": "); ok { // of a route, an obligation or a limit
+				return inItem(word+"s", word, p.rule, fmt.Errorf("%s: %w", plan, err))
+			}
 			return fmt.Errorf("%s: %w", p.place, err)
 		}
 	}
 	for _, r := range d.Routes {
 		if err := d.checkFirstLine(r.Plan); err != nil {
-			return fmt.Errorf("route %s: plan: %w", r.ID, err)
+			return inItem("routes", "route", r.ID, fmt.Errorf("plan: %w", err))
 		}
 	}
 	return nil

@@ -110,7 +110,7 @@ func (d Document) checkContracts() error {
 			return fmt.Errorf("contracts must be sorted by id and distinct: %s comes after %s", c.ID, d.Contracts[i-1].ID)
 		}
 		if err := c.check(seen); err != nil {
-			return fmt.Errorf("contract %s: %w", c.ID, err)
+			return inItem("contracts", "contract", c.ID, err)
 		}
 	}
 	return nil

@@ -204,7 +204,7 @@ func (d Document) checkLimits() error {
 			return fmt.Errorf("limits must be sorted by id: %s comes after %s", l.ID, d.Limits[i-1].ID)
 		}
 		if err := cmp.Or(checkText("title", l.Title, MaxTitle), d.checkLimit(l), l.When.noSimulation(), d.checkMatch(l.When)); err != nil {
-			return fmt.Errorf("limit %s: %w", l.ID, err)
+			return inItem("limits", "limit", l.ID, err)
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ func (d Document) checkObligations() error {
 			return fmt.Errorf("obligations must be sorted by id: %s comes after %s", o.ID, d.Obligations[i-1].ID)
 		}
 		if err := cmp.Or(checkText("title", o.Title, MaxTitle), d.checkAddition(o.Add), o.When.addable(o.Add), d.checkMatch(o.When)); err != nil {
-			return fmt.Errorf("obligation %s: %w", o.ID, err)
+			return inItem("obligations", "obligation", o.ID, err)
 		}
 	}
 	return nil

@@ -25,7 +25,7 @@ func (d Document) checkPrices() error {
 			return fmt.Errorf("priceSources must be sorted by id and distinct: %s comes after %s", s.ID, d.PriceSources[i-1].ID)
 		}
 		if err := cmp.Or(custody.CheckSlug("price source", s.ID), s.check(pairs, keys)); err != nil {
-			return fmt.Errorf("price source %s: %w", s.ID, err)
+			return inItem("priceSources", "price source", s.ID, err)
 		}
 	}
 	return nil

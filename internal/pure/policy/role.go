@@ -149,7 +149,7 @@ func (d Document) lined() bool {
 func (d Document) checkLines() error {
 	for _, p := range d.Principals {
 		if err := p.CheckRoles(); err != nil {
-			return fmt.Errorf("principal %s: %w", p.ID, err)
+			return inItem("principals", "principal", p.ID, err)
 		}
 	}
 	for _, g := range d.Groups {

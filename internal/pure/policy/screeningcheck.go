@@ -30,24 +30,24 @@ func (d Document) checkScreening() error {
 			return err
 		}
 		if n := len(s.Signers); n < 1 || n > MaxSigners {
-			return fmt.Errorf("screening source %s: has %d signers; want 1 to %d", s.ID, n, MaxSigners)
+			return inItem("screeningSources", "screening source", s.ID, fmt.Errorf("has %d signers; want 1 to %d", n, MaxSigners))
 		}
 		if err := checkSigners(s.ID, s.Signers, s.MinSigners, s.MaxAge, keys); err != nil {
-			return fmt.Errorf("screening source %s: %w", s.ID, err)
+			return inItem("screeningSources", "screening source", s.ID, err)
 		}
 	}
 	for _, g := range d.Guards {
 		if m := g.When.Screening; m != nil && m.Missing && g.Effect != Hold {
-			return fmt.Errorf("guard %s: when.screening.missing goes with effect %s: a source that is silent ends nothing", g.ID, Hold)
+			return inItem("guards", "guard", g.ID, fmt.Errorf("when.screening.missing goes with effect %s: a source that is silent ends nothing", Hold))
 		}
 	}
 	for _, r := range d.Routes {
 		switch m := r.When.Screening; {
 		case m == nil:
 		case m.Missing:
-			return fmt.Errorf("route %s: when.screening.missing has no place in a route: a source that is silent opens no way", r.ID)
+			return inItem("routes", "route", r.ID, errors.New("when.screening.missing has no place in a route: a source that is silent opens no way"))
 		case r.Auto && m.field() != noField:
-			return fmt.Errorf("route %s: is automatic and looks at some subject; of all subjects is riskMax alone", r.ID)
+			return inItem("routes", "route", r.ID, errors.New("is automatic and looks at some subject; of all subjects is riskMax alone"))
 		}
 	}
 	return nil
