@@ -39,13 +39,20 @@ func Entry(body any, about func(custody.RequestID) string) Happening {
 	return h
 }
 
-// Asked says in one line what a request asks for; nothing where it can't be read.
+// askedLines is how many lines of a call or message go into the one line about it: with the rest `request show` has them.
+const askedLines = 12
+
+// Asked says in one line what a request asks for, a call or message as the core has decoded it; nothing where it can't be read.
 func Asked(b *entry.Request) string {
 	p, err := b.Parse()
 	if err != nil {
 		return ""
 	}
-	lines := Body(p.Decoded, b.Effects.Source)
+	lines, signing := Body(p.Decoded, b.Effects.Source), Signing(b.Effects)
+	if n := len(signing); n > askedLines {
+		signing = append(signing[:askedLines:askedLines], fmt.Sprintf("and %d lines more", n-askedLines))
+	}
+	lines = append(lines, signing...)
 	for i := range lines {
 		lines[i] = strings.TrimSpace(lines[i])
 	}

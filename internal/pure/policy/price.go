@@ -211,12 +211,21 @@ type NoPriceError struct {
 	Limit    string // that needs it; empty: a match does
 	Currency string
 	Lack     Lack
+
+	Asset  custody.AssetID // that has none; empty: it is no asset's
+	Source string          // of the pair; empty: no source of the document has it, or it is not known
 }
 
 func (e *NoPriceError) Error() string {
 	why := map[Lack]string{NoQuotes: "nobody has told it", StaleNow: "too few fresh quotes", Stepped: "it has moved further than the source's maxStep, and not all signers agree",
 		TooLarge: "it is without limit, or does not fit in 256 bits", Forgotten: "it is not known here", Undecoded: "what the call moves can't be decoded"}[e.Lack]
-	return fmt.Sprintf("no value in %s: %s", e.Currency, why)
+	if e.Asset == "" {
+		return fmt.Sprintf("no value in %s: %s", e.Currency, why)
+	}
+	if e.Lack == NoQuotes && e.Source == "" {
+		why = "no price source of the rules has this pair"
+	}
+	return fmt.Sprintf("no value of %s in %s: %s", e.Asset, e.Currency, why)
 }
 
 // in gives what the facts know of their asset's price in a currency. Those of a call are by asset and currency, as [Rules.Valued] puts them: it may move hundreds.
@@ -231,9 +240,9 @@ func (f *Facts) in(currency string) (*Price, error) {
 	})
 	switch {
 	case !ok:
-		return nil, &NoPriceError{Currency: currency, Lack: Forgotten}
+		return nil, &NoPriceError{Currency: currency, Lack: Forgotten, Asset: f.Asset}
 	case list[i].Rate == nil:
-		return nil, &NoPriceError{Currency: currency, Lack: list[i].Lack}
+		return nil, &NoPriceError{Currency: currency, Lack: list[i].Lack, Asset: f.Asset, Source: list[i].Source}
 	default:
 		return &list[i], nil
 	}
@@ -250,7 +259,7 @@ func (f *Facts) worth(amount custody.Uint256, currency string) (custody.Uint256,
 	}
 	v, fits := p.Rate.Value(amount)
 	if !fits {
-		return v, &NoPriceError{Currency: currency, Lack: TooLarge}
+		return v, &NoPriceError{Currency: currency, Lack: TooLarge, Asset: f.Asset, Source: p.Source}
 	}
 	return v, nil
 }
