@@ -231,19 +231,31 @@ func TestPermitOutlivesItsRequest(t *testing.T) {
 // A retry gives the recorded outcome, though serve built it another payload meanwhile: it is no replacement, and no refusal.
 func TestRetryWithAnotherPayload(t *testing.T) {
 	t.Parallel()
-	m, _ := ready(t)
-	s := newStory(m.Harness, request.SchemeP2WPKH)
-	if err := s.openSession(); err != nil {
-		t.Fatal(err)
-	}
-	r := s.ask("auto", m.Service, request.Transfer, request.TransferBody{Wallet: "hot", Asset: domaintest.Chain.Native(),
-		Outputs: []request.Output{{Address: domaintest.Whitelisted, Amount: custody.U64(7)}}, FeeCap: custody.U64(21000 * 100)})
+	var m *machine
+	var s *story
+	var r request.Request
 	submit := func(s *story, nonce, price uint64) (message.Request, error) {
 		return s.h.D.Submit(context.Background(), message.Submit{Request: r.Encode(), Evidence: s.evidence(r), Payload: ethPayload(t, 7, nonce, price)})
 	}
-	m.faults.FailAt(domaintest.AnchorPin, 1, domaintest.After, true)
-	if _, err := submit(s, 0, 10); err == nil {
-		t.Fatal("answered after a crash")
+	for tries := 0; ; tries++ { // the pin that fails may be of what was recorded before, or of the request without its permit
+		m, _ = ready(t)
+		s = newStory(m.Harness, request.SchemeP2WPKH)
+		if err := s.openSession(); err != nil {
+			t.Fatal(err)
+		}
+		r = s.ask("auto", m.Service, request.Transfer, request.TransferBody{Wallet: "hot", Asset: domaintest.Chain.Native(),
+			Outputs: []request.Output{{Address: domaintest.Whitelisted, Amount: custody.U64(7)}}, FeeCap: custody.U64(21000 * 100)})
+		m.faults.FailAt(domaintest.AnchorPin, 1, domaintest.After, true)
+		if _, err := submit(s, 0, 10); err == nil {
+			t.Fatal("answered after a crash")
+		}
+		v, err := m.clone(t).D.Request(context.Background(), r.ID())
+		if err == nil && v.State == message.StateSigned {
+			break
+		}
+		if tries == 20 || err != nil && problem.KindOf(err) != problem.NotFound {
+			t.Fatalf("in the last of %d tries: %s, %v", tries+1, v.State, err)
+		}
 	}
 	for _, retry := range [][2]uint64{{3, 10}, {0, 20}, {0, 5}} {
 		c := m.clone(t)
